@@ -1,0 +1,230 @@
+"""Model files -> networks ready to run: recognised, compared tensor by tensor, loaded strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+from ..model.fingerprint import fingerprint
+from ..model.unet import UNet, UNetSpec
+from ..model.variants import ModelSpec
+from ..model.vqgan import FirstStage, FirstStageSpec
+from .detection import Detected, detect_first_stage, detect_unet
+from .hints import Hints, gather
+from .layout import Parts, Weights, split
+from .reading import TensorFile, read_tensors
+
+FINGERPRINT_KEY = "refldm.fingerprint"
+WEIGHTS_KEY = "refldm.weights"
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A model file, read and recognised, but not yet built.
+
+    Attributes:
+        file: what was read.
+        parts: its tensors by part.
+        hints: what is known beyond shapes.
+        unet, first_stage: None where the file has no such part.
+    """
+
+    file: TensorFile
+    parts: Parts
+    hints: Hints
+    unet: Detected[UNetSpec] | None
+    first_stage: Detected[FirstStageSpec] | None
+
+    @property
+    def missing(self) -> list[str]:
+        """Parts that restoring needs and this file lacks."""
+        parts = {"U-Net": self.unet, "first stage": self.first_stage}
+        return [name for name, found in parts.items() if found is None]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Networks in evaluation mode with what was learned on the way.
+
+    Attributes:
+        unet, first_stage: loaded.
+        spec: of both.
+        weights: which copy of the U-Net was used, "ema" or "raw".
+    """
+
+    unet: UNet
+    first_stage: FirstStage
+    spec: ModelSpec
+    weights: Weights
+
+
+def inspect_file(path: Path, config: Path | None = None) -> Inspected:
+    """Read a model file and recognise what it holds.
+
+    Raises:
+        CheckpointError: unreadable, not ReF-LDM, tensors that belong to no part, or a config that contradicts it.
+    """
+    file = read_tensors(path)
+    parts = split(file.tensors)
+    if not parts.unet and not parts.first_stage:
+        raise CheckpointError(
+            f"{path} holds neither a ReF-LDM U-Net nor its first stage{_first_names(file.tensors)}.",
+            expected="tensors named model.diffusion_model.*, first_stage_model.* or encoder.*, decoder.*, quantize.*",
+            remedy="use refldm.ckpt, vqgan.ckpt, or a file that `refldm convert` wrote",
+        )
+    if parts.unknown:
+        raise CheckpointError(
+            f"{path} holds {len(parts.unknown)} tensors that belong to no part of ReF-LDM"
+            f"{_first_names(parts.unknown)}.",
+            expected="tensors of the published layout alone",
+            remedy="check that this is a ReF-LDM file and not another model's",
+        )
+    hints = gather(config, file.metadata, parts.buffers)
+    heads = int(hints.values["num_head_channels"])
+    unet = detect_unet(_shapes(parts.unet), heads) if parts.unet else None
+    if unet is not None:
+        _require_agreement(config, hints, unet.spec)
+    return Inspected(
+        file, parts, hints, unet, detect_first_stage(_shapes(parts.first_stage)) if parts.first_stage else None
+    )
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The one or two files of a model, recognised and fitting together.
+
+    Attributes:
+        main: the file with the U-Net.
+        first_stage: the file with the first stage; `main` itself where it has one and no other was named.
+        spec: of both.
+    """
+
+    main: Inspected
+    first_stage: Inspected
+    spec: ModelSpec
+
+    def unet_weights(self, prefer: Weights) -> tuple[Weights, Mapping[str, Tensor]]:
+        """The U-Net's weights to use, and which they are; a converted file says what it was made from."""
+        used, tensors = self.main.parts.unet_weights(prefer)
+        return ("ema" if self.main.file.metadata.get(WEIGHTS_KEY) == "ema" else used), tensors
+
+    def fingerprint(self, unet_weights: Mapping[str, Tensor]) -> str:
+        """Of the original weights, also where the file is a conversion to another type."""
+        return self.main.file.metadata.get(FINGERPRINT_KEY) or fingerprint(unet_weights)
+
+
+def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path | None = None) -> ModelFiles:
+    """Recognise a model in one or two files.
+
+    Args:
+        path: file with the U-Net.
+        first_stage_path: file with the first stage; None where `path` has it.
+        config: YAML of the published layout, for values that the files do not tell.
+
+    Raises:
+        CheckpointError: see `inspect_file`; also a part that is missing, or latents of different widths.
+    """
+    main = inspect_file(path, config)
+    other = inspect_file(first_stage_path) if first_stage_path else main
+    if main.unet is None:
+        raise CheckpointError(
+            f"{path} is a first stage without a U-Net.",
+            expected="refldm.ckpt or a file that `refldm convert` wrote",
+            remedy="pass this file as --vqgan and the U-Net's as --model",
+        )
+    if other.first_stage is None:
+        raise CheckpointError(
+            f"{other.file.path} has no first stage (VQGAN).",
+            expected="the first stage inside the model's file, or in a file of its own",
+            remedy="pass vqgan.ckpt as --vqgan; `refldm download` fetches it",
+        )
+    unet, first_stage, values = main.unet.spec, other.first_stage.spec, main.hints.values
+    if unet.out_channels != first_stage.embed_dim:
+        raise CheckpointError(
+            f"The U-Net makes latents of {unet.out_channels} channels, the first stage has {first_stage.embed_dim}.",
+            expected="a U-Net and a first stage that were trained together",
+            remedy="use the first stage that the U-Net was trained on",
+        )
+    spec = ModelSpec(unet, first_stage, main.hints.noise, int(values["latent_size"]), float(values["scale_factor"]))
+    return ModelFiles(main, other, spec)
+
+
+def load_model(
+    path: Path,
+    first_stage_path: Path | None = None,
+    config: Path | None = None,
+    *,
+    weights: Weights = "ema",
+    dtype: torch.dtype = torch.float32,
+    first_stage_dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> LoadedModel:
+    """Load a model strictly: every tensor must be there, fit and be finite.
+
+    Args:
+        path, first_stage_path, config: as for `inspect_model`.
+        weights: "ema" (for sampling; falls back to "raw" where there is no such copy) or "raw".
+        dtype: of the U-Net.
+        first_stage_dtype: of the first stage; its codebook search is precision-sensitive.
+        device: of both.
+
+    Raises:
+        CheckpointError: with the file, what is wrong with it and what to do.
+    """
+    files = inspect_model(path, first_stage_path, config)
+    used, unet_weights = files.unet_weights(weights)
+    with torch.device("meta"):
+        unet, first_stage = UNet(files.spec.unet), FirstStage(files.spec.first_stage)
+    _load(unet, unet_weights, path, device, dtype)
+    _load(first_stage, files.first_stage.parts.first_stage, files.first_stage.file.path, device, first_stage_dtype)
+    unet.fingerprint = files.fingerprint(unet_weights)
+    return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
+
+
+def require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights with NaN or infinite values, which would only show as a black picture.
+
+    Raises:
+        CheckpointError: naming the first such tensor.
+    """
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(
+                f"The tensor {name} in {path} has values that are not finite (NaN or infinity).",
+                expected="finite weights",
+                remedy="get the file again; if you trained or converted it, use an earlier checkpoint or another type",
+            )
+
+
+def _load(
+    network: nn.Module, weights: Mapping[str, Tensor], path: Path, device: torch.device | str, dtype: torch.dtype
+) -> None:
+    require_finite(weights, path)
+    # copy: the tensors may be views of a memory-mapped file, which must be free to go.
+    own = {name: tensor.detach().to(device, dtype, copy=True) for name, tensor in weights.items()}
+    network.load_state_dict(own, strict=True, assign=True)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _first_names(names: Iterable[str]) -> str:
+    some = list(names)[:3]
+    return f" (the first: {', '.join(some)})" if some else " (it has no tensors)"
+
+
+def _require_agreement(config: Path | None, hints: Hints, unet: UNetSpec) -> None:
+    found = asdict(unet)
+    for name, stated in hints.also_stated.items():
+        if stated != found[name]:
+            raise CheckpointError(
+                f"The config {config} says {name} {stated}, the file's shapes say {found[name]}.",
+                expected="the config that the model was trained with",
+                remedy="pass that config, or none for the official files",
+            )

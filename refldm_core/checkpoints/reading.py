@@ -1,0 +1,137 @@
+"""Model files -> tensors, without executing anything that a file asks for."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import CheckpointError, UnsafeCheckpointError
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What a model file holds.
+
+    Attributes:
+        path: of the file.
+        format: "safetensors" or "pickle" (any file of torch.save).
+        tensors: name -> tensor, on the CPU; those of a nested `state_dict` where there is one.
+        metadata: text of a safetensors header; empty for pickles.
+    """
+
+    path: Path
+    format: Literal["safetensors", "pickle"]
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Read a .safetensors file or a pickled checkpoint; the kind is told by the content, not by the name.
+
+    Raises:
+        UnsafeCheckpointError: a pickle that names anything but tensors and plain containers. It was not run.
+        CheckpointError: missing, empty, truncated, or no model file.
+    """
+    head = _head(path)
+    if head[8:9] == b"{":
+        return _read_safetensors(path)
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return _read_pickle(path, zipped=head.startswith(b"PK"))
+    raise CheckpointError(
+        f"{path} is not a model file{_guess(head)}.",
+        expected="a .ckpt, .pt or .pth file of torch.save, or a .safetensors file",
+        remedy="get the file again; `refldm download` fetches the official ones and checks them",
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"There is no file {path}.",
+            expected="a model file",
+            remedy="check the path, or run `refldm download` for the official files",
+        ) from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder.", expected="a model file", remedy="name a file in it") from error
+    except OSError as error:  # opening a folder is a PermissionError on Windows
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}).", expected="a readable file", remedy="check its permissions"
+        ) from error
+    if not head:
+        raise CheckpointError(f"{path} is empty.", expected="a model file", remedy="get the file again")
+    return head
+
+
+def _guess(head: bytes) -> str:
+    if head.startswith(b"version https://git-lfs"):
+        return ": it is a Git LFS pointer, which only names the real file"
+    if head.lstrip().startswith(b"<"):
+        return ": it looks like a web page, so a download went wrong"
+    return ""
+
+
+def _read_safetensors(path: Path) -> TensorFile:
+    try:
+        opened: Any = safe_open(path, framework="pt", device="cpu")  # untyped
+        with opened as file:
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return TensorFile(path, "safetensors", tensors, dict(file.metadata() or {}))
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def _read_pickle(path: Path, *, zipped: bool) -> TensorFile:
+    try:
+        # mmap: a training checkpoint holds several copies of the weights, and one is needed.
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise _unpicklable(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        raise _damaged(path, error) from error
+    named = _as_dict(content)
+    if named is not None:
+        named = _as_dict(named.get("state_dict")) or named
+    if named is None:
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}.",
+            expected="a dictionary of named tensors (a state dict)",
+            remedy="use the file that ReF-LDM was published as, or one that `refldm convert` wrote",
+        )
+    return TensorFile(path, "pickle", {str(k): v for k, v in named.items() if isinstance(v, Tensor)}, {})
+
+
+def _as_dict(content: Any) -> dict[Any, Any] | None:
+    return cast(dict[Any, Any], content) if isinstance(content, dict) else None
+
+
+def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
+    reason = str(error)
+    if "GLOBAL" not in reason and "Unsupported" not in reason:
+        return _damaged(path, error)
+    named = next((word.strip("`'\".,") for word in reason.replace("GLOBAL", "\n").splitlines()[-1:]), "")
+    detail = next((line.strip() for line in reason.splitlines() if "Unsupported" in line or "GLOBAL" in line), named)
+    return UnsafeCheckpointError(
+        f"{path} was not loaded: it asks to run code while loading. torch says: {detail}",
+        expected="a checkpoint of tensors alone",
+        remedy="get the file from its authors, whose SHA-256 `refldm download` checks; if you made it yourself, save "
+        "only its state_dict, or a .safetensors file",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CheckpointError(
+        f"{path} is damaged or cut short ({reason}).",
+        expected="a whole model file",
+        remedy="get the file again; `refldm download` resumes a download that broke off",
+    )

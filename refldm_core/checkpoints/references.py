@@ -1,0 +1,118 @@
+"""A person's keys and values in a file: built once, used in every later session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, ReferencesError
+from ..model.attention import KeyValue
+from ..model.reference import ReferenceKV
+from .reading import TensorFile, read_tensors
+from .saving import write_safetensors
+
+_KEY = "refldm.references"
+_THUMBNAILS = "thumbnails"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredReferences:
+    """What a reference file holds.
+
+    Attributes:
+        references: the keys and values, on the CPU in the stored type.
+        names: what each reference was called, empty or one for each.
+        thumbnails: (references, 3, height, width) uint8 pictures to recognise them by, or None.
+    """
+
+    references: ReferenceKV
+    names: tuple[str, ...] = ()
+    thumbnails: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        count = self.references.count
+        if len(self.names) not in (0, count) or (self.thumbnails is not None and len(self.thumbnails) != count):
+            raise ReferencesError(
+                f"{len(self.names)} names or thumbnails were given for {count} references.",
+                expected="one for each reference, or none",
+                remedy="pass them in the references' order",
+            )
+
+
+def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write references to a .safetensors file, atomically.
+
+    Args:
+        stored: what to write.
+        path: of the file.
+        dtype: of the stored keys and values.
+
+    Raises:
+        ReferencesError: a value that `dtype` cannot hold.
+        OutputError: the file cannot be written; `path` is then as before.
+    """
+    kv = stored.references.to("cpu", dtype)
+    if not all(t.isfinite().all() for layer in kv.layers.values() for t in (layer.k, layer.v)):
+        raise ReferencesError(
+            f"The references have values that {dtype} cannot hold.",
+            expected=f"values within {torch.finfo(dtype).min:.3g}..{torch.finfo(dtype).max:.3g}",
+            remedy="save them as float32, or check the model for NaN",
+        )
+    tensors = {f"{name}.{part}": getattr(layer, part) for name, layer in kv.layers.items() for part in ("k", "v")}
+    if stored.thumbnails is not None:
+        tensors[_THUMBNAILS] = stored.thumbnails.to("cpu", torch.uint8).contiguous()
+    described = {
+        "version": _VERSION,
+        "count": kv.count,
+        "latent_size": kv.latent_size,
+        "fingerprint": kv.fingerprint,
+        "names": stored.names,
+    }
+    write_safetensors(tensors, path, {_KEY: json.dumps(described)})
+
+
+def load_references(path: Path) -> StoredReferences:
+    """Read what `save_references` wrote.
+
+    Raises:
+        CheckpointError: missing, damaged, or another kind of file.
+    """
+    file = read_tensors(path)
+    described = _described(file)
+    layers: dict[str, KeyValue] = {}
+    for name in (n.removesuffix(".k") for n in file.tensors if n.endswith(".k")):
+        if f"{name}.v" not in file.tensors:
+            raise _not_references(path, f"{name} has keys but no values")
+        layers[name] = KeyValue(file.tensors[f"{name}.k"], file.tensors[f"{name}.v"])
+    try:
+        height, width = described["latent_size"]
+        references = ReferenceKV(layers, int(described["count"]), (height, width), str(described["fingerprint"]))
+        return StoredReferences(references, tuple(map(str, described["names"])), file.tensors.get(_THUMBNAILS))
+    except (KeyError, TypeError, ValueError, ReferencesError) as error:
+        raise _not_references(path, str(error).splitlines()[0]) from error
+
+
+def _described(file: TensorFile) -> dict[str, Any]:
+    try:
+        described = cast(dict[str, Any], json.loads(file.metadata[_KEY]))
+        version = int(described["version"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise _not_references(file.path, "its metadata does not describe any") from error
+    if version != _VERSION:
+        raise _not_references(file.path, f"it has format version {version}, this package reads {_VERSION}")
+    return described
+
+
+def _not_references(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} holds no references that can be used: {reason}.",
+        expected="a file that save_references (or the node Save References) wrote",
+        remedy="build the references again from the photos",
+    )

@@ -1,0 +1,93 @@
+"""Writing a model as one .safetensors file that carries its spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor
+
+from ..errors import CheckpointError, OutputError
+from ..files import atomic_write
+from ..model.variants import ModelSpec
+from .building import FINGERPRINT_KEY, WEIGHTS_KEY, inspect_model, require_finite
+from .hints import metadata_of
+from .layout import FIRST_STAGE_PREFIX, UNET_PREFIX, Weights
+
+_CODEBOOK = FIRST_STAGE_PREFIX + "quantize.embedding.weight"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` wrote."""
+
+    output: Path
+    spec: ModelSpec
+    weights: Weights
+    fingerprint: str
+    bytes: int
+
+
+def convert(
+    path: Path,
+    output: Path,
+    first_stage_path: Path | None = None,
+    config: Path | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    weights: Weights = "ema",
+) -> Conversion:
+    """Write U-Net and first stage into one .safetensors file with the spec in its metadata.
+
+    The codebook stays float32, since rounding it would let another entry be the nearest.
+
+    Args:
+        path, first_stage_path, config: as for `load_model`.
+        output: file to write; it replaces an older one only when it is whole.
+        dtype: of the weights in the file.
+        weights: which copy of the U-Net to write.
+
+    Raises:
+        CheckpointError: a source that cannot be used, or values that `dtype` cannot hold.
+        OutputError: `output` cannot be written.
+    """
+    files = inspect_model(path, first_stage_path, config)
+    used, unet = files.unet_weights(weights)
+    tensors = {UNET_PREFIX + name: tensor for name, tensor in unet.items()}
+    tensors |= {FIRST_STAGE_PREFIX + name: tensor for name, tensor in files.first_stage.parts.first_stage.items()}
+    require_finite(tensors, path)
+    name = files.fingerprint(unet)
+    cast = {key: _cast(key, tensor, torch.float32 if key == _CODEBOOK else dtype) for key, tensor in tensors.items()}
+    write_safetensors(cast, output, {**metadata_of(files.spec), FINGERPRINT_KEY: name, WEIGHTS_KEY: used})
+    return Conversion(output, files.spec, used, name, output.stat().st_size)
+
+
+def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors and text atomically.
+
+    Raises:
+        OutputError: no folder, no permission or no room; `path` is then as before.
+    """
+    with atomic_write(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # the library hides the operating system's error in its text
+            raise OutputError(
+                f"{path} cannot be written ({error}). Nothing was left half-written.",
+                expected="a folder that you may write to, with room for the file",
+                remedy="free some space, or choose another --output",
+            ) from error
+
+
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    cast = tensor.to(dtype).contiguous()
+    if not cast.isfinite().all():
+        raise CheckpointError(
+            f"The tensor {name} has values that {dtype} cannot hold.",
+            expected=f"values within {torch.finfo(dtype).min:.3g}..{torch.finfo(dtype).max:.3g}",
+            remedy="convert to bfloat16 or float32",
+        )
+    return cast

@@ -1,0 +1,104 @@
+"""Noise schedule and the timesteps that a sampler visits (paper section 3.1; DDIM, arXiv 2010.02502)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+
+Spacing = Literal["trailing", "uniform"]
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """The forward process q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
+
+    Attributes:
+        timesteps: number of noise levels.
+        linear_start, linear_end: first and last beta; their square roots are spaced evenly.
+    """
+
+    timesteps: int = 1000
+    linear_start: float = 0.0015
+    linear_end: float = 0.0155
+
+    @cached_property
+    def betas(self) -> NDArray[np.float64]:
+        """(timesteps,) float64."""
+        return np.linspace(self.linear_start**0.5, self.linear_end**0.5, self.timesteps, dtype=np.float64) ** 2
+
+    @cached_property
+    def alphas_cumprod(self) -> NDArray[np.float32]:
+        """alpha_bar_t: (timesteps,), computed in float64 and rounded once, as the published buffers are."""
+        return np.cumprod(1.0 - self.betas).astype(np.float32)
+
+
+def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray[np.int64]:
+    """Timesteps that a sampler visits, in ascending order.
+
+    "trailing" ends at the noisiest level (published inference); "uniform" starts one above the cleanest (paper).
+    Both stride by `timesteps // steps`, so that a number of steps that does not divide the timesteps gives more
+    steps than asked for: 7 gives 8, 300 gives 334.
+
+    Raises:
+        SettingsError: fewer than 1 or more than `timesteps` steps, or a "uniform" stride that leaves the range.
+    """
+    if not 1 <= steps <= spec.timesteps:
+        raise SettingsError(
+            f"{steps} sampling steps were asked for.",
+            expected=f"1 to {spec.timesteps}",
+            remedy="50 is the published number",
+        )
+    stride = spec.timesteps // steps
+    if spacing == "trailing":
+        return np.arange(spec.timesteps, 0, -stride, dtype=np.int64)[::-1] - 1
+    timesteps = np.arange(0, spec.timesteps, stride, dtype=np.int64) + 1
+    if timesteps[-1] >= spec.timesteps:
+        raise SettingsError(
+            f"{steps} uniform steps would visit timestep {timesteps[-1]} of 0..{spec.timesteps - 1}.",
+            expected="a number of steps whose stride stays inside, such as 10, 20, 25, 50 or 100",
+            remedy='choose one of those, or the spacing "trailing", which takes any number',
+        )
+    return timesteps
+
+
+@dataclass(frozen=True)
+class SamplingTable:
+    """Per-step constants in the published precisions; index i counts timesteps in ascending order.
+
+    Attributes:
+        timesteps: (steps,) int64, ascending; samplers run from the last to the first.
+        alphas: (steps,) float32, alpha_bar at each timestep.
+        alphas_prev: (steps,) float64, alpha_bar of the next cleaner level. The cleanest is alpha_bar_0, not 1: the
+            published sampler leaves that last trace of noise in.
+    """
+
+    timesteps: NDArray[np.int64]
+    alphas: NDArray[np.float32]
+    alphas_prev: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    @cached_property
+    def sqrt_one_minus_alphas(self) -> NDArray[np.float32]:
+        """(steps,)"""
+        return np.sqrt(1.0 - self.alphas)
+
+    def sigmas(self, eta: float) -> NDArray[np.float64]:
+        """Noise that each step adds: (steps,), DDIM eq. 16 times eta."""
+        # The published tables multiply by a float32 reciprocal; dividing in float64 differs in the eighth digit.
+        variance = (1.0 - self.alphas_prev) * (1.0 / (1.0 - self.alphas)) * (1.0 - self.alphas / self.alphas_prev)
+        return eta * np.sqrt(variance)
+
+
+def sampling_table(spec: NoiseSpec, steps: int, spacing: Spacing = "trailing") -> SamplingTable:
+    """Constants of every step; see `sampling_timesteps` for the arguments and errors."""
+    timesteps = sampling_timesteps(spec, steps, spacing)
+    alphas = spec.alphas_cumprod[timesteps]
+    return SamplingTable(timesteps, alphas, np.append(spec.alphas_cumprod[:1], alphas[:-1]).astype(np.float64))

@@ -1,0 +1,123 @@
+"""The one place that converts pictures between files, PIL and tensors.
+
+Convention: a model tensor is (batch, 3, height, width) float32 in [-1, 1]; a ComfyUI IMAGE is (batch, height, width, 3)
+float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import ImageFileError, OutputError
+from .files import atomic_write
+
+MIN_SIDE = 8
+"""Pixels; a picture with a shorter side cannot show a face."""
+
+
+def load_image(path: Path) -> Image.Image:
+    """Read a picture as RGB, upright by its EXIF orientation; 16-bit grey is scaled, transparency put on white.
+
+    Raises:
+        ImageFileError: missing, not a picture, damaged, or with a side below `MIN_SIDE`.
+    """
+    try:
+        opened: Image.Image = Image.open(path)
+        with opened:
+            image = _to_rgb(ImageOps.exif_transpose(opened))
+    except FileNotFoundError as error:
+        raise ImageFileError(
+            f"There is no file {path}.", expected="a picture", remedy="check the path for typing mistakes"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageFileError(
+            f"{path} is not a picture that can be read.",
+            expected="PNG, JPEG, WebP, TIFF, BMP or another format that Pillow reads",
+            remedy="convert it to PNG or JPEG",
+        ) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageFileError(
+            f"{path} cannot be read: {error}.", expected="a whole picture", remedy="copy or save it again"
+        ) from error
+    if min(image.size) < MIN_SIDE:
+        raise ImageFileError(
+            f"{path} is {image.width}x{image.height} pixels, too small to show a face.",
+            expected=f"at least {MIN_SIDE} pixels along each side",
+            remedy="use a larger version of the picture",
+        )
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey: Pillow's own conversion clips at 255
+        values = np.asarray(image, dtype=np.int64).clip(0, 65535)
+        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image, size: int) -> Tensor:
+    """RGB picture -> (3, size, size) in [-1, 1], resized with PIL's bicubic filter, aspect ratio ignored.
+
+    The published inference does the same, and its numbers depend on the filter.
+    """
+    resized = image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
+    return u8_to_tensor(torch.as_tensor(np.array(resized)).movedim(-1, -3))
+
+
+def u8_to_tensor(values: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1], the same shape."""
+    return values.float() / 127.5 - 1.0
+
+
+def tensor_to_u8(values: Tensor) -> Tensor:
+    """Values in [-1, 1] (others are clamped) -> uint8 of the same shape, truncated as the published script does."""
+    return (((values + 1.0) / 2.0).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """(3, height, width) in [-1, 1] -> RGB picture."""
+    return Image.fromarray(tensor_to_u8(image.cpu()).movedim(0, -1).contiguous().numpy())
+
+
+def bhwc_to_model(images: Tensor) -> Tensor:
+    """ComfyUI IMAGE (batch, height, width, 3 or 4) in [0, 1] -> (batch, 3, height, width) in [-1, 1]."""
+    return images[..., :3].movedim(-1, 1).float() * 2.0 - 1.0
+
+
+def model_to_bhwc(images: Tensor) -> Tensor:
+    """(batch, 3, height, width) in [-1, 1] (others are clamped) -> ComfyUI IMAGE in [0, 1]."""
+    return ((images.float() + 1.0) / 2.0).clamp(0.0, 1.0).movedim(1, -1).contiguous()
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Write a picture; the format is the name's ending.
+
+    Raises:
+        OutputError: an ending that is no format's, no folder, no permission or no room. `path` is then as before.
+    """
+    require_image_format(path)
+    with atomic_write(path) as temporary:
+        image.save(temporary)
+
+
+def require_image_format(path: Path) -> None:
+    """Check a name's ending.
+
+    Raises:
+        OutputError: pictures of that ending cannot be written.
+    """
+    formats = Image.registered_extensions()
+    if formats.get(path.suffix.lower()) not in Image.SAVE:
+        raise OutputError(
+            f'"{path.name}" does not end in a picture format.',
+            expected="a name ending in .png, .jpg, .webp or .tif",
+            remedy="name the output result.png, for instance",
+        )

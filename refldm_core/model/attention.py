@@ -1,0 +1,123 @@
+"""Self-attention of the U-Net, and CacheKV: attending to reference tokens as well (paper section 3.2).
+
+Convention: q, k and v are (batch, heads, tokens, head channels) and contiguous; fused kernels fall back to plain
+mathematics on strided views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Layers
+
+Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""softmax(q k^T / sqrt(head channels)) v, all (batch, heads, tokens, head channels)."""
+
+
+class Attend(Protocol):
+    """What an attention layer calls with its name and its own q, k, v."""
+
+    def __call__(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Torch's own kernels; the (queries x keys) matrix is never held in memory where a fused kernel exists."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+@dataclass(frozen=True)
+class KeyValue:
+    """Keys and values of one attention layer for one set of references.
+
+    Attributes:
+        k: (heads, references * tokens, head channels), before the 1/sqrt(head channels) scale.
+        v: same shape.
+    """
+
+    k: Tensor
+    v: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return self.k.shape[1]
+
+
+def attend_with_references(
+    attention: Attention, q: Tensor, k: Tensor, v: Tensor, references: Sequence[KeyValue | None]
+) -> Tensor:
+    """Attend to the image's own tokens and to those of its references (paper eq. 4 and 5).
+
+    Args:
+        attention: the attention function.
+        q, k, v: (batch, heads, tokens, head channels) of the images themselves.
+        references: one entry for each image; None attends to the image alone.
+
+    Returns:
+        (batch, heads, tokens, head channels). Each image's result does not depend on the others in the batch.
+    """
+    if all(reference is None for reference in references):
+        return attention(q, k, v)
+    outputs = [
+        _attend_run(attention, q[start:stop], k[start:stop], v[start:stop], references[start:stop])
+        for start, stop in _runs_of_equal_length(references)
+    ]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _runs_of_equal_length(references: Sequence[KeyValue | None]) -> list[tuple[int, int]]:
+    """Split a batch into runs of neighbours with as many reference tokens each, since only those can be one call."""
+    tokens = [0 if reference is None else reference.tokens for reference in references]
+    starts = [i for i in range(len(tokens)) if i == 0 or tokens[i] != tokens[i - 1]]
+    return list(zip(starts, [*starts[1:], len(tokens)], strict=True))
+
+
+def _attend_run(attention: Attention, q: Tensor, k: Tensor, v: Tensor, references: Sequence[KeyValue | None]) -> Tensor:
+    given = [reference for reference in references if reference is not None]
+    if not given:
+        return attention(q, k, v)
+    return attention(q, _append(k, [kv.k for kv in given]), _append(v, [kv.v for kv in given]))
+
+
+def _append(own: Tensor, references: Sequence[Tensor]) -> Tensor:
+    """(batch, heads, tokens, c) and batch x (heads, reference tokens, c) -> (batch, heads, all tokens, c)."""
+    first = references[0]
+    if all(reference is first for reference in references):
+        appended = first.unsqueeze(0).expand(own.shape[0], -1, -1, -1)  # no copy for one person in many pictures
+    else:
+        appended = torch.stack(list(references))
+    return torch.cat([own, appended.to(own.dtype)], dim=2)
+
+
+class AttentionBlock(nn.Module):
+    """Residual self-attention over the pixels of a feature map.
+
+    The layout of the qkv projection is the "legacy" one: channels are split into heads first, then each head's into
+    q, k and v.
+
+    Args:
+        name: the layer's name in the U-Net, under which its keys and values are cached.
+        channels: of the feature map.
+        head_channels: of one head.
+    """
+
+    def __init__(self, make: Layers, name: str, channels: int, head_channels: int) -> None:
+        super().__init__()
+        self.name = name
+        self.heads = channels // head_channels
+        self.norm = make.norm(channels, eps=1e-5)
+        self.qkv = make.conv1d(channels, 3 * channels)
+        self.proj_out = make.conv1d(channels, channels)
+
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        b, c, h, w = x.shape
+        tokens = x.reshape(b, c, h * w)
+        qkv = self.qkv(self.norm(tokens)).reshape(b, self.heads, 3, c // self.heads, h * w)
+        q, k, v = (part.transpose(-1, -2).contiguous() for part in qkv.unbind(2))
+        out = attend(self.name, q, k, v).transpose(-1, -2).reshape(b, c, h * w)
+        return (tokens + self.proj_out(out)).reshape(b, c, h, w)

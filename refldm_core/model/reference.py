@@ -1,0 +1,147 @@
+"""`ReferenceKV`: what CacheKV keeps of a set of reference faces (paper section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from ..errors import ReferencesError
+from .attention import KeyValue
+
+
+@dataclass(frozen=True)
+class ReferenceKV:
+    """Keys and values of every attention layer for one ordered set of references: an immutable value.
+
+    Attributes:
+        layers: layer name -> `KeyValue` of shape (heads, count * tokens, head channels); tokens of the first
+            reference come first.
+        count: how many references, at least 1.
+        latent_size: (height, width) of the latent that each reference was encoded at; keys and values of another
+            size do not fit a model that learned positions from convolutions at this one.
+        fingerprint: of the U-Net that made them (`refldm_core.model.fingerprint`); another model's are meaningless.
+    """
+
+    layers: Mapping[str, KeyValue]
+    count: int
+    latent_size: tuple[int, int]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+        if self.count < 1 or not self.layers:
+            raise ReferencesError(
+                "A reference set is empty.",
+                expected="at least one reference and one attention layer",
+                remedy="pass None where there are no references",
+            )
+        uneven = [name for name, kv in self.layers.items() if kv.k.shape != kv.v.shape or kv.tokens % self.count]
+        if uneven:
+            raise ReferencesError(
+                f"The keys and values of layer {uneven[0]} do not fit {self.count} references.",
+                expected="k and v of one shape, (heads, references * tokens, head channels)",
+                remedy="build the references again",
+            )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the keys and values take, in bytes."""
+        return sum(t.numel() * t.element_size() for kv in self.layers.values() for t in (kv.k, kv.v))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(iter(self.layers.values())).k.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.layers.values())).k.device
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ReferenceKV:
+        """A copy on another device or in another floating-point type; itself where nothing changes."""
+        device = self.device if device is None else torch.device(device)
+        dtype = dtype or self.dtype
+        if (device, dtype) == (self.device, self.dtype):
+            return self
+        moved = {n: KeyValue(kv.k.to(device, dtype), kv.v.to(device, dtype)) for n, kv in self.layers.items()}
+        return replace(self, layers=moved)
+
+    def select(self, *indices: int) -> ReferenceKV:
+        """The references at `indices`, in that order; an index may stand twice.
+
+        Raises:
+            ReferencesError: no index, or one outside 0..count-1.
+        """
+        outside = [i for i in indices if not 0 <= i < self.count]
+        if outside or not indices:
+            raise ReferencesError(
+                f"No reference has the number {outside[0]}." if outside else "No reference was selected.",
+                expected=f"numbers from 0 to {self.count - 1}",
+                remedy="choose among the references in the set",
+            )
+
+        def pick(t: Tensor) -> Tensor:
+            heads, tokens, channels = t.shape
+            each = t.reshape(heads, self.count, tokens // self.count, channels)
+            return each[:, list(indices)].reshape(heads, -1, channels)
+
+        return replace(
+            self,
+            layers={n: KeyValue(pick(kv.k), pick(kv.v)) for n, kv in self.layers.items()},
+            count=len(indices),
+        )
+
+    @staticmethod
+    def concat(sets: Sequence[ReferenceKV]) -> ReferenceKV:
+        """All references of several sets, in order.
+
+        Raises:
+            ReferencesError: no set, or sets of different models, latent sizes, types or devices.
+        """
+        if not sets:
+            raise ReferencesError("No reference sets to join.", expected="at least one", remedy="pass one or more")
+        first = sets[0]
+        for other in sets[1:]:
+            first.require_fit(other.fingerprint, other.latent_size)
+            if (other.dtype, other.device) != (first.dtype, first.device):
+                raise ReferencesError(
+                    f"Reference sets of {first.dtype} on {first.device} and {other.dtype} on {other.device} "
+                    "cannot be joined.",
+                    expected="one type and device",
+                    remedy="bring them together with ReferenceKV.to() first",
+                )
+        layers = {
+            name: KeyValue(
+                torch.cat([s.layers[name].k for s in sets], dim=1),
+                torch.cat([s.layers[name].v for s in sets], dim=1),
+            )
+            for name in first.layers
+        }
+        return replace(first, layers=layers, count=sum(s.count for s in sets))
+
+    def require_fit(self, fingerprint: str, latent_size: tuple[int, int]) -> None:
+        """Refuse, by name, to be used with another model or another latent size.
+
+        Raises:
+            ReferencesError: with both sides named.
+        """
+        if self.fingerprint != fingerprint:
+            raise ReferencesError(
+                f"These references were built with model {self.fingerprint}, not with model {fingerprint}.",
+                expected="references and restoration with the same model weights",
+                remedy="build the references again from the photos with the model in use",
+            )
+        if self.latent_size != latent_size:
+            raise ReferencesError(
+                f"These references were built at a latent size of {_size(self.latent_size)}, "
+                f"the picture has {_size(latent_size)}.",
+                expected="one size for references and pictures",
+                remedy="resize the pictures to the size that the model was trained for",
+            )
+
+
+def _size(latent: tuple[int, int]) -> str:
+    return f"{latent[0]}x{latent[1]}"

@@ -1,0 +1,283 @@
+"""The first stage: a VQGAN that maps pictures to latents of an eighth of their size and back (paper section 3.1).
+
+Modules carry the published parameter names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import SettingsError
+from .attention import Attention, fused_attention
+from .layers import NORM_GROUPS, Layers
+
+
+@dataclass(frozen=True)
+class FirstStageSpec:
+    """Everything that shapes the first stage; the defaults are the released model.
+
+    Attributes:
+        image_channels: of the picture.
+        channels: width of the first level; a multiple of 32, the number of normalisation groups.
+        channel_mult: width of each level as a multiple of channels; each level but the last halves the size.
+        num_res_blocks: residual blocks in each encoder level (one more in the decoder's).
+        z_channels: channels of the encoder's output.
+        embed_dim: channels of the latent and of a codebook entry.
+        codebook_size: number of codebook entries.
+    """
+
+    image_channels: int = 3
+    channels: int = 128
+    channel_mult: tuple[int, ...] = (1, 1, 2, 4)
+    num_res_blocks: int = 2
+    z_channels: int = 8
+    embed_dim: int = 8
+    codebook_size: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.channels % NORM_GROUPS:
+            raise SettingsError(
+                f"The first stage's width is {self.channels}.",
+                expected=f"a multiple of {NORM_GROUPS}, the number of normalisation groups",
+                remedy="check the model's config",
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each level, finest first."""
+        return [self.channels * mult for mult in self.channel_mult]
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels of the picture along one pixel of the latent."""
+        return 2 ** (len(self.channel_mult) - 1)
+
+
+class ResnetBlock(nn.Module):
+    def __init__(self, make: Layers, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = make.norm(in_channels, eps=1e-6)
+        self.conv1 = make.conv3x3(in_channels, out_channels)
+        self.norm2 = make.norm(out_channels, eps=1e-6)
+        self.conv2 = make.conv3x3(out_channels, out_channels)
+        same_width = in_channels == out_channels
+        self.nin_shortcut = nn.Identity() if same_width else make.conv1x1(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return self.nin_shortcut(x) + h
+
+
+class MiddleAttention(nn.Module):
+    """Residual self-attention with one head as wide as the feature map."""
+
+    def __init__(self, make: Layers, channels: int, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+        self.norm = make.norm(channels, eps=1e-6)
+        self.q = make.conv1x1(channels, channels)
+        self.k = make.conv1x1(channels, channels)
+        self.v = make.conv1x1(channels, channels)
+        self.proj_out = make.conv1x1(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        # (b, c, h, w) -> (b, 1 head, h w, c)
+        q, k, v = (
+            project(normed).flatten(2).transpose(1, 2).unsqueeze(1).contiguous() for project in (self.q, self.k, self.v)
+        )
+        out = self.attention(q, k, v).squeeze(1).transpose(1, 2).reshape(x.shape)
+        return x + self.proj_out(out)
+
+
+class Middle(nn.Module):
+    def __init__(self, make: Layers, channels: int, attention: Attention) -> None:
+        super().__init__()
+        self.block_1 = ResnetBlock(make, channels, channels)
+        self.attn_1 = MiddleAttention(make, channels, attention)
+        self.block_2 = ResnetBlock(make, channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Downsample(nn.Module):
+    """Halves the size, padding right and bottom only, as the published first stage does."""
+
+    def __init__(self, make: Layers, channels: int) -> None:
+        super().__init__()
+        self.conv = make.conv3x3(channels, channels, stride=2, padding=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    def __init__(self, make: Layers, channels: int) -> None:
+        super().__init__()
+        self.conv = make.conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Level(nn.Module):
+    """The residual blocks of one size."""
+
+    def __init__(self, make: Layers, in_width: int, out_width: int, blocks: int) -> None:
+        super().__init__()
+        widths = [in_width] + [out_width] * blocks
+        self.block = nn.ModuleList(ResnetBlock(make, a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.block:
+            x = block(x)
+        return x
+
+
+class DownLevel(Level):
+    def __init__(self, make: Layers, in_width: int, out_width: int, blocks: int, *, coarsest: bool) -> None:
+        super().__init__(make, in_width, out_width, blocks)
+        self.downsample = None if coarsest else Downsample(make, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class UpLevel(Level):
+    def __init__(self, make: Layers, in_width: int, out_width: int, blocks: int, *, finest: bool) -> None:
+        super().__init__(make, in_width, out_width, blocks)
+        self.upsample = None if finest else Upsample(make, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return x if self.upsample is None else self.upsample(x)
+
+
+class Encoder(nn.Module):
+    def __init__(self, make: Layers, spec: FirstStageSpec, attention: Attention) -> None:
+        super().__init__()
+        widths = [spec.channels, *spec.widths]  # of the input convolution, then of each level
+        last = len(spec.widths) - 1
+        self.conv_in = make.conv3x3(spec.image_channels, spec.channels)
+        self.down = nn.ModuleList(
+            DownLevel(make, widths[i], widths[i + 1], spec.num_res_blocks, coarsest=i == last) for i in range(last + 1)
+        )
+        self.mid = Middle(make, widths[-1], attention)
+        self.norm_out = make.norm(widths[-1], eps=1e-6)
+        self.conv_out = make.conv3x3(widths[-1], spec.z_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv_in(x)
+        for level in self.down:
+            h = level(h)
+        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+
+
+class Decoder(nn.Module):
+    def __init__(self, make: Layers, spec: FirstStageSpec, attention: Attention) -> None:
+        super().__init__()
+        widths = [*spec.widths, spec.widths[-1]]  # of each level, then of the middle
+        self.conv_in = make.conv3x3(spec.z_channels, widths[-1])
+        self.mid = Middle(make, widths[-1], attention)
+        # up[0] is the finest level and runs last: an index means the same size here as in the encoder.
+        self.up = nn.ModuleList(
+            UpLevel(make, widths[i + 1], widths[i], spec.num_res_blocks + 1, finest=i == 0)
+            for i in range(len(spec.widths))
+        )
+        self.norm_out = make.norm(widths[0], eps=1e-6)
+        self.conv_out = make.conv3x3(widths[0], spec.image_channels)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.mid(self.conv_in(z))
+        for level in reversed(self.up):
+            h = level(h)
+        return self.conv_out(F.silu(self.norm_out(h)))
+
+
+class Quantised(NamedTuple):
+    """z: (batch, c, h, w) codebook entries, straight-through gradient; indices: (batch, h, w) int64."""
+
+    z: Tensor
+    indices: Tensor
+
+
+class Quantiser(nn.Module):
+    """Replaces each latent pixel by the nearest codebook entry."""
+
+    def __init__(self, make: Layers, size: int, dim: int) -> None:
+        super().__init__()
+        # A plain embedding, not the host's: hosts may cast theirs for each use, and the search needs exact values.
+        self.embedding = nn.Embedding(size, dim, **make.factory)
+
+    def forward(self, z: Tensor) -> Quantised:
+        # float32 whatever the model's type: half precision picks another entry wherever two are nearly as close.
+        codebook = self.embedding.weight.float()
+        pixels = z.float().movedim(1, -1).flatten(0, -2)
+        # |z - e|^2 without |z|^2, which does not change which entry is nearest.
+        distances = torch.addmm(codebook.square().sum(1), pixels, codebook.T, alpha=-2.0)
+        indices = distances.argmin(1).reshape(z.shape[0], *z.shape[2:])
+        nearest = F.embedding(indices, codebook).movedim(-1, 1)
+        return Quantised((z + (nearest - z).detach()).to(z.dtype), indices)
+
+
+class FirstStage(nn.Module):
+    """Encoder, quantiser and decoder.
+
+    Args:
+        spec: the shape.
+        operations: namespace of layer classes (Conv2d, GroupNorm); a host may pass its own.
+        attention: fused attention function for the middle.
+        device, dtype: of the parameters.
+    """
+
+    def __init__(
+        self,
+        spec: FirstStageSpec,
+        *,
+        operations: Any = nn,
+        attention: Attention = fused_attention,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        make = Layers(operations, device, dtype)
+        self.encoder = Encoder(make, spec, attention)
+        self.decoder = Decoder(make, spec, attention)
+        self.quantize = Quantiser(make, spec.codebook_size, spec.embed_dim)
+        self.quant_conv = make.conv1x1(spec.z_channels, spec.embed_dim)
+        self.post_quant_conv = make.conv1x1(spec.embed_dim, spec.z_channels)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latent before quantisation, which is what the diffusion model works on.
+
+        Args:
+            image: (batch, 3, height, width) in [-1, 1], sides divisible by `spec.downsampling`.
+
+        Returns:
+            (batch, embed_dim, height / 8, width / 8) for the released model; unbounded.
+        """
+        return self.quant_conv(self.encoder(image))
+
+    def decode(self, latent: Tensor, *, quantise: bool = True) -> Tensor:
+        """Picture of a latent.
+
+        Args:
+            latent: (batch, embed_dim, height, width).
+            quantise: snap each pixel to the codebook first, as the model was trained to; the gradient passes
+                straight through.
+
+        Returns:
+            (batch, 3, 8 height, 8 width) for the released model; about [-1, 1], not clamped.
+        """
+        z = self.quantize(latent).z if quantise else latent
+        return self.decoder(self.post_quant_conv(z))

@@ -1,0 +1,197 @@
+"""Restoring face crops with references, from tensors to tensors: no file I/O, no globals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .diffusion.guidance import guided
+from .diffusion.sampling import SamplerName, ddim, dpmpp_2m, initial_noise
+from .diffusion.schedule import Spacing, sampling_table
+from .errors import ReferencesError, SettingsError
+from .model.reference import ReferenceKV
+from .model.unet import References, UNet
+from .model.variants import ModelSpec
+from .model.vqgan import FirstStage
+from .progress import OnStep, ignore_steps
+
+ReferenceEncoding = Literal["joint", "separate"]
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to sample; the defaults are those of the published inference script.
+
+    Attributes:
+        steps: sampling steps, 1..1000.
+        sampler: "ddim" (published) or "dpmpp_2m", which needs fewer steps.
+        spacing: of the timesteps; "trailing" (published script) or "uniform" (paper).
+        guidance: 1 is off (and takes half the time), 1.5 is published.
+        eta: DDIM's noise, 0..1; 0 is published.
+    """
+
+    steps: int = 50
+    sampler: SamplerName = "ddim"
+    spacing: Spacing = "trailing"
+    guidance: float = 1.5
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.eta <= 1.0 or (self.eta and self.sampler != "ddim"):
+            raise SettingsError(
+                f"eta {self.eta} has no meaning for the sampler {self.sampler}.",
+                expected="0..1 for ddim, 0 for every other sampler",
+                remedy="leave eta at 0, the published value",
+            )
+
+
+PUBLISHED_SEED = 2024
+
+
+class _Condition(NamedTuple):
+    """What the U-Net sees of one image: its LQ latent (c, h, w) and its references."""
+
+    lq: Tensor
+    references: ReferenceKV | None
+
+
+class Restorer:
+    """A loaded model: encodes references once, then restores any number of crops with them.
+
+    Args:
+        unet: in the type that it should compute in; the sampler's own arithmetic is float32.
+        first_stage: usually float32, whatever the U-Net's type: its codebook search is precision-sensitive.
+        spec: of both.
+    """
+
+    def __init__(self, unet: UNet, first_stage: FirstStage, spec: ModelSpec) -> None:
+        self.unet = unet.eval()
+        self.first_stage = first_stage.eval()
+        self.spec = spec
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.unet.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that the U-Net computes in."""
+        return next(self.unet.parameters()).dtype
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """(batch, 3, height, width) in [-1, 1] -> (batch, c, height / 8, width / 8) float32, scaled for the U-Net."""
+        weight = next(self.first_stage.parameters())
+        return self.first_stage.encode(images.to(weight)).float() * self.spec.scale_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """(batch, c, h, w) -> (batch, 3, 8 h, 8 w) float32 in about [-1, 1], not clamped."""
+        weight = next(self.first_stage.parameters())
+        return self.first_stage.decode((latents / self.spec.scale_factor).to(weight)).float()
+
+    @torch.no_grad()
+    def encode_references(self, images: Tensor, encoding: ReferenceEncoding = "joint") -> ReferenceKV:
+        """Build the CacheKV of one person's reference photos.
+
+        Args:
+            images: (references, 3, crop, crop) in [-1, 1], aligned as the pictures to restore are.
+            encoding: "joint" encodes the references as one image, side by side along the width, as training and
+                the published inference do; "separate" encodes each alone, which gives other latents, but each
+                reference's own do not depend on the others.
+
+        Returns:
+            `ReferenceKV` on the model's device and in the U-Net's type.
+
+        Raises:
+            ReferencesError: no image.
+        """
+        if not len(images):
+            raise ReferencesError(
+                "There is no reference image to encode.",
+                expected="at least one",
+                remedy="pass None as references to restore without any",
+            )
+        if encoding == "joint":
+            side_by_side = torch.cat(list(images), dim=-1).unsqueeze(0)
+            latents = torch.cat(self.encode(side_by_side).chunk(len(images), dim=-1))
+        else:
+            latents = torch.cat([self.encode(image.unsqueeze(0)) for image in images])
+        return self.unet.encode_references(latents.to(self.device, self.dtype))
+
+    @torch.no_grad()
+    def null_references(self, count: int, latent_size: tuple[int, int]) -> ReferenceKV:
+        """The null of guidance: `count` all-zero latents, run through the U-Net as any reference is."""
+        zeros = torch.zeros(1, self.spec.unet.out_channels, *latent_size, device=self.device, dtype=self.dtype)
+        return self.unet.encode_references(zeros).select(*[0] * count)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        lq_latents: Tensor,
+        references: References,
+        seeds: Sequence[int],
+        settings: SamplingSettings | None = None,
+        on_step: OnStep = ignore_steps,
+    ) -> Tensor:
+        """Sample restored latents.
+
+        Args:
+            lq_latents: (batch, c, h, w), from `encode`.
+            references: one set for all images, or one (or None) for each; images may have different numbers.
+            seeds: of the initial noise, one for each image.
+            settings: how to sample; None is the published way.
+            on_step: called after each step; raising stops the sampling.
+
+        Returns:
+            (batch, c, h, w) float32, for `decode`. Each image's result does not depend on the others.
+        """
+        settings = settings or SamplingSettings()
+        latents = lq_latents.to(self.device)
+        table = sampling_table(self.spec.noise, settings.steps, settings.spacing)
+        each = [references] * len(latents) if references is None or isinstance(references, ReferenceKV) else references
+        conditions = [_Condition(lq, kv) for lq, kv in zip(latents, each, strict=True)]
+        nulls = self._null_conditions(conditions) if settings.guidance != 1.0 else [None] * len(conditions)
+        model = guided(self._predict_noise, conditions, nulls, settings.guidance)
+        noise, generators = initial_noise(seeds, (latents.shape[1], latents.shape[2], latents.shape[3]))
+        x = noise.to(self.device)
+        if settings.sampler == "dpmpp_2m":
+            return dpmpp_2m(model, x, table, on_step=on_step)
+        return ddim(model, x, table, eta=settings.eta, generators=generators, on_step=on_step)
+
+    def _predict_noise(self, x: Tensor, t: Tensor, conditions: Sequence[_Condition]) -> Tensor:
+        lq = torch.stack([condition.lq for condition in conditions])
+        references = [condition.references for condition in conditions]
+        return self.unet(torch.cat([x, lq], dim=1).to(self.dtype), t, references).float()
+
+    def _null_conditions(self, conditions: Sequence[_Condition]) -> list[_Condition | None]:
+        """The same LQ latents with null references; images without references are not guided."""
+        size = (conditions[0].lq.shape[1], conditions[0].lq.shape[2])
+        counts = {c.references.count for c in conditions if c.references is not None}
+        nulls = {count: self.null_references(count, size) for count in counts}  # shared by equal counts
+        return [None if c.references is None else _Condition(c.lq, nulls[c.references.count]) for c in conditions]
+
+    def restore(
+        self,
+        crops: Tensor,
+        references: References,
+        seeds: Sequence[int],
+        settings: SamplingSettings | None = None,
+        on_step: OnStep = ignore_steps,
+    ) -> Tensor:
+        """Restore aligned face crops.
+
+        Args:
+            crops: (batch, 3, crop, crop) in [-1, 1]; `spec.crop_size` is the size that the model was trained for.
+
+        Returns:
+            (batch, 3, crop, crop) float32, clamped to [-1, 1].
+
+        See `sample` for the other arguments.
+        """
+        latents = self.sample(self.encode(crops.to(self.device)), references, seeds, settings, on_step)
+        return self.decode(latents).clamp(-1.0, 1.0)
