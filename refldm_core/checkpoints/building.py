@@ -46,6 +46,15 @@ class Inspected:
         parts = {"U-Net": self.unet, "first stage": self.first_stage}
         return [name for name, found in parts.items() if found is None]
 
+    def unet_weights(self, prefer: Weights) -> tuple[Weights, Mapping[str, Tensor]]:
+        """The U-Net's weights to use, and which they are; a converted file says what it was made from."""
+        used, tensors = self.parts.unet_weights(prefer)
+        return ("ema" if self.file.metadata.get(WEIGHTS_KEY) == "ema" else used), tensors
+
+    def fingerprint(self, unet_weights: Mapping[str, Tensor]) -> str:
+        """Of the original weights, also where the file is a conversion to another type."""
+        return self.file.metadata.get(FINGERPRINT_KEY) or fingerprint(unet_weights)
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -108,15 +117,6 @@ class ModelFiles:
     first_stage: Inspected
     spec: ModelSpec
 
-    def unet_weights(self, prefer: Weights) -> tuple[Weights, Mapping[str, Tensor]]:
-        """The U-Net's weights to use, and which they are; a converted file says what it was made from."""
-        used, tensors = self.main.parts.unet_weights(prefer)
-        return ("ema" if self.main.file.metadata.get(WEIGHTS_KEY) == "ema" else used), tensors
-
-    def fingerprint(self, unet_weights: Mapping[str, Tensor]) -> str:
-        """Of the original weights, also where the file is a conversion to another type."""
-        return self.main.file.metadata.get(FINGERPRINT_KEY) or fingerprint(unet_weights)
-
 
 def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path | None = None) -> ModelFiles:
     """Recognise a model in one or two files.
@@ -177,12 +177,12 @@ def load_model(
         CheckpointError: with the file, what is wrong with it and what to do.
     """
     files = inspect_model(path, first_stage_path, config)
-    used, unet_weights = files.unet_weights(weights)
+    used, unet_weights = files.main.unet_weights(weights)
     with torch.device("meta"):
         unet, first_stage = UNet(files.spec.unet), FirstStage(files.spec.first_stage)
     _load(unet, unet_weights, path, device, dtype)
     _load(first_stage, files.first_stage.parts.first_stage, files.first_stage.file.path, device, first_stage_dtype)
-    unet.fingerprint = files.fingerprint(unet_weights)
+    unet.fingerprint = files.main.fingerprint(unet_weights)
     return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
 
 

@@ -35,9 +35,9 @@ def detect_unet(shapes: Shapes, num_head_channels: int) -> Detected[UNetSpec]:
     Raises:
         CheckpointError: naming the tensor that is missing, superfluous or of another shape.
     """
-    levels = _unet_levels(shapes)
     first, last = "input_blocks.0.0.weight", "out.2.weight"
     model_channels, in_channels = _shape(shapes, first)[:2]
+    levels = _unet_levels(shapes)
     blocks = {len(level.widths) for level in levels}
     if len(blocks) != 1:
         raise _not(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,13 +116,11 @@ def _as_dict(content: Any) -> dict[Any, Any] | None:
 
 
 def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
-    reason = str(error)
-    if "GLOBAL" not in reason and "Unsupported" not in reason:
+    named = re.search(r"(?:GLOBAL|class|function) ([\w.]*\w)", str(error))
+    if named is None:
         return _damaged(path, error)
-    named = next((word.strip("`'\".,") for word in reason.replace("GLOBAL", "\n").splitlines()[-1:]), "")
-    detail = next((line.strip() for line in reason.splitlines() if "Unsupported" in line or "GLOBAL" in line), named)
     return UnsafeCheckpointError(
-        f"{path} was not loaded: it asks to run code while loading. torch says: {detail}",
+        f"{path} was not loaded: it asks to run code while loading (it names {named[1]}).",
         expected="a checkpoint of tensors alone",
         remedy="get the file from its authors, whose SHA-256 `refldm download` checks; if you made it yourself, save "
         "only its state_dict, or a .safetensors file",
@@ -129,7 +128,8 @@ def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # torch puts a paragraph of advice before its reason, which here would be the wrong advice.
+    reason = (str(error).split("WeightsUnpickler error:")[-1].strip() or type(error).__name__).splitlines()[0]
     return CheckpointError(
         f"{path} is damaged or cut short ({reason}).",
         expected="a whole model file",

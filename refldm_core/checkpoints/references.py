@@ -18,6 +18,7 @@ from .saving import write_safetensors
 
 _KEY = "refldm.references"
 _THUMBNAILS = "thumbnails"
+_LATENTS = "latents"
 _VERSION = 1
 
 
@@ -29,17 +30,21 @@ class StoredReferences:
         references: the keys and values, on the CPU in the stored type.
         names: what each reference was called, empty or one for each.
         thumbnails: (references, 3, height, width) uint8 pictures to recognise them by, or None.
+        latents: (references, c, h, w) float32, what the keys and values were made from, or None. With them they can
+            be made again for the same model with a LoRA.
     """
 
     references: ReferenceKV
     names: tuple[str, ...] = ()
     thumbnails: Tensor | None = None
+    latents: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = self.references.count
-        if len(self.names) not in (0, count) or (self.thumbnails is not None and len(self.thumbnails) != count):
+        pictures = [part for part in (self.thumbnails, self.latents) if part is not None]
+        if len(self.names) not in (0, count) or any(len(part) != count for part in pictures):
             raise ReferencesError(
-                f"{len(self.names)} names or thumbnails were given for {count} references.",
+                f"Names, thumbnails or latents do not fit {count} references.",
                 expected="one for each reference, or none",
                 remedy="pass them in the references' order",
             )
@@ -67,6 +72,8 @@ def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = t
     tensors = {f"{name}.{part}": getattr(layer, part) for name, layer in kv.layers.items() for part in ("k", "v")}
     if stored.thumbnails is not None:
         tensors[_THUMBNAILS] = stored.thumbnails.to("cpu", torch.uint8).contiguous()
+    if stored.latents is not None:
+        tensors[_LATENTS] = stored.latents.to("cpu", torch.float32).contiguous()
     described = {
         "version": _VERSION,
         "count": kv.count,
@@ -93,7 +100,8 @@ def load_references(path: Path) -> StoredReferences:
     try:
         height, width = described["latent_size"]
         references = ReferenceKV(layers, int(described["count"]), (height, width), str(described["fingerprint"]))
-        return StoredReferences(references, tuple(map(str, described["names"])), file.tensors.get(_THUMBNAILS))
+        names = tuple(map(str, described["names"]))
+        return StoredReferences(references, names, file.tensors.get(_THUMBNAILS), file.tensors.get(_LATENTS))
     except (KeyError, TypeError, ValueError, ReferencesError) as error:
         raise _not_references(path, str(error).splitlines()[0]) from error
 

@@ -55,11 +55,11 @@ def convert(
         OutputError: `output` cannot be written.
     """
     files = inspect_model(path, first_stage_path, config)
-    used, unet = files.unet_weights(weights)
+    used, unet = files.main.unet_weights(weights)
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet.items()}
     tensors |= {FIRST_STAGE_PREFIX + name: tensor for name, tensor in files.first_stage.parts.first_stage.items()}
     require_finite(tensors, path)
-    name = files.fingerprint(unet)
+    name = files.main.fingerprint(unet)
     cast = {key: _cast(key, tensor, torch.float32 if key == _CODEBOOK else dtype) for key, tensor in tensors.items()}
     write_safetensors(cast, output, {**metadata_of(files.spec), FINGERPRINT_KEY: name, WEIGHTS_KEY: used})
     return Conversion(output, files.spec, used, name, output.stat().st_size)

@@ -1,0 +1,77 @@
+"""`refldm`: the commands, and what they have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from .. import __version__
+from ..errors import ReFLDMError
+from .output import Output
+
+COMMANDS = {
+    "restore": "restore faces with references of the same person",
+    "inspect": "say what a model file is",
+    "convert": "write a model as one .safetensors file",
+    "download": "download the official model files",
+    "demo": "try everything in a few seconds, with random weights",
+}
+"""Name of the command and of its module -> summary."""
+
+EXIT_USER_ERROR = 2
+"""argparse uses the same for arguments that it cannot read."""
+EXIT_INTERRUPTED = 130
+
+_DESCRIPTION = "Restore a low-quality face to that person's own likeness, guided by good photos of them (ReF-LDM)."
+_EPILOG = """\
+exit codes: 0 done; 2 something in the input must be mended (the message says what); 130 interrupted; 1 a bug.
+
+`refldm COMMAND --help` explains a command and shows examples."""
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The whole parser; only the chosen command's module is imported, so that `refldm --help` answers at once."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="refldm", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"refldm {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=raw)
+        if name == chosen:
+            module = _module(name)
+            command.description, _, examples = str(module.__doc__).partition("\n")
+            command.epilog = examples.strip()
+            module.add_arguments(command)
+            command.add_argument("--quiet", action="store_true", help="say nothing but errors and results")
+            command.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
+    return parser
+
+
+def _module(name: str) -> Any:
+    """A command's module: `add_arguments(parser)` and `run(args, output)`, which returns the exit code."""
+    return import_module(f".{name}", __package__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments; None takes the process's own.
+
+    Returns:
+        The exit code.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser(words[0] if words else None).parse_args(words)
+    output = Output(quiet=args.quiet, as_json=args.json)
+    try:
+        return _module(args.command).run(args, output)
+    except ReFLDMError as error:
+        output.error(error)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("Interrupted. What was finished before is kept.", file=sys.stderr)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,62 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ..errors import SettingsError
+
+DTYPES = ("float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+MODEL_FOLDER = Path.home() / ".cache" / "refldm"
+"""Where `refldm download` puts the official files and `refldm restore` looks for them."""
+
+
+def add_model_arguments(parser: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage]
+    parser.add_argument(
+        "--vqgan", type=Path, metavar="FILE", help="the first stage, where the model's file does not hold it"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML of the published layout, for a model whose head size, latent size or noise differs from the "
+        "released one's and whose file does not say so",
+    )
+
+
+def dtype_of(name: str) -> torch.dtype:
+    dtype = getattr(torch, name)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name means; "auto" is the fastest one there is.
+
+    Raises:
+        SettingsError: no such device in this machine.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, is_there in there.items() if is_there))
+    if not there[name]:
+        raise SettingsError(
+            f"PyTorch sees no {name} device.",
+            expected=", ".join(device for device, is_there in there.items() if is_there),
+            remedy="leave --device at auto, or install a PyTorch build and driver for your GPU",
+        )
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The type that a name means; "auto" is half precision on a GPU that computes in it, else float32."""
+    if name != "auto":
+        return dtype_of(name)
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.float32

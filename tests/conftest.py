@@ -1,0 +1,47 @@
+"""Fixtures: the golden tensors and a model with the weights that they were computed with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from refldm_core.checkpoints.building import load_model
+from refldm_core.pipeline import Restorer
+
+from .weights import GOLDEN, TinyFiles, write_tiny
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Tensor]:
+    return load_file(GOLDEN / "golden.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def restorer(tiny: TinyFiles) -> Restorer:
+    """Shared: do not change it. `load_restorer` gives one of your own."""
+    return load_restorer(tiny.ckpt, tiny.config)
+
+
+def load_restorer(ckpt: Path, config: Path, **options: object) -> Restorer:
+    model = load_model(ckpt, config=config, **options)  # type: ignore[arg-type]
+    return Restorer(model.unet, model.first_stage, model.spec)
+
+
+@pytest.fixture(scope="session")
+def lq_latent(restorer: Restorer, golden: dict[str, Tensor]) -> Tensor:
+    return restorer.encode(golden["in.lq"])
+
+
+@pytest.fixture(scope="session")
+def reference_images(golden: dict[str, Tensor]) -> Tensor:
+    """(3, 3, 128, 128) in [-1, 1]."""
+    return torch.cat(golden["in.ref_wide"].chunk(3, dim=-1))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from refldm_core.diffusion.guidance import guided
+
+
+class Recorder:
+    """Predicts each image's condition, and remembers the size of every batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[float]) -> Tensor:
+        assert len(x) == len(t) == len(conditions)
+        self.batches.append(len(x))
+        return x * 0 + torch.tensor(conditions).reshape(-1, 1, 1, 1) + t.reshape(-1, 1, 1, 1)
+
+
+X, T = torch.randn(3, 2, 2, 2), torch.tensor([0, 10, 20])
+
+
+def _values(eps: Tensor) -> list[float]:
+    return (eps[:, 0, 0, 0] - T).tolist()
+
+
+def test_both_branches_are_one_call() -> None:
+    model = Recorder()
+    eps = guided(model, [1.0, 2.0, 3.0], [0.5, 0.5, 0.0], 1.5)(X, T)
+    assert _values(eps) == [1.25, 2.75, 4.5]
+    assert model.batches == [6]
+
+
+def test_guidance_one_runs_one_branch() -> None:
+    model = Recorder()
+    assert _values(guided(model, [1.0, 2.0, 3.0], [0.0, 0.0, 0.0], 1.0)(X, T)) == [1.0, 2.0, 3.0]
+    assert model.batches == [3]
+
+
+def test_images_without_a_null_are_predicted_once() -> None:
+    model = Recorder()
+    assert _values(guided(model, [1.0, 2.0, 3.0], [None, 1.0, None], 2.0)(X, T)) == [1.0, 3.0, 3.0]
+    assert model.batches == [4]

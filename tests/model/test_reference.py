@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from refldm_core.checkpoints.references import StoredReferences, load_references, save_references
+from refldm_core.errors import CheckpointError, ReferencesError
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.pipeline import Restorer
+
+
+@pytest.fixture(scope="module")
+def kv(restorer: Restorer, reference_images: Tensor) -> ReferenceKV:
+    return restorer.encode_references(reference_images)
+
+
+def _equal(a: ReferenceKV, b: ReferenceKV) -> bool:
+    return a.count == b.count and all(
+        torch.equal(a.layers[n].k, b.layers[n].k) and torch.equal(a.layers[n].v, b.layers[n].v) for n in a.layers
+    )
+
+
+def test_it_is_a_value(kv: ReferenceKV) -> None:
+    with pytest.raises(FrozenInstanceError):
+        kv.count = 1  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        kv.layers["x"] = next(iter(kv.layers.values()))  # type: ignore[index]
+
+
+def test_select_and_concat_are_inverse(kv: ReferenceKV) -> None:
+    assert _equal(ReferenceKV.concat([kv.select(0), kv.select(1, 2)]), kv)
+    assert kv.select(2, 2).count == 2
+    assert kv.nbytes == sum(kv.select(i).nbytes for i in range(3))
+
+
+def test_memory_of_one_released_reference() -> None:
+    """8.75 MiB in 16 bit (design: 4,587,520 numbers)."""
+    from refldm_core.model.unet import UNet, UNetSpec
+
+    with torch.device("meta"):
+        unet = UNet(UNetSpec(), dtype=torch.float16)
+        kv = unet.encode_references(torch.zeros(1, 8, 64, 64, dtype=torch.float16))
+    assert len(kv.layers) == 16
+    assert kv.nbytes == 2 * 4_587_520
+
+
+def test_to(kv: ReferenceKV) -> None:
+    assert kv.to("cpu", torch.float32) is kv
+    assert kv.to(dtype=torch.bfloat16).dtype == torch.bfloat16
+    assert kv.dtype == torch.float32
+
+
+@pytest.mark.parametrize("indices", [(), (3,), (-1,)])
+def test_select_outside(kv: ReferenceKV, indices: tuple[int, ...]) -> None:
+    with pytest.raises(ReferencesError):
+        kv.select(*indices)
+
+
+def test_another_model_or_size_is_refused_by_name(kv: ReferenceKV, restorer: Restorer) -> None:
+    x, t = torch.randn(1, 16, 16, 16), torch.tensor([5])
+    with pytest.raises(ReferencesError, match="built with model 0123456789abcdef, not with model " + kv.fingerprint):
+        restorer.unet(x, t, replace(kv, fingerprint="0123456789abcdef"))
+    with pytest.raises(ReferencesError, match=r"latent size of 16x16, the picture has 24x16"):
+        restorer.unet(torch.randn(1, 16, 24, 16), t, kv)
+    with pytest.raises(ReferencesError, match="built with model"):
+        ReferenceKV.concat([kv, replace(kv, fingerprint="other")])
+    with pytest.raises(ReferencesError, match="bfloat16"):
+        ReferenceKV.concat([kv, kv.to(dtype=torch.bfloat16)])
+
+
+def test_uneven_tokens_are_refused(kv: ReferenceKV) -> None:
+    with pytest.raises(ReferencesError, match="do not fit 5 references"):
+        replace(kv, count=5)
+    with pytest.raises(ReferencesError, match="empty"):
+        ReferenceKV({}, 0, (16, 16), "x")
+
+
+def test_file_round_trip(kv: ReferenceKV, tmp_path: Path) -> None:
+    thumbnails = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    stored = StoredReferences(kv, ("a", "b", "ü"), thumbnails)
+    save_references(stored, tmp_path / "me.safetensors", torch.float32)
+    again = load_references(tmp_path / "me.safetensors")
+    assert _equal(again.references, kv)
+    assert (again.references.fingerprint, again.references.latent_size) == (kv.fingerprint, kv.latent_size)
+    assert again.names == ("a", "b", "ü")
+    assert again.thumbnails is not None and torch.equal(again.thumbnails, thumbnails)
+    save_references(stored, tmp_path / "me.safetensors")  # 16 bit by default, and replaces the older file
+    assert load_references(tmp_path / "me.safetensors").references.dtype == torch.float16
+
+
+def test_file_refusals(kv: ReferenceKV, tmp_path: Path, tiny: object) -> None:
+    path = tmp_path / "me.safetensors"
+    with pytest.raises(ReferencesError, match="2 names"):
+        StoredReferences(kv, ("a", "b"))
+    layer = next(iter(kv.layers))
+    huge = replace(kv, layers={**kv.layers, layer: replace(kv.layers[layer], k=kv.layers[layer].k * 1e6)})
+    with pytest.raises(ReferencesError, match="float16 cannot hold"):
+        save_references(StoredReferences(huge), path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckpointError, match="holds no references"):
+        load_references(tiny.safetensors)  # type: ignore[attr-defined]

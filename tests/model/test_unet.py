@@ -1,0 +1,120 @@
+"""Batches: each image equals itself alone, whatever stands beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from refldm_core.errors import ReferencesError, SettingsError
+from refldm_core.model.attention import AttentionBlock, KeyValue, attend_with_references, fused_attention
+from refldm_core.model.layers import Layers
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.model.unet import UNet, UNetSpec
+from refldm_core.pipeline import Restorer
+
+from ..parity import difference, tolerance
+
+ALONE = tolerance("unet.t499")
+
+
+@pytest.fixture(scope="module")
+def x() -> Tensor:
+    return torch.randn(4, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def kv(restorer: Restorer, reference_images: Tensor) -> ReferenceKV:
+    return restorer.encode_references(reference_images)
+
+
+@torch.no_grad()
+def test_mixed_numbers_of_references_in_one_batch(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+    sets = [kv, None, kv.select(1), kv.select(2)]  # three, none, and two different ones of one reference
+    t = torch.tensor([999, 499, 19, 0])
+    together = restorer.unet(x, t, sets)
+    for i, references in enumerate(sets):
+        alone = restorer.unet(x[i : i + 1], t[i : i + 1], references)
+        assert difference(together[i : i + 1], alone) <= ALONE
+
+
+@torch.no_grad()
+def test_one_set_for_all_images(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+    t = torch.full((4,), 499)
+    together = restorer.unet(x, t, kv)
+    assert torch.equal(together, restorer.unet(x, t, [kv] * 4))
+    assert difference(together[3:], restorer.unet(x[3:], t[3:], kv)) <= ALONE
+
+
+@torch.no_grad()
+def test_order_of_references_does_not_matter_to_the_result(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+    t = torch.tensor([499])
+    assert difference(restorer.unet(x[:1], t, kv.select(2, 0, 1)), restorer.unet(x[:1], t, kv)) <= ALONE
+
+
+def test_attention_weighs_own_and_reference_tokens_in_one_softmax() -> None:
+    """Against eq. 4 and 5 written out for one head."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 1, 1, 5, 4, generator=generator)
+    rk, rv = torch.randn(2, 1, 7, 4, generator=generator)
+    ours = attend_with_references(fused_attention, q, k, v, [KeyValue(rk, rv)])
+    keys, values = torch.cat([k[0, 0], rk[0]]), torch.cat([v[0, 0], rv[0]])
+    expected = (q[0, 0] @ keys.T / 2.0).softmax(-1) @ values
+    torch.testing.assert_close(ours[0, 0], expected)
+
+
+def test_attention_gets_contiguous_tensors() -> None:
+    seen: list[bool] = []
+
+    def attend(layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        seen.extend(t.is_contiguous() for t in (q, k, v))
+        return fused_attention(q, k, v)
+
+    block = AttentionBlock(Layers(torch.nn, None, None), "layer", 64, 16)
+    assert block(torch.randn(2, 64, 4, 4), attend).shape == (2, 64, 4, 4)
+    assert seen == [True] * 3
+
+
+def test_host_operations_and_attention_are_used() -> None:
+    class Operations(torch.nn.Module):
+        Conv1d, Conv2d, GroupNorm, Linear = (
+            type(name, (getattr(torch.nn, name),), {}) for name in ("Conv1d", "Conv2d", "GroupNorm", "Linear")
+        )
+
+    calls: list[int] = []
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        calls.append(k.shape[2])
+        return fused_attention(q, k, v)
+
+    spec = UNetSpec(model_channels=32, num_res_blocks=1, num_head_channels=16)
+    unet = UNet(spec, operations=Operations, attention=attention)
+    layers = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.Linear)
+    assert not [m for m in unet.modules() if type(m) in layers]
+    unet(torch.randn(1, 16, 16, 16), torch.tensor([3]))
+    assert len(calls) == 10
+
+
+def test_keys_and_values_keep_their_gradient() -> None:
+    unet = UNet(UNetSpec(model_channels=32, num_res_blocks=1, num_head_channels=16))
+    latent = torch.randn(1, 8, 16, 16, requires_grad=True)
+    unet(torch.randn(1, 16, 16, 16), torch.tensor([3]), unet.encode_references(latent)).sum().backward()
+    assert latent.grad is not None and latent.grad.abs().max() > 0
+
+
+def test_wrong_number_of_sets(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+    with pytest.raises(ReferencesError, match="2 reference sets were given for 4 images"):
+        restorer.unet(x, torch.zeros(4), [kv, None])
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"model_channels": 48}, "multiple of 32"),
+        ({"num_head_channels": 24}, "heads of 24"),
+        ({"in_channels": 8}, "LQ latent"),
+    ],
+)
+def test_specs_without_meaning(changed: dict[str, int], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        UNetSpec(**changed)  # type: ignore[arg-type]
