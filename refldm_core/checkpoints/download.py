@@ -22,7 +22,7 @@ The official ReF-LDM weights are for NON-COMMERCIAL RESEARCH USE ONLY. They are 
 https://github.com/ChiWeiHsiao/ref-ldm, not by this project; by downloading them you accept the authors' terms, which
 you find there."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # bytes; what is lost at most when a connection breaks
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two packets
 
 

@@ -1,0 +1,100 @@
+"""The stages of restoring one face, each as a function that can be timed or counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from refldm_core.diffusion.guidance import guided
+from refldm_core.diffusion.sampling import Model, ddim, initial_noise
+from refldm_core.diffusion.schedule import sampling_table
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.pipeline import PUBLISHED_SEED, Restorer
+
+from .published import make_published, reference_passes
+
+GUIDANCE = 1.5
+
+
+@dataclass
+class Stages:
+    """One face with its references, on one restorer.
+
+    Attributes:
+        restorer: the model.
+        variant: "published" or "ours".
+        lq: (1, 3, size, size) in [-1, 1].
+        references: (references, 3, size, size) in [-1, 1].
+    """
+
+    restorer: Restorer
+    variant: str
+    lq: Tensor
+    references: Tensor
+
+    def __post_init__(self) -> None:
+        if self.variant == "published":
+            make_published(self.restorer)
+        self.latent = torch.empty(0)
+        self.reference_latents = torch.empty(0)
+        self.kv: tuple[ReferenceKV, ReferenceKV] | None = None
+
+    def all(self) -> dict[str, Callable[[], Any]]:
+        """Name -> stage, in the order in which they must run first."""
+        return {
+            "encode LQ": self.encode,
+            "encode references": self.encode_references,
+            "reference passes": self.reference_passes,
+            "step": self.step,
+            "decode": self.decode,
+        }
+
+    def encode(self) -> None:
+        self.latent = self.restorer.encode(self.lq)
+
+    def encode_references(self) -> None:
+        wide = torch.cat(list(self.references), dim=-1).unsqueeze(0)
+        self.reference_latents = torch.cat(self.restorer.encode(wide).chunk(len(self.references), dim=-1))
+
+    def reference_passes(self) -> None:
+        latents = self.reference_latents.to(self.restorer.dtype)
+        if self.variant == "published":
+            self.kv = reference_passes(self.restorer, latents)
+        else:
+            size = (latents.shape[2], latents.shape[3])
+            null = self.restorer.null_references(len(latents), size)
+            self.kv = self.restorer.unet.encode_references(latents), null
+
+    def model(self) -> Model:
+        """The guided prediction of the noise, for a sampler."""
+        assert self.kv is not None
+        kv, null = self.kv
+
+        def predict(x: Tensor, t: Tensor, references: Sequence[ReferenceKV]) -> Tensor:
+            lq = self.latent.expand(len(x), -1, -1, -1)
+            return self.restorer.unet(torch.cat([x, lq], dim=1).to(self.restorer.dtype), t, references).float()
+
+        return guided(predict, [kv], [null], GUIDANCE)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One guided prediction of the noise; the sampler's own arithmetic takes microseconds."""
+        x = torch.zeros_like(self.latent)
+        self.model()(x, torch.full((1,), 499, device=x.device))
+
+    def decode(self) -> Tensor:
+        return self.restorer.decode(self.latent)
+
+    @torch.no_grad()
+    def whole(self, steps: int) -> Tensor:
+        """From pictures to the restored picture, (1, 3, size, size) in about [-1, 1]."""
+        self.encode()
+        self.encode_references()
+        self.reference_passes()
+        noise, _ = initial_noise([PUBLISHED_SEED], (self.latent.shape[1], self.latent.shape[2], self.latent.shape[3]))
+        table = sampling_table(self.restorer.spec.noise, steps)
+        return self.restorer.decode(ddim(self.model(), noise.to(self.latent), table))

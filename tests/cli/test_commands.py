@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refldm_core.cli.main import COMMANDS, main
+from refldm_core.cli.options import choose_device, choose_dtype
+from refldm_core.errors import SettingsError
+
+from ..weights import TinyFiles
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) > 10 and "--json" in shown
+
+
+def test_the_commands_are_listed_without_importing_torch() -> None:
+    code = (
+        "import sys; from refldm_core.cli.main import build_parser; build_parser(None); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "refldm_core", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("refldm ")
+
+
+def test_inspect(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny.ckpt), "--config", str(tiny.config), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["is"] == "a ReF-LDM model" and report["missing"] == []
+    unet = report["parts"]["U-Net"]
+    assert unet["used for sampling"] == "ema" and unet["copies"] == "raw and ema"
+    assert unet["spec"]["num_head_channels"] == {"value": 16, "known from": "config config_tiny.yaml"}
+    assert report["parts"]["diffusion"]["spec"]["latent_size"]["value"] == 16
+
+
+def test_inspect_in_words(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny.vqgan)]) == 0
+    shown = capsys.readouterr().out
+    assert "a ReF-LDM first stage" in shown
+    assert "codebook_size = 64" in shown and "rows of quantize.embedding.weight" in shown
+    assert "missing for restoring: U-Net" in shown
+
+
+def test_convert(tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "one.safetensors"
+    words = ["convert", str(tiny.ckpt), "--config", str(tiny.config), "--output", str(out), "--dtype", "float16"]
+    assert main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bytes"] == out.stat().st_size < 0.6 * 4 * 6_100_000
+    assert report["spec"]["latent_size"] == 16
+    assert main(words) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert main(["convert", str(tiny.ckpt), "--output", str(tmp_path / "one.ckpt")]) == 2
+    assert "one.safetensors" in capsys.readouterr().err
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "RANDOM weights" in captured.err
+    restored = Path(json.loads(captured.out)["restored"][0]["output"])
+    assert np.asarray(Image.open(restored)).shape == (128, 128, 3)
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--quiet"]) == 0  # again, over the first
+
+
+def test_demo_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--output", str(tmp_path / "file" / "demo")]) == 2
+    assert "Remedy:" in capsys.readouterr().err
+
+
+def test_unknown_device_and_types() -> None:
+    import torch
+
+    cpu = choose_device("cpu")
+    assert choose_dtype("auto", cpu) == torch.float32
+    assert choose_dtype("bfloat16", cpu) == torch.bfloat16
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="no cuda device"):
+            choose_device("cuda")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")

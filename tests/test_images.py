@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from refldm_core.errors import ImageFileError, OutputError
+from refldm_core.images import (
+    bhwc_to_model,
+    load_image,
+    model_to_bhwc,
+    save_image,
+    tensor_to_u8,
+    to_pil,
+    to_tensor,
+    u8_to_tensor,
+)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), "blue")
+    image.paste("red", (0, 0, 5, 10))  # the left quarter
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise to see it upright
+    image.save(tmp_path / "turned.png", exif=exif)
+    upright = load_image(tmp_path / "turned.png")
+    assert upright.size == (10, 20)
+    assert upright.getpixel((5, 1)) == (255, 0, 0) and upright.getpixel((5, 18)) == (0, 0, 255)
+
+
+def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 32896, 65535] * 2] * 8, np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert np.asarray(load_image(tmp_path / "deep.png"))[0, :4, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_transparency_is_put_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert load_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageFileError, match="cannot be read"):
+        load_image(tmp_path / "bomb.png")
+
+
+def test_every_grey_level_survives_the_round_trip() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    # Truncation, as published: a level comes back as itself or, by a rounding error, one below.
+    back = tensor_to_u8(u8_to_tensor(levels)).int()
+    assert ((levels.int() - back) <= 1).all() and (back <= levels).all()
+    assert tensor_to_u8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def test_layouts_are_inverse() -> None:
+    images = torch.rand(2, 4, 6, 3)
+    model = bhwc_to_model(images)
+    assert model.shape == (2, 3, 4, 6)
+    assert model[1, 2, 3, 4] == images[1, 3, 4, 2] * 2 - 1
+    torch.testing.assert_close(model_to_bhwc(model), images)
+    assert bhwc_to_model(torch.rand(1, 4, 4, 4)).shape == (1, 3, 4, 4)  # alpha is dropped
+
+
+def test_picture_round_trip(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    image = Image.fromarray(pixels)
+    assert np.abs(np.asarray(to_pil(to_tensor(image, 32))).astype(int) - pixels).max() <= 1
+    save_image(image, tmp_path / "a.png")
+    assert np.array_equal(np.asarray(load_image(tmp_path / "a.png")), pixels)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_unknown_format(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not end in a picture format"):
+        save_image(Image.new("RGB", (9, 9)), tmp_path / "a.docx")
+    assert not list(tmp_path.iterdir())
