@@ -189,7 +189,7 @@ def _truncated_safetensors(files: TinyFiles, path: Path) -> None:
 
 
 def _plain_pickle(files: TinyFiles, path: Path) -> None:
-    path.write_bytes(pickle.dumps([1, 2, 3]))
+    path.write_bytes(pickle.dumps([1, 2, 3], protocol=2))
 
 
 BAD_FILES: dict[str, tuple[Callable[[TinyFiles, Path], object], str]] = {

@@ -81,20 +81,22 @@ def test_uneven_tokens_are_refused(kv: ReferenceKV) -> None:
 
 def test_file_round_trip(kv: ReferenceKV, tmp_path: Path) -> None:
     thumbnails = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    stored = StoredReferences(kv, ("a", "b", "ü"), thumbnails)
+    latents = torch.randn(3, 8, 16, 16)
+    stored = StoredReferences(kv, ("a", "b", "ü"), thumbnails, latents)
     save_references(stored, tmp_path / "me.safetensors", torch.float32)
     again = load_references(tmp_path / "me.safetensors")
     assert _equal(again.references, kv)
     assert (again.references.fingerprint, again.references.latent_size) == (kv.fingerprint, kv.latent_size)
     assert again.names == ("a", "b", "ü")
     assert again.thumbnails is not None and torch.equal(again.thumbnails, thumbnails)
+    assert again.latents is not None and torch.equal(again.latents, latents)
     save_references(stored, tmp_path / "me.safetensors")  # 16 bit by default, and replaces the older file
     assert load_references(tmp_path / "me.safetensors").references.dtype == torch.float16
 
 
 def test_file_refusals(kv: ReferenceKV, tmp_path: Path, tiny: object) -> None:
     path = tmp_path / "me.safetensors"
-    with pytest.raises(ReferencesError, match="2 names"):
+    with pytest.raises(ReferencesError, match="do not fit 3 references"):
         StoredReferences(kv, ("a", "b"))
     layer = next(iter(kv.layers))
     huge = replace(kv, layers={**kv.layers, layer: replace(kv.layers[layer], k=kv.layers[layer].k * 1e6)})
