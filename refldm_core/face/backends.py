@@ -1,0 +1,245 @@
+"""Published detection networks: facexlib's RetinaFace and insightface's SCRFD, imported only when used.
+
+Nothing is downloaded: facexlib's and insightface's own factory functions do that, so the classes are built directly.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+from .detection import Findings, Picture
+from .errors import MissingPackageError
+
+RetinaFaceKind = Literal["resnet50", "mobile0.25"]
+
+_SMALLEST_SIDE = 64  # pixels: the feature pyramid of a smaller picture would be empty
+_NMS = 0.4
+_ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides, of both RetinaFace files
+_VARIANCE = (0.1, 0.2)
+_USUAL = ("det_", "scrfd_", "w600k_", "glintr")
+
+
+def import_optional(module: str, package: str) -> Any:
+    """Import a module of a package that not everybody needs.
+
+    Raises:
+        MissingPackageError: it is not installed or does not import.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{package} cannot be imported ({error}).",
+            expected=f"an installed {package}",
+            remedy=f"pip install {package}, or choose another detector or recogniser",
+        ) from error
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Load weights, each with the name and shape that the network has; a `module.` before all names is dropped.
+
+    Raises:
+        CheckpointError: other names or shapes.
+    """
+    plain = {key.removeprefix("module."): value for key, value in tensors.items()}
+    wanted = module.state_dict()
+    missing = [k for k in wanted if k not in plain]
+    unknown = [k for k in plain if k not in wanted]
+    shapes = [k for k, v in plain.items() if k in wanted and wanted[k].shape != v.shape]
+    if missing or unknown or shapes:
+        first = (missing or unknown or shapes)[0]
+        raise CheckpointError(
+            f"The file does not hold the weights of {name}: {len(missing)} tensors are missing, {len(unknown)} unknown "
+            f"and {len(shapes)} of another shape (first: {first}).",
+            expected=f"the published weights of {name}",
+            remedy="choose the file that belongs to this network",
+        )
+    module.load_state_dict(plain, strict=True)
+
+
+class RetinaFaceNetwork:
+    """facexlib's RetinaFace (arXiv 1905.00641).
+
+    Args:
+        kind: of backbone: "resnet50" finds more, "mobile0.25" is some ten times faster.
+        tensors: of the published file, as `read_tensors` gives them.
+        device: to run on.
+        tile: pixels; a larger one needs more memory and is a little faster on large pictures.
+
+    Raises:
+        MissingPackageError: facexlib is not installed.
+        CheckpointError: the tensors are not this network's.
+    """
+
+    def __init__(
+        self,
+        kind: RetinaFaceKind,
+        tensors: Mapping[str, Tensor],
+        device: torch.device | str = "cpu",
+        tile: int = 1280,
+    ) -> None:
+        retinaface = import_optional("facexlib.detection.retinaface", "facexlib")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # facexlib passes torchvision a deprecated argument
+            self.module: Any = retinaface.RetinaFace(network_name=kind, half=False, device=torch.device("cpu"))
+        load_strictly(self.module, tensors, f"RetinaFace {kind}")
+        self.module.eval().requires_grad_(False)
+        self._tile = tile
+        self.to(device)
+
+    @property
+    def tile(self) -> int:
+        return self._tile
+
+    @property
+    def threshold(self) -> float:
+        return 0.8  # facexlib's default
+
+    def to(self, device: torch.device | str) -> RetinaFaceNetwork:
+        """Move to a device; facexlib keeps part of its state outside the module."""
+        self.module.to(device)
+        self.module.device = torch.device(device)
+        self.module.mean_tensor = self.module.mean_tensor.to(device)
+        return self
+
+    @torch.no_grad()
+    def find(self, picture: Picture, threshold: float) -> Findings:
+        """See `FaceNetwork`."""
+        height, width = picture.shape[:2]
+        pad = [(0, max(0, _SMALLEST_SIDE - height)), (0, max(0, _SMALLEST_SIDE - width)), (0, 0)]
+        bgr = torch.as_tensor(np.pad(picture, pad)).flip(-1).movedim(-1, 0).unsqueeze(0)
+        inputs = bgr.to(self.module.device).float() - self.module.mean_tensor
+        outputs: tuple[Tensor, Tensor, Tensor] = self.module(inputs)
+        offsets, scores, points = (output[0].cpu().double() for output in outputs)
+        sure = scores[:, 1] > threshold
+        offsets, scores, points = offsets[sure], scores[sure, 1], points[sure].view(-1, 5, 2)
+        # facexlib's detect_faces lists its anchors in Python for every picture: on a GPU that takes most of the time.
+        anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))[sure]
+        move, grow = _VARIANCE
+        centres = anchors[:, :2] + move * offsets[:, :2] * anchors[:, 2:]
+        half = anchors[:, 2:] * (grow * offsets[:, 2:]).exp() / 2.0
+        boxes = torch.cat([centres - half, centres + half], dim=1)
+        points = anchors[:, None, :2] + move * points * anchors[:, None, 2:]
+        nms: Any = import_optional("torchvision.ops", "torchvision").nms
+        kept = nms(boxes, scores, _NMS)
+        return Findings(boxes[kept].numpy(), scores[kept].numpy(), points[kept].numpy())
+
+
+@lru_cache(maxsize=16)
+def _anchors(size: tuple[int, int]) -> Tensor:
+    """RetinaFace's anchors in a picture of (height, width): (n, 4) centre x, y, width, height in pixels."""
+    levels: list[Tensor] = []
+    for step, sides in _ANCHORS.items():
+        rows, columns = ((torch.arange(math.ceil(length / step)).double() + 0.5) * step for length in size)
+        y, x, side = torch.meshgrid(rows, columns, torch.tensor(sides, dtype=torch.float64), indexing="ij")
+        levels.append(torch.stack([x, y, side, side], dim=-1).view(-1, 4))
+    return torch.cat(levels)
+
+
+class ScrfdNetwork:
+    """insightface's SCRFD (arXiv 2105.04714) from an ONNX file with landmarks, such as buffalo_l's det_10g.onnx.
+
+    Args:
+        path: of the ONNX file.
+        providers: of onnxruntime, best first; None for the CPU.
+        tile: pixels, a multiple of 32; ignored where the file fixes its input's size.
+
+    Raises:
+        MissingPackageError: insightface or onnxruntime is not installed.
+        CheckpointError: no ONNX file, or none of SCRFD with landmarks.
+    """
+
+    def __init__(self, path: Path, providers: Sequence[str] | None = None, tile: int = 640) -> None:
+        scrfd = import_optional("insightface.model_zoo.scrfd", "insightface")
+        session = onnx_session(path, providers)
+        shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
+        if len(shape) != 4 or outputs not in (9, 15):
+            raise CheckpointError(
+                f"{path} is not SCRFD with landmarks: its input has shape {shape} and it has {outputs} outputs.",
+                expected="an image input, and scores, boxes and landmarks at 3 or 5 strides (9 or 15 outputs)",
+                remedy="use det_10g.onnx of the pack buffalo_l, or scrfd_10g_bnkps.onnx of antelopev2",
+            )
+        fixed = [side for side in shape[2:] if isinstance(side, int) and side > 0]
+        self._tile = min(fixed) if len(fixed) == 2 else tile
+        self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (tile, tile)
+        self.model: Any = scrfd.SCRFD(model_file=str(path), session=session)
+        self.model.prepare(0, input_size=self._size, nms_thresh=_NMS)
+
+    @property
+    def tile(self) -> int:
+        return self._tile
+
+    @property
+    def threshold(self) -> float:
+        return 0.5  # insightface's default
+
+    def find(self, picture: Picture, threshold: float) -> Findings:
+        """See `FaceNetwork`."""
+        # insightface stretches smaller pictures to its input; the scale is chosen by the search, so they are padded.
+        height, width = picture.shape[:2]
+        canvas = np.zeros((self._size[1], self._size[0], 3), dtype=np.uint8)
+        canvas[:height, :width] = picture[..., ::-1]
+        self.model.prepare(0, det_thresh=threshold)
+        boxes, landmarks = self.model.detect(canvas, input_size=self._size)
+        found = np.reshape(np.asarray(boxes, dtype=np.float64), (-1, 5))
+        return Findings(found[:, :4], found[:, 4], np.reshape(np.asarray(landmarks, dtype=np.float64), (-1, 5, 2)))
+
+
+def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
+    """Open an ONNX file with onnxruntime.
+
+    Raises:
+        MissingPackageError: onnxruntime is not installed.
+        CheckpointError: missing, or no ONNX file.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no file {path}.", expected="an ONNX file", remedy="check the path, or download the pack"
+        )
+    runtime = import_optional("onnxruntime", "onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    try:
+        return runtime.InferenceSession(str(path), options, providers=list(providers or ["CPUExecutionProvider"]))
+    except Exception as error:  # onnxruntime's own exceptions have no common base
+        raise CheckpointError(
+            f"{path} cannot be loaded by onnxruntime ({str(error).splitlines()[0]}).",
+            expected="a whole ONNX file",
+            remedy="get the file again",
+        ) from error
+
+
+def find_pack(folder: Path) -> tuple[Path, Path]:
+    """The detection and the recognition file of an insightface pack, told by their inputs and outputs.
+
+    Raises:
+        CheckpointError: the folder lacks one of them.
+    """
+    detection: Path | None = None
+    recognition: Path | None = None
+    # The usual names first: opening the pack's other large files would take seconds.
+    for path in sorted(folder.glob("*.onnx"), key=lambda p: (not p.name.startswith(_USUAL), p.name)):
+        session = onnx_session(path)
+        shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
+        if detection is None and outputs in (9, 15):
+            detection = path
+        elif recognition is None and outputs == 1 and list(shape[1:]) == [3, 112, 112]:
+            recognition = path
+        if detection is not None and recognition is not None:
+            return detection, recognition
+    raise CheckpointError(
+        f"{folder} is no insightface pack: {'detection' if detection is None else 'recognition'} is missing.",
+        expected="a folder with a SCRFD file with landmarks (det_*.onnx) and a recognition file of 112 pixels",
+        remedy="unpack buffalo_l.zip into it",
+    )

@@ -1,0 +1,165 @@
+"""The published classes themselves, on weight files of the published layout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from refldm_core.checkpoints.reading import read_tensors
+from refldm_core.errors import CheckpointError
+from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack, import_optional
+from refldm_core.face.detection import DetectionSettings, SearchingDetector
+from refldm_core.face.errors import MissingPackageError
+from tests.face.toys import LOOKS, draw_face, save_arcface, save_scrfd
+
+GREY = 127
+
+
+@pytest.fixture(scope="module")
+def scrfd(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pack") / "det_10g.onnx"
+    save_scrfd(path)
+    return ScrfdNetwork(path)
+
+
+def retinaface_file(tmp_path, kind, edit=lambda tensors: None):
+    from facexlib.detection.retinaface import RetinaFace
+
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # facexlib passes torchvision a deprecated argument
+        tensors = RetinaFace(network_name=kind, device=torch.device("cpu")).state_dict()
+    edit(tensors)
+    path = tmp_path / "detection.pth"
+    torch.save({f"module.{k}": v for k, v in tensors.items()}, path)
+    return read_tensors(path).tensors
+
+
+@pytest.mark.parametrize("kind", ["mobile0.25", "resnet50"])
+def test_retinaface_finds_what_facexlib_finds_in_bgr(tmp_path, kind):
+    def calm(tensors):  # random heads are all too sure, and among equals there is no order
+        for name, value in tensors.items():
+            if name.startswith(("ClassHead", "BboxHead", "LandmarkHead")):
+                value.mul_(0.02)
+            elif kind == "mobile0.25" and value.ndim == 4:  # random features of this one fade away
+                value.mul_(2.5)
+
+    network = RetinaFaceNetwork(kind, retinaface_file(tmp_path, kind, calm))
+    picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    direct = network.module.detect_faces(np.ascontiguousarray(picture[..., ::-1]), conf_threshold=0.4)
+    assert len(direct) > 5
+    assert len(set(direct[:, 4])) == len(direct)
+    found = network.find(picture, 0.4)
+    np.testing.assert_allclose(np.column_stack([found.boxes, found.scores]), direct[:, :5], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(found.landmarks.reshape(-1, 10), direct[:, 5:], rtol=1e-4, atol=1e-3)
+
+
+def test_retinaface_decodes_priors_to_known_boxes(tmp_path):
+    def only_the_largest_anchor(tensors):
+        for name, value in tensors.items():
+            if name.startswith(("ClassHead", "BboxHead", "LandmarkHead")):
+                value.zero_()
+        for level in range(3):  # two anchors a cell, two classes each
+            tensors[f"ClassHead.{level}.conv1x1.bias"].copy_(torch.tensor([20.0, 0.0, 20.0, 0.0]))
+        tensors["ClassHead.2.conv1x1.bias"].copy_(torch.tensor([20.0, 0.0, 0.0, 5.0]))
+
+    network = RetinaFaceNetwork("mobile0.25", retinaface_file(tmp_path, "mobile0.25", only_the_largest_anchor))
+    found = network.find(np.full((64, 64, 3), GREY, dtype=np.uint8), 0.5)
+    # Anchors of 512 pixels at the centres 16 and 48 of the stride 32: all one face to non-maximum suppression.
+    assert found.boxes.shape == (1, 4)
+    centre = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
+    assert set(np.round(centre)) <= {16.0, 48.0}
+    np.testing.assert_allclose(found.boxes[0, 2:] - found.boxes[0, :2], 512, atol=1e-3)
+    np.testing.assert_allclose(found.landmarks[0], np.tile(centre, (5, 1)), atol=1e-3)
+    assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-6)
+
+
+def test_retinaface_takes_pictures_smaller_than_its_pyramid(tmp_path):
+    network = RetinaFaceNetwork("mobile0.25", retinaface_file(tmp_path, "mobile0.25"))
+    assert network.find(np.full((9, 8, 3), GREY, dtype=np.uint8), 0.999).boxes.shape == (0, 4)
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path):
+    mobile = retinaface_file(tmp_path, "mobile0.25")
+    with pytest.raises(CheckpointError, match=r"RetinaFace resnet50: .* missing"):
+        RetinaFaceNetwork("resnet50", mobile)
+    with pytest.raises(CheckpointError, match="1 tensors are missing"):
+        RetinaFaceNetwork("mobile0.25", dict(list(mobile.items())[1:]))
+
+
+def test_scrfd_decodes_known_boxes_and_landmarks(scrfd):
+    picture = np.full((480, 640, 3), GREY, dtype=np.uint8)
+    faces = {48: (96, 80), 96: (304, 208), 192: (480, 320)}
+    for size, centre in faces.items():
+        draw_face(picture, centre, size)
+    found = scrfd.find(picture, 0.6)
+    assert len(found.boxes) == 3
+    for size, centre in faces.items():
+        i = int(np.argmin(np.abs(found.boxes - np.array([*centre, *centre])).sum(axis=1)))
+        half = size / 2
+        expected = [centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half]
+        np.testing.assert_allclose(found.boxes[i], expected, atol=1e-3)
+        np.testing.assert_allclose(found.landmarks[i], np.array(centre) + size * np.array(LOOKS), atol=1e-3)
+        assert found.scores[i] > 0.9
+
+
+def test_scrfd_agrees_with_insightface_called_its_own_way(scrfd):
+    picture = np.full((640, 640, 3), GREY, dtype=np.uint8)
+    draw_face(picture, (200, 300), 90)
+    scrfd.model.prepare(0, det_thresh=0.4)
+    boxes, landmarks = scrfd.model.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=(640, 640))
+    found = scrfd.find(picture, 0.4)
+    np.testing.assert_array_equal(found.boxes, boxes[:, :4].astype(float))
+    np.testing.assert_array_equal(found.landmarks, landmarks.astype(float))
+
+
+def test_scrfd_with_a_fixed_input_keeps_to_it(tmp_path):
+    save_scrfd(tmp_path / "det.onnx", size=320)
+    network = ScrfdNetwork(tmp_path / "det.onnx", tile=640)
+    assert network.tile == 320
+    picture = np.full((500, 700, 3), GREY, dtype=np.uint8)
+    draw_face(picture, (560, 400), 96)
+    (face,) = SearchingDetector(network, DetectionSettings(0.5, turns=(0,))).detect(picture)
+    np.testing.assert_allclose(face.centre, (560, 400), atol=8)
+
+
+def test_a_missing_or_foreign_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no file .*absent\.onnx"):
+        ScrfdNetwork(tmp_path / "absent.onnx")
+    (tmp_path / "junk.onnx").write_bytes(b"not an ONNX file")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        ScrfdNetwork(tmp_path / "junk.onnx")
+    save_arcface(tmp_path / "w600k_r50.onnx")
+    with pytest.raises(CheckpointError, match="not SCRFD with landmarks"):
+        ScrfdNetwork(tmp_path / "w600k_r50.onnx")
+
+
+def test_a_pack_is_told_by_inputs_and_outputs(tmp_path):
+    save_arcface(tmp_path / "w600k_r50.onnx")
+    with pytest.raises(CheckpointError, match="detection is missing"):
+        find_pack(tmp_path)
+    save_scrfd(tmp_path / "a_detector.onnx")
+    assert find_pack(tmp_path) == (tmp_path / "a_detector.onnx", tmp_path / "w600k_r50.onnx")
+
+
+def test_a_package_that_is_not_there_is_named():
+    with pytest.raises(MissingPackageError, match="pip install no-such-package"):
+        import_optional("no_such_package.module", "no-such-package")
+
+
+def test_importing_the_face_part_imports_no_optional_package():
+    script = """
+import sys
+import warnings
+from pathlib import Path
+import refldm_core.face.backends, refldm_core.face.references, refldm_core.face.paste, refldm_core.face.tracking
+found = [m for m in ("cv2", "facexlib", "insightface", "onnxruntime", "torchvision", "scipy") if m in sys.modules]
+sys.exit(f"imported {found}" if found else 0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

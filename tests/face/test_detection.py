@@ -1,0 +1,139 @@
+"""Search over scales, tiles and turns, with insightface's own SCRFD on a file that finds toy faces of few sizes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from refldm_core.errors import SettingsError
+from refldm_core.face.backends import ScrfdNetwork
+from refldm_core.face.detection import (
+    DetectionSettings,
+    Findings,
+    SearchingDetector,
+    detect_batch,
+    iou,
+    scales,
+    suppress,
+)
+from tests.face.toys import LOOKS, draw_face, save_scrfd
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pack") / "det_10g.onnx"
+    save_scrfd(path)
+    return ScrfdNetwork(path, tile=320)
+
+
+def grey(height, width):
+    return np.full((height, width, 3), 127, dtype=np.uint8)
+
+
+def turned(turn):
+    """Directions of the toy face's landmarks after quarter turns counter-clockwise (y points down)."""
+    angle = -turn * np.pi / 2
+    return np.array(LOOKS) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+
+@pytest.mark.parametrize(
+    ("size", "picture"), [(24, (300, 400)), (60, (500, 700)), (600, (900, 1100)), (1080, (1600, 1800))]
+)
+def test_tiny_and_huge_faces_are_found_where_they_are(network, size, picture):
+    image = grey(*picture)
+    centre = (picture[1] * 0.55, picture[0] * 0.5)
+    draw_face(image, centre, size)
+    (face,) = SearchingDetector(network, DetectionSettings(0.35, turns=(0,))).detect(image)
+    np.testing.assert_allclose(face.centre, centre, atol=0.15 * size)
+    assert 0.6 < face.size / size < 1.7
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_turned_faces_are_found_with_landmarks_turned_back(network, turn):
+    image = grey(300, 420)
+    draw_face(image, (250, 120), 60, turn)
+    (face,) = SearchingDetector(network, DetectionSettings(0.4, turns=(0, 1, 2, 3))).detect(image)
+    np.testing.assert_allclose(face.centre, (250, 120), atol=8)
+    looks = (face.landmarks.points - np.array(face.centre)) / face.size
+    np.testing.assert_allclose(looks, turned(turn), atol=0.02)
+
+
+def test_a_turned_face_needs_its_turn(network):
+    image = grey(300, 420)
+    draw_face(image, (250, 120), 60, 1)
+    assert SearchingDetector(network, DetectionSettings(0.4, turns=(0,))).detect(image) == []
+
+
+def test_each_face_of_a_crowd_is_found_once_across_tiles_scales_and_turns(network):
+    image = grey(1000, 1500)
+    centres = [(130 + 120 * i, 110 + 130 * j) for i in range(11) for j in range(7)]
+    for n, centre in enumerate(centres):
+        draw_face(image, centre, 44 + n % 3 * 4)
+    faces = SearchingDetector(network, DetectionSettings(0.4, smallest=40)).detect(image)
+    assert len(faces) == len(centres)
+    distances = np.linalg.norm(np.array([f.centre for f in faces])[:, None] - np.array(centres)[None], axis=-1)
+    assert distances.min(axis=0).max() < 10
+    assert [f.score for f in faces] == sorted((f.score for f in faces), reverse=True)
+
+
+def test_a_face_at_the_border_is_found_and_may_reach_beyond(network):
+    image = grey(300, 400)
+    draw_face(image, (392, 150), 60)
+    (face,) = SearchingDetector(network, DetectionSettings(0.3, turns=(0,))).detect(image)
+    assert face.box[2] > 400
+    np.testing.assert_allclose(face.centre, (392, 150), atol=12)
+
+
+def test_a_batch_numbers_its_pictures_and_can_be_stopped(network):
+    images = [grey(200, 300), grey(240, 200)]
+    for image in images:
+        draw_face(image, (100, 90), 60)
+    tensors = [torch.as_tensor(i).movedim(-1, 0).float() / 127.5 - 1 for i in (*images, grey(90, 80))]
+    detector = SearchingDetector(network, DetectionSettings(turns=(0,)))
+    seen = []
+    faces = detect_batch(tensors, detector, lambda done, total: seen.append((done, total)))
+    assert [face.frame for face in faces] == [0, 1]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        detect_batch(tensors, detector, stop)
+
+
+def test_no_face_is_an_empty_list(network):
+    assert SearchingDetector(network, DetectionSettings(0.5)).detect(grey(200, 300)) == []
+    assert SearchingDetector(network, DetectionSettings(0.5)).detect(grey(20, 9)) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "tile"), [((480, 640), 640), ((3000, 4000), 640), ((3000, 4000), 1280), ((64, 48), 640)]
+)
+def test_scales_cover_the_smallest_face_and_the_whole_picture(size, tile):
+    found = scales(size, tile, 24)
+    assert found == sorted(found, reverse=True)
+    assert found[0] * 24 == pytest.approx(40)
+    assert found[-2] * max(size) <= tile + 1e-9
+    assert all(fine / coarse <= 4 * 1.1 for fine, coarse in pairwise(found))
+
+
+def test_automatic_smallest_face_grows_with_large_pictures():
+    assert scales((1500, 2000), 640, None)[0] == pytest.approx(40 / 24)
+    assert scales((6000, 8192), 640, None)[0] == pytest.approx(40 / 96)
+
+
+def test_suppression_keeps_the_most_confident_of_overlapping_boxes():
+    boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [30, 0, 40, 10]], dtype=float)
+    kept = suppress(Findings(boxes, np.array([0.5, 0.9, 0.7]), np.zeros((3, 5, 2))), 0.4)
+    assert kept.scores.tolist() == [0.9, 0.7]
+    np.testing.assert_allclose(iou(boxes[0], boxes), [1, 81 / 119, 0])
+
+
+@pytest.mark.parametrize("bad", [{"threshold": 0.0}, {"turns": ()}, {"smallest": 2.0}, {"overlap": 1.5}])
+def test_settings_without_meaning_are_refused(bad):
+    with pytest.raises(SettingsError):
+        DetectionSettings(**bad)

@@ -1,0 +1,147 @@
+"""Who is who in group photos and video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from refldm_core.errors import SettingsError
+from refldm_core.face.errors import FaceError
+from refldm_core.face.identity import centroid, cosine, normalise
+from refldm_core.face.matching import Match, assign, match_people, stacked_embeddings, with_embeddings, with_people
+from refldm_core.face.tracking import face_seed, one_euro, people_of_tracks, smooth_landmarks, track_faces
+from refldm_core.face.types import Face, Landmarks5
+from tests.face.toys import people
+
+LOOKS = np.array([[-25, -20], [25, -20], [0, 5], [-18, 30], [20, 28.0]])
+
+
+def face(x=100.0, y=100.0, frame=0, embedding=None, noise=None, **more):
+    points = LOOKS + np.array([x, y]) + (0.0 if noise is None else noise)
+    return Face((x - 50, y - 50, x + 50, y + 50), 0.9, Landmarks5(points), frame, embedding, **more)
+
+
+def test_twenty_faces_of_five_people_in_one_picture_all_get_their_own():
+    faces = people(5, 8, spread=1.0)  # photos of one person are about 0.5 alike
+    known = {f"person {i}": centroid(faces[i, 4:]) for i in range(5)}
+    shuffled = np.random.default_rng(1).permutation(20)
+    matches = match_people(faces[:, :4].reshape(20, -1)[shuffled], [0] * 20, known, repeats=True)
+    assert [m.person for m in matches] == [f"person {i // 4}" for i in shuffled]
+
+
+def test_one_face_of_each_person_in_a_picture():
+    faces = people(5, 4, spread=1.0)
+    known = {f"person {i}": centroid(faces[i, 1:]) for i in range(5)}
+    embeddings = np.concatenate([faces[:, 0], faces[:2, 1]])
+    names = [m.person for m in match_people(embeddings, [0] * 7, known)]
+    assert names.count(None) == 2
+    assert sorted(n for n in names if n) == sorted(known)
+    both = [m.person for m in match_people(embeddings, [0] * 5 + [1] * 2, known)]
+    assert both == [*known, "person 0", "person 1"]
+
+
+def test_the_assignment_is_best_as_a_whole_not_face_by_face():
+    similarities = np.array([[0.80, 0.70], [0.75, 0.10]])
+    assert sorted(assign(similarities, 0.3)) == [(0, 1), (1, 0)]
+    assert assign(np.array([[0.9], [0.8]]), 0.3) == [(0, 0)]
+    # A pair below the threshold must not win over one above it.
+    assert assign(np.array([[0.5, 0.29], [0.45, 0.1]]), 0.3) == [(0, 0)]
+    assert assign(np.zeros((0, 3)), 0.3) == []
+
+
+def test_strangers_stay_unmatched():
+    known = {"somebody": centroid(people(1, 3, 0.5)[0])}
+    (match,) = match_people(people(1, 1, 0.5, seed=9)[0], [0], known)
+    assert match.person is None
+    assert abs(match.similarity) < 0.3
+    assert match_people(people(1, 1, 0.5)[0], [0], {}) == [Match(None, 0.0)]
+    with pytest.raises(SettingsError):
+        match_people(people(1, 1, 0.5)[0], [0], known, threshold=3)
+
+
+def test_faces_carry_embeddings_and_names():
+    rows = people(2, 1, 0.1)[:, 0]
+    faces = with_people(with_embeddings([face(), face()], rows), [Match("a", 1.0), Match(None, 0.1)])
+    assert [f.person for f in faces] == ["a", None]
+    np.testing.assert_array_equal(stacked_embeddings(faces), rows)
+    with pytest.raises(FaceError, match="1 of 2 faces have no embedding"):
+        stacked_embeddings([faces[0], face()])
+
+
+def test_centroid_and_normalise():
+    np.testing.assert_allclose(normalise(np.array([[3.0, 4.0], [0, 0]])), [[0.6, 0.8], [0, 0]])
+    np.testing.assert_allclose(np.linalg.norm(centroid(people(1, 9, 1.0)[0])), 1, rtol=1e-6)
+    assert cosine(people(1, 1, 0.1)[0], people(1, 1, 0.1)[0])[0, 0] <= 1
+    with pytest.raises(FaceError, match="no mean"):
+        centroid(np.zeros((0, 8), dtype=np.float32))
+
+
+def test_tracks_follow_people_who_move_cross_and_leave():
+    who = people(2, 30, 0.6)
+    faces = []
+    for t in range(30):
+        faces.append(face(100 + 10 * t, 100, t, who[0, t]))
+        if not 10 <= t < 16:  # hidden for a while
+            faces.append(face(400 - 10 * t, 110, t, who[1, t]))
+    tracked = track_faces(faces)
+    first = {f.track for f in tracked if f.landmarks.points[0, 1] == 80}
+    second = {f.track for f in tracked if f.landmarks.points[0, 1] == 90}
+    assert first == {0}
+    assert second == {1}
+
+
+def test_tracks_without_embeddings_follow_boxes_and_end_after_a_gap():
+    tracked = track_faces([face(100 + 5 * t, 100, t) for t in (*range(5), *range(40, 45))], gap=15)
+    assert [f.track for f in tracked] == [0] * 5 + [1] * 5
+
+
+def test_a_stranger_at_the_same_place_is_a_new_track():
+    who = people(2, 1, 0.1)
+    tracked = track_faces([face(frame=t, embedding=who[t // 5, 0]) for t in range(10)])
+    assert [f.track for f in tracked] == [0] * 5 + [1] * 5
+
+
+def test_smoothing_calms_a_still_face_and_follows_a_moving_one():
+    generator = np.random.default_rng(0)
+    still = [face(frame=t, noise=generator.normal(size=(5, 2)), track=0) for t in range(80)]
+    calm = smooth_landmarks(still, 0.7)
+    before = np.std([f.landmarks.points for f in still[20:]], axis=0).mean()
+    after = np.std([f.landmarks.points for f in calm[20:]], axis=0).mean()
+    assert after < 0.5 * before
+    moving = [face(100 + 12 * t, 100, t, track=0) for t in range(40)]
+    steady = smooth_landmarks(moving, 0.7)
+    lag = [np.abs(a.landmarks.points - b.landmarks.points).max() for a, b in zip(moving, steady, strict=True)]
+    assert max(lag[5:]) < 12  # less than a frame behind
+    assert all(a.box == b.box for a, b in zip(moving, steady, strict=True))
+
+
+def test_strength_zero_changes_no_bit_and_stills_are_left_alone():
+    faces = [face(frame=t, track=0, noise=t) for t in range(5)]
+    assert smooth_landmarks(faces, 0.0) == faces
+    stills = [face(noise=3.0), face(noise=7.0)]
+    assert smooth_landmarks(stills, 1.0) == stills
+    with pytest.raises(SettingsError):
+        smooth_landmarks(faces, 1.5)
+
+
+def test_one_euro_moves_all_points_together():
+    rigid = [LOOKS + t * np.array([1.0, 0.5]) for t in range(20)]
+    for value in one_euro(rigid, range(20), 0.5):
+        np.testing.assert_allclose(value - value[0], LOOKS - LOOKS[0], atol=1e-9)
+
+
+def test_a_track_has_the_person_of_most_of_its_faces():
+    faces = [face(frame=t, track=0, person=name) for t, name in enumerate(["a", None, "b", "a", None])]
+    faces += [face(track=1), face(person="c")]
+    assert [f.person for f in people_of_tracks(faces)] == ["a"] * 5 + [None, "c"]
+
+
+def test_noise_seeds_belong_to_tracks():
+    seeds = [face_seed(42, face(frame=t, track=3), position) for t, position in ((0, 0), (9, 5))]
+    assert seeds[0] == seeds[1]
+    assert face_seed(42, face(), 0) == face_seed(42, face(track=0), 7) == 42
+    many = {face_seed(2**63 - 1, replace(face(), track=n), 0) for n in range(1000)}
+    assert len(many) == 1000
+    assert all(0 <= seed < 2**63 for seed in many)

@@ -1,0 +1,90 @@
+"""Choosing faces: sizes and places in the picture decide, and nothing chosen is never everything."""
+
+from __future__ import annotations
+
+import pytest
+
+from refldm_core.errors import SettingsError
+from refldm_core.face.errors import FaceError
+from refldm_core.face.selection import parse_indices, select_faces
+from refldm_core.face.types import Face, Faces, Landmarks5
+from tests.face.toys import transform_of
+
+LOOKS = Landmarks5([[0, 0], [4, 0], [2, 2], [0, 4], [4, 4]])
+
+
+def boxes(*rows, frames=1):
+    """Each row (x, y, size, score, frame): a square around (x, y); its crop has the same size as every other."""
+    faces = [Face((x - s / 2, y - s / 2, x + s / 2, y + s / 2), score, LOOKS, frame) for x, y, s, score, frame in rows]
+    return Faces(tuple(faces), tuple(transform_of(50, 0, (100, 200)) for _ in rows), ((100, 200),) * frames)
+
+
+GROUP = boxes((150, 20, 30, 0.7, 0), (20, 80, 40, 0.9, 0), (95, 55, 20, 0.8, 0))
+
+
+def order_of(faces, chosen):
+    return [faces.faces.index(face) for face in chosen.faces]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("largest", [1, 0, 2]),
+        ("middle", [2, 0, 1]),
+        ("left to right", [1, 2, 0]),
+        ("top to bottom", [0, 2, 1]),
+        ("confidence", [1, 2, 0]),
+    ],
+)
+def test_orders(order, expected):
+    assert order_of(GROUP, select_faces(GROUP, order=order)) == expected
+    assert order_of(GROUP, select_faces(GROUP, order=order, count=1)) == expected[:1]
+    assert order_of(GROUP, select_faces(GROUP, order=order, indices=[2, 0])) == [expected[2], expected[0]]
+
+
+def test_each_picture_of_a_batch_is_chosen_from_for_itself():
+    faces = boxes((50, 50, 10, 1, 0), (50, 50, 30, 1, 0), (50, 50, 5, 1, 2), (50, 50, 8, 1, 2), frames=3)
+    assert order_of(faces, select_faces(faces, count=1)) == [1, 3]
+
+
+def test_small_and_unsure_faces_take_no_position():
+    assert order_of(GROUP, select_faces(GROUP, order="left to right", min_size=25, indices=[1])) == [0]
+    assert order_of(GROUP, select_faces(GROUP, min_score=0.75)) == [1, 2]
+
+
+@pytest.mark.parametrize("choice", [{"min_size": 99}, {"min_score": 1.0}, {"indices": []}, {"indices": [3]}])
+def test_an_empty_selection_is_an_error_or_empty_but_never_all(choice):
+    with pytest.raises(FaceError):
+        select_faces(GROUP, **choice)
+    assert len(select_faces(GROUP, when_empty="pass", **choice)) == 0
+
+
+def test_no_face_and_an_absent_number_are_told_apart():
+    with pytest.raises(FaceError, match="No face was found in 2 pictures"):
+        select_faces(boxes(frames=2))
+    with pytest.raises(FaceError, match="no face number 5: 3 were found"):
+        select_faces(GROUP, indices=[0, 5])
+    assert order_of(GROUP, select_faces(GROUP, indices=[0, 5], when_empty="pass")) == [1]
+
+
+def test_a_batch_without_faces_passes_by_choice():
+    assert select_faces(boxes(frames=2), when_empty="pass").image_sizes == ((100, 200),) * 2
+
+
+def test_impossible_settings_are_refused():
+    for bad in ({"count": 0}, {"indices": [-1]}, {"order": "prettiest"}):
+        with pytest.raises(SettingsError):
+            select_faces(GROUP, **bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", [0]), ("0, 2-4", [0, 2, 3, 4]), ("3-1,2", [1, 2, 3]), (" ALL ", None)]
+)
+def test_positions_typed_in(text, expected):
+    assert parse_indices(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1;2", "-1", "x", "1,,2"])
+def test_other_texts_are_refused(text):
+    with pytest.raises(SettingsError, match="no list of faces"):
+        parse_indices(text)
