@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -69,7 +70,21 @@ def to_tensor(image: Image.Image, size: int) -> Tensor:
     The published inference does the same, and its numbers depend on the filter.
     """
     resized = image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
-    return u8_to_tensor(torch.as_tensor(np.array(resized)).movedim(-1, -3))
+    return to_full_tensor(resized)
+
+
+def to_full_tensor(image: Image.Image) -> Tensor:
+    """RGB picture -> (3, height, width) in [-1, 1], at its own size."""
+    return u8_to_tensor(torch.as_tensor(np.array(image)).movedim(-1, -3))
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """(batch, 3, height, width) -> (batch, 3, size, size), bicubic and antialiased; clamped to [-1, 1]."""
+    if images.shape[-2:] == (size, size):
+        return images
+    # antialias=True also selects PIL's cubic kernel, a = -0.5.
+    resized = F.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return resized.clamp(-1.0, 1.0)
 
 
 def u8_to_tensor(values: Tensor) -> Tensor:
@@ -82,9 +97,15 @@ def tensor_to_u8(values: Tensor) -> Tensor:
     return (((values + 1.0) / 2.0).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
 
 
-def to_pil(image: Tensor) -> Image.Image:
-    """(3, height, width) in [-1, 1] -> RGB picture."""
-    return Image.fromarray(tensor_to_u8(image.cpu()).movedim(0, -1).contiguous().numpy())
+def round_to_u8(values: Tensor) -> Tensor:
+    """Values in [-1, 1] (others are clamped) -> the nearest uint8: gives back exactly what `u8_to_tensor` was given."""
+    return ((values + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+
+
+def to_pil(image: Tensor, *, rounded: bool = False) -> Image.Image:
+    """(3, height, width) in [-1, 1] -> RGB picture, truncated as the published script does, or rounded."""
+    values = round_to_u8(image.cpu()) if rounded else tensor_to_u8(image.cpu())
+    return Image.fromarray(values.movedim(0, -1).contiguous().numpy())
 
 
 def bhwc_to_model(images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from refldm_core.images import (
     bhwc_to_model,
     load_image,
     model_to_bhwc,
+    round_to_u8,
     save_image,
     tensor_to_u8,
     to_pil,
@@ -55,6 +56,8 @@ def test_every_grey_level_survives_the_round_trip() -> None:
     back = tensor_to_u8(u8_to_tensor(levels)).int()
     assert ((levels.int() - back) <= 1).all() and (back <= levels).all()
     assert tensor_to_u8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+    assert torch.equal(round_to_u8(u8_to_tensor(levels)), levels)
+    assert round_to_u8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
 def test_layouts_are_inverse() -> None:

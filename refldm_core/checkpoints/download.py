@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 from ..errors import DownloadError
-from ..files import output_error
+from ..files import atomic_write, output_error
 
 LICENCE = """\
 The official ReF-LDM weights are for NON-COMMERCIAL RESEARCH USE ONLY. They are published by their authors at
@@ -103,6 +105,39 @@ def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> P
     return target
 
 
+def unpack(archive: Path, folder: Path, members: Mapping[str, str]) -> list[Path]:
+    """Take some files out of a ZIP archive.
+
+    Args:
+        archive: to read.
+        folder: where to put the files; created where it is missing.
+        members: name of each file, wherever in the archive it lies, and its SHA-256.
+
+    Raises:
+        DownloadError: no such file in it, or another content.
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(archive) as packed:
+            inside = {Path(name).name: name for name in packed.namelist()}
+            for name, sha256 in members.items():
+                # The name is ours and not the archive's, which could lead out of the folder.
+                with atomic_write(folder / name) as temporary:
+                    with packed.open(inside[name]) as source, temporary.open("wb") as target:
+                        shutil.copyfileobj(source, target)
+                    _require_hash(RemoteFile(name, "", sha256), temporary, "Download the archive again.")
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise DownloadError(
+            f"{archive} is not the published archive ({error}).",
+            expected=", ".join(members),
+            remedy="delete it and download it again",
+        ) from error
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return [folder / name for name in members]
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal digest of a file's content."""
     digest = hashlib.sha256()
@@ -110,6 +145,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_CHUNK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def has_hash(path: Path, sha256: str) -> bool:
+    """Whether there is such a file with that content."""
+    return path.is_file() and sha256_of(path) == sha256
 
 
 def _transfer(file: RemoteFile, part: Path, on_bytes: OnBytes) -> None:

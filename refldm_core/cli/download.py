@@ -1,33 +1,49 @@
-"""Download the official model files: resumed, and checked by SHA-256.
-
-The official weights are for non-commercial research use only; the command shows the licence and asks first.
+"""Download model files: resumed, checked by SHA-256, the licence shown first.
 
 examples:
   refldm download
-  refldm download --folder ComfyUI/models/refldm --accept-licence
+      The official ReF-LDM weights (refldm.ckpt and vqgan.ckpt), for non-commercial research use only.
+  refldm download retinaface_resnet50 insightface
+      A face detector, and the recogniser that tells people apart.
+  refldm download model --folder ComfyUI/models/refldm --accept-licence
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoints.download import LICENCE, OFFICIAL, fetch
+from ..checkpoints.download import LICENCE, OFFICIAL, RemoteFile, fetch, has_hash, unpack
+from ..checkpoints.faces import DOWNLOADABLE
 from ..errors import SettingsError
+from ..face.weights import FaceWeights
 from .options import MODEL_FOLDER
 from .output import Output
+
+_MODEL = "model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        choices=[[], _MODEL, *DOWNLOADABLE],  # argparse also checks the [] of nothing given
+        help=f"{_MODEL} (the default), {', '.join(DOWNLOADABLE)}",
+    )
+    parser.add_argument(
         "--folder", type=Path, default=MODEL_FOLDER, metavar="DIR", help=f"where to put them (default: {MODEL_FOLDER})"
     )
-    parser.add_argument("--accept-licence", action="store_true", help="accept the licence without being asked")
+    parser.add_argument("--accept-licence", action="store_true", help="accept the licences without being asked")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    print(LICENCE, file=sys.stderr)  # also with --quiet: nobody may miss it
+    wanted: Sequence[str] = args.what or [_MODEL]
+    faces = [DOWNLOADABLE[name] for name in wanted if name != _MODEL]
+    licences = [LICENCE] * (_MODEL in wanted) + [f"{face.name}: {face.licence}; see {face.url}." for face in faces]
+    print("\n".join(licences), file=sys.stderr)  # also with --quiet: nobody may miss it
     if not (args.accept_licence or _agreed()):
         raise SettingsError(
             "The licence was not accepted, so nothing was downloaded.",
@@ -35,16 +51,37 @@ def run(args: argparse.Namespace, output: Output) -> int:
             remedy="run the command again if you accept the authors' terms",
         )
     fetched: list[str] = []
-    for file in OFFICIAL:
-        with output.bar(file.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
-
-            def on_bytes(done: int, total: int | None) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            fetched.append(str(fetch(file, args.folder, on_bytes)))
+    for file in OFFICIAL if _MODEL in wanted else ():
+        fetched.append(str(_fetch(file, args.folder, output)))
+    for face in faces:
+        fetched += [str(path) for path in _fetch_face(face, args.folder, output)]
     output.result("\n".join(fetched), {"files": fetched})
     return 0
+
+
+def _fetch(file: RemoteFile, folder: Path, output: Output) -> Path:
+    with output.bar(file.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+
+        def on_bytes(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return fetch(file, folder, on_bytes)
+
+
+def _fetch_face(face: FaceWeights, folder: Path, output: Output) -> list[Path]:
+    """A file, or the files of an archive, which go into a folder of the archive's name."""
+    file, members = RemoteFile(face.name, face.url, face.sha256), dict(face.members)
+    if not members:
+        return [_fetch(file, folder, output)]
+    unpacked = folder / Path(face.name).stem
+    there = [unpacked / name for name, sha256 in members.items() if has_hash(unpacked / name, sha256)]
+    if len(there) == len(members):
+        return there
+    archive = _fetch(file, folder, output)
+    paths = unpack(archive, unpacked, members)
+    archive.unlink()
+    return paths
 
 
 def _agreed() -> bool:

@@ -46,6 +46,10 @@ class Output:
         else:
             print(f"refldm: {error}", file=sys.stderr)
 
+    def failure(self, what: str, error: ReFLDMError) -> None:
+        """One of several pieces of work failed; the others go on."""
+        print(f"refldm: {what}: {error.problem} Remedy: {error.remedy}", file=sys.stderr)
+
     def bar(self, label: str, total: int | None = None, **style: Any) -> tqdm[Any]:
         """A progress bar; nothing where standard error is no terminal."""
         return tqdm(desc=label, total=total, disable=True if self.quiet else None, leave=False, **style)

@@ -1,61 +1,81 @@
-"""Restore faces with references of the same person.
+"""Restore faces in photos with references of the same person.
 
 examples:
-  refldm restore face.png --reference a.jpg b.jpg c.jpg --output restored.png --aligned
-      The input and the references are aligned face crops, as in FFHQ; they are resized to the model's size.
-  refldm restore *.png --reference me/*.jpg --output done/ --aligned --sampler dpmpp_2m --steps 20
-      Several pictures of one person into a folder, with fewer steps.
-  refldm restore face.png --output restored.png --aligned
-      No references: the model restores without knowing the person, and without guidance.
+  refldm restore photo.jpg --reference a.jpg b.jpg c.jpg --output restored.png
+      Finds the face in the photo and in the references, restores it, and puts it back.
+  refldm restore album/ --person anna=photos/anna --person ben=photos/ben --output restored/ --resume
+      Every photo of a folder; each face gets its own person's references. What is done is left out. Needs a
+      recogniser: `refldm download insightface`.
+  refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --sampler dpmpp_2m --steps 20
+      Fewer steps. Patterns in quotes are expanded here, also on Windows.
+  refldm restore face.png --reference a.png b.png --output restored.png --aligned
+      The pictures are aligned face crops, as in FFHQ; they are resized to the model's size.
+  accelerate launch -m refldm_core restore archive/ --reference me/*.jpg --output restored/ --resume
+      Shares the photos out to all GPUs and machines.
 
-The defaults are the published settings; with --dtype float32 the result is the published script's.
-A reference is a good, sharp photo of the same person; 2 to 5 are best, the model was trained with up to 5.
+The defaults are the published settings; with --aligned and --dtype float32 the result is the published script's.
+A reference is a good, sharp photo of the same person; 2 to 5 are best, the model was trained with up to 5. Without any,
+faces are restored without knowing the person, and without guidance.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from ..checkpoints.building import LoadedModel, load_model
 from ..diffusion.schedule import NoiseSpec, sampling_timesteps
-from ..errors import OutputError, SettingsError
-from ..files import require_writable
-from ..images import load_image, require_image_format, save_image, to_pil, to_tensor
-from ..model.reference import ReferenceKV
-from ..pipeline import ReferenceEncoding, Restorer, SamplingSettings
+from ..errors import ReFLDMError, SettingsError
+from ..images import load_image, save_image, to_full_tensor, to_pil, to_tensor
+from ..photos import Person, PhotoRestorer, PhotoSettings
+from ..pipeline import Restorer, SamplingSettings
+from ..progress import OnStep
+from . import faces
+from .inputs import Job, find_jobs, pictures_of
 from .options import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments, choose_device, choose_dtype
 from .output import Output
+from .people import TRAINED_REFERENCES, FaceTools, aligned_person, gather_people, named_folders
 
-_TRAINED_REFERENCES = 5
+_ONLY = "reference"
+"""Name of the person whose photos --reference gives."""
+
+Restore = Callable[[Image.Image, OnStep], tuple[Image.Image, dict[str, Any]]]
+"""A picture and the progress callback -> the result, and what the report says of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="picture to restore")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern")
     parser.add_argument(
         "--reference",
         nargs="+",
         action="extend",
-        type=Path,
         default=[],
         metavar="R",
-        help="good photos of the same person",
+        help="good photos of the person: files, folders or patterns",
+    )
+    parser.add_argument(
+        "--person",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="photos of one of several people; repeat it for each",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="OUT", help="file for one picture, existing folder for several"
     )
-    parser.add_argument("--aligned", action="store_true", help="the pictures are aligned face crops already (required)")
+    parser.add_argument("--aligned", action="store_true", help="the pictures are aligned face crops already")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    parser.add_argument("--resume", action="store_true", help="leave out pictures whose results exist")
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model", type=Path, metavar="FILE", help=f"checkpoint (default: refldm.ckpt in {MODEL_FOLDER})"
@@ -80,44 +100,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="joint",
         help="encode the references as one picture, as the model was trained, or each alone (default: joint)",
     )
-
-
-class _Job(NamedTuple):
-    source: Path
-    target: Path
+    faces.add_arguments(parser)
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
     # What is wrong with the arguments is found before the minutes of loading and sampling.
-    if not args.aligned:
-        raise SettingsError(
-            "Finding faces in whole photos is not built yet.",
-            expected="aligned face crops and --aligned",
-            remedy="crop the face as in FFHQ (square, eyes level) and add --aligned",
-        )
     settings = _settings(args)
-    jobs = _jobs(args.inputs, args.output, overwrite=args.overwrite)
-    _require_pictures([*args.inputs, *args.reference])
-    _remark_on_references(len(args.reference), output)
+    people = _people(args)
+    jobs = find_jobs(args.inputs, args.output, overwrite=args.overwrite, resume=args.resume)
+    _require_pictures([*(job.source for job in jobs if job.named), *people.get(_ONLY, [])])
+    _remark_on_references(people, output)
+    if not jobs:
+        output.result("Everything is done already.", {"restored": [], "failed": []})
+        return 0
 
-    model = _load(args)
+    device = _device(args)
+    tools = None if args.aligned else faces.load_tools(args, device)
+    model = _load(args, device)
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
     with _explained_memory_errors():
-        references = _encode_references(restorer, args.reference, args.reference_encoding)
+        gathered = _gather(args, restorer, tools, people, output)
+        if tools is None:
+            restore = _aligned(restorer, gathered, settings, args.seed)
+        else:
+            restore = _whole_photos(restorer, gathered, tools, faces.photo_settings(args, settings))
         for job in output.each(jobs, "pictures", len(jobs)):
-            start = time.perf_counter()
-            crop = _crop(restorer, load_image(job.source)).unsqueeze(0)
-            with output.steps(job.source.name) as on_step:
-                restored = restorer.restore(crop, references, [args.seed], settings, on_step)
-            save_image(to_pil(restored[0]), job.target)
-            seconds = round(time.perf_counter() - start, 3)
-            done.append({"input": str(job.source), "output": str(job.target), "seconds": seconds})
+            try:
+                done.append(_restore_one(job, restore, output))
+            except ReFLDMError as error:
+                if len(jobs) == 1:
+                    raise
+                failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
+                output.failure(str(job.source), error)
     output.result(
-        "\n".join(str(job.target) for job in jobs),
+        "\n".join([*(entry["output"] for entry in done), *_summary(len(done), failed)]),
         {
             "restored": done,
-            "references": [str(path) for path in args.reference],
+            "failed": failed,
+            "references": {name: [str(path) for path in paths] for name, paths in people.items()},
             "reference_encoding": args.reference_encoding,
             "settings": {**asdict(settings), "seed": args.seed},
             "model": {"fingerprint": model.unet.fingerprint, "weights": model.weights},
@@ -125,56 +147,92 @@ def run(args: argparse.Namespace, output: Output) -> int:
             "device": str(restorer.device),
         },
     )
-    return 0
+    return 2 if failed else 0
+
+
+def _restore_one(job: Job, restore: Restore, output: Output) -> dict[str, Any]:
+    start = time.perf_counter()
+    with output.steps(job.source.name) as on_step:
+        result, report = restore(load_image(job.source), on_step)
+    job.target.parent.mkdir(parents=True, exist_ok=True)  # a subfolder of an input folder
+    save_image(result, job.target)
+    seconds = round(time.perf_counter() - start, 3)
+    return {"input": str(job.source), "output": str(job.target), "seconds": seconds, **report}
+
+
+def _summary(done: int, failed: Sequence[dict[str, str]]) -> list[str]:
+    if not failed:
+        return []
+    return [f"{done} restored, {len(failed)} failed:", *(f"  {f['input']}: {f['problem']}" for f in failed)]
+
+
+def _gather(
+    args: argparse.Namespace,
+    restorer: Restorer,
+    tools: FaceTools | None,
+    people: dict[str, list[Path]],
+    output: Output,
+) -> dict[str, Person]:
+    encoding = args.reference_encoding
+    if tools is None:
+        return {name: aligned_person(restorer, photos, encoding) for name, photos in people.items()}
+    return gather_people(people, restorer, tools, output, count=args.max_references, encoding=encoding)
+
+
+def _aligned(restorer: Restorer, people: dict[str, Person], settings: SamplingSettings, seed: int) -> Restore:
+    references = people[_ONLY].references if people else None
+
+    def restore(image: Image.Image, on_step: OnStep) -> tuple[Image.Image, dict[str, Any]]:
+        crop = to_tensor(image, restorer.spec.crop_size).unsqueeze(0)
+        return to_pil(restorer.restore(crop, references, [seed], settings, on_step)[0]), {}
+
+    return restore
+
+
+def _whole_photos(restorer: Restorer, people: dict[str, Person], tools: FaceTools, settings: PhotoSettings) -> Restore:
+    photos = PhotoRestorer(
+        restorer,
+        tools.detector,
+        people,
+        # Without people there is nobody to recognise: every chosen face is restored as a stranger's.
+        recognizer=tools.recognizer if people else None,
+        parser=tools.parser,
+        settings=settings,
+    )
+
+    def restore(image: Image.Image, on_step: OnStep) -> tuple[Image.Image, dict[str, Any]]:
+        restored = photos.restore(to_full_tensor(image), on_step)
+        described = [{"box": [round(v, 1) for v in face.box], "person": face.person} for face in restored.faces]
+        return to_pil(restored.image, rounded=True), {"found": restored.found, "faces": described}
+
+    return restore
 
 
 def _settings(args: argparse.Namespace) -> SamplingSettings:
-    if not math.isfinite(args.guidance) or not -(2**63) <= args.seed < 2**64:
+    if not math.isfinite(args.guidance) or not -(2**63) <= args.seed < 2**63:
         raise SettingsError(
             f"Guidance {args.guidance} or seed {args.seed} is out of range.",
-            expected="a finite guidance and a seed of at most 64 bits",
+            expected="a finite guidance and a seed of 64 bits",
             remedy="the published values are 1.5 and 2024",
         )
     sampling_timesteps(NoiseSpec(), args.steps, args.schedule)
-    return SamplingSettings(args.steps, args.sampler, args.schedule, args.guidance, args.eta)
+    settings = SamplingSettings(args.steps, args.sampler, args.schedule, args.guidance, args.eta)
+    faces.photo_settings(args, settings)
+    return settings
 
 
-def _jobs(inputs: Sequence[Path], out: Path, *, overwrite: bool) -> list[_Job]:
-    """Which picture goes where; nothing may be lost on the way.
-
-    Raises:
-        OutputError: no such folder, two results of one name, or a result that would replace a file.
-    """
-    if out.is_dir():
-        jobs = [_Job(source, out / f"{source.stem}.png") for source in inputs]
-    elif len(inputs) == 1:
-        jobs = [_Job(inputs[0], out)]
-    else:
-        raise OutputError(
-            f"{len(inputs)} pictures cannot go into the one file {out}.",
-            expected="an existing folder as --output",
-            remedy=f"create the folder {out}, or restore the pictures one by one",
+def _people(args: argparse.Namespace) -> dict[str, list[Path]]:
+    """Photos of each person; of the only one, who needs no name, under `_ONLY`."""
+    if args.person and (args.reference or args.aligned):
+        raise SettingsError(
+            "--person cannot go with " + ("--reference." if args.reference else "--aligned."),
+            expected="--person for several people in whole photos, --reference for one",
+            remedy="leave out one of them",
         )
-    sources = {source.resolve() for source in inputs}
-    seen: dict[Path, Path] = {}
-    for source, target in jobs:
-        require_image_format(target)
-        if target in seen:
-            raise OutputError(
-                f"{seen[target]} and {source} would both become {target}.",
-                expected="pictures with different names",
-                remedy="rename one, or restore them into different folders",
-            )
-        seen[target] = source
-        if target.resolve() in sources or (target.exists() and not overwrite):
-            is_source = target.resolve() in sources
-            raise OutputError(
-                f"{target} {'is one of the inputs' if is_source else 'exists already'}.",
-                expected="a new file",
-                remedy="choose another --output" + ("" if is_source else ", or add --overwrite"),
-            )
-        require_writable(target)
-    return jobs
+    if args.person:
+        return named_folders(args.person)
+    photos = [path for text in args.reference for path in pictures_of(text)]
+    return {_ONLY: photos} if photos else {}
 
 
 def _require_pictures(paths: Sequence[Path]) -> None:
@@ -182,20 +240,28 @@ def _require_pictures(paths: Sequence[Path]) -> None:
         load_image(path)
 
 
-def _remark_on_references(count: int, output: Output) -> None:
-    if count == 0:
+def _remark_on_references(people: dict[str, list[Path]], output: Output) -> None:
+    count = len(people.get(_ONLY, []))
+    if not people:
         output.remark(
-            "No references: the model restores the face without knowing the person, and without guidance. "
+            "No references: faces are restored without knowing the person, and without guidance. "
             "Add --reference with photos of the same person to restore their likeness."
         )
-    elif count > _TRAINED_REFERENCES:
+    elif count > TRAINED_REFERENCES:
         output.remark(
-            f"{count} references: the model was trained with up to {_TRAINED_REFERENCES}; more take longer and "
+            f"{count} references: the model was trained with up to {TRAINED_REFERENCES}; more take longer and "
             "rarely help."
         )
 
 
-def _load(args: argparse.Namespace) -> LoadedModel:
+def _device(args: argparse.Namespace) -> torch.device:
+    device = choose_device(args.device)
+    if device.type == "cuda" and "LOCAL_RANK" in os.environ:  # accelerate launch: one GPU for each process
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+def _load(args: argparse.Namespace, device: torch.device) -> LoadedModel:
     model, vqgan = args.model, args.vqgan
     if model is None:
         model = MODEL_FOLDER / "refldm.ckpt"
@@ -206,19 +272,7 @@ def _load(args: argparse.Namespace) -> LoadedModel:
                 expected="--model FILE, or the official files in that folder",
                 remedy="run `refldm download` (non-commercial research use only), or name a file with --model",
             )
-    device = choose_device(args.device)
     return load_model(model, vqgan, args.config, dtype=choose_dtype(args.dtype, device), device=device)
-
-
-def _encode_references(restorer: Restorer, paths: Sequence[Path], encoding: ReferenceEncoding) -> ReferenceKV | None:
-    if not paths:
-        return None
-    crops = torch.stack([_crop(restorer, load_image(path)) for path in paths])
-    return restorer.encode_references(crops.to(restorer.device), encoding)
-
-
-def _crop(restorer: Restorer, image: Image.Image) -> Tensor:
-    return to_tensor(image, restorer.spec.crop_size)
 
 
 @contextmanager

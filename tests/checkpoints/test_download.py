@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from refldm_core.checkpoints import download
-from refldm_core.checkpoints.download import RemoteFile, fetch
+from refldm_core.checkpoints.download import RemoteFile, fetch, unpack
+from refldm_core.checkpoints.faces import DOWNLOADABLE
 from refldm_core.cli.main import main
 from refldm_core.errors import DownloadError, OutputError
+from refldm_core.face.weights import FaceWeights
 
 CONTENT = bytes(range(256)) * 20_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -142,6 +145,47 @@ def test_command(
     names = ["refldm.ckpt", "vqgan.ckpt"] if accepted else []
     assert sorted(p.name for p in tmp_path.iterdir()) == names
     assert captured.out.split() == [str(tmp_path / name) for name in names]
+
+
+def test_an_archive_is_unpacked_and_checked(tmp_path: Path) -> None:
+    def archive(**members: bytes) -> Path:
+        with zipfile.ZipFile(tmp_path / "pack.zip", "w") as packed:
+            for name, content in members.items():
+                packed.writestr(f"../pack/{name}.onnx", content)
+        return tmp_path / "pack.zip"
+
+    wanted = {"det.onnx": hashlib.sha256(b"det").hexdigest()}
+    paths = unpack(archive(det=b"det", other=b"x"), tmp_path / "pack", wanted)
+    assert paths == [tmp_path / "pack" / "det.onnx"] and paths[0].read_bytes() == b"det"
+    assert [p.name for p in (tmp_path / "pack").iterdir()] == ["det.onnx"]
+    with pytest.raises(DownloadError, match=r"not the published det\.onnx"):
+        unpack(archive(det=b"evil"), tmp_path / "pack", wanted)
+    assert paths[0].read_bytes() == b"det", "the older file stays"
+    with pytest.raises(DownloadError, match="not the published archive"):
+        unpack(archive(other=b"x"), tmp_path / "pack", wanted)
+    (tmp_path / "pack.zip").write_bytes(b"no archive")
+    with pytest.raises(DownloadError, match="not the published archive"):
+        unpack(tmp_path / "pack.zip", tmp_path / "pack", wanted)
+
+
+def test_a_pack_is_not_fetched_twice(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    det = ("det.onnx", hashlib.sha256(b"det").hexdigest())
+    face = FaceWeights("pack.zip", "http://127.0.0.1:9/pack.zip", SHA256, 1, "research only", (det,))
+    monkeypatch.setitem(DOWNLOADABLE, "insightface", face)
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "det.onnx").write_bytes(b"det")
+    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-licence"]) == 0
+    (tmp_path / "pack" / "det.onnx").write_bytes(b"another")
+    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-licence"]) == 2
+
+
+def test_face_models_by_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    face = FaceWeights("parser.pth", f"http://127.0.0.1:{server.server_address[1]}/parser.pth", SHA256, 1, "free")
+    monkeypatch.setitem(DOWNLOADABLE, "parsenet", face)
+    assert main(["download", "parsenet", "--folder", str(tmp_path), "--accept-licence"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["parser.pth"]
+    with pytest.raises(SystemExit):
+        main(["download", "nothing"])
 
 
 def test_official_files_are_the_published_ones() -> None:
