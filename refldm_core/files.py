@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
 
 from .errors import OutputError
 
@@ -21,9 +21,7 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
     """
     temporary: Path | None = None
     try:
-        handle, name = mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _create_beside(path)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())  # some file systems report a full disk only here
@@ -45,11 +43,17 @@ def require_writable(path: Path) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder.", expected="a file name", remedy="add a file name to the path")
     try:
-        handle, name = mkstemp(prefix=".refldm-", dir=path.parent)
+        _create_beside(path).unlink()
     except OSError as error:
         raise output_error(path, error) from error
-    os.close(handle)
-    Path(name).unlink()
+
+
+def _create_beside(path: Path) -> Path:
+    """An empty file of a new name in the same folder, with the usual permissions (mkstemp's would be private)."""
+    # The same ending, which tells Pillow the format.
+    temporary = path.parent / f".{secrets.token_hex(6)}.part{path.suffix}"
+    temporary.touch(exist_ok=False)
+    return temporary
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,13 @@ def test_picture_round_trip(tmp_path: Path) -> None:
     save_image(image, tmp_path / "a.png")
     assert np.array_equal(np.asarray(load_image(tmp_path / "a.png")), pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_result_has_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    save_image(Image.new("RGB", (9, 9)), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_unknown_format(tmp_path: Path) -> None:
