@@ -141,7 +141,7 @@ def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path
         raise CheckpointError(
             f"{other.file.path} has no first stage (VQGAN).",
             expected="the first stage inside the model's file, or in a file of its own",
-            remedy="pass vqgan.ckpt as --vqgan; `refldm download` fetches it",
+            remedy="name vqgan.ckpt as the first stage (--vqgan on the command line); `refldm download` fetches it",
         )
     unet, first_stage, values = main.unet.spec, other.first_stage.spec, main.hints.values
     if unet.out_channels != first_stage.embed_dim:

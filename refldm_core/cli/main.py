@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "say what a model file is",
     "convert": "write a model as one .safetensors file",
     "download": "download the official model files",
+    "comfyui": "link the nodes into an existing ComfyUI",
     "demo": "try everything in a few seconds, with random weights",
 }
 """Name of the command and of its module -> summary."""

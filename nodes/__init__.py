@@ -1,0 +1,1 @@
+"""The ComfyUI nodes: thin shells that validate, call the core and wrap the result."""

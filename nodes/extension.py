@@ -1,0 +1,27 @@
+"""The list of nodes, and what happens once when ComfyUI loads them."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import host
+from .loaders import LoadModel
+from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
+from .sampling import Conditioning, Sampler, Scheduler
+
+
+class ReFLDMExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        # Here, since 0.3.64 has no on_load. Names alone: no folder is made before there is something to put in it.
+        host.register_folders()
+        return [
+            LoadModel,
+            EncodeReferences,
+            BatchReferences,
+            SaveReferences,
+            LoadReferences,
+            Conditioning,
+            Sampler,
+            Scheduler,
+        ]

@@ -1,0 +1,46 @@
+"""File names that users type: one name inside one folder, on every operating system."""
+
+from __future__ import annotations
+
+import re
+
+from ..refldm_core.errors import OutputError
+
+_LONGEST = 120  # bytes; file systems take 255, and temporary names are longer
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
+
+
+def safetensors_name(name: str) -> str:
+    """A person's name -> the name of their file.
+
+    Args:
+        name: what the user typed; the ending .safetensors may be there or not.
+
+    Raises:
+        OutputError: a path instead of a name, or a name that some operating system cannot have.
+    """
+    stem = name.strip().removesuffix(".safetensors").strip()
+    reason = _reason_against(stem)
+    if reason:
+        raise OutputError(
+            f'"{name}" cannot be the name of a file: {reason}.',
+            expected="a plain name such as Anna or anna_2024, without a folder",
+            remedy="choose another name",
+        )
+    return f"{stem}.safetensors"
+
+
+def _reason_against(stem: str) -> str:
+    if not stem:
+        return "it is empty"
+    if _FORBIDDEN.search(stem):
+        return 'it has one of < > : " / \\ | ? * or a control character'
+    if stem.startswith(".") or stem.endswith("."):
+        return "it starts or ends with a dot"
+    # Windows gives these to devices, whatever follows the first dot.
+    if _DEVICE.fullmatch(stem.partition(".")[0].strip()):
+        return "Windows keeps it for a device"
+    if len(stem.encode()) > _LONGEST:
+        return f"it is longer than {_LONGEST} bytes"
+    return ""

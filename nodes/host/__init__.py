@@ -1,0 +1,36 @@
+"""ComfyUI's own machinery, as far as the nodes use it: model folders, models in its memory manager, sampling.
+
+The only place that touches comfy.*, folder_paths and latent_preview. There is no host where types are checked, so that
+these files leave missing imports out of it.
+"""
+
+from __future__ import annotations
+
+from .first_stage import ReFLDMVAE, require_vae
+from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
+from .loading import DTYPES, load_model
+from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
+from .sampling import CoreSampler, conditioning, encode_references, sample, sigmas_of
+
+__all__ = [
+    "DTYPES",
+    "MODELS",
+    "REFERENCES",
+    "CoreSampler",
+    "HostUNet",
+    "ReFLDMModel",
+    "ReFLDMVAE",
+    "conditioning",
+    "encode_references",
+    "files_in",
+    "fingerprint_of",
+    "first_folder",
+    "load_model",
+    "path_in",
+    "register_folders",
+    "require_model",
+    "require_vae",
+    "sample",
+    "sigmas_of",
+    "state_of",
+]

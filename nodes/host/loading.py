@@ -1,0 +1,61 @@
+"""Model files -> MODEL and VAE."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+
+from ...refldm_core.checkpoints.building import ModelFiles, inspect_model, require_finite
+from .first_stage import ReFLDMVAE
+from .model import ReFLDMConfig
+from .patching import load_strictly, patcher_class
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def load_model(path: Path, first_stage_path: Path | None, dtype: str) -> tuple[Any, ReFLDMVAE]:
+    """Load model files as a MODEL and a VAE.
+
+    Args:
+        path, first_stage_path: as for the core's `inspect_model`.
+        dtype: of the U-Net's weights, a key of `DTYPES`, or "auto" for the host's choice and flags.
+
+    Raises:
+        CheckpointError: as `inspect_model` does; also weights that are not finite.
+    """
+    files = inspect_model(path, first_stage_path)
+    vae = ReFLDMVAE(files)
+    patcher = _build_patcher(files, dtype)
+    patcher.cached_patcher_init = (load_unet, (path, first_stage_path, dtype))
+    patcher.model.latent_format.fit_preview = vae.fit_preview
+    return patcher, vae
+
+
+def load_unet(path: Path, first_stage_path: Path | None, dtype: str, disable_dynamic: bool = False) -> Any:
+    """The MODEL alone, once more: newer hosts ask for it where they need a copy of their own."""
+    return _build_patcher(inspect_model(path, first_stage_path), dtype, disable_dynamic)
+
+
+def _build_patcher(files: ModelFiles, dtype: str, disable_dynamic: bool = False) -> Any:
+    management = comfy.model_management
+    _, weights = files.main.unet_weights("ema")
+    require_finite(weights, files.main.file.path)
+    device = management.get_torch_device()
+    config = ReFLDMConfig(files.spec)
+    supported = config.supported_inference_dtypes
+    storage = DTYPES.get(dtype) or management.unet_dtype(
+        model_params=sum(tensor.numel() for tensor in weights.values()),
+        supported_dtypes=supported,
+        weight_dtype=comfy.utils.weight_dtype(dict(weights)),
+    )
+    config.set_inference_dtype(storage, management.unet_manual_cast(storage, device, supported))
+    model = config.get_model(weights)
+    patcher = patcher_class(disable_dynamic)(model, load_device=device, offload_device=management.unet_offload_device())
+    load_strictly(model.diffusion_model, weights, patcher)
+    model.diffusion_model.fingerprint = files.main.fingerprint(weights)
+    return patcher

@@ -1,0 +1,142 @@
+"""Encoding references and sampling with the host's guider, patches, previews and interruption."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from torch import Tensor
+
+from ...refldm_core.diffusion.sampling import SamplerName, ddim, dpmpp_2m
+from ...refldm_core.diffusion.schedule import SamplingTable
+from ...refldm_core.errors import ReferencesError
+from ...refldm_core.model.reference import ReferenceKV
+from ...refldm_core.progress import Step
+from ..types import ReferenceSet
+from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY
+
+
+def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
+    """Keys and values of reference latents, scaled as the U-Net takes them, made with a MODEL's patched weights."""
+    batch = [latents.shape[0], model.model.spec.unet.in_channels, *latents.shape[2:]]
+    comfy.model_management.load_models_gpu([model], memory_required=model.model.memory_required(batch))
+    model.pre_run()
+    try:
+        return model.model.encode_references(latents, model.load_device)
+    finally:
+        model.cleanup()
+
+
+def conditioning(
+    lq_latents: Tensor, people: tuple[ReferenceSet, ...]
+) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
+    """Positive and negative CONDITIONING, and the empty LATENT to start from.
+
+    Args:
+        lq_latents: (batch, c, h, w) from the VAE.
+        people: one set of references for all pictures, one for each, or none.
+
+    Raises:
+        ReferencesError: another number of sets.
+    """
+    if len(people) > 1 and len(people) != len(lq_latents):
+        raise ReferencesError(
+            f"{len(people)} people were given for {len(lq_latents)} pictures.",
+            expected="one person for all pictures, or one for each",
+            remedy="join as many references as there are pictures with the node Batch References",
+        )
+    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people}
+    # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
+    unused = torch.zeros(1, 1, 1)
+    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
+
+
+def _empty(latents: Tensor) -> dict[str, Tensor]:
+    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
+
+
+def sigmas_of(model: Any, table: SamplingTable) -> Tensor:
+    """The host's SIGMAS of a table, noisiest first, ending at the cleanest level instead of at 0: (steps + 1,)."""
+    levels = model.get_model_object("model_sampling").sigmas.cpu()
+    return torch.cat([levels[torch.from_numpy(table.timesteps.copy())].flip(0), levels[:1]])
+
+
+class CoreSampler(comfy.samplers.KSAMPLER):
+    """One of the core's samplers over a whole table, called by the host's guider.
+
+    Args:
+        name: which one.
+        table: the steps.
+        from_noise: start from noise alone, whatever the first step's level.
+    """
+
+    def __init__(self, name: SamplerName, table: SamplingTable, *, from_noise: bool) -> None:
+        super().__init__(self._sample)
+        self._run = {"ddim": ddim, "dpmpp_2m": dpmpp_2m}[name]
+        self.table = table
+        self._from_noise = from_noise
+
+    def max_denoise(self, model_wrap: Any, sigmas: Tensor) -> bool:
+        return self._from_noise
+
+    def _sample(  # noqa: PLR0917  # as the host calls it
+        self, model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, disable: bool
+    ) -> Tensor:
+        """The host's x is x_t / sqrt(alpha_bar_t), which has variance 1 + sigma^2; the core's is x_t."""
+        sigma_at = dict(zip(self.table.timesteps[::-1].tolist(), sigmas.tolist(), strict=False))
+
+        def predict_noise(x_t: Tensor, t: Tensor) -> Tensor:
+            sigma = sigma_at[int(t[0])]
+            scaled = x_t * (1.0 + sigma**2) ** 0.5
+            return (scaled - model(scaled, sigma * x_t.new_ones(len(x_t)), **extra_args)) / sigma
+
+        def on_step(step: Step) -> None:
+            sigma = sigmas[step.done - 1]
+            callback({"i": step.done - 1, "x": step.x, "denoised": step.x_0, "sigma": sigma, "sigma_hat": sigma})
+
+        start, end = ((1.0 + sigma**2) ** 0.5 for sigma in (sigmas[0], sigmas[-1]))
+        return self._run(predict_noise, x / start, self.table, on_step=on_step) * end
+
+
+def sample(
+    model: Any,
+    conds: tuple[list[list[Any]], list[list[Any]]],
+    sampler: CoreSampler,
+    *,
+    latents: Tensor,
+    noise: Tensor,
+    cfg: float,
+    seed: int,
+) -> Tensor:
+    """Sample as the host's own samplers do: its patches, previews, progress and interruption included.
+
+    Args:
+        model: a MODEL.
+        conds: positive and negative.
+        sampler: with its steps.
+        latents: (batch, c, h, w) to start from; zeros where the sampler starts from noise alone.
+        noise: shaped as the latents, standard normal, on the CPU.
+        cfg: guidance.
+        seed: of noise that is drawn later.
+
+    Returns:
+        (batch, c, h, w) on the host's device for what goes between nodes.
+    """
+    return comfy.sample.sample_custom(
+        model,
+        noise,
+        cfg,
+        sampler,
+        sigmas_of(model, sampler.table),
+        *conds,
+        latents,
+        callback=latent_preview.prepare_callback(model, len(sampler.table)),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )

@@ -1,0 +1,93 @@
+"""Loading the model."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..refldm_core.errors import CheckpointError
+from . import host
+from .types import schema
+
+_INSIDE = "(inside the checkpoint)"
+_NONE = "(no model file found)"
+_AUTO = "auto"
+
+
+class LoadModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = host.files_in(host.MODELS)
+        return schema(
+            "LoadModel",
+            display_name="Load ReF-LDM Model",
+            description="Loads ReF-LDM: the diffusion model as MODEL and its first stage as VAE. Files are looked for "
+            "in the model folder refldm; nothing is downloaded.",
+            search_aliases=["refldm loader", "face restoration model", "reference face restore", "load refldm"],
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=files or [_NONE],
+                    default="refldm.ckpt" if "refldm.ckpt" in files else None,  # pyright: ignore[reportArgumentType]
+                    tooltip="The file with the diffusion model (U-Net), from the model folder refldm: the official "
+                    "refldm.ckpt, or a .safetensors file that `refldm convert` wrote.",
+                ),
+                io.Combo.Input(
+                    "first_stage",
+                    options=[_INSIDE, *files],
+                    default=_INSIDE,
+                    tooltip="The file with the first stage (VQGAN). The official checkpoint has it inside; choose "
+                    "vqgan.ckpt for a checkpoint that has not.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=[_AUTO, *host.DTYPES],
+                    default=_AUTO,
+                    tooltip="Number type of the diffusion model. auto leaves it to ComfyUI and its start flags; "
+                    "float32 repeats the published results most exactly. The VAE is float32 unless a start flag such "
+                    "as --bf16-vae says otherwise.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="For ReF-LDM nodes, LoRA loaders and every stock sampler."
+                ),
+                io.Vae.Output(display_name="vae", tooltip="For ReF-LDM nodes and stock VAE nodes."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint: str | None, first_stage: str | None) -> bool | str:
+        # Named here, these two are not checked by the host, whose message would not say where a file belongs. None is
+        # what another node will give.
+        for name in (checkpoint, first_stage):
+            if name not in (None, _INSIDE) and host.path_in(host.MODELS, name) is None:
+                return str(_missing(name))
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, first_stage: str, dtype: str) -> Any:
+        return [*(host.state_of(host.path_in(host.MODELS, name)) for name in (checkpoint, first_stage)), dtype]
+
+    @classmethod
+    def execute(cls, checkpoint: str, first_stage: str, dtype: str) -> io.NodeOutput:
+        path = host.path_in(host.MODELS, checkpoint)
+        other = None if first_stage == _INSIDE else host.path_in(host.MODELS, first_stage)
+        if path is None or (other is None and first_stage != _INSIDE):
+            raise _missing(checkpoint if path is None else first_stage)
+        return io.NodeOutput(*host.load_model(path, other, dtype))
+
+
+def _missing(name: str) -> CheckpointError:
+    from ..refldm_core.checkpoints.download import LICENCE, OFFICIAL  # noqa: PLC0415  # loads an HTTP library
+
+    folder = host.first_folder(host.MODELS)
+    official = " and ".join(file.name for file in OFFICIAL)
+    return CheckpointError(
+        f"There is no ReF-LDM model file {'' if name == _NONE else f'{name} '}in {folder}.",
+        expected=f"the official files {official}, or another ReF-LDM checkpoint, in that folder",
+        remedy=f'run  refldm download --folder "{folder}"  (or put the files there yourself), then refresh the page\n'
+        f"{LICENCE}",
+    )

@@ -1,0 +1,223 @@
+"""Reference photos: encoded once, joined for several people, kept in files."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..refldm_core.checkpoints.references import StoredReferences, load_references, save_references
+from ..refldm_core.errors import CheckpointError, OutputError, ReferencesError
+from ..refldm_core.model.reference import ReferenceKV
+from ..refldm_core.pipeline import ReferenceEncoding
+from . import host
+from .crops import fit
+from .filenames import safetensors_name
+from .types import References, ReferenceSet, schema
+
+_MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
+_THUMBNAIL = 96  # pixels
+_NONE = "(no saved references found)"
+
+
+class EncodeReferences(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "EncodeReferences",
+            display_name="Encode References",
+            description="Runs each reference photo through the model once and keeps its attention keys and values "
+            "(CacheKV), which every sampling step then looks at. Unchanged references are not encoded again.",
+            search_aliases=["reference photos", "cachekv", "identity", "same person", "face reference"],
+            inputs=[
+                io.Model.Input("model", tooltip="With the LoRA that the sampler will use, if any."),
+                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
+                io.Image.Input(
+                    "images",
+                    tooltip="A good, sharp photo of the person, or a batch of them: aligned face crops as in FFHQ. "
+                    "2 to 5 photos in all are best; the model was trained with up to 5.",
+                ),
+                *(
+                    io.Image.Input(name, optional=True, tooltip="Another photo of the same person, of any size.")
+                    for name in _MORE_IMAGES
+                ),
+                io.Combo.Input(
+                    "encoding",
+                    options=["joint", "separate"],
+                    default="joint",
+                    tooltip="joint encodes the photos as one picture, side by side, as the model was trained. separate "
+                    "encodes each alone: a little different, and each photo's part does not depend on the others.",
+                ),
+            ],
+            outputs=[References.Output(display_name="references", tooltip="One person.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, vae: Any, images: Tensor, encoding: ReferenceEncoding, **more_images: Tensor
+    ) -> io.NodeOutput:
+        host.require_model(model)
+        vae = host.require_vae(vae)
+        photos = [images, *(more_images[name] for name in _MORE_IMAGES if name in more_images)]
+        crops = torch.cat([fit(photo, model.model.spec.crop_size) for photo in photos])
+        if encoding == "joint":
+            side_by_side = torch.cat(list(crops), dim=1).unsqueeze(0)
+            latents = torch.cat(vae.encode(side_by_side).chunk(len(crops), dim=-1))
+        else:
+            latents = torch.cat([vae.encode(crop.unsqueeze(0)) for crop in crops])
+        latents = latents.float().cpu() * model.model.spec.scale_factor
+        person = ReferenceSet(host.encode_references(model, latents), latents, _thumbnails(crops))
+        return io.NodeOutput((person,))
+
+
+class BatchReferences(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "BatchReferences",
+            display_name="Batch References",
+            description="Puts the references of several people in order: the first person belongs to the first picture "
+            "of the batch, the second to the second, and so on.",
+            search_aliases=["several people", "join references", "one person each"],
+            inputs=[
+                References.Input("references_1", tooltip="Of the first picture, or of the first few."),
+                References.Input("references_2", tooltip="Of the pictures after those."),
+            ],
+            outputs=[References.Output(display_name="references", tooltip="One person for each picture of a batch.")],
+        )
+
+    @classmethod
+    def execute(cls, references_1: tuple[ReferenceSet, ...], references_2: tuple[ReferenceSet, ...]) -> io.NodeOutput:
+        return io.NodeOutput((*references_1, *references_2))
+
+
+class SaveReferences(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "SaveReferences",
+            display_name="Save References",
+            description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
+            "file in 16 bit with small pictures to recognise it by. Load References brings them back.",
+            search_aliases=["save person", "save identity", "save cachekv"],
+            is_output_node=True,
+            inputs=[
+                References.Input("references", tooltip="One person, from Encode References."),
+                io.String.Input(
+                    "name", default="person", tooltip="Name of the file, without a folder. The ending is added."
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=False,
+                    tooltip="Replace a file of that name. Off, the node refuses to, unless the file holds the same.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="file", tooltip="Name of the file in the folder.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        if name is not None:  # as it is where another node will give it
+            try:
+                safetensors_name(name)
+            except OutputError as error:
+                return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, references: tuple[ReferenceSet, ...], name: str, overwrite: bool) -> io.NodeOutput:
+        if len(references) != 1:
+            raise ReferencesError(
+                f"{len(references)} people cannot go into one file.",
+                expected="the references of one person",
+                remedy="save each person under a name of their own, before Batch References",
+            )
+        person = references[0]
+        path = host.first_folder(host.REFERENCES) / safetensors_name(name)
+        names = person.names or tuple(f"{path.stem} {i + 1}" for i in range(person.kv.count))
+        stored = StoredReferences(person.kv, names, person.thumbnails, person.latents)
+        if path.exists() and not overwrite:
+            if not _same(load_references(path).references, person.kv):
+                raise OutputError(
+                    f"{path} exists already, with other references.",
+                    expected="a new name",
+                    remedy="choose another name, or switch on overwrite to replace the file",
+                )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_references(stored, path)
+        return io.NodeOutput(path.name, ui=_preview(person, cls))
+
+
+class LoadReferences(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "LoadReferences",
+            display_name="Load References",
+            description="Loads a person that Save References kept, from the model folder refldm_references. They work "
+            "with the model that encoded them.",
+            search_aliases=["load person", "load identity", "saved face"],
+            inputs=[
+                io.Combo.Input(
+                    "name",
+                    options=_saved() or [_NONE],
+                    tooltip="A file in the model folder refldm_references. Press R to refresh after saving one.",
+                )
+            ],
+            outputs=[References.Output(display_name="references", tooltip="One person.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        return True if name is None or host.path_in(host.REFERENCES, name) else str(_missing(name))
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str) -> str:
+        return host.state_of(host.path_in(host.REFERENCES, name))
+
+    @classmethod
+    def execute(cls, name: str) -> io.NodeOutput:
+        path = host.path_in(host.REFERENCES, name)
+        if path is None:
+            raise _missing(name)
+        stored = load_references(path)
+        person = ReferenceSet(stored.references, stored.latents, stored.thumbnails, stored.names)
+        return io.NodeOutput((person,), ui=_preview(person, cls))
+
+
+def _saved() -> list[str]:
+    return [name for name in host.files_in(host.REFERENCES) if name.endswith(".safetensors")]
+
+
+def _missing(name: str) -> CheckpointError:
+    return CheckpointError(
+        f"There are no saved references {'' if name == _NONE else f'{name} '}in {host.first_folder(host.REFERENCES)}.",
+        expected="the name of a file in that folder, which Save References writes",
+        remedy="save a person first, or choose one from the list (press R to refresh it)",
+    )
+
+
+def _thumbnails(crops: Tensor) -> Tensor:
+    """(batch, height, width, 3) in [0, 1] -> (batch, 3, small, small) uint8."""
+    side = min(_THUMBNAIL, crops.shape[1])
+    small = torch.nn.functional.interpolate(crops.movedim(-1, 1).float().cpu(), (side, side), mode="area")
+    return (small * 255.0).round().to(torch.uint8)
+
+
+def _preview(person: ReferenceSet, cls: type[io.ComfyNode]) -> Any:
+    if person.thumbnails is None:
+        return None
+    return ui.PreviewImage(person.thumbnails.movedim(1, -1).float() / 255.0, cls=cls)
+
+
+def _same(stored: ReferenceKV, new: ReferenceKV) -> bool:
+    if (stored.fingerprint, stored.count, stored.latent_size) != (new.fingerprint, new.count, new.latent_size):
+        return False
+    cast = new.to("cpu", stored.dtype).layers
+    return all(
+        torch.equal(kv.k, cast[name].k) and torch.equal(kv.v, cast[name].v) for name, kv in stored.layers.items()
+    )

@@ -1,0 +1,207 @@
+"""Restoring: everything in one node, or the pieces for the host's own samplers."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..refldm_core.diffusion.sampling import SamplerName, initial_noise
+from ..refldm_core.diffusion.schedule import NoiseSpec, SamplingTable, Spacing, sampling_table
+from . import host
+from .crops import fit
+from .types import References, ReferenceSet, schema
+
+_SPACINGS = ["trailing", "uniform"]
+_DENOISE = "1 restores from pure noise, as published. Less starts from the picture's own latent with noise on it."
+
+
+class Conditioning(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Conditioning",
+            display_name="ReF-LDM Conditioning",
+            description="Prepares a low-quality face and its references for ComfyUI's own samplers: KSampler, "
+            "SamplerCustomAdvanced with CFGGuider, and so on. Positive and negative belong together.",
+            search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"],
+            inputs=[
+                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
+                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
+                References.Input(
+                    "references",
+                    optional=True,
+                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
+                    "the person.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="The face and its references."),
+                io.Conditioning.Output(
+                    display_name="negative",
+                    tooltip="The face and as many empty references, which guidance leads away from.",
+                ),
+                io.Latent.Output(display_name="latent", tooltip="Empty, of the right size, for denoise 1."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = ()) -> io.NodeOutput:
+        return io.NodeOutput(*host.conditioning(_encode(vae, image), references))
+
+
+class Scheduler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Scheduler",
+            display_name="ReF-LDM Scheduler",
+            description="The published noise levels for SamplerCustom and SamplerCustomAdvanced, with the published "
+            "end. With the sampler ddim or euler and guidance 1.5 the result is the published one.",
+            search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"],
+            inputs=[
+                io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=1,
+                    max=1000,
+                    tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
+                ),
+                _spacing_input(),
+                _denoise_input("Less than 1 gives the last part of a longer schedule, for a latent that is not empty."),
+            ],
+            outputs=[io.Sigmas.Output(display_name="sigmas")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, steps: int, scheduler: Spacing, denoise: float) -> io.NodeOutput:
+        host.require_model(model)
+        return io.NodeOutput(host.sigmas_of(model, _table(model.model.spec.noise, steps, scheduler, denoise)))
+
+
+class Sampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Sampler",
+            display_name="ReF-LDM Sampler",
+            description="Restores faces with references of the same person. The defaults are the published settings.",
+            search_aliases=[
+                "face restoration",
+                "restore face",
+                "refldm",
+                "ref-ldm",
+                "reference restore",
+                "deblur face",
+            ],
+            inputs=[
+                io.Model.Input("model", tooltip="From Load ReF-LDM Model, with or without LoRA."),
+                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
+                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
+                References.Input(
+                    "references",
+                    optional=True,
+                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
+                    "the person, and without guidance.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=2024,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Of the initial noise. Every face of a batch starts from the same noise, so that it does "
+                    "not matter which batch it is in. 2024 is published.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=1,
+                    max=1000,
+                    tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=1.5,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    round=0.01,
+                    tooltip="Guidance: pull of the references. 1 is off and takes half the time, 1.5 is published.",
+                ),
+                io.Combo.Input(
+                    "sampler",
+                    options=["ddim", "dpmpp_2m"],
+                    default="ddim",
+                    tooltip="ddim is published; dpmpp_2m needs fewer steps, 20 for instance.",
+                ),
+                _spacing_input(),
+                _denoise_input(_DENOISE),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
+                io.Latent.Output(display_name="latent", tooltip="The same before decoding."),
+            ],
+        )
+
+    @classmethod
+    def execute(  # noqa: PLR0917  # the host passes inputs by name
+        cls,
+        model: Any,
+        vae: Any,
+        image: Tensor,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler: SamplerName,
+        scheduler: Spacing,
+        denoise: float,
+        references: tuple[ReferenceSet, ...] = (),
+    ) -> io.NodeOutput:
+        host.require_model(model)
+        lq_latents = _encode(vae, image)
+        positive, negative, empty = host.conditioning(lq_latents, references)
+        table = _table(model.model.spec.noise, steps, scheduler, denoise)
+        whole = denoise >= 1.0
+        batch, channels, height, width = lq_latents.shape
+        noise, _ = initial_noise([seed] * batch, (channels, height, width))
+        latents = host.sample(
+            model,
+            (positive, negative),
+            host.CoreSampler(sampler, table, from_noise=whole),
+            latents=empty["samples"] if whole else lq_latents,
+            noise=noise,
+            cfg=cfg,
+            seed=seed,
+        )
+        return io.NodeOutput(vae.decode(latents), {"samples": latents})
+
+
+def _encode(vae: Any, image: Tensor) -> Tensor:
+    vae = host.require_vae(vae)
+    return vae.encode(fit(image, vae.refldm_spec.crop_size))
+
+
+def _table(noise: NoiseSpec, steps: int, spacing: Spacing, denoise: float) -> SamplingTable:
+    """All steps, or the last `steps` of so many more that they are the part `denoise` of the whole."""
+    if denoise >= 1.0:
+        return sampling_table(noise, steps, spacing)
+    whole = sampling_table(noise, min(int(steps / denoise), noise.timesteps), spacing)
+    return SamplingTable(whole.timesteps[:steps], whole.alphas[:steps], whole.alphas_prev[:steps])
+
+
+def _spacing_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "scheduler",
+        options=_SPACINGS,
+        default=_SPACINGS[0],
+        tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
+        "(10, 20, 25, 50 or 100 steps).",
+    )
+
+
+def _denoise_input(tooltip: str) -> io.Float.Input:
+    return io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=tooltip)

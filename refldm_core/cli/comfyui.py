@@ -1,0 +1,86 @@
+"""Link this pack into an existing ComfyUI.
+
+examples:
+  refldm comfyui ~/ComfyUI
+      Afterwards restart ComfyUI; the nodes are in the category ReF-LDM.
+
+A link is made in custom_nodes, so that an update of this checkout is one of the nodes too; remove it like a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ..errors import OutputError
+from ..files import output_error
+from .output import Output
+
+_NAME = "comfyui-refldm"
+_PACK = Path(__file__).resolve().parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PATH", help="ComfyUI's folder, the one with main.py in it")
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    linked = link(args.path)
+    output.result(
+        f"Linked {_PACK} as {linked}. Install its requirements into ComfyUI's own Python, then restart ComfyUI:\n"
+        f"  python -m pip install -r {_PACK / 'requirements.txt'}",
+        {"pack": str(_PACK), "link": str(linked)},
+    )
+    return 0
+
+
+def link(path: Path) -> Path:
+    """Make the pack one of a ComfyUI's custom nodes; nothing happens where it is one already.
+
+    Args:
+        path: ComfyUI's folder.
+
+    Returns:
+        The link: a symbolic one, on Windows a junction, which needs no administrator.
+
+    Raises:
+        OutputError: no ComfyUI, no checkout to link to, a name that is taken, or a folder that cannot be written.
+    """
+    folder = path.expanduser().resolve() / "custom_nodes"
+    if not (folder.parent / "main.py").is_file() or not folder.is_dir():
+        raise OutputError(
+            f"{path} is no ComfyUI.",
+            expected="a folder with main.py and custom_nodes in it",
+            remedy="pass the folder that ComfyUI was installed into",
+        )
+    if not (_PACK / "nodes" / "extension.py").is_file():
+        raise OutputError(
+            f"{_PACK} holds no nodes to link: refldm was installed without them.",
+            expected="refldm run from a checkout of the project",
+            remedy="clone the project into custom_nodes, or run this command from a clone of it",
+        )
+    target = folder / _NAME
+    if target.exists() and target.resolve() == _PACK:
+        return target
+    if os.path.lexists(target):
+        raise OutputError(
+            f"{target} exists already and is something else.",
+            expected=f"no such name, or a link to {_PACK}",
+            remedy="move it away, if it is an older copy of this pack",
+        )
+    try:
+        _make_link(target)
+    except OSError as error:
+        raise output_error(target, error) from error
+    return target
+
+
+def _make_link(target: Path) -> None:
+    if sys.platform == "win32":
+        import _winapi  # noqa: PLC0415  # Windows alone has it
+
+        _winapi.CreateJunction(str(_PACK), str(target))
+    else:
+        target.symlink_to(_PACK, target_is_directory=True)

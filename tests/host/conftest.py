@@ -1,0 +1,92 @@
+"""One running ComfyUI for each host found, with a small random-weight model and four pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from refldm_core.checkpoints.building import load_model
+from refldm_core.checkpoints.saving import convert
+from refldm_core.images import load_image, to_tensor
+from refldm_core.pipeline import Restorer
+from tests.weights import GOLDEN, write_tiny
+
+from .comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
+
+HOSTS = find_hosts()
+
+# As the servers, for the same reason; both work at the same time here.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", params=HOSTS or [None], ids=lambda host: host.name if host else "none")
+def host(request: pytest.FixtureRequest) -> Path:
+    if request.param is None:
+        pytest.skip(HOW_TO_GET_A_HOST)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny.safetensors, and raw.safetensors: another model with the same first stage."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny = write_tiny(folder / "source")
+    convert(tiny.ckpt, folder / "tiny.safetensors", config=tiny.config)
+    convert(tiny.ckpt, folder / "raw.safetensors", config=tiny.config, weights="raw")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def base(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ComfyUI's folders with everything that the tests' graphs name."""
+    base = make_base(tmp_path_factory.mktemp(host.name) / "base")
+    for model in model_files.glob("*.safetensors"):
+        (base / "models" / "refldm" / model.name).symlink_to(model)
+    # The name in the shipped workflows; the kind of a file is told by its content.
+    (base / "models" / "refldm" / "refldm.ckpt").symlink_to(model_files / "tiny.safetensors")
+    save_file(lora_weights(), base / "models" / "loras" / "lora.safetensors")
+    golden = load_file(GOLDEN / "golden.safetensors")
+    pictures = {
+        "face.png": golden["in.lq_u8"][0],
+        **{f"reference_{i + 1}.png": golden["in.ref_u8"][0, i] for i in range(3)},
+    }
+    for name, picture in pictures.items():
+        Image.fromarray(picture.movedim(0, -1).numpy()).save(base / "input" / name)
+    return base
+
+
+@pytest.fixture(scope="session")
+def server(host: Path, base: Path) -> Iterator[Server]:
+    with running(host, base, "--preview-method", "latent2rgb") as server:
+        server.probe()  # starts counting
+        yield server
+
+
+@pytest.fixture(scope="session")
+def core(model_files: Path) -> Restorer:
+    """The same model without a host: what `refldm restore` runs."""
+    model = load_model(model_files / "tiny.safetensors")
+    return Restorer(model.unet, model.first_stage, model.spec)
+
+
+def lora_weights() -> dict[str, Tensor]:
+    """A LoRA on two layers of the tiny U-Net, in the naming that LoRA files use."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = {"middle_block_1_qkv": (384, 128), "input_blocks_3_1_proj_out": (64, 64)}
+    weights: dict[str, Tensor] = {}
+    for name, (out_channels, in_channels) in shapes.items():
+        weights[f"lora_unet_{name}.lora_up.weight"] = 0.3 * torch.randn(out_channels, 4, 1, generator=generator)
+        weights[f"lora_unet_{name}.lora_down.weight"] = 0.3 * torch.randn(4, in_channels, 1, generator=generator)
+    return weights
+
+
+@pytest.fixture(scope="session")
+def pictures(base: Path) -> dict[str, Tensor]:
+    """Name -> (3, 128, 128) in [-1, 1]."""
+    return {path.name: to_tensor(load_image(path), 128) for path in (base / "input").glob("*.png")}

@@ -1,0 +1,114 @@
+"""Graphs in the format of POST /prompt, built piece by piece."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .comfy import Api
+
+
+class Link(NamedTuple):
+    """An output of a node."""
+
+    node: str
+    output: int
+
+
+class Node:
+    """A node that was added; `node[i]` is its i-th output."""
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+
+    def __getitem__(self, output: int) -> Link:
+        return Link(self.number, output)
+
+
+class Graph:
+    """A graph under construction; `api` is its JSON."""
+
+    def __init__(self) -> None:
+        self.api: Api = {}
+
+    def add(self, class_type: str, **inputs: Any) -> Node:
+        number = str(len(self.api) + 1)
+        wired = {name: [v.node, v.output] if isinstance(v, Link) else v for name, v in inputs.items()}
+        self.api[number] = {"class_type": class_type, "inputs": wired}
+        return Node(number)
+
+    def load_model(self, checkpoint: str = "tiny.safetensors", dtype: str = "float32") -> Node:
+        return self.add("ReFLDM_LoadModel", checkpoint=checkpoint, first_stage="(inside the checkpoint)", dtype=dtype)
+
+    def image(self, *names: str) -> Link:
+        """Pictures as one batch."""
+        links = [self.add("LoadImage", image=name)[0] for name in names]
+        batch = links[0]
+        for link in links[1:]:
+            batch = self.add("ImageBatch", image1=batch, image2=link)[0]
+        return batch
+
+    def encode(self, model: Link, vae: Link, *names: str, encoding: str = "joint") -> Link:
+        return self.add("ReFLDM_EncodeReferences", model=model, vae=vae, images=self.image(*names), encoding=encoding)[
+            0
+        ]
+
+    def sampler(self, model: Link, vae: Link, image: Link, references: Link | None = None, **settings: Any) -> Node:
+        defaults = {
+            "seed": 2024,
+            "steps": 50,
+            "cfg": 1.5,
+            "sampler": "ddim",
+            "scheduler": "trailing",
+            "denoise": 1.0,
+        }
+        given = {} if references is None else {"references": references}
+        return self.add("ReFLDM_Sampler", model=model, vae=vae, image=image, **given, **{**defaults, **settings})
+
+    def ksampler(self, model: Link, conditioning: Node, **settings: Any) -> Link:
+        defaults = {
+            "seed": 2024,
+            "steps": 50,
+            "cfg": 1.5,
+            "sampler_name": "ddim",
+            "scheduler": "simple",
+            "denoise": 1.0,
+        }
+        wired = {"positive": conditioning[0], "negative": conditioning[1], "latent_image": conditioning[2]}
+        return self.add("KSampler", model=model, **{**wired, **defaults, **settings})[0]
+
+    def decode(self, samples: Link, vae: Link) -> None:
+        self.save(self.add("VAEDecode", samples=samples, vae=vae)[0])
+
+    def save(self, images: Link) -> None:
+        self.add("SaveImage", images=images, filename_prefix="test")
+
+
+REFERENCES = ("reference_1.png", "reference_2.png", "reference_3.png")
+
+
+def restoring(checkpoint: str = "tiny.safetensors", **settings: Any) -> Graph:
+    """face.png restored by ReFLDM_Sampler with three references."""
+    graph = Graph()
+    model = graph.load_model(checkpoint)
+    references = graph.encode(model[0], model[1], *REFERENCES)
+    graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), references, **settings)[0])
+    return graph
+
+
+class Prepared(NamedTuple):
+    """A graph up to the conditioning, for the host's own samplers."""
+
+    graph: Graph
+    model: Link
+    vae: Link
+    references: Link
+    conditioning: Node
+
+
+def prepared(face: tuple[str, ...] = ("face.png",)) -> Prepared:
+    """face.png and three references up to the conditioning."""
+    graph = Graph()
+    model = graph.load_model()
+    references = graph.encode(model[0], model[1], *REFERENCES)
+    conditioning = graph.add("ReFLDM_Conditioning", vae=model[1], image=graph.image(*face), references=references)
+    return Prepared(graph, model[0], model[1], references, conditioning)

@@ -1,0 +1,118 @@
+"""A test-only ComfyUI pack: counts what the networks do, and lets a test see and slow it down."""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections import Counter
+
+import latent_preview
+import torch
+import torch._dynamo
+from aiohttp import web
+from comfy_api.torch_helpers import set_torch_compile_wrapper
+from server import PromptServer
+
+
+class PlainConditioning:
+    """A conditioning without anything of ReF-LDM's in it."""
+
+    RETURN_TYPES = ("CONDITIONING",)
+    FUNCTION = "make"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def make(self):
+        return ([[torch.zeros(1, 77, 768), {}]],)
+
+
+class Traced:
+    """TorchCompileModel with a back end that runs the traced graph as it is."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "trace"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",)}}
+
+    def trace(self, model):
+        traced = model.clone()
+        set_torch_compile_wrapper(model=traced, backend="eager")
+        return (traced,)
+
+
+NODE_CLASS_MAPPINGS = {"RefldmProbeConditioning": PlainConditioning, "RefldmProbeCompile": Traced}
+
+counts: Counter = Counter()
+batches: list = []
+slowness = 0.0
+
+
+def _end_with_the_tests() -> None:
+    """A test run that is killed cannot stop its server."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(2)
+    os._exit(1)
+
+
+threading.Thread(target=_end_with_the_tests, daemon=True).start()
+
+
+def _host():
+    return next(m for name, m in list(sys.modules.items()) if name.endswith(".nodes.host") and hasattr(m, "HostUNet"))
+
+
+def _kv():
+    return next(m.ReferenceKV for n, m in list(sys.modules.items()) if n.endswith(".refldm_core.model.reference"))
+
+
+def _instrument() -> None:
+    host = _host()
+    forward, encode = host.HostUNet.forward, host.HostUNet.encode_references
+    preview = latent_preview.LatentPreviewer.decode_latent_to_preview_image
+
+    def counted_forward(self, x, *args, **kwargs):
+        counts["unet"] += 1
+        batches.append(x.shape[0])
+        time.sleep(slowness)
+        return forward(self, x, *args, **kwargs)
+
+    def counted_encode(self, latents, *args, **kwargs):
+        counts["null" if not latents.any() else "references"] += 1
+        return encode(self, latents, *args, **kwargs)
+
+    def counted_preview(self, *args, **kwargs):
+        told = preview(self, *args, **kwargs)
+        counts["previews"] += 1
+        counts["preview_colours"] = len(set(told[1].getdata()))
+        return told
+
+    host.HostUNet.forward, host.HostUNet.encode_references = counted_forward, counted_encode
+    latent_preview.LatentPreviewer.decode_latent_to_preview_image = counted_preview
+
+
+@PromptServer.instance.routes.get("/refldm_probe")
+async def report(request):
+    """What was counted since the last report; ?alive=1 counts living objects as well, ?slow=S slows the U-Net."""
+    global slowness  # noqa: PLW0603
+    if not hasattr(_host().HostUNet, "_probed"):
+        _host().HostUNet._probed = True
+        _instrument()
+    slowness = float(request.query.get("slow", slowness))
+    told = {"unet": 0, "references": 0, "null": 0, "previews": 0, **counts, "batches": batches[:]}
+    told["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    counts.clear()
+    batches.clear()
+    if request.query.get("alive"):
+        gc.collect()
+        host = _host()
+        kinds = {"models": host.ReFLDMModel, "vaes": host.ReFLDMVAE, "kv": _kv()}
+        objects = gc.get_objects()
+        told |= {name: sum(type(o) is kind for o in objects) for name, kind in kinds.items()}
+        told["tensors"] = sum(type(o) is torch.Tensor for o in objects)
+    return web.json_response(told)

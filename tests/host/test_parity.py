@@ -1,0 +1,145 @@
+"""The same picture from every way through the host and from the core alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from refldm_core.pipeline import Restorer, SamplingSettings
+
+from .comfy import Server
+from .graphs import REFERENCES, Graph, prepared, restoring
+from .oracle import assert_same, differ, last_clean_latent, restore
+
+Pictures = dict[str, Tensor]
+
+SHORT = SamplingSettings(steps=10)
+
+
+def references(pictures: Pictures) -> list[Tensor]:
+    return [pictures[name] for name in REFERENCES]
+
+
+def test_sampler_with_the_published_settings_is_refldm_restore(
+    server: Server, core: Restorer, pictures: Pictures
+) -> None:
+    ours = server.pictures(restoring().api)[0]
+    assert_same(ours, restore(core, pictures["face.png"], references(pictures)))
+
+
+@pytest.mark.parametrize(
+    ("node", "settings"),
+    [
+        ({"steps": 7}, SamplingSettings(steps=7)),
+        ({"steps": 10, "scheduler": "uniform"}, SamplingSettings(steps=10, spacing="uniform")),
+        ({"steps": 12, "sampler": "dpmpp_2m"}, SamplingSettings(steps=12, sampler="dpmpp_2m")),
+        ({"steps": 10, "cfg": 1.0}, SamplingSettings(steps=10, guidance=1.0)),
+        ({"steps": 10, "cfg": 4.0}, SamplingSettings(steps=10, guidance=4.0)),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_sampler_settings_mean_the_same(
+    server: Server, core: Restorer, pictures: Pictures, node: dict[str, Any], settings: SamplingSettings
+) -> None:
+    ours = server.pictures(restoring(**node).api)[0]
+    assert_same(ours, restore(core, pictures["face.png"], references(pictures), settings))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler"])
+def test_stock_samplers_on_our_sigmas_are_refldm_restore(
+    server: Server, core: Restorer, pictures: Pictures, sampler: str
+) -> None:
+    """SamplerCustom, and SamplerCustomAdvanced with CFGGuider and RandomNoise."""
+    graph, model, vae, _, conditioning = prepared()
+    select = graph.add("KSamplerSelect", sampler_name=sampler)
+    sigmas = graph.add("ReFLDM_Scheduler", model=model, steps=10, scheduler="trailing", denoise=1.0)
+    custom = graph.add(
+        "SamplerCustom",
+        model=model,
+        add_noise=True,
+        noise_seed=2024,
+        cfg=1.5,
+        positive=conditioning[0],
+        negative=conditioning[1],
+        sampler=select[0],
+        sigmas=sigmas[0],
+        latent_image=conditioning[2],
+    )
+    guider = graph.add("CFGGuider", model=model, positive=conditioning[0], negative=conditioning[1], cfg=1.5)
+    noise = graph.add("RandomNoise", noise_seed=2024)
+    advanced = graph.add(
+        "SamplerCustomAdvanced",
+        noise=noise[0],
+        guider=guider[0],
+        sampler=select[0],
+        sigmas=sigmas[0],
+        latent_image=conditioning[2],
+    )
+    graph.decode(custom[0], vae)
+    graph.decode(advanced[0], vae)
+    expected = restore(core, pictures["face.png"], references(pictures), SHORT)
+    for ours in server.pictures(graph.api):
+        assert_same(ours, expected)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler"])
+@pytest.mark.parametrize("steps", [10, 50])
+def test_what_remains_of_stock_ksampler(  # noqa: PLR0917
+    server: Server, base: Path, core: Restorer, pictures: Pictures, sampler: str, steps: int
+) -> None:
+    """KSampler ends at sigma 0, which is the clean latent predicted in the last step, not the published end.
+
+    The published end has a trace of noise in it and is not scaled up; before decoding that is all that remains.
+    """
+    graph, model, vae, _, conditioning = prepared()
+    samples = graph.ksampler(model, conditioning, sampler_name=sampler, steps=steps)
+    graph.decode(samples, vae)
+    graph.add("SaveLatent", samples=samples, filename_prefix=f"end_{sampler}_{steps}")
+    ours = server.pictures(graph.api)[0]
+    latent = load_file(next((base / "output").glob(f"end_{sampler}_{steps}*.latent")))["latent_tensor"]
+    settings = SamplingSettings(steps=steps)
+    end, clean = last_clean_latent(core, pictures["face.png"], references(pictures), settings)
+    rms = end.square().mean().sqrt()
+    assert (latent - clean).abs().max() / rms < 1e-3
+    assert 1e-4 < (latent - end).square().mean().sqrt() / rms < 0.02
+    decoded = core.decode(clean).clamp(-1.0, 1.0)
+    assert_same(ours, ((decoded[0].movedim(0, -1) + 1.0) / 2.0 * 255.0).to(torch.uint8).numpy())
+
+
+def test_restores_without_references(server: Server, core: Restorer, pictures: Pictures) -> None:
+    graph = Graph()
+    model = graph.load_model()
+    graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), steps=10)[0])
+    ours = server.pictures(graph.api)[0]
+    assert_same(ours, restore(core, pictures["face.png"], (), SHORT))
+
+
+def test_encoding_joint_and_separate(server: Server, core: Restorer, pictures: Pictures) -> None:
+    graph = Graph()
+    model = graph.load_model()
+    separate = graph.encode(model[0], model[1], *REFERENCES, encoding="separate")
+    graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), separate, steps=10)[0])
+    ours = server.pictures(graph.api)[0]
+    face, photos = pictures["face.png"], references(pictures)
+    assert_same(ours, restore(core, face, photos, SHORT, "separate"))
+    assert differ(ours, restore(core, face, photos, SHORT, "joint")) > 1.0
+
+
+def test_a_picture_of_another_size_is_resized_as_published(
+    server: Server, base: Path, core: Restorer, pictures: Pictures
+) -> None:
+    from refldm_core.images import load_image, to_tensor
+
+    large = load_image(base / "input" / "face.png").resize((200, 170))
+    large.save(base / "input" / "other_size.png")
+    graph = Graph()
+    model = graph.load_model()
+    encoded = graph.encode(model[0], model[1], *REFERENCES)
+    graph.save(graph.sampler(model[0], model[1], graph.image("other_size.png"), encoded, steps=10)[0])
+    ours = server.pictures(graph.api)[0]
+    assert_same(ours, restore(core, to_tensor(large, 128), references(pictures), SHORT))

@@ -1,0 +1,159 @@
+"""Saved people: kept over a restart, refused by another model, unable to leave their folder. Also missing models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from refldm_core.pipeline import Restorer, SamplingSettings
+
+from .comfy import PromptError, Server, running
+from .conftest import lora_weights
+from .graphs import REFERENCES, Graph, Link
+from .oracle import assert_same, restore, with_lora
+
+Pictures = dict[str, Tensor]
+
+SHORT = SamplingSettings(steps=10)
+
+
+def saving(name: str, *, photos: tuple[str, ...] = REFERENCES, overwrite: bool = False) -> Graph:
+    graph = Graph()
+    model = graph.load_model()
+    references = graph.encode(model[0], model[1], *photos)
+    graph.add("ReFLDM_SaveReferences", references=references, name=name, overwrite=overwrite)
+    return graph
+
+
+def reusing(name: str, checkpoint: str = "tiny.safetensors", lora: float = 0.0, dtype: str = "float32") -> Graph:
+    graph = Graph()
+    model = graph.load_model(checkpoint, dtype)
+    patched: Link = model[0]
+    if lora:
+        added = graph.add("LoraLoaderModelOnly", model=model[0], lora_name="lora.safetensors", strength_model=lora)
+        patched = added[0]
+    loaded = graph.add("ReFLDM_LoadReferences", name=name)
+    graph.save(graph.sampler(patched, model[1], graph.image("face.png"), loaded[0], steps=10)[0])
+    return graph
+
+
+def people(base: Path) -> Path:
+    return base / "models" / "refldm_references"
+
+
+def test_what_a_file_holds(server: Server, base: Path) -> None:
+    server.run(saving("anna").api)
+    path = people(base) / "anna.safetensors"
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        described = json.loads(file.metadata()["refldm.references"])
+    assert described["count"] == 3
+    assert described["names"] == ["anna 1", "anna 2", "anna 3"]
+    assert len(described["fingerprint"]) == 16
+    assert tensors["thumbnails"].shape == (3, 3, 96, 96)
+    assert {t.dtype for name, t in tensors.items() if name.endswith((".k", ".v"))} == {torch.float16}
+
+
+def test_saved_references_are_the_photos(server: Server, core: Restorer, pictures: Pictures) -> None:
+    """The network is touchy, so 16 bit shows; a wrong reference changes nearly every pixel."""
+    server.run(saving("anna").api)
+    ours = server.pictures(reusing("anna.safetensors").api)[0].astype(int)
+    right = restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES], SHORT)
+    assert (abs(ours - right) <= 8).mean() > 0.9
+    without = restore(core, pictures["face.png"], (), SHORT)
+    assert (abs(ours - without) <= 8).mean() < 0.5
+
+
+def test_a_lora_builds_saved_references_again(server: Server, core: Restorer, pictures: Pictures) -> None:
+    """From the latents in the file, exactly: keys and values without the LoRA would be stale."""
+    server.run(saving("anna").api)
+    server.probe()
+    ours = server.pictures(reusing("anna.safetensors", lora=0.8).api)[0]
+    assert server.probe()["references"] == 1
+    photos = [pictures[name] for name in REFERENCES]
+    assert_same(ours, restore(with_lora(core, lora_weights(), 0.8), pictures["face.png"], photos, SHORT))
+
+
+def test_another_model_refuses_them(server: Server) -> None:
+    server.run(saving("anna").api)
+    with pytest.raises(PromptError, match=r"(?s)were built with model \w{16}, not with model \w{16}.*build the ref"):
+        server.run(reusing("anna.safetensors", checkpoint="raw.safetensors").api)
+
+
+def test_a_name_in_use_is_not_overwritten_by_accident(server: Server, base: Path) -> None:
+    server.run(saving("bert").api)
+    path = people(base) / "bert.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(PromptError, match="exists already, with other references"):
+        server.run(saving("bert", photos=REFERENCES[:1]).api)
+    assert path.read_bytes() == before
+    server.run(saving("bert", photos=REFERENCES[:1], overwrite=True).api)
+    assert path.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "..", "/x", "a/b", r"a\b", "C:x", "CON", "nul.txt", "com1", " ", "a\0b", ".x"]
+)
+def test_names_cannot_leave_the_folder(server: Server, base: Path, name: str) -> None:
+    before = sorted(path for path in base.rglob("*.safetensors") if "custom_nodes" not in path.parts)
+    with pytest.raises(PromptError, match="cannot be the name of a file"):
+        server.run(saving(name).api)
+    after = sorted(path for path in base.rglob("*.safetensors") if "custom_nodes" not in path.parts)
+    assert after == before
+
+
+@pytest.mark.parametrize("name", ["../refldm/tiny.safetensors", "/etc/passwd", "nobody.safetensors"])
+def test_loading_stays_in_the_folder(server: Server, name: str) -> None:
+    with pytest.raises(PromptError, match="There are no saved references"):
+        server.run(reusing(name).api)
+
+
+@pytest.mark.parametrize("name", ["refldm_not_there.ckpt", "../loras/lora.safetensors"])
+def test_a_missing_model_is_explained(server: Server, base: Path, name: str) -> None:
+    graph = Graph()
+    model = graph.load_model(name)
+    graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), steps=4)[0])
+    with pytest.raises(PromptError) as failure:
+        server.run(graph.api)
+    told = str(failure.value)
+    folder = base / "models" / "refldm"
+    for part in (
+        name,
+        str(folder),
+        "refldm.ckpt",
+        "vqgan.ckpt",
+        f'refldm download --folder "{folder}"',
+        "NON-COMMERCIAL",
+    ):
+        assert part in told, told
+
+
+def test_after_a_restart_with_other_flags(  # noqa: PLR0917
+    server: Server, host: Path, base: Path, core: Restorer, pictures: Pictures, tmp_path: Path
+) -> None:
+    """The saved person is there, half precision is used where a flag says so, and more folders are searched."""
+    server.run(saving("anna").api)
+    extra = tmp_path / "elsewhere" / "faces"
+    extra.mkdir(parents=True)
+    (extra / "moved.safetensors").symlink_to((base / "models" / "refldm" / "tiny.safetensors").resolve())
+    (extra / "notes.txt").write_text("no model")
+    config = tmp_path / "paths.yaml"
+    config.write_text(f"elsewhere:\n  base_path: {tmp_path / 'elsewhere'}\n  refldm: faces\n", encoding="utf-8")
+    flags = ["--bf16-unet", "--bf16-vae", "--extra-model-paths-config", str(config)]
+    with running(host, base, *flags) as restarted:
+        inputs = restarted.get("/object_info/ReFLDM_LoadModel")["ReFLDM_LoadModel"]["input"]["required"]
+        kind, options = inputs["checkpoint"]
+        names = options["options"] if kind == "COMBO" else kind
+        assert {"moved.safetensors", "tiny.safetensors"} <= set(names)
+        assert "notes.txt" not in names
+        ours = restarted.pictures(reusing("anna.safetensors", "moved.safetensors", dtype="auto").api)[0].astype(int)
+        assert "model weight dtype torch.bfloat16" in restarted.log
+        assert "dtype: torch.bfloat16" in restarted.log
+        right = restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES], SHORT)
+        assert (abs(ours - right) <= 40).mean() > 0.6

@@ -1,0 +1,22 @@
+"""The pack as ComfyUI imports it: a package whose name is not that of its folder."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+PACK = Path(__file__).parents[2]
+_NAME = "refldm_pack_under_test"
+
+
+def load(module: str) -> Any:
+    """A module of the pack, such as "nodes.filenames", that needs no host."""
+    if _NAME not in sys.modules:
+        spec = spec_from_file_location(_NAME, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
+        assert spec is not None and spec.loader is not None
+        sys.modules[_NAME] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[_NAME])
+    return import_module(f"{_NAME}.{module}")

@@ -1,0 +1,62 @@
+"""`refldm comfyui` links this checkout into a ComfyUI, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refldm_core.cli.comfyui import link
+from refldm_core.errors import OutputError
+
+from .pack import PACK
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path) -> Path:
+    (tmp_path / "custom_nodes").mkdir()
+    (tmp_path / "main.py").touch()
+    return tmp_path
+
+
+def test_links_and_may_be_run_again(comfyui: Path) -> None:
+    linked = link(comfyui)
+    assert linked == comfyui.resolve() / "custom_nodes" / "comfyui-refldm"
+    assert linked.resolve() == PACK
+    assert (linked / "__init__.py").is_file()
+    assert link(comfyui) == linked
+
+
+def test_not_a_comfyui(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is no ComfyUI"):
+        link(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "broken link"])
+def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
+    taken = comfyui / "custom_nodes" / "comfyui-refldm"
+    if kind == "folder":
+        taken.mkdir()
+    elif kind == "file":
+        taken.write_text("mine")
+    else:
+        taken.symlink_to(comfyui / "nowhere")
+    with pytest.raises(OutputError, match="exists already and is something else"):
+        link(comfyui)
+    assert taken.is_symlink() == (kind == "broken link")
+
+
+def test_importing_the_pack_needs_no_host() -> None:
+    code = (
+        "import importlib.util, sys\n"
+        f"spec = importlib.util.spec_from_file_location('pack', {str(PACK / '__init__.py')!r})\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "sys.modules['pack'] = module\n"
+        "spec.loader.exec_module(module)\n"
+        "assert module.WEB_DIRECTORY and module.comfy_entrypoint\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'requests', 'safetensors', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
