@@ -14,6 +14,9 @@ from refldm_core.pipeline import Restorer
 
 from .weights import GOLDEN, TinyFiles, write_tiny
 
+# The tests' tensors are small: threads cost more than they bring, most of all beside other work.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, Tensor]:

@@ -21,9 +21,6 @@ from .comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
 
 HOSTS = find_hosts()
 
-# As the servers, for the same reason; both work at the same time here.
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="session", params=HOSTS or [None], ids=lambda host: host.name if host else "none")
 def host(request: pytest.FixtureRequest) -> Path:
