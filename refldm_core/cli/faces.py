@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--faces",
         metavar="LIST",
         help='which to restore, in that order, such as "0, 2-4" or "all" (default: every face that matches a person; '
-        "without a recogniser the first)",
+        "with references but no recogniser the first)",
     )
     finding.add_argument(
         "--skip-empty", action="store_true", help="copy photos without a face instead of reporting them"
@@ -96,7 +96,7 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
     """Raises: SettingsError: a value without meaning."""
     indices = parse_indices(args.faces) if args.faces else None
     # One person's references are for one face; a recogniser says whose the others are.
-    first_only = args.faces is None and recognizer_path(args) is None
+    first_only = args.faces is None and bool(args.reference) and recognizer_path(args) is None
     return PhotoSettings(
         order=args.order,
         indices=None if indices is None else tuple(indices),

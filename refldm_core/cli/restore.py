@@ -35,7 +35,8 @@ from PIL import Image
 
 from ..checkpoints.building import LoadedModel, load_model
 from ..diffusion.schedule import NoiseSpec, sampling_timesteps
-from ..errors import ReFLDMError, SettingsError
+from ..errors import OutputError, ReFLDMError, SettingsError
+from ..files import output_error
 from ..images import load_image, save_image, to_full_tensor, to_pil, to_tensor
 from ..photos import Person, PhotoRestorer, PhotoSettings
 from ..pipeline import Restorer, SamplingSettings
@@ -122,18 +123,19 @@ def run(args: argparse.Namespace, output: Output) -> int:
     failed: list[dict[str, str]] = []
     with _explained_memory_errors():
         gathered = _gather(args, restorer, tools, people, output)
-        if tools is None:
-            restore = _aligned(restorer, gathered, settings, args.seed)
-        else:
-            restore = _whole_photos(restorer, gathered, tools, faces.photo_settings(args, settings))
-        for job in output.each(jobs, "pictures", len(jobs)):
-            try:
+    if tools is None:
+        restore = _aligned(restorer, gathered, settings, args.seed)
+    else:
+        restore = _whole_photos(restorer, gathered, tools, faces.photo_settings(args, settings))
+    for job in output.each(jobs, "pictures", len(jobs)):
+        try:
+            with _explained_memory_errors():
                 done.append(_restore_one(job, restore, output))
-            except ReFLDMError as error:
-                if len(jobs) == 1:
-                    raise
-                failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
-                output.failure(str(job.source), error)
+        except ReFLDMError as error:
+            if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would fail all the others too
+                raise
+            failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
+            output.failure(str(job.source), error)
     output.result(
         "\n".join([*(entry["output"] for entry in done), *_summary(len(done), failed)]),
         {
@@ -154,7 +156,10 @@ def _restore_one(job: Job, restore: Restore, output: Output) -> dict[str, Any]:
     start = time.perf_counter()
     with output.steps(job.source.name) as on_step:
         result, report = restore(load_image(job.source), on_step)
-    job.target.parent.mkdir(parents=True, exist_ok=True)  # a subfolder of an input folder
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)  # a subfolder of an input folder
+    except OSError as error:
+        raise output_error(job.target, error) from error
     save_image(result, job.target)
     seconds = round(time.perf_counter() - start, 3)
     return {"input": str(job.source), "output": str(job.target), "seconds": seconds, **report}
