@@ -6,7 +6,12 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .detection import DetectFaces, FacesFromLandmarks
+from .evaluation import FaceSimilarity
+from .face_loaders import LoadFaceDetector, LoadFaceParser, LoadFaceRecognizer
 from .loaders import LoadModel
+from .paste import PasteFaces
+from .people import MatchPeople, SelectReferences
 from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
 from .sampling import Conditioning, Sampler, Scheduler
 
@@ -24,4 +29,13 @@ class ReFLDMExtension(ComfyExtension):
             Conditioning,
             Sampler,
             Scheduler,
+            LoadFaceDetector,
+            LoadFaceRecognizer,
+            LoadFaceParser,
+            DetectFaces,
+            FacesFromLandmarks,
+            SelectReferences,
+            MatchPeople,
+            PasteFaces,
+            FaceSimilarity,
         ]

@@ -19,7 +19,7 @@ from .filenames import safetensors_name
 from .types import References, ReferenceSet, schema
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
-_THUMBNAIL = 96  # pixels
+_THUMBNAIL = 160  # pixels: as many across the face as a recogniser looks at, for Match People
 _NONE = "(no saved references found)"
 
 

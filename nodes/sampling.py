@@ -5,13 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.diffusion.sampling import SamplerName, initial_noise
 from ..refldm_core.diffusion.schedule import NoiseSpec, SamplingTable, Spacing, sampling_table
+from ..refldm_core.face import types as face
+from ..refldm_core.face.errors import FaceError
+from ..refldm_core.face.tracking import face_seed
+from ..refldm_core.model.variants import ModelSpec
 from . import host
 from .crops import fit
+from .face_types import Faces
 from .types import References, ReferenceSet, schema
 
 _SPACINGS = ["trailing", "uniform"]
@@ -113,8 +119,8 @@ class Sampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the initial noise. Every face of a batch starts from the same noise, so that it does "
-                    "not matter which batch it is in. 2024 is published.",
+                    tooltip="Of the initial noise. Every crop of a batch starts from the same noise, so that it does "
+                    "not matter which batch it is in; with faces connected, each face has its own. 2024 is published.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -140,6 +146,12 @@ class Sampler(io.ComfyNode):
                 ),
                 _spacing_input(),
                 _denoise_input(_DENOISE),
+                Faces.Input(
+                    "faces",
+                    optional=True,
+                    tooltip="Whose crops these are. Each face of a photo then gets noise of its own, and a face that "
+                    "Detect Faces follows through a video the same noise in every frame.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
@@ -159,25 +171,56 @@ class Sampler(io.ComfyNode):
         sampler: SamplerName,
         scheduler: Spacing,
         denoise: float,
-        references: tuple[ReferenceSet, ...] = (),
+        references: tuple[ReferenceSet | None, ...] = (),
+        faces: face.Faces | None = None,
     ) -> io.NodeOutput:
         host.require_model(model)
+        seeds = [seed] * len(image) if faces is None else _seeds(seed, faces, len(image))
+        if not seeds:
+            return io.NodeOutput(*_nothing(host.require_vae(vae).refldm_spec))
         lq_latents = _encode(vae, image)
-        positive, negative, empty = host.conditioning(lq_latents, references)
+        conds = host.conditioning(lq_latents, references)
         table = _table(model.model.spec.noise, steps, scheduler, denoise)
         whole = denoise >= 1.0
-        batch, channels, height, width = lq_latents.shape
-        noise, _ = initial_noise([seed] * batch, (channels, height, width))
-        latents = host.sample(
-            model,
-            (positive, negative),
-            host.CoreSampler(sampler, table, from_noise=whole),
-            latents=empty["samples"] if whole else lq_latents,
-            noise=noise,
-            cfg=cfg,
-            seed=seed,
-        )
+        noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
+        parts = host.parts_of(model, lq_latents.shape)
+        done: list[Tensor] = []
+        for part in parts:
+            if len(parts) > 1:
+                conds = host.conditioning(lq_latents[part], references[part] if len(references) > 1 else references)
+            positive, negative, empty = conds
+            done.append(
+                host.sample(
+                    model,
+                    (positive, negative),
+                    host.CoreSampler(sampler, table, from_noise=whole),
+                    latents=empty["samples"] if whole else lq_latents[part],
+                    noise=noise[part],
+                    cfg=cfg,
+                    seed=seed,
+                )
+            )
+        latents = torch.cat(done)
         return io.NodeOutput(vae.decode(latents), {"samples": latents})
+
+
+def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
+    """One for each face, by its track in a video or else by its place among the faces of its picture."""
+    if len(faces) != crops:
+        raise FaceError(
+            f"There are {crops} crops for {len(faces)} faces.",
+            expected="one crop for each face, in their order",
+            remedy="connect faces and crops from the same node",
+        )
+    return [face_seed(seed, one, faces.in_frame(one.frame).index(i)) for i, one in enumerate(faces.faces)]
+
+
+def _nothing(spec: ModelSpec) -> tuple[Tensor, dict[str, Tensor]]:
+    """No picture and no latent, of the right size."""
+    side = spec.crop_size // spec.first_stage.downsampling
+    return torch.zeros(0, spec.crop_size, spec.crop_size, 3), {
+        "samples": torch.zeros(0, spec.first_stage.embed_dim, side, side)
+    }
 
 
 def _encode(vae: Any, image: Tensor) -> Tensor:

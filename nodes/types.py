@@ -14,7 +14,7 @@ from ..refldm_core.model.reference import ReferenceKV
 CATEGORY = "ReF-LDM"
 
 References = io.Custom("REFLDM_REFERENCES")
-"""A tuple of `ReferenceSet`: one for every picture of a batch, or one for each."""
+"""A tuple of `ReferenceSet`: one for every picture of a batch, or one for each (None for a stranger)."""
 
 
 class ReferenceSet:

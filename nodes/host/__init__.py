@@ -10,7 +10,7 @@ from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
 from .loading import DTYPES, load_model
 from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
-from .sampling import CoreSampler, conditioning, encode_references, sample, sigmas_of
+from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
 
 __all__ = [
     "DTYPES",
@@ -26,6 +26,7 @@ __all__ = [
     "fingerprint_of",
     "first_folder",
     "load_model",
+    "parts_of",
     "path_in",
     "register_folders",
     "require_model",

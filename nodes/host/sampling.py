@@ -34,13 +34,13 @@ def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
 
 
 def conditioning(
-    lq_latents: Tensor, people: tuple[ReferenceSet, ...]
+    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...]
 ) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
     """Positive and negative CONDITIONING, and the empty LATENT to start from.
 
     Args:
         lq_latents: (batch, c, h, w) from the VAE.
-        people: one set of references for all pictures, one for each, or none.
+        people: one set of references for all pictures, one for each (None for a picture without), or none.
 
     Raises:
         ReferencesError: another number of sets.
@@ -59,6 +59,17 @@ def conditioning(
 
 def _empty(latents: Tensor) -> dict[str, Tensor]:
     return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
+
+
+def parts_of(model: Any, shape: torch.Size) -> list[slice]:
+    """Cut a batch of latents (batch, c, h, w) such that each part needs half of the device's memory at most.
+
+    The host cuts where positive and negative do not fit beside each other, but never a batch itself.
+    """
+    one = [2, model.model.spec.unet.in_channels, *shape[2:]]  # both branches
+    memory = comfy.model_management.get_total_memory(model.load_device) / 2
+    size = max(1, int(memory / model.model.memory_required(one)))
+    return [slice(start, start + size) for start in range(0, shape[0], size)]
 
 
 def sigmas_of(model: Any, table: SamplingTable) -> Tensor:

@@ -35,10 +35,12 @@ def _inputs(node: dict[str, Any], links: dict[int, list[Any]], described: dict[s
         for name, (kind, *options) in described["input"].get(section, {}).items():
             if not _is_widget(kind):
                 continue
+            if not values and section == "optional":
+                continue  # newer than the workflow
             inputs[name] = values.pop(0)
             if options and options[0].get("control_after_generate") and values and values[0] in _CONTROL:
                 values.pop(0)
-            if options and options[0].get("image_upload"):
+            if options and (options[0].get("image_upload") or options[0].get("video_upload")):
                 values.pop(0)  # the button
     assert not values, f"{node['type']} has values for no widget: {values}"
     for socket in node["inputs"]:
@@ -49,4 +51,4 @@ def _inputs(node: dict[str, Any], links: dict[int, list[Any]], described: dict[s
 
 
 def _is_widget(kind: Any) -> bool:
-    return isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+    return isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")

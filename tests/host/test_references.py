@@ -56,7 +56,7 @@ def test_what_a_file_holds(server: Server, base: Path) -> None:
     assert described["count"] == 3
     assert described["names"] == ["anna 1", "anna 2", "anna 3"]
     assert len(described["fingerprint"]) == 16
-    assert tensors["thumbnails"].shape == (3, 3, 96, 96)
+    assert tensors["thumbnails"].shape == (3, 3, 128, 128), "160 pixels, but never more than the crop"
     assert {t.dtype for name, t in tensors.items() if name.endswith((".k", ".v"))} == {torch.float16}
 
 

@@ -29,6 +29,15 @@ NODES = (
     "Conditioning",
     "Sampler",
     "Scheduler",
+    "LoadFaceDetector",
+    "LoadFaceRecognizer",
+    "LoadFaceParser",
+    "DetectFaces",
+    "FacesFromLandmarks",
+    "SelectReferences",
+    "MatchPeople",
+    "PasteFaces",
+    "FaceSimilarity",
 )
 
 
@@ -57,7 +66,7 @@ def test_every_input_is_explained(server: Server) -> None:
 
 def test_the_host_lists_the_workflows(server: Server) -> None:
     assert sorted(server.get("/workflow_templates")[PACK_NAME]) == [path.stem for path in WORKFLOWS]
-    assert len(WORKFLOWS) == 3
+    assert len(WORKFLOWS) == 6
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -7,7 +7,9 @@ import threading
 import time
 from collections import Counter
 
+import comfy.model_management
 import latent_preview
+import numpy as np
 import torch
 import torch._dynamo
 from aiohttp import web
@@ -45,11 +47,32 @@ class Traced:
         return (traced,)
 
 
-NODE_CLASS_MAPPINGS = {"RefldmProbeConditioning": PlainConditioning, "RefldmProbeCompile": Traced}
+class Landmarks:
+    """What the host's own MediaPipe node gives, for five points x y of one face in each picture."""
+
+    RETURN_TYPES = ("FACE_LANDMARKS",)
+    FUNCTION = "make"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"points": ("STRING",), "pictures": ("INT",)}}
+
+    def make(self, points, pictures):
+        mesh = np.zeros((478, 2), dtype=np.float32)
+        mesh[[468, 473, 1, 61, 291]] = np.array(points.split(), dtype=np.float32).reshape(5, 2)
+        return ({"frames": [[{"landmarks_xy": mesh}] for _ in range(pictures)], "image_size": (192, 256)},)
+
+
+NODE_CLASS_MAPPINGS = {
+    "RefldmProbeConditioning": PlainConditioning,
+    "RefldmProbeCompile": Traced,
+    "RefldmProbeLandmarks": Landmarks,
+}
 
 counts: Counter = Counter()
 batches: list = []
 slowness = 0.0
+memory = 0
 
 
 def _end_with_the_tests() -> None:
@@ -73,6 +96,8 @@ def _kv():
 
 def _instrument() -> None:
     host = _host()
+    total = comfy.model_management.get_total_memory
+    comfy.model_management.get_total_memory = lambda *args, **kwargs: memory or total(*args, **kwargs)
     forward, encode = host.HostUNet.forward, host.HostUNet.encode_references
     preview = latent_preview.LatentPreviewer.decode_latent_to_preview_image
 
@@ -98,12 +123,14 @@ def _instrument() -> None:
 
 @PromptServer.instance.routes.get("/refldm_probe")
 async def report(request):
-    """What was counted since the last report; ?alive=1 counts living objects as well, ?slow=S slows the U-Net."""
-    global slowness  # noqa: PLW0603
+    """What was counted since the last report; ?alive=1 counts living objects as well, ?slow=S slows the U-Net,
+    ?memory=N makes the device that small (0: as it is)."""
+    global slowness, memory  # noqa: PLW0603
     if not hasattr(_host().HostUNet, "_probed"):
         _host().HostUNet._probed = True
         _instrument()
     slowness = float(request.query.get("slow", slowness))
+    memory = int(request.query.get("memory", memory))
     told = {"unet": 0, "references": 0, "null": 0, "previews": 0, **counts, "batches": batches[:]}
     told["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     counts.clear()

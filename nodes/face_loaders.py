@@ -1,0 +1,120 @@
+"""Loading the networks that find, recognise and parse faces."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..refldm_core.checkpoints.faces import (
+    DETECTOR_FILES,
+    PARSER_FILES,
+    DetectorName,
+    load_detector,
+    load_parser,
+    load_recognizer,
+)
+from ..refldm_core.face.parsing import ParserKind
+from .face_types import FaceDetector, FaceParser, FaceRecognizer
+from .host import face_files, face_networks
+from .types import schema
+
+_PACK = DETECTOR_FILES["insightface"]
+
+
+class LoadFaceDetector(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "LoadFaceDetector",
+            display_name="Load Face Detector",
+            description="Loads a network that finds faces and their five landmarks, from the model folder refldm. "
+            "Nothing is downloaded.",
+            search_aliases=["retinaface", "scrfd", "insightface", "face detection model", "facexlib"],
+            inputs=[
+                io.Combo.Input(
+                    "backend",
+                    options=list(DETECTOR_FILES),
+                    default="insightface",
+                    tooltip="insightface: SCRFD of the pack buffalo_l, which Load Face Recognizer uses too (for "
+                    "research only). retinaface_resnet50 and retinaface_mobile0.25: of facexlib; the second is faster "
+                    "and finds less.",
+                )
+            ],
+            outputs=[FaceDetector.Output(display_name="face_detector")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, backend: DetectorName) -> str:
+        return backend + face_files.state_of_files(_place(DETECTOR_FILES[backend]))
+
+    @classmethod
+    def execute(cls, backend: DetectorName) -> io.NodeOutput:
+        folder = face_files.face_folder(DETECTOR_FILES[backend])
+        return io.NodeOutput(face_networks.managed(load_detector(backend, folder).network))
+
+
+class LoadFaceRecognizer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        found = face_files.recognizers()
+        return schema(
+            "LoadFaceRecognizer",
+            display_name="Load Face Recognizer",
+            description="Loads an ArcFace network that tells people apart, from the model folder refldm. Nothing is "
+            "downloaded.",
+            search_aliases=["arcface", "insightface", "face embedding", "identity", "face id"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=list(dict.fromkeys([_PACK, *found])),
+                    default=_PACK,
+                    tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recogniser "
+                    "such as w600k_r50.onnx, in the model folder refldm. For research only.",
+                )
+            ],
+            outputs=[FaceRecognizer.Output(display_name="face_recognizer")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str) -> str:
+        return model + face_files.state_of_files(_place(model))
+
+    @classmethod
+    def execute(cls, model: str) -> io.NodeOutput:
+        return io.NodeOutput(load_recognizer(_place(model)))
+
+
+class LoadFaceParser(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "LoadFaceParser",
+            display_name="Load Face Parser",
+            description="Loads a network that marks which pixels of an aligned crop are face and hair, from the model "
+            "folder refldm: for Paste Faces, and for Select References to see covered faces. Nothing is downloaded.",
+            search_aliases=["bisenet", "parsenet", "face segmentation", "face mask", "facexlib"],
+            inputs=[
+                io.Combo.Input(
+                    "kind",
+                    options=list(PARSER_FILES),
+                    default="parsenet",
+                    tooltip="Both are of facexlib and do the same; parsenet is what its own pasting uses.",
+                )
+            ],
+            outputs=[FaceParser.Output(display_name="face_parser")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, kind: ParserKind) -> str:
+        return kind + face_files.state_of_files(_place(PARSER_FILES[kind]))
+
+    @classmethod
+    def execute(cls, kind: ParserKind) -> io.NodeOutput:
+        parser = load_parser(kind, face_files.face_folder(PARSER_FILES[kind]))
+        return io.NodeOutput(face_networks.ManagedParser(parser))
+
+
+def _place(name: str) -> Path:
+    return face_files.face_folder(name) / name

@@ -1,0 +1,72 @@
+"""Face networks in the host's memory manager, and its progress bar."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ...refldm_core.face.backends import RetinaFaceNetwork
+from ...refldm_core.face.detection import FaceNetwork, Findings, Picture
+from ...refldm_core.face.parsing import FaceParser
+
+
+class ManagedRetinaFace(RetinaFaceNetwork):
+    """RetinaFace that the host moves to its device for each search and away when the memory is needed."""
+
+    def __init__(self, network: RetinaFaceNetwork) -> None:
+        self.module = network.module
+        self._tile = network.tile
+        self._patcher = _patcher(network.module)
+
+    def find(self, picture: Picture, threshold: float) -> Findings:
+        self.to(_on_device(self._patcher))
+        return super().find(picture, threshold)
+
+
+class ManagedParser(FaceParser):
+    """A face parser that the host moves in the same way."""
+
+    def __init__(self, parser: FaceParser) -> None:
+        self.kind = parser.kind
+        self.module = parser.module
+        self._patcher = _patcher(parser.module)
+
+    def labels(self, crops: Tensor) -> Tensor:
+        _on_device(self._patcher)
+        return super().labels(crops)
+
+
+def managed(network: FaceNetwork) -> FaceNetwork:
+    """A detection network in the host's memory manager; onnxruntime keeps its own memory."""
+    return ManagedRetinaFace(network) if isinstance(network, RetinaFaceNetwork) else network
+
+
+def progress(total: int) -> Callable[[int, int], None]:
+    """A function of (done, total) that moves the node's progress bar; it raises where the user interrupts."""
+    bar = comfy.utils.ProgressBar(total)
+
+    def on_picture(done: int, total: int) -> None:
+        bar.update_absolute(done, total)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    return on_picture
+
+
+def _patcher(module: torch.nn.Module) -> Any:
+    management = comfy.model_management
+    # Not the newer hosts' dynamic one: these small networks have none of the host's layers to load one by one.
+    return comfy.model_patcher.ModelPatcher(
+        module, load_device=management.get_torch_device(), offload_device=torch.device("cpu")
+    )
+
+
+def _on_device(patcher: Any) -> torch.device:
+    comfy.model_management.load_models_gpu([patcher])
+    return patcher.load_device

@@ -1,0 +1,141 @@
+"""Putting restored faces back."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import get_args
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..refldm_core.errors import SettingsError
+from ..refldm_core.face import types as face
+from ..refldm_core.face.alignment import align
+from ..refldm_core.face.colour import ColourMatch
+from ..refldm_core.face.parsing import FaceParser as Parser
+from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
+from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from .face_types import FaceParser, Faces
+from .types import schema
+
+
+class PasteFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "PasteFaces",
+            display_name="Paste Faces",
+            description="Puts restored faces back into their photos without a seam. What lies outside the mask stays "
+            "as it was, to the last bit.",
+            search_aliases=["paste back", "uncrop face", "blend face", "composite face", "face swap back"],
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    tooltip="The photos in which the faces were found, or all of these enlarged by an upscaler.",
+                ),
+                Faces.Input("faces", tooltip="Of the restored crops, in their order."),
+                io.Image.Input("restored", tooltip="One crop for each face, of any size."),
+                io.Float.Input(
+                    "feather",
+                    default=0.1,
+                    min=0.0,
+                    max=0.5,
+                    step=0.01,
+                    tooltip="Width of the soft edge, as a part of the crop's side.",
+                ),
+                io.Combo.Input(
+                    "colour_match",
+                    options=list(get_args(ColourMatch)),
+                    default="wavelet",
+                    tooltip="wavelet takes the photo's coarse colours place by place, lab its mean and contrast, none "
+                    "leaves the restored colours.",
+                ),
+                io.Float.Input(
+                    "blend",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="1 shows the restored face alone, 0 the photo as it was.",
+                ),
+                io.Combo.Input(
+                    "detail",
+                    options=list(get_args(Detail)),
+                    default="unchanged",
+                    tooltip="Where a photo's detail that the crop was too small for is put back: where the face was "
+                    "left unchanged, always, or never.",
+                ),
+                io.Float.Input(
+                    "upscale",
+                    default=1.0,
+                    min=1.0,
+                    max=8.0,
+                    step=0.5,
+                    tooltip="Size of the result by the photo's. Above 1 a small face that was enlarged for restoring "
+                    "keeps more of its new detail. No effect on photos that come enlarged.",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where the photo may change: white. One for all photos, or one each."
+                ),
+                FaceParser.Input(
+                    "face_parser", optional=True, tooltip="Limits pasting to face and hair. Without, the crop's shape."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The photos with their restored faces."),
+                io.Mask.Output(display_name="mask", tooltip="How much of each pixel comes from restored faces."),
+            ],
+        )
+
+    @classmethod
+    def execute(  # noqa: PLR0917  # the host passes inputs by name
+        cls,
+        image: Tensor,
+        faces: face.Faces,
+        restored: Tensor,
+        feather: float,
+        colour_match: ColourMatch,
+        blend: float,
+        detail: Detail,
+        upscale: float,
+        mask: Tensor | None = None,
+        face_parser: Parser | None = None,
+    ) -> io.NodeOutput:
+        photos = bhwc_to_model(image)
+        settings = PasteSettings(feather, colour_match, blend, upscale, detail)
+        pasted = paste_faces(
+            list(photos),
+            faces,
+            bhwc_to_model(restored),
+            settings,
+            crop_masks=None if face_parser is None else _parsed(face_parser, photos, faces),
+            image_masks=None if mask is None else _each(mask, len(photos)),
+        )
+        masks = torch.stack([one.mask for one in pasted])
+        pictures = model_to_bhwc(torch.stack([one.image for one in pasted]))
+        if pictures.shape[:3] == image.shape[:3]:
+            # From [0, 1] to [-1, 1] and back costs the last bit.
+            pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
+        return io.NodeOutput(pictures, masks)
+
+
+def _parsed(parser: Parser, photos: Tensor, faces: face.Faces) -> list[Tensor]:
+    size = (photos.shape[-2], photos.shape[-1])
+    crops = [
+        align(photos[one.frame], transform.for_image(size))
+        for one, transform in zip(faces.faces, faces.transforms, strict=True)
+    ]
+    return [parser.mask(crop.unsqueeze(0))[0] for crop in crops]
+
+
+def _each(mask: Tensor, photos: int) -> list[Tensor]:
+    """MASK (height, width) or (batch, height, width) -> one for each photo."""
+    masks = mask.reshape(-1, *mask.shape[-2:])
+    if len(masks) not in (1, photos):
+        raise SettingsError(
+            f"There are {len(masks)} masks for {photos} photos.",
+            expected="one mask for all photos, or one for each",
+            remedy="connect the masks that belong to these photos",
+        )
+    return [masks[i % len(masks)] for i in range(photos)]

@@ -1,0 +1,52 @@
+"""Boxes and numbers are drawn where the faces are, and inside the picture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from .pack import load
+
+drawing = load("nodes.drawing")
+face_types = load("refldm_core.face.types")
+
+
+def face(left: float, top: float, size: float) -> object:
+    middle = torch.tensor([left + size / 2, top + size / 2])
+    offsets = torch.tensor([[-0.2, -0.2], [0.2, -0.2], [0.0, 0.0], [-0.15, 0.2], [0.15, 0.2]])
+    landmarks = face_types.Landmarks5((middle + size * offsets).numpy())
+    return face_types.Face((left, top, left + size, top + size), 0.9, landmarks)
+
+
+def test_chosen_faces_are_green_and_others_grey() -> None:
+    drawn = drawing.draw_faces(
+        -torch.ones(3, 200, 300), [(face(40, 60, 80), "0", True), (face(180, 60, 80), "1", False)]
+    )
+    assert drawn.shape == (3, 200, 300)
+    on_chosen, on_other = drawn[:, 100, 40], drawn[:, 100, 180]
+    assert on_chosen[1] > on_chosen[0] + 0.5
+    assert (on_other == on_other[0]).all()
+    assert on_other[0] > 0
+    assert (drawn[:, 150:, :30] == -1).all(), "nothing where there is no face"
+
+
+@pytest.mark.parametrize("corner", [(-50, -50), (260, -50), (-50, 170), (260, 170)])
+def test_labels_of_faces_half_outside_are_inside(corner: tuple[int, int]) -> None:
+    plain = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(*corner, 80), "", True)])
+    labelled = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(*corner, 80), "12", True)])
+    more = ((labelled != plain).any(dim=0)).sum()
+    assert more > 100, "the number is seen"
+
+
+def test_a_plot_has_a_row_for_each_pair() -> None:
+    one, two = torch.ones(3, 64, 64), -torch.ones(3, 128, 128)
+    plot = drawing.draw_pairs([(one, two, "0.123"), (two, one, "0.456")])
+    assert plot.shape[0] == 3
+    half = plot.shape[1] // 2
+    assert plot[0, 100, 100] == 1
+    assert plot[0, 100, 350] == -1
+    assert plot[0, half + 100, 100] == -1
+
+
+def test_a_preview_of_many_is_small() -> None:
+    assert drawing.draw_faces(torch.zeros(3, 600, 900), [(face(40, 60, 80), "0", True)], 300).shape == (3, 200, 300)
