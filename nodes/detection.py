@@ -86,7 +86,7 @@ class DetectFaces(io.ComfyNode):
                 io.Boolean.Input(
                     "rotated",
                     default=True,
-                    tooltip="Search for faces lying on their side too. Off is three times as fast.",
+                    tooltip="Search for faces lying on their side too. Off searches once instead of three times.",
                 ),
                 io.Combo.Input(
                     "when_empty",

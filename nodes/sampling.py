@@ -136,7 +136,8 @@ class Sampler(io.ComfyNode):
                     max=20.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="Guidance: pull of the references. 1 is off and takes half the time, 1.5 is published.",
+                    tooltip="Guidance: pull of the references. 1 is off: one prediction a step instead of two. 1.5 is "
+                    "published.",
                 ),
                 io.Combo.Input(
                     "sampler",

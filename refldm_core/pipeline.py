@@ -30,7 +30,7 @@ class SamplingSettings:
         steps: sampling steps, 1..1000.
         sampler: "ddim" (published) or "dpmpp_2m", which needs fewer steps.
         spacing: of the timesteps; "trailing" (published script) or "uniform" (paper).
-        guidance: 1 is off (and takes half the time), 1.5 is published.
+        guidance: 1 is off (one prediction a step instead of two), 1.5 is published.
         eta: DDIM's noise, 0..1; 0 is published.
     """
 

@@ -72,7 +72,7 @@ class RetinaFaceNetwork:
     """facexlib's RetinaFace (arXiv 1905.00641).
 
     Args:
-        kind: of backbone: "resnet50" finds more, "mobile0.25" is some ten times faster.
+        kind: of backbone: "resnet50" finds more, "mobile0.25" is far smaller.
         tensors: of the published file, as `read_tensors` gives them.
         device: to run on.
         tile: pixels; a larger one needs more memory and is a little faster on large pictures.

@@ -54,7 +54,7 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     radius = math.ceil(3.0 * sigma)
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
     total = weights[0] + 2.0 * sum(weights[1:])
-    # Sums of shifted views: on a CPU twenty times as fast as a convolution of one channel.
+    # Sums of shifted views: torch's CPU convolutions of one channel are slow.
     for dim in (-1, -2):
         length = image.shape[dim]
         padded = _mirror_pad(image, radius, dim)
