@@ -289,6 +289,6 @@ def _explained_memory_errors() -> Generator[None, None, None]:
             raise
         raise SettingsError(
             "The memory was not enough for the model, these references and this picture.",
-            expected="about 3 GB for the released model in float32",
+            expected="about 7 GB for the released model with 4 references in float32 on a CPU",
             remedy="use --dtype bfloat16, fewer references or --reference-encoding separate, or --device cpu",
         ) from error
