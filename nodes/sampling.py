@@ -69,13 +69,7 @@ class Scheduler(io.ComfyNode):
             search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"],
             inputs=[
                 io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
-                io.Int.Input(
-                    "steps",
-                    default=50,
-                    min=1,
-                    max=1000,
-                    tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
-                ),
+                _steps_input(),
                 _spacing_input(),
                 _denoise_input("Less than 1 gives the last part of a longer schedule, for a latent that is not empty."),
             ],
@@ -122,13 +116,7 @@ class Sampler(io.ComfyNode):
                     tooltip="Of the initial noise. Every crop of a batch starts from the same noise, so that it does "
                     "not matter which batch it is in; with faces connected, each face has its own. 2024 is published.",
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=50,
-                    min=1,
-                    max=1000,
-                    tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
-                ),
+                _steps_input(),
                 io.Float.Input(
                     "cfg",
                     default=1.5,
@@ -235,6 +223,16 @@ def _table(noise: NoiseSpec, steps: int, spacing: Spacing, denoise: float) -> Sa
         return sampling_table(noise, steps, spacing)
     whole = sampling_table(noise, min(int(steps / denoise), noise.timesteps), spacing)
     return SamplingTable(whole.timesteps[:steps], whole.alphas[:steps], whole.alphas_prev[:steps])
+
+
+def _steps_input() -> io.Int.Input:
+    return io.Int.Input(
+        "steps",
+        default=50,
+        min=1,
+        max=1000,
+        tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
+    )
 
 
 def _spacing_input() -> io.Combo.Input:

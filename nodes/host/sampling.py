@@ -100,7 +100,7 @@ class CoreSampler(comfy.samplers.KSAMPLER):
         self, model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, disable: bool
     ) -> Tensor:
         """The host's x is x_t / sqrt(alpha_bar_t), which has variance 1 + sigma^2; the core's is x_t."""
-        sigma_at = dict(zip(self.table.timesteps[::-1].tolist(), sigmas.tolist(), strict=False))
+        sigma_at = dict(zip(self.table.timesteps[::-1].tolist(), sigmas[:-1].tolist(), strict=True))
 
         def predict_noise(x_t: Tensor, t: Tensor) -> Tensor:
             sigma = sigma_at[int(t[0])]

@@ -1,4 +1,4 @@
-"""A model's whole specification, and the named released ones as data."""
+"""A model's whole specification, and the released one as data."""
 
 from __future__ import annotations
 
@@ -34,10 +34,3 @@ class ModelSpec:
 
 RELEASED = ModelSpec()
 """https://github.com/ChiWeiHsiao/ref-ldm, release 1.0.0: 512 px faces."""
-
-NAMED: dict[str, ModelSpec] = {"refldm-512": RELEASED}
-
-
-def name_of(spec: ModelSpec) -> str:
-    """The released model's name that a spec equals, or "custom"."""
-    return next((name for name, named in NAMED.items() if named == spec), "custom")
