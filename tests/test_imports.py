@@ -15,18 +15,24 @@ CORE = ROOT / "refldm_core"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "embedded": {"errors"},
     "files": {"errors"},
     "images": {"errors", "files"},
     "progress": set(),
     "diffusion": {"errors", "progress"},
     "model": {"errors", "diffusion"},
     "face": {"errors", "files", "images", "progress"},
-    "checkpoints": {"errors", "files", "model", "diffusion", "face"},
+    "checkpoints": {"errors", "embedded", "files", "model", "diffusion", "face"},
     "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "data": {"errors", "files", "images", "progress", "face", "pipeline"},
-    "training": {"errors", "files", "images", "progress", "model", "diffusion", "checkpoints", "pipeline", "data"},
+    "training": {
+        *("errors", "files", "images", "progress", "face", "model", "diffusion", "checkpoints", "pipeline", "data"),
+    },
     "evaluation": {"errors", "files", "images", "progress", "face", "checkpoints", "pipeline", "data"},
+    "demo": {
+        *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos", "data"),
+    },
 }
 """Part of the core -> the other parts that it may import. The command line may import all."""
 

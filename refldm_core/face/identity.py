@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -98,6 +99,26 @@ def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
     matrix = similarity(template(crops.shape[-1] if len(crops) else FFHQ_SIZE), ARCFACE_TEMPLATE)
     cut = [_cut(crop, matrix) for crop in crops]
     return recognizer.embed(torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+
+
+def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
+    """What the published identity loss and IDS show the recogniser of an FFHQ-aligned crop; differentiable.
+
+    The middle seven eighths, area-averaged, with no alignment to ArcFace's template. Crops smaller than the network's
+    input are enlarged bilinearly instead: averaging would only repeat their pixels.
+
+    Args:
+        crops: (n, 3, height, width) in [-1, 1].
+        size: of the recogniser's input.
+
+    Returns:
+        (n, 3, size, size).
+    """
+    height, width = crops.shape[-2:]
+    middle = crops[..., int(height * 0.0625) : int(height * 0.9375), int(width * 0.0625) : int(width * 0.9375)]
+    if min(middle.shape[-2:]) >= size:
+        return F.interpolate(middle, (size, size), mode="area")
+    return F.interpolate(middle, (size, size), mode="bilinear", align_corners=False)
 
 
 def embed_aligned(recognizer: Recognizer, crops: Tensor, faces: Faces) -> Embeddings:

@@ -1,0 +1,1 @@
+"""Training and test data: degradations, synthetic people, and FFHQ-Ref."""
