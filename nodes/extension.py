@@ -6,6 +6,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .degradation import Degrade
 from .detection import DetectFaces, FacesFromLandmarks
 from .evaluation import FaceSimilarity
 from .face_loaders import LoadFaceDetector, LoadFaceParser, LoadFaceRecognizer
@@ -38,4 +39,5 @@ class ReFLDMExtension(ComfyExtension):
             MatchPeople,
             PasteFaces,
             FaceSimilarity,
+            Degrade,
         ]
