@@ -186,6 +186,27 @@ def load_model(
     return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
 
 
+def load_first_stage(
+    path: Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> FirstStage:
+    """Load a first stage by itself, from its own file or from a whole model's.
+
+    Raises:
+        CheckpointError: as `inspect_model`.
+    """
+    found = inspect_file(path)
+    if found.first_stage is None:
+        raise CheckpointError(
+            f"{path} has no first stage (VQGAN).",
+            expected="vqgan.ckpt, or a model that holds its first stage",
+            remedy="name the file of the first stage",
+        )
+    with torch.device("meta"):
+        first_stage = FirstStage(found.first_stage.spec)
+    _load(first_stage, found.parts.first_stage, path, device, dtype)
+    return first_stage.eval()
+
+
 def require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     """Refuse weights with NaN or infinite values, which would only show as a black picture.
 

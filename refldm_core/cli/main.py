@@ -15,10 +15,12 @@ from .output import Output
 COMMANDS = {
     "restore": "restore faces with references of the same person",
     "inspect": "say what a model file is",
+    "degrade": "make low-quality versions of good pictures",
+    "train": "train a model, on drawn people or on a folder of faces",
     "convert": "write a model as one .safetensors file",
     "download": "download the official model files",
     "comfyui": "link the nodes into an existing ComfyUI",
-    "demo": "try everything in a few seconds, with random weights",
+    "demo": "see everything at work in a minute, on drawn people",
 }
 """Name of the command and of its module -> summary."""
 

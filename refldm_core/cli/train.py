@@ -1,0 +1,85 @@
+"""Train a model: the first stage, the diffusion model with or without references, or a small face network.
+
+examples:
+  refldm train training/first_stage.yaml
+  refldm train training/refldm.yaml --set run.steps=200000 --set optimiser.learning_rate=1e-5
+  accelerate launch --num_processes 8 -m refldm_core train training/refldm.yaml
+
+The same command goes on with a run that was interrupted, exactly where its last saved state was. Each run's folder
+holds the effective config, log.jsonl and TensorBoard logs, sample grids, and the model in the published layout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ..face.errors import MissingPackageError
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..training.loop import Progress
+    from ..training.spec import TrainSpec
+    from ..training.task import Task
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of the run (see docs/training.md)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, instead of the config's")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the config, for instance run.steps=1000; may be given several times",
+    )
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    from ..training.spec import read_spec  # noqa: PLC0415 (imports torch)
+
+    changes = [*args.set, *([f"output={args.output}"] if args.output else [])]
+    spec = read_spec(args.config, changes)
+    try:
+        from ..training.loop import train  # noqa: PLC0415 (imports accelerate)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"The package {error.name} is not installed.",
+            expected="what training needs",
+            remedy='pip install "comfyui-refldm[train]"',
+        ) from error
+    first_process = int(os.environ.get("RANK", "0")) == 0
+    output.remark(f"Training {spec.task} into {spec.output}.")
+    bar = Output(quiet=output.quiet or not first_process).bar("training", spec.run.steps, unit="step")
+    with bar:
+
+        def on_step(progress: Progress) -> None:
+            bar.set_postfix_str(f"loss {progress.loss:.4f}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        done = train(spec, lambda: make_task(spec), on_step)
+    if first_process:
+        output.result(
+            f"{done.step} steps, last loss {done.loss:.4f}: {', '.join(map(str, done.files))}",
+            {"folder": str(done.folder), "step": done.step, "loss": done.loss, "files": [str(f) for f in done.files]},
+        )
+    return 0
+
+
+_TASKS = {
+    "first_stage": ("first_stage", "FirstStageTask"),
+    "ldm": ("restoration", "RestorationTask"),
+    "refldm": ("restoration", "RestorationTask"),
+    "recognizer": ("recognizer", "RecognizerTask"),
+    "detector": ("detector", "DetectorTask"),
+}
+"""Task -> its module and class."""
+
+
+def make_task(spec: TrainSpec) -> Task:
+    """The task that a config names; only its own module is imported."""
+    module, name = _TASKS[spec.task]
+    return cast("Task", getattr(import_module(f"..training.{module}", __package__), name)(spec))

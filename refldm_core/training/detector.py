@@ -1,0 +1,204 @@
+"""A small face detector, trained on drawn scenes: RetinaFace (arXiv 1905.00641), facexlib's own smallest network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor, nn
+
+from ..checkpoints.faces import DETECTOR_FILES
+from ..face.backends import RetinaFaceNetwork, import_optional
+from ..files import atomic_write
+from .scenes import Picture, TrainingScene, training_scene
+from .spec import TrainSpec
+from .task import Batch, Logs, Part, derive
+
+_OVERLAP = 0.35
+"""Intersection over union from which an anchor is a face's."""
+_NEGATIVES = 7
+"""Anchors without a face that count, for each anchor with one."""
+_BOX_WEIGHT = 2.0
+_VARIANCE = (0.1, 0.2)
+
+
+class Answers(NamedTuple):
+    """What the network should say, for each anchor; a leading axis of the batch is allowed.
+
+    Attributes:
+        offsets: (anchors, 4) of the box, as RetinaFace encodes it.
+        face: (anchors,) 1 where there is a face, else 0.
+        points: (anchors, 10) of the landmarks, encoded.
+    """
+
+    offsets: Tensor
+    face: Tensor
+    points: Tensor
+
+
+class Example(NamedTuple):
+    """One item: a scene (3, size, size) uint8 RGB and the answers to it."""
+
+    picture: Tensor
+    answers: Answers
+
+
+class DetectorPart(Part):
+    """The network of facexlib with RetinaFace's loss.
+
+    Raises:
+        MissingPackageError: facexlib is not installed.
+    """
+
+    name = "detector"
+
+    def __init__(self) -> None:
+        super().__init__()
+        retinaface = import_optional("facexlib.detection.retinaface", "facexlib")
+        self.network: nn.Module = retinaface.RetinaFace(
+            network_name="mobile0.25", half=False, phase="train", device=torch.device("cpu")
+        )
+        self.network.train()  # facexlib's constructor ends in eval()
+        # Blue, green, red. Not saved: the published files do not have it.
+        self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]).view(3, 1, 1), persistent=False)
+
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
+        """See `Part`; the batch has `pictures` (n, 3, size, size) uint8 RGB, and the fields of `Answers`."""
+        pictures: Tensor = batch["pictures"]
+        offsets, logits, points = self.network(pictures.flip(1).float() - cast(Tensor, self.mean))
+        return detection_loss(offsets, logits, points, Answers(batch["offsets"], batch["face"], batch["points"]))
+
+
+class DetectorTask:
+    """Trains a detector that `load_detector` reads as retinaface_mobile0.25.
+
+    Args:
+        spec: of the run; `run.batch` counts scenes.
+
+    Raises:
+        MissingPackageError: facexlib is not installed.
+    """
+
+    def __init__(self, spec: TrainSpec) -> None:
+        self._spec = spec
+        self._part = DetectorPart()
+        self.parts: Sequence[Part] = (self._part,)
+        self.frozen: nn.Module = nn.Module()
+        self._anchors = anchors(spec.detector.size, self._part.network)
+
+    def item(self, seed: int) -> Example:
+        """See `Task`: a scene with its answers."""
+        scene = self._scene(seed)
+        picture = torch.tensor(scene.picture).movedim(-1, 0).contiguous()
+        return Example(picture, encode(scene, self._anchors))
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """See `Task`."""
+        answers = (torch.stack(each) for each in zip(*(item.answers for item in items), strict=True))
+        return {
+            "pictures": torch.stack([item.picture for item in items]),
+            **dict(zip(Answers._fields, answers, strict=True)),
+        }
+
+    def before_step(self, step: int, batches: Sequence[Batch]) -> None:
+        """See `Task`."""
+
+    def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
+        """See `Task`: weights in 16 bits, as safetensors in the published file's name, which is what is looked for."""
+        path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
+        with atomic_write(path) as temporary:
+            save_file(self._averaged(ema), temporary, {"format": "pt", "network": "RetinaFace mobile0.25"})
+        return [path]
+
+    def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
+        """See `Task`: scenes with what is found in them."""
+        network = RetinaFaceNetwork("mobile0.25", self._averaged(ema))
+        rows, columns, size = 3, 4, self._spec.detector.size
+        grid = Image.new("RGB", (columns * size, rows * size))
+        for i in range(rows * columns):
+            picture = self._scene(derive(self._spec.seed, 2, i)).picture
+            grid.paste(_with_findings(picture, network), (i % columns * size, i // columns * size))
+        return grid
+
+    def _scene(self, seed: int) -> TrainingScene:
+        spec = self._spec.detector
+        return training_scene(self._spec.corpus, spec.size, spec.most_faces, spec.scenes, seed)
+
+    def _averaged(self, ema: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The averaged weights in the published names, on the CPU."""
+        part = copy.deepcopy(self._part).cpu()
+        part.load_state_dict({**part.state_dict(), **ema.get(part.name, {})})
+        # Kernels alone in 16 bits: the first layers' variances of values up to 255 may exceed their range.
+        return {
+            name: tensor.half().contiguous() if tensor.ndim > 1 else tensor
+            for name, tensor in part.network.state_dict().items()
+        }
+
+
+def anchors(size: int, network: nn.Module) -> Tensor:
+    """Anchors, by facexlib, of a square picture: (n, 4) centre x, y, width, height as shares of the picture."""
+    utils = import_optional("facexlib.detection.retinaface_utils", "facexlib")
+    return utils.PriorBox(cast(Any, network).cfg, image_size=(size, size)).forward()
+
+
+def encode(scene: TrainingScene, priors: Tensor) -> Answers:
+    """What the network should say about a scene.
+
+    Args:
+        scene: of any number of faces.
+        priors: its anchors, as `anchors` gives them.
+    """
+    answers = Answers(torch.zeros(len(priors), 4), torch.zeros(len(priors)), torch.zeros(len(priors), 10))
+    if len(scene.boxes):
+        match = import_optional("facexlib.detection.retinaface_utils", "facexlib").match
+        size = scene.picture.shape[0]
+        boxes = torch.as_tensor(scene.boxes / size).float()
+        points = torch.as_tensor(scene.landmarks / size).float().flatten(1)
+        # It fills its last three arguments, one scene of a batch each.
+        filled = [answer.unsqueeze(0) for answer in answers]
+        faces = torch.ones(len(boxes))
+        match(_OVERLAP, boxes, priors, _VARIANCE, faces, points, filled[0], filled[1], filled[2], 0)
+    return answers
+
+
+def detection_loss(offsets: Tensor, logits: Tensor, points: Tensor, truth: Answers) -> tuple[Tensor, Logs]:
+    """RetinaFace's loss (equation 1, without the dense branch), per anchor with a face.
+
+    The hardest anchors without a face are chosen from the whole batch, not scene by scene as facexlib's origin does:
+    so scenes without any face count too.
+
+    Args:
+        offsets: (n, anchors, 4) as predicted.
+        logits: (n, anchors, 2) none or a face.
+        points: (n, anchors, 10) as predicted.
+        truth: each with a leading axis n.
+    """
+    face = truth.face > 0
+    count = int(face.sum())
+    entropy = F.cross_entropy(logits.float().flatten(0, 1), face.long().flatten(), reduction="none").view(face.shape)
+    background = entropy[~face]
+    hardest = background.topk(min(_NEGATIVES * max(count, 1), background.numel())).values
+    per_face = 1.0 / max(count, 1)
+    verdict = (entropy[face].sum() + hardest.sum()) * per_face
+    box = F.smooth_l1_loss(offsets.float()[face], truth.offsets[face], reduction="sum") * per_face
+    landmarks = F.smooth_l1_loss(points.float()[face], truth.points[face], reduction="sum") * per_face
+    loss = verdict + _BOX_WEIGHT * box + landmarks
+    return loss, {"verdict": verdict.detach(), "box": box.detach(), "landmarks": landmarks.detach()}
+
+
+def _with_findings(picture: Picture, network: RetinaFaceNetwork) -> Image.Image:
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    boxes, scores, landmarks = network.find(picture, 0.5)
+    for box, score, points in zip(boxes, scores, landmarks, strict=True):
+        pen.rectangle(tuple(float(v) for v in box), outline=(255, 255, 0))
+        pen.text((float(box[0]) + 2, float(box[1])), f"{float(score):.2f}", fill=(255, 255, 0))
+        for x, y in points:
+            pen.ellipse((float(x) - 1, float(y) - 1, float(x) + 1, float(y) + 1), fill=(0, 255, 0))
+    return image

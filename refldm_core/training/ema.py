@@ -1,0 +1,62 @@
+"""Exponential moving average of weights, in float32."""
+
+# torch and accelerate are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class MovingAverage:
+    """The average of a module's parameters and buffers; what is not a float is copied.
+
+    Args:
+        module: whose weights to follow, at its start.
+        decay: of the average, 0..1.
+        warmup: start as a plain mean: the decay is min(decay, (1 + updates) / (10 + updates)).
+    """
+
+    def __init__(self, module: nn.Module, decay: float, *, warmup: bool = True) -> None:
+        self.decay = decay
+        self.warmup = warmup
+        self.updates = 0
+        self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move towards the module's weights."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
+        for name, tensor in module.state_dict().items():
+            mean = self.weights[name]
+            if mean.is_floating_point():
+                mean.lerp_(tensor.to(mean.dtype), 1.0 - decay)
+            else:
+                mean.copy_(tensor)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"updates": self.updates, "weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        self.updates = int(state["updates"])  # pyright: ignore[reportArgumentType]
+        for name, tensor in dict[str, Tensor](state["weights"]).items():  # pyright: ignore[reportArgumentType, reportCallIssue]
+            self.weights[name].copy_(tensor)
+
+
+@contextmanager
+def swapped(module: nn.Module, weights: Mapping[str, Tensor]) -> Generator[None, None, None]:
+    """The module with other weights and in evaluation mode; its own come back afterwards."""
+    own = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    training = module.training
+    module.load_state_dict(weights)
+    module.eval()
+    try:
+        yield
+    finally:
+        module.load_state_dict(own)
+        module.train(training)

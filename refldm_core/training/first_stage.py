@@ -1,0 +1,230 @@
+"""Training the first stage: a VQGAN (arXiv 2012.09841; paper section 3.1)."""
+
+# torch and accelerate are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from ..checkpoints.building import load_first_stage
+from ..checkpoints.published import save_tensors
+from ..data.corpus import open_corpus
+from ..images import round_to_u8, u8_to_tensor
+from ..model.attention import fused_attention
+from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
+from .ema import swapped
+from .losses import FirstStageLossSpec, codebook_terms, face_weights, hinge_discriminator
+from .recognition import PerceptualDistance
+from .spec import TrainSpec
+from .task import Batch, Logs, Part, TrainingError, derive, generator
+
+_OF_EIGHT = 256
+"""Latent pixels of eight pictures that become codebook entries."""
+
+
+class Discriminator(nn.Sequential):
+    """PatchGAN (arXiv 1611.07004): a verdict for each patch of about 70 pixels.
+
+    Args:
+        width: channels of the first level.
+    """
+
+    def __init__(self, width: int) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for into, out, stride in ((width, 2 * width, 2), (2 * width, 4 * width, 1)):
+            # Group norm, which does not depend on how the batch is shared out.
+            layers += [nn.Conv2d(into, out, 4, stride, 1, bias=False), nn.GroupNorm(8, out), nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Conv2d(4 * width, 1, 4, 1, 1))
+
+
+class Item(NamedTuple):
+    """A picture (height, width, 3) uint8, or a window of it, and how much each pixel counts (height, width)."""
+
+    picture: NDArray[np.uint8]
+    weights: Tensor
+
+
+class AutoencoderPart(Part):
+    """Encoder, codebook and decoder with their loss.
+
+    Args:
+        first_stage: to train.
+        discriminator: judges the reconstructions; trained elsewhere.
+        perceptual: None without that term.
+        spec: of the loss.
+    """
+
+    name = "autoencoder"
+    discriminator: Discriminator
+    perceptual: PerceptualDistance | None
+
+    def __init__(
+        self,
+        first_stage: FirstStage,
+        discriminator: Discriminator,
+        perceptual: PerceptualDistance | None,
+        spec: FirstStageLossSpec,
+    ) -> None:
+        super().__init__()
+        self.first_stage = first_stage
+        self.spec = spec
+        self.keep(discriminator=discriminator)
+        object.__setattr__(self, "perceptual", perceptual)
+
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
+        spec, model = self.spec, self.first_stage
+        truth = u8_to_tensor(batch["pictures"])
+        z = model.encode(truth).float()
+        logs: Logs = {}
+        codebook = torch.zeros((), device=z.device)
+        if step >= spec.quantise_from:
+            indices = model.quantize(z).indices
+            nearest = F.embedding(indices, model.quantize.embedding.weight).movedim(-1, 1)
+            codebook = codebook_terms(z, nearest)
+            logs["codebook"] = codebook
+            picture = model.decode(z + (nearest - z).detach(), quantise=False).float()
+        else:
+            picture = model.decode(z, quantise=False).float()
+        batch["reconstruction"] = picture.detach()
+        difference = (picture - truth).abs()
+        logs["l1"] = difference.mean()
+        logs["psnr"] = -10.0 * torch.log10((picture - truth).square().mean() / 4.0)
+        difference = difference * batch["weights"]
+        loss = difference.mean()
+        if self.perceptual is not None:
+            logs["perceptual"] = self.perceptual(picture, truth)
+            loss = loss + spec.perceptual * logs["perceptual"]
+        if spec.adversarial and step >= spec.discriminator_from:
+            verdict = -self.discriminator(picture).mean()
+            loss = loss + spec.adversarial * self._balance(loss, verdict) * verdict
+            logs["verdict"] = verdict
+        return loss + spec.codebook * codebook, logs
+
+    def _balance(self, rest: Tensor, verdict: Tensor) -> Tensor:
+        """The verdict's weight at which its gradient in the last layer is as long as that of the rest (eq. 7)."""
+        last = cast(Tensor, self.first_stage.decoder.conv_out.weight)
+        of_rest, of_verdict = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (rest, verdict))
+        return (of_rest.norm() / (of_verdict.norm() + 1e-4)).clamp(0.0, 1e4).detach()
+
+
+class DiscriminatorPart(Part):
+    """The discriminator with its loss, on the reconstructions that the autoencoder just made."""
+
+    name = "discriminator"
+
+    def __init__(self, discriminator: Discriminator, spec: FirstStageLossSpec) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.spec = spec
+
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
+        if step < self.spec.discriminator_from:
+            weight = next(self.parameters())
+            return weight.sum() * 0.0, {}
+        real = self.discriminator(u8_to_tensor(batch["pictures"]))
+        fake = self.discriminator(batch["reconstruction"])
+        return hinge_discriminator(real, fake), {"real": real.mean(), "fake": fake.mean()}
+
+
+class FirstStageTask:
+    """Trains a first stage; see `Task`. `run.batch` counts pictures."""
+
+    def __init__(self, spec: TrainSpec) -> None:
+        self.spec = spec
+        section = spec.first_stage
+        self.corpus = open_corpus(spec.corpus)
+        if section.init:
+            first_stage = load_first_stage(Path(section.init)).train()
+        else:
+            first_stage = FirstStage(section.model, attention=fused_attention)
+            _zero_residual_branches(first_stage)
+        down = first_stage.spec.downsampling
+        if spec.corpus.size % down or section.crop % down or section.crop > spec.corpus.size:
+            raise TrainingError(
+                f"corpus.size is {spec.corpus.size} and first_stage.crop {section.crop}.",
+                expected=f"multiples of {down}, the first stage's downsampling, and no crop larger than the picture",
+                remedy="change them",
+            )
+        self.weights = face_weights(spec.corpus.size, spec.corpus.size, section.loss.face_weight)
+        discriminator = Discriminator(section.loss.discriminator_width)
+        perceptual = PerceptualDistance(section.loss.network) if section.loss.perceptual else None
+        self.frozen: nn.Module = perceptual if perceptual is not None else nn.Identity()
+        self.autoencoder = AutoencoderPart(first_stage, discriminator, perceptual, section.loss)
+        self.parts: Sequence[Part] = (self.autoencoder,)
+        if section.loss.adversarial:
+            self.parts = (self.autoencoder, DiscriminatorPart(discriminator, section.loss))
+        if spec.run.compile:
+            first_stage.encoder.compile()
+            first_stage.decoder.compile()
+
+    def item(self, seed: int) -> Item:
+        rng = np.random.default_rng(seed)
+        picture = self.corpus.picture(self.corpus.targets[int(rng.integers(len(self.corpus.targets)))].picture)
+        size, crop = len(picture), self.spec.first_stage.crop
+        if not crop:
+            return Item(picture, self.weights)
+        top, left = (int(rng.integers(size - crop + 1)) for _ in range(2))
+        window = (slice(top, top + crop), slice(left, left + crop))
+        return Item(picture[window], self.weights[window])
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        pictures = torch.from_numpy(np.stack([item.picture for item in items]))
+        weights = torch.stack([item.weights for item in items]).unsqueeze(1)
+        return {"pictures": pictures.movedim(-1, 1).contiguous(), "weights": weights}
+
+    def before_step(self, step: int, batches: Sequence[Batch]) -> None:
+        loss = self.spec.first_stage.loss
+        if loss.quantise_from and step == loss.quantise_from:
+            _start_codebook(self.autoencoder.first_stage, self, derive(self.spec.seed, 4))
+
+    def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
+        prefix = "first_stage."
+        path = folder / "vqgan.ckpt"
+        save_tensors({n.removeprefix(prefix): t for n, t in ema[self.autoencoder.name].items()}, path)
+        return (path,)
+
+    @torch.no_grad()
+    def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
+        """Truth above its reconstruction."""
+        pictures = self.collate([self.item(derive(self.spec.seed, 5, i)) for i in range(8)])["pictures"]
+        with swapped(self.autoencoder, ema[self.autoencoder.name]):
+            model = self.autoencoder.first_stage
+            device = next(model.parameters()).device
+            made = model.decode(model.encode(u8_to_tensor(pictures).to(device)).float())
+        both = torch.cat(
+            [torch.cat(list(pictures), dim=-1), torch.cat(list(round_to_u8(made.float().cpu())), dim=-1)], dim=-2
+        )
+        return Image.fromarray(both.movedim(0, -1).contiguous().numpy())
+
+
+def _zero_residual_branches(first_stage: FirstStage) -> None:
+    """Start from the convolutions between the residual blocks alone: the first hundred steps then bring more."""
+    for module in first_stage.modules():
+        if isinstance(module, ResnetBlock | MiddleAttention):
+            last = module.conv2 if isinstance(module, ResnetBlock) else module.proj_out
+            nn.init.zeros_(last.weight)  # pyright: ignore[reportArgumentType]
+            nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
+
+
+@torch.no_grad()
+def _start_codebook(first_stage: FirstStage, task: FirstStageTask, seed: int) -> None:
+    """Set the codebook to latents of the corpus, so that no entry starts unused; the same on every process."""
+    weight = first_stage.quantize.embedding.weight
+    found: list[Tensor] = []
+    while sum(len(each) for each in found) < len(weight):
+        pictures = task.collate([task.item(derive(seed, len(found), i)) for i in range(8)])["pictures"]
+        z = first_stage.encode(u8_to_tensor(pictures).to(weight.device)).float()
+        pixels = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu()
+        # Few of each picture, so that the entries come from many.
+        found.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(found))))[:_OF_EIGHT]])
+    weight.copy_(torch.cat(found)[: len(weight)].to(weight))

@@ -1,0 +1,116 @@
+"""Latents of a batch's pictures, encoded by the frozen first stage, and kept where examples come again."""
+
+# torch and accelerate are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor
+
+from ..checkpoints.saving import write_safetensors
+from ..data.groups import Group, stack
+from ..errors import OutputError
+from ..files import output_error
+from ..images import u8_to_tensor
+from ..model.vqgan import FirstStage
+
+
+class GroupLatents(NamedTuple):
+    """For each group (targets, c, h, w), (targets, c, h, w) and (references, c, h, w), scaled for the U-Net."""
+
+    targets: list[Tensor]
+    lq: list[Tensor]
+    references: list[Tensor]
+
+
+class LatentCache:
+    """Latents of examples by number, in a folder; several processes may share it.
+
+    Args:
+        folder: made where it is missing.
+        about: everything that the latents depend on; another text is another subfolder.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, about: str) -> None:
+        self.folder = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(self.folder, error) from error
+        self._here: dict[int, dict[str, Tensor]] = {}
+
+    def known(self, recipe: int) -> bool:
+        return recipe in self._here or self._path(recipe).exists()
+
+    def get(self, recipe: int) -> dict[str, Tensor]:
+        if recipe not in self._here:
+            self._here[recipe] = load_file(self._path(recipe))
+        return self._here[recipe]
+
+    def put(self, recipe: int, latents: dict[str, Tensor]) -> None:
+        try:
+            write_safetensors(latents, self._path(recipe), {})
+        except OutputError:
+            raise
+        self._here[recipe] = latents
+
+    def _path(self, recipe: int) -> Path:
+        return self.folder / f"{recipe}.safetensors"
+
+
+class Latents:
+    """Encodes groups.
+
+    Args:
+        first_stage: frozen.
+        scale_factor: of the latents.
+        cache: None encodes every time.
+    """
+
+    def __init__(self, first_stage: FirstStage, scale_factor: float, cache: LatentCache | None) -> None:
+        self.first_stage = first_stage
+        self.scale_factor = scale_factor
+        self.cache = cache
+
+    def known(self, recipe: int) -> bool:
+        """Whether an example's pictures need not be drawn."""
+        return self.cache is not None and self.cache.known(recipe)
+
+    @torch.no_grad()
+    def of(self, groups: Sequence[Group]) -> GroupLatents:
+        """Latents of the groups' pictures; references are encoded side by side, as restoring does."""
+        found = [self._one(group) for group in groups]
+        return GroupLatents(*([each[name] for each in found] for name in ("targets", "lq", "references")))
+
+    def _one(self, group: Group) -> dict[str, Tensor]:
+        device = next(self.first_stage.parameters()).device
+        if self.cache is None:
+            return {name: value * self.scale_factor for name, value in self._encode(group, device).items()}
+        if not self.cache.known(group.recipe):
+            self.cache.put(group.recipe, {n: v.cpu() for n, v in self._encode(group, device).items()})
+        latents = self.cache.get(group.recipe)
+        return {name: value.to(device) * self.scale_factor for name, value in latents.items()}
+
+    def _encode(self, group: Group, device: torch.device) -> dict[str, Tensor]:
+        count = len(group.targets)
+        pictures = u8_to_tensor(stack([group.targets, group.lq])).to(device)
+        both = self.first_stage.encode(pictures).float()
+        references = both[:0]
+        if len(group.references):
+            wide = torch.cat(list(u8_to_tensor(stack([group.references])).to(device)), dim=-1).unsqueeze(0)
+            references = torch.cat(self.first_stage.encode(wide).float().chunk(len(group.references), dim=-1))
+        return {
+            "targets": both[:count].contiguous(),
+            "lq": both[count:].contiguous(),
+            "references": references.contiguous(),
+        }

@@ -1,0 +1,367 @@
+"""The training loop: steps, gradient accumulation, averages, states, logs. accelerate does devices and processes."""
+
+# torch and accelerate are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
+from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
+    DistributedDataParallelKwargs,
+    set_seed,
+)
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..errors import OutputError
+from ..files import atomic_write, output_error
+from ..images import save_image
+from .ema import MovingAverage
+from .spec import OptimiserSpec, TrainSpec, as_yaml
+from .task import Batch, Part, Task, TrainingError, derive
+
+STATE = "state.pt"
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+
+_MAY_CHANGE = ("steps:", "save_every:", "sample_every:", "workers:", "cpu:", "compile:")
+"""Lines of the config that may change between the parts of a run: they do not change a step."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a caller is told after each step."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run left behind: `files` are the model files of its last step."""
+
+    folder: Path
+    step: int
+    loss: float
+    files: tuple[Path, ...]
+
+
+def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Progress], None]) -> Trained:
+    """Train, or go on with the training in the run's folder.
+
+    Args:
+        spec: of the run. Where its folder holds a state, that is gone on with; the result is the same as without the
+            interruption.
+        make_task: makes the task, on the CPU.
+        on_step: called by the main process after each step.
+
+    Raises:
+        TrainingError: a batch that cannot be shared out, a state of another config, or a loss that is not finite.
+        OutputError: the folder cannot be written. The last state is then as it was.
+    """
+    run = spec.run
+    precision = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[run.precision]
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=run.cpu,
+        log_with="tensorboard",
+        project_dir=spec.output,
+        # The codebook has no gradient before it is used.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=spec.task == "first_stage")],
+    )
+    share = _share(run.batch, accelerator.num_processes, run.accumulate)
+    set_seed(derive(spec.seed, 0) % 2**32)  # of new weights: the same in every process
+    trainer = _Trainer(spec, make_task(), accelerator)
+    with _output_errors(Path(spec.output)):
+        first = trainer.start()
+        loader = _loader(spec, trainer.task, accelerator, first, share)
+        done = trainer.run(first, loader, on_step)
+    accelerator.end_training()
+    return done
+
+
+class _Trainer:
+    def __init__(self, spec: TrainSpec, task: Task, accelerator: Accelerator) -> None:
+        self.spec = spec
+        self.task = task
+        self.accelerator = accelerator
+        self.folder = Path(spec.output)
+        task.frozen.to(accelerator.device).eval()
+        for part in task.parts:
+            part.to(accelerator.device)
+        self.averages = {
+            part.name: MovingAverage(part, spec.run.ema, warmup=spec.run.ema_warmup) for part in task.parts
+        }
+        self.optimisers = [_optimiser(part, spec.optimiser) for part in task.parts]
+        self.wrapped: list[Part] = [cast(Part, accelerator.prepare(part)) for part in task.parts]
+        self.scaled = [accelerator.prepare(optimiser) for optimiser in self.optimisers]
+
+    def start(self) -> int:
+        """Write the config, or load the state that there is; returns the step to go on with."""
+        state, config = self.folder / STATE, self.folder / CONFIG
+        effective = as_yaml(self.spec)
+        first = 0
+        if state.exists():
+            _require_same(config, effective)
+            first = self._load(state)
+        elif self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if self.accelerator.is_main_process:
+            with atomic_write(config) as temporary:
+                temporary.write_text(effective, encoding="utf-8")
+            _truncate_log(self.folder / LOG, first)
+        self.accelerator.init_trackers("tensorboard")
+        self.accelerator.wait_for_everyone()
+        return first
+
+    def run(self, first: int, loader: Iterator[Sequence[Batch]], on_step: Callable[[Progress], None]) -> Trained:
+        steps, loss = self.spec.run.steps, float("nan")
+        files: tuple[Path, ...] = ()
+        for step in range(first, steps):
+            logs = self._step(step, [_to(batch, self.accelerator.device) for batch in next(loader)])
+            loss = sum(value for name, value in logs.items() if name.endswith("/loss"))
+            done = step + 1
+            last = done == steps
+            if self.accelerator.is_main_process:
+                self._log(done, logs)
+                if self.spec.run.sample_every and (done % self.spec.run.sample_every == 0 or last):
+                    self._sample(done)
+                on_step(Progress(done, steps, loss))
+            if done % self.spec.run.save_every == 0 or last:
+                files = self._save(done)
+        if first >= steps:
+            files = self._save(first)
+        return Trained(self.folder, max(first, steps), loss, files)
+
+    def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
+        # What a module draws by itself is then also a function of the step alone.
+        torch.manual_seed(derive(self.spec.seed, step, self.accelerator.process_index))
+        rate = _rate(self.spec.optimiser, step, self.spec.run.steps)
+        self.task.before_step(step, batches)
+        sums: dict[str, Tensor] = {}
+        for i, batch in enumerate(batches):
+            for part, wrapped in zip(self.task.parts, self.wrapped, strict=True):
+                with _synchronised(self.accelerator, wrapped, i == len(batches) - 1):
+                    with self.accelerator.autocast():
+                        loss, logs = wrapped(batch, step)
+                    self.accelerator.backward(loss / len(batches))
+                for name, value in {"loss": loss, **logs}.items():
+                    key = f"{part.name}/{name}"
+                    sums[key] = sums.get(key, torch.zeros_like(loss)) + value.detach().float() / len(batches)
+        values = self._reduced(sums)
+        self._require_finite(values, step)
+        for optimiser, part in zip(self.scaled, self.wrapped, strict=True):
+            if self.spec.optimiser.clip:
+                self.accelerator.clip_grad_norm_(part.parameters(), self.spec.optimiser.clip)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad()
+        if self.spec.run.ema:
+            for part in self.task.parts:
+                self.averages[part.name].update(part)
+        return {**values, "learning_rate": rate}
+
+    def _reduced(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        """Means over the processes."""
+        stacked = cast(Tensor, self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean"))
+        return dict(zip(sums, stacked.tolist(), strict=True))
+
+    def _require_finite(self, values: Mapping[str, float], step: int) -> None:
+        bad = [name for name, value in values.items() if name.endswith("/loss") and not abs(value) < float("inf")]
+        if bad:
+            saved = self.folder / STATE
+            raise TrainingError(
+                f"The loss {bad[0].removesuffix('/loss')} is {values[bad[0]]} in step {step + 1}.",
+                expected="a finite number",
+                remedy="lower optimiser.learning_rate, raise optimiser.warmup or set run.precision: float32, and run "
+                f"the command again{', into another folder: this one keeps its last state' if saved.exists() else ''}",
+            )
+
+    def _averaged(self) -> dict[str, Mapping[str, Tensor]]:
+        if self.spec.run.ema:
+            return {name: average.weights for name, average in self.averages.items()}
+        return {part.name: part.state_dict() for part in self.task.parts}
+
+    def _save(self, step: int) -> tuple[Path, ...]:
+        files: tuple[Path, ...] = ()
+        if self.accelerator.is_main_process:
+            content = {
+                "step": step,
+                "parts": [part.state_dict() for part in self.task.parts],
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "averages": {name: average.state_dict() for name, average in self.averages.items()},
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
+            }
+            try:
+                with atomic_write(self.folder / STATE) as temporary:
+                    torch.save(content, temporary)
+            except RuntimeError as error:  # torch's writer hides the operating system's error
+                raise OutputError(
+                    f"{self.folder / STATE} cannot be written ({str(error).splitlines()[0]}). The one before is kept.",
+                    expected="a folder with room for the state",
+                    remedy="free some space and run the command again: it goes on from the state before",
+                ) from error
+            files = tuple(self.task.export(self.folder, step, self._averaged()))
+        self.accelerator.wait_for_everyone()
+        return files
+
+    def _load(self, path: Path) -> int:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            for part, values in zip(self.task.parts, state["parts"], strict=True):
+                part.load_state_dict(values)
+            for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(values)
+            for name, values in state["averages"].items():
+                self.averages[name].load_state_dict(values)
+            if self.accelerator.scaler and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            raise TrainingError(
+                f"The state {path} cannot be gone on with ({str(error).splitlines()[0]}).",
+                expected="a state that this config wrote",
+                remedy="choose another output folder, or remove that one to start anew",
+            ) from error
+        return int(state["step"])
+
+    def _log(self, step: int, logs: Mapping[str, float]) -> None:
+        self.accelerator.log(dict(logs), step=step)
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(
+                json.dumps({"step": step, **{name: float(f"{value:.6g}") for name, value in logs.items()}}) + "\n"
+            )
+
+    def _sample(self, step: int) -> None:
+        with self.accelerator.autocast():
+            picture = self.task.sample(self._averaged())
+        if picture is not None:
+            (self.folder / "samples").mkdir(exist_ok=True)
+            save_image(picture, self.folder / "samples" / f"{step:07d}.png")
+
+
+class _Items(Dataset[Any]):
+    """Items by their seed."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __getitem__(self, seed: int) -> Any:
+        return self.task.item(seed)
+
+
+class _Seeds:
+    """Seeds of this process's items, a micro-batch at a time, from a step on.
+
+    Item i of the global batch goes to process i mod processes, so that the batch of a step is the same for any number
+    of processes.
+    """
+
+    def __init__(self, spec: TrainSpec, first: int, share: int, rank: int, processes: int) -> None:
+        self.spec, self.first, self.share, self.rank, self.processes = spec, first, share, rank, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        micro = self.share // self.spec.run.accumulate
+        for step in range(self.first, self.spec.run.steps):
+            seeds = [derive(self.spec.seed, 1, step, self.rank + i * self.processes) for i in range(self.share)]
+            for start in range(0, self.share, micro):
+                yield seeds[start : start + micro]
+
+    def __len__(self) -> int:
+        return (self.spec.run.steps - self.first) * self.spec.run.accumulate
+
+
+def _loader(spec: TrainSpec, task: Task, accelerator: Accelerator, first: int, share: int) -> Iterator[Sequence[Batch]]:
+    """The micro-batches of each step."""
+    loader = DataLoader(
+        _Items(task),
+        batch_sampler=_Seeds(spec, first, share, accelerator.process_index, accelerator.num_processes),
+        collate_fn=task.collate,
+        num_workers=spec.run.workers,
+        pin_memory=accelerator.device.type == "cuda",
+        persistent_workers=spec.run.workers > 0,
+    )
+    batches = iter(loader)
+    while True:
+        micro = [batch for _, batch in zip(range(spec.run.accumulate), batches, strict=False)]
+        if not micro:
+            return
+        yield micro
+
+
+def _share(batch: int, processes: int, accumulate: int) -> int:
+    if batch < 1 or batch % (processes * accumulate):
+        raise TrainingError(
+            f"A batch of {batch} cannot be shared out to {processes} processes in {accumulate} micro-batches each.",
+            expected=f"a multiple of {processes * accumulate}",
+            remedy="change run.batch or run.accumulate",
+        )
+    return batch // processes
+
+
+def _optimiser(part: Part, spec: OptimiserSpec) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, lr=spec.learning_rate, betas=spec.betas, weight_decay=spec.weight_decay)
+
+
+def _rate(spec: OptimiserSpec, step: int, steps: int) -> float:
+    """Learning rate of a step: linear warm-up, then constant or a cosine down to the final share."""
+    warm = min(1.0, (step + 1) / max(1, spec.warmup))
+    if spec.decay == "constant":
+        return spec.learning_rate * warm
+    through = min(1.0, max(0.0, (step - spec.warmup) / max(1, steps - spec.warmup)))
+    cosine = 0.5 * (1.0 + torch.cos(torch.tensor(through * torch.pi)).item())
+    return spec.learning_rate * warm * (spec.final + (1.0 - spec.final) * cosine)
+
+
+def _synchronised(accelerator: Accelerator, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
+    """Gradients are exchanged between the processes with the last micro-batch only."""
+    return nullcontext() if now else accelerator.no_sync(module)
+
+
+@contextmanager
+def _output_errors(folder: Path) -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }
+
+
+def _require_same(config: Path, effective: str) -> None:
+    if not config.exists():
+        return
+    then, now = (
+        [line for line in text.splitlines() if not line.strip().startswith(_MAY_CHANGE)]
+        for text in (config.read_text(encoding="utf-8"), effective)
+    )
+    different = [f"{a.strip()} -> {b.strip()}" for a, b in zip(then, now, strict=False) if a != b]
+    if different or len(then) != len(now):
+        raise TrainingError(
+            f"{config.parent} holds a run of another config ({'; '.join(different[:3]) or 'other keys'}).",
+            expected="the same config, to go on with the run",
+            remedy="choose another output folder, or remove that one to start anew",
+        )
+
+
+def _truncate_log(path: Path, step: int) -> None:
+    """Forget what was logged after the state that the run goes on from."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")

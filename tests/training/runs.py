@@ -1,0 +1,131 @@
+"""Small training runs for the tests: seconds on one core, in float32 so that repeats are exact."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SIZE = 32
+
+FIRST_STAGE: dict[str, Any] = {
+    "channels": 32,
+    "channel_mult": [1, 2],
+    "num_res_blocks": 1,
+    "z_channels": 4,
+    "embed_dim": 4,
+    "codebook_size": 32,
+}
+UNET: dict[str, Any] = {
+    "model_channels": 32,
+    "channel_mult": [1, 2],
+    "num_res_blocks": 1,
+    "attention_downsampling": [2],
+    "num_head_channels": 16,
+}
+
+
+def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
+    """A VQGAN with every term but the perceptual one, whose codebook and discriminator start on the way."""
+    config: dict[str, Any] = {
+        "task": "first_stage",
+        "output": str(output),
+        "seed": 3,
+        "corpus": {"people": 6, "pictures": 3, "size": SIZE},
+        "optimiser": {"learning_rate": 1e-3, "warmup": 4, "decay": "cosine"},
+        "run": {
+            "steps": 10,
+            "batch": 4,
+            "precision": "float32",
+            "ema": 0.9,
+            "save_every": 3,
+            "sample_every": 0,
+            "cpu": True,
+        },
+        "first_stage": {
+            "model": FIRST_STAGE,
+            "loss": {
+                "perceptual": 0,
+                "adversarial": 0.1,
+                "discriminator_from": 5,
+                "discriminator_width": 8,
+                "quantise_from": 4,
+                "face_weight": 1,
+            },
+        },
+    }
+    return _changed(config, changes)
+
+
+def refldm_config(output: Path, first_stage: Path, **changes: Any) -> dict[str, Any]:
+    """ReF-LDM without an identity term: two targets for each set of references."""
+    config: dict[str, Any] = {
+        "task": "refldm",
+        "output": str(output),
+        "seed": 5,
+        "corpus": {"people": 6, "pictures": 5, "size": SIZE},
+        "groups": {"targets": 2, "references": 2, "count": "random", "repeat": False, "augment": True},
+        "optimiser": {"learning_rate": 1e-3, "warmup": 4},
+        "run": {
+            "steps": 8,
+            "batch": 4,
+            "precision": "float32",
+            "ema": 0.9,
+            "save_every": 3,
+            "sample_every": 0,
+            "cpu": True,
+        },
+        "diffusion": {
+            "first_stage": str(first_stage),
+            "unet": UNET,
+            "scale_factor": "auto",
+            "drop": {"none": 0.3},
+            "loss": {"weighting": "inverse_sqrt_snr", "face_weight": 2, "identity": {"weight": 0}},
+        },
+    }
+    return _changed(config, changes)
+
+
+def _changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        if key:
+            config.setdefault(section, {})[key] = value
+        else:
+            config[section] = value
+    return config
+
+
+def write(config: dict[str, Any], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def command(config: Path, *options: str, processes: int = 1) -> list[str]:
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
+    )
+    return [sys.executable, *launcher, "-m", "refldm_core", "train", str(config), "--quiet", *options]
+
+
+def train(config: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command(config, *options, processes=processes),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=300,
+    )
+
+
+def logged(output: Path) -> list[dict[str, float]]:
+    """What was logged of each step."""
+    return [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]

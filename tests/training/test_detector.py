@@ -1,0 +1,150 @@
+"""The detector: its scenes, its loss, that it learns, and that the project's loader reads its file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from refldm_core.data.corpus import CorpusSpec
+from refldm_core.training.spec import DetectorSpec, RunSpec, TrainSpec
+
+pytest.importorskip("facexlib")
+
+from refldm_core.checkpoints.faces import DETECTOR_FILES, load_detector
+from refldm_core.checkpoints.reading import read_tensors
+from refldm_core.face.backends import RetinaFaceNetwork
+from refldm_core.training.detector import Answers, DetectorTask, anchors, detection_loss, encode
+from refldm_core.training.scenes import TrainingScene, training_scene
+
+SPEC = TrainSpec(
+    task="detector",
+    output="",
+    corpus=CorpusSpec(first_person=100, people=8),
+    detector=DetectorSpec(size=96, most_faces=2),
+    run=RunSpec(batch=2),
+)
+
+
+def task_of(spec=SPEC) -> DetectorTask:
+    torch.manual_seed(0)
+    return DetectorTask(spec)
+
+
+def batch_of(task, seeds=range(4)):
+    return task.collate([task.item(seed) for seed in seeds])
+
+
+def test_a_batch():
+    batch = batch_of(task_of())
+    count = 2 * (12**2 + 6**2 + 3**2)
+    assert batch["pictures"].shape == (4, 3, 96, 96) and batch["pictures"].dtype == torch.uint8
+    assert batch["offsets"].shape == (4, count, 4) and batch["points"].shape == (4, count, 10)
+    assert batch["face"].shape == (4, count) and 0 < batch["face"].sum() < 0.2 * 4 * count
+
+
+def test_an_item_is_a_function_of_its_seed():
+    first, again, other = (task_of().item(seed) for seed in (3, 3, 4))
+    assert torch.equal(first.picture, again.picture)
+    assert all(torch.equal(a, b) for a, b in zip(first.answers, again.answers, strict=True))
+    assert not torch.equal(first.picture, other.picture)
+
+
+def scenes(count: int) -> list[TrainingScene]:
+    return [training_scene(SPEC.corpus, 160, 4, 0, seed) for seed in range(count)]
+
+
+def test_scenes_are_of_all_kinds():
+    found = scenes(40)
+    counts = [len(scene.boxes) for scene in found]
+    assert 2 <= counts.count(0) <= 14 and max(counts) > 2
+    heights = [float(box[3] - box[1]) / 160 for scene in found for box in scene.boxes]
+    assert min(heights) < 0.2 and max(heights) > 0.6
+
+
+def test_landmarks_lie_in_their_boxes():
+    for scene in scenes(40):
+        assert scene.picture.shape == (160, 160, 3)
+        for box, points in zip(scene.boxes, scene.landmarks, strict=True):
+            assert (points >= box[:2]).all() and (points <= box[2:]).all()
+            assert points[0, 0] < points[1, 0] and points[:2, 1].mean() < points[3:, 1].mean()
+
+
+def test_a_limited_number_of_scenes():
+    seeds = range(12)
+    boxes = {training_scene(SPEC.corpus, 96, 2, 3, seed).boxes.tobytes() for seed in seeds}
+    assert len(boxes) <= 3
+    pictures = {training_scene(SPEC.corpus, 96, 2, 3, seed).picture.tobytes() for seed in seeds}
+    assert len(pictures) > len(boxes)
+
+
+def test_right_answers_are_found_by_the_projects_decoder(monkeypatch):
+    """The loader's network, made to say what `encode` wants, finds the faces where they are."""
+    scene = next(s for s in scenes(20) if len(s.boxes) > 1)
+    task = task_of()
+    answers = encode(scene, anchors(160, task.parts[0].network))
+    network = RetinaFaceNetwork("mobile0.25", task.parts[0].network.state_dict())
+    said = answers.offsets[None], torch.stack([1 - answers.face, answers.face], dim=-1)[None], answers.points[None]
+    monkeypatch.setattr(network.module, "forward", lambda _: said)
+    boxes, _, landmarks = network.find(scene.picture, 0.5)
+    assert len(boxes) == len(scene.boxes)
+    order, wanted = np.argsort(boxes[:, 0]), np.argsort(scene.boxes[:, 0])
+    np.testing.assert_allclose(boxes[order], scene.boxes[wanted], atol=0.01)
+    np.testing.assert_allclose(landmarks[order], scene.landmarks[wanted], atol=0.01)
+
+
+def test_no_faces_count_too():
+    logits = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    none = Answers(torch.zeros(2, 50, 4), torch.zeros(2, 50), torch.zeros(2, 50, 10))
+    loss, logs = detection_loss(torch.zeros(2, 50, 4), logits, torch.zeros(2, 50, 10), none)
+    loss.backward()
+    assert loss > 0 and logs["box"] == logs["landmarks"] == 0
+    assert int((logits.grad.abs().sum(dim=-1) > 0).sum()) == 7
+
+
+def test_the_hardest_negatives_count():
+    """One face, so 7 of the others: those that look most like one, wherever in the batch."""
+    face = torch.zeros(2, 50)
+    face[0, 0] = 1
+    logits = torch.stack([torch.zeros(2, 50), torch.arange(100.0).view(2, 50) / 50], dim=-1)
+    truth = Answers(torch.zeros(2, 50, 4), face, torch.zeros(2, 50, 10))
+    loss, _ = detection_loss(torch.zeros(2, 50, 4), logits, torch.zeros(2, 50, 10), truth)
+    hardest = torch.nn.functional.softplus(torch.arange(93.0, 100.0) / 50).sum()
+    torch.testing.assert_close(loss, hardest + np.log(2))
+
+
+def test_it_learns():
+    task = task_of()
+    part = task.parts[0]
+    batch = batch_of(task)
+    optimiser = torch.optim.AdamW(part.parameters(), lr=2e-3)
+    losses = []
+    for step in range(20):
+        loss, _ = part(batch, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_projects_loader_reads_the_file(tmp_path):
+    task = task_of()
+    ema = {name: tensor.clone() for name, tensor in task.parts[0].state_dict().items()}
+    ema["network.ClassHead.0.conv1x1.bias"] += 1
+    path = tmp_path / DETECTOR_FILES["retinaface_mobile0.25"]
+    assert task.export(tmp_path, 1, {"detector": ema}) == [path]
+    assert path.stat().st_size < 1.2e6
+    assert read_tensors(path).format == "safetensors"
+    detector = load_detector("retinaface_mobile0.25", tmp_path)
+    for name, tensor in detector.network.module.state_dict().items():
+        torch.testing.assert_close(tensor, ema[f"network.{name}"], rtol=1e-3, atol=1e-6)
+    picture = training_scene(SPEC.corpus, 96, 2, 0, 0).picture
+    assert all(np.isfinite(face.landmarks.points).all() for face in detector.detect(picture))
+
+
+def test_a_grid_of_examples():
+    picture = task_of(replace(SPEC, detector=DetectorSpec(size=64, most_faces=1))).sample({})
+    assert picture is not None and picture.size == (4 * 64, 3 * 64)

@@ -1,0 +1,166 @@
+"""The recogniser: its loss, that it learns, and that its file is one of insightface's kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from refldm_core.checkpoints.faces import load_recognizer
+from refldm_core.data.corpus import CorpusSpec
+from refldm_core.face.alignment import FFHQ_TEMPLATE
+from refldm_core.face.identity import ARCFACE_TEMPLATE
+from refldm_core.training.recognizer import CENTRE_TEMPLATE, FILE, RecognizerTask, contrast, lookalike
+from refldm_core.training.spec import RecognizerSpec, RunSpec, TrainSpec
+from refldm_core.training.task import TrainingError
+
+SPEC = TrainSpec(
+    task="recognizer",
+    output="",
+    corpus=CorpusSpec(first_person=100, people=8, pictures=2),
+    recognizer=RecognizerSpec(width=6, embedding=16, pictures=2),
+    run=RunSpec(batch=3),
+)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    task = RecognizerTask(SPEC)
+    return task.collate([task.item(seed) for seed in range(3)])
+
+
+def task_of(spec=SPEC) -> RecognizerTask:
+    torch.manual_seed(0)
+    return RecognizerTask(spec)
+
+
+def test_a_batch(batch):
+    assert batch["pictures"].shape == (12, 3, 112, 112)
+    assert batch["pictures"].abs().max() <= 1 and batch["pictures"].std() > 0.1
+    people = batch["person"].view(3, 2, 2)
+    assert (people[..., 0] == people[..., 1]).all() and (people[:, 1] == -1 - people[:, 0]).all()
+    assert ((people[:, 0] >= 100) & (people[:, 0] < 108)).all()
+
+
+def test_an_item_is_a_function_of_its_seed():
+    first, again, other = (task_of().item(seed) for seed in (7, 7, 8))
+    assert torch.equal(first.pictures, again.pictures) and torch.equal(first.numbers, again.numbers)
+    assert not torch.equal(first.pictures, other.pictures)
+
+
+def test_without_lookalikes():
+    task = task_of(replace(SPEC, recognizer=replace(SPEC.recognizer, lookalikes=False)))
+    assert task.item(0).numbers.tolist() == [task.item(0).numbers[0]] * 2
+
+
+def test_a_lookalike_differs_in_details_only():
+    from refldm_core.data.people import person
+
+    one, other = person(5), lookalike(5)
+    assert one != other and one.hair == other.hair and one.head == other.head and one.skin == other.skin
+
+
+def test_framings():
+    """The published identity loss cuts rows and columns 32..480 of 512 and takes the mean of 4 x 4 pixels."""
+    place = torch.arange(512.0)[32:480].view(112, 4).mean(dim=1).numpy()
+    for axis in (0, 1):
+        wanted = np.interp(FFHQ_TEMPLATE[:, axis], place, np.arange(112.0))
+        np.testing.assert_allclose(CENTRE_TEMPLATE[:, axis], wanted, atol=1e-9)
+    assert np.abs(CENTRE_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
+
+
+def test_contrast_is_the_papers_formula():
+    embeddings, people = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0, 1, 1, 1, 2])
+    embeddings, people = torch.cat([embeddings, embeddings[-1:] + 0.5]), torch.cat([people, people[-1:]])
+    z = F.normalize(embeddings, dim=1).double()
+    terms = []
+    for i in range(7):
+        others = [a for a in range(7) if a != i]
+        total = sum(torch.exp(z[i] @ z[a] / 0.2) for a in others)
+        same = [p for p in others if people[p] == people[i]]
+        terms.append(-sum(torch.log(torch.exp(z[i] @ z[p] / 0.2) / total) for p in same) / len(same))
+    torch.testing.assert_close(contrast(embeddings, people, 0.2)[0].double(), sum(terms) / 7, rtol=1e-5, atol=1e-6)
+
+
+def test_it_learns(batch):
+    part = task_of().parts[0]
+    optimiser = torch.optim.AdamW(part.parameters(), lr=3e-3)
+    losses = []
+    for step in range(25):
+        loss, logs = part(batch, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert logs["same"] > logs["different"] + 0.3
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, batch):
+    """A file, and the network that it should be: averaged weights, other than the trained ones."""
+    folder = tmp_path_factory.mktemp("run")
+    task = task_of()
+    weights = task.parts[0].state_dict()
+    # Other norms than those at the start, whose equal biases the exporter would write once for all.
+    ema = {"recognizer": {n: t + 0.1 * torch.rand_like(t) if t.ndim == 1 else t for n, t in weights.items()}}
+    task.parts[0](batch, 0)  # moves the statistics of the norms
+    assert task.export(folder, 1, ema) == [folder / FILE]
+    assert [path.name for path in folder.iterdir()] == [FILE]
+    task.parts[0].load_state_dict(ema["recognizer"])
+    return folder / FILE, task.parts[0].network.eval()
+
+
+def test_onnxruntime_gives_what_torch_gives(exported, batch):
+    path, network = exported
+    with torch.no_grad():
+        wanted = F.normalize(network(batch["pictures"]), dim=1).numpy()
+    np.testing.assert_allclose(load_recognizer(path).embed(batch["pictures"]), wanted, atol=1e-4)
+
+
+def test_insightface_reads_it(exported):
+    from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+    model = ArcFaceONNX(model_file=str(exported[0]))
+    assert (model.input_mean, model.input_std, model.input_size) == (127.5, 127.5, (112, 112))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+    theirs = model.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in pictures])
+    ours = load_recognizer(exported[0]).embed(torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1)
+    np.testing.assert_allclose(theirs / np.linalg.norm(theirs, axis=1, keepdims=True), ours, atol=1e-5)
+
+
+def test_onnx2torch_makes_it_differentiable(exported, batch):
+    onnx2torch = pytest.importorskip("onnx2torch")
+    path, network = exported
+    pictures = batch["pictures"][:2].clone().requires_grad_()
+    converted = onnx2torch.convert(str(path))
+    torch.testing.assert_close(converted(pictures), network(pictures), atol=1e-4, rtol=0)
+    converted(pictures).square().sum().backward()
+    assert pictures.grad is not None and pictures.grad.abs().max() > 0
+
+
+def test_the_embedded_size_is_small(tmp_path):
+    task = task_of(replace(SPEC, recognizer=RecognizerSpec()))
+    assert task.export(tmp_path, 0, {})[0].stat().st_size < 2e6
+
+
+def test_a_grid_of_examples():
+    picture = task_of().sample({})
+    assert picture is not None and picture.size == (6 * 112, 8 * 112)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"recognizer": RecognizerSpec(pictures=1)},
+        {"corpus": CorpusSpec(people=1)},
+        {"run": RunSpec(batch=1)},
+        {"corpus": CorpusSpec(kind="folder", folder="photos")},
+    ],
+)
+def test_what_cannot_be_contrasted_is_refused(wrong):
+    with pytest.raises(TrainingError):
+        RecognizerTask(replace(SPEC, **wrong))

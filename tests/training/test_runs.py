@@ -1,0 +1,223 @@
+"""Whole runs of `refldm train` in processes of their own: what they write, interruption, bad input."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from refldm_core.checkpoints.building import load_model
+from refldm_core.cli.main import main
+from refldm_core.pipeline import Restorer, SamplingSettings
+
+from .runs import SIZE, command, first_stage_config, logged, refldm_config, train, write
+
+
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A first stage after 10 steps, uninterrupted."""
+    folder = tmp_path_factory.mktemp("first_stage")
+    done = train(write(first_stage_config(folder / "run"), folder / "config.yaml"))
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def refldm(first_stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("refldm")
+    config = refldm_config(folder / "run", first_stage / "vqgan.ckpt", run__sample_every=8)
+    done = train(write(config, folder / "config.yaml"))
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_the_first_stage_learns_and_uses_its_codebook_and_discriminator(first_stage: Path) -> None:
+    log = logged(first_stage)
+    assert [row["step"] for row in log] == list(range(1, 11))
+    assert log[-1]["autoencoder/l1"] < log[0]["autoencoder/l1"]
+    assert "autoencoder/codebook" not in log[3] and "autoencoder/codebook" in log[4]
+    assert log[4]["discriminator/loss"] == 0.0 and log[5]["discriminator/loss"] > 0.0
+
+
+def test_the_codebook_starts_from_latents(first_stage: Path) -> None:
+    """Its entries lie where latents are, not in the tiny cube of the published start."""
+    codebook = torch.load(first_stage / "vqgan.ckpt")["quantize.embedding.weight"]
+    assert codebook.std() > 2.0 / len(codebook)
+    assert len(torch.unique(codebook, dim=0)) == len(codebook)
+
+
+def test_what_is_written_restores(refldm: Path, tmp_path: Path) -> None:
+    """The published layout, read by the loading code and by the command."""
+    model = load_model(refldm / "refldm.ckpt", config=refldm / "refldm.yaml")
+    assert model.weights == "ema" and model.spec.crop_size == SIZE and model.spec.scale_factor != 1.0
+    restorer = Restorer(model.unet, model.first_stage, model.spec)
+    pictures = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
+    kv = restorer.encode_references(pictures)
+    assert restorer.restore(pictures[:1], kv, [0], SamplingSettings(steps=2)).shape == (1, 3, SIZE, SIZE)
+    Image.new("RGB", (SIZE, SIZE), "grey").save(tmp_path / "face.png")
+    words = [
+        "restore",
+        str(tmp_path / "face.png"),
+        "--reference",
+        str(tmp_path / "face.png"),
+        "--aligned",
+        "--steps",
+        "2",
+    ]
+    words += ["--output", str(tmp_path / "out.png"), "--model", str(refldm / "refldm.ckpt")]
+    assert main([*words, "--config", str(refldm / "refldm.yaml"), "--quiet"]) == 0
+    assert Image.open(tmp_path / "out.png").size == (SIZE, SIZE)
+
+
+def test_raw_and_averaged_weights_differ(refldm: Path) -> None:
+    options = {"config": refldm / "refldm.yaml"}
+    raw = load_model(refldm / "refldm.ckpt", weights="raw", **options)  # type: ignore[arg-type]
+    ema = load_model(refldm / "refldm.ckpt", **options)  # type: ignore[arg-type]
+    assert not torch.equal(raw.unet.out[-1].weight, ema.unet.out[-1].weight)  # type: ignore[arg-type]
+
+
+def test_config_samples_and_tensorboard_are_kept(refldm: Path) -> None:
+    config = (refldm / "config.yaml").read_text(encoding="utf-8")
+    assert "weight_decay: 0.0" in config and "face_weight: 2.0" in config
+    assert Image.open(refldm / "samples" / "0000008.png").size[1] == 4 * SIZE
+    assert any("tfevents" in file.name for file in (refldm / "tensorboard").rglob("*"))
+
+
+@pytest.mark.parametrize("task", ["first_stage", "refldm"])
+def test_going_on_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    whole = {"first_stage": first_stage, "refldm": refldm}[task]
+    run = tmp_path / "run"
+    made = {"first_stage": first_stage_config(run), "refldm": refldm_config(run, first_stage / "vqgan.ckpt")}[task]
+    config = write(made, tmp_path / "config.yaml")
+    after = random.Random().randint(3, 7)  # truly another step each time
+    process = subprocess.Popen(command(config), env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while process.poll() is None and not ((run / "log.jsonl").exists() and len(logged(run)) >= after):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = train(config)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (torch.load(folder / "state.pt", weights_only=True) for folder in (run, whole))
+    assert ours["step"] == theirs["step"]
+    _assert_same(ours["parts"], theirs["parts"])
+    _assert_same(ours["optimisers"], theirs["optimisers"])
+    _assert_same(ours["averages"], theirs["averages"])
+    assert logged(run) == logged(whole), f"killed at step {after}"
+
+
+def _assert_same(ours: object, theirs: object) -> None:
+    if isinstance(ours, dict):
+        assert isinstance(theirs, dict) and ours.keys() == theirs.keys()
+        for key in ours:
+            _assert_same(ours[key], theirs[key])
+    elif isinstance(ours, list):
+        assert isinstance(theirs, list) and len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            _assert_same(a, b)
+    elif isinstance(ours, torch.Tensor):
+        assert isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs)
+    else:
+        assert ours == theirs
+
+
+def test_two_processes_give_the_curve_of_one(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    config = write(refldm_config(tmp_path / "two", first_stage / "vqgan.ckpt"), tmp_path / "config.yaml")
+    done = train(config, processes=2)
+    assert done.returncode == 0, done.stderr
+    for one, two in zip(logged(refldm), logged(tmp_path / "two"), strict=True):
+        assert two["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
+
+
+def test_accumulated_micro_batches_give_the_same_curve(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    made = refldm_config(
+        tmp_path / "run", first_stage / "vqgan.ckpt", run__accumulate=2, run__checkpoint_activations=True
+    )
+    done = train(write(made, tmp_path / "config.yaml"))
+    assert done.returncode == 0, done.stderr
+    for one, other in zip(logged(refldm), logged(tmp_path / "run"), strict=True):
+        assert other["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
+
+
+def test_cached_latents_give_the_same_curve(first_stage: Path, tmp_path: Path) -> None:
+    curves: list[list[float]] = []
+    for cache in ("", str(tmp_path / "cache")):
+        run = tmp_path / f"run{bool(cache)}"
+        made = refldm_config(run, first_stage / "vqgan.ckpt", groups__variants=1, run__steps=6, diffusion__cache=cache)
+        done = train(write(made, tmp_path / "config.yaml"))
+        assert done.returncode == 0, done.stderr
+        curves.append([row["unet/loss"] for row in logged(run)])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-5)
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_fine_tuning_goes_on_from_the_raw_weights(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=2, optimiser__learning_rate=0)
+    made["diffusion"] |= {"init": str(refldm / "refldm.ckpt"), "init_config": str(refldm / "refldm.yaml")}
+    assert train(write(made, tmp_path / "config.yaml")).returncode == 0
+    ours, start = (torch.load(folder / "refldm.ckpt") for folder in (tmp_path / "run", refldm))
+    name = "model.diffusion_model.out.2.weight"
+    assert torch.equal(ours[name], start[name])
+
+
+def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = write(first_stage_config(run), tmp_path / "config.yaml")
+    assert train(config, "--set", "run.steps=3").returncode == 0
+    before = (run / "state.pt").read_bytes()
+    limit = len(before) // 2
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(command(config), capture_output=True, text=True, check=False, preexec_fn=no_room, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "no room" in done.stderr or "cannot be written" in done.stderr
+    assert (run / "state.pt").read_bytes() == before
+    assert not list(run.glob(".*.part*"))
+    assert train(config).returncode == 0
+    _assert_same(
+        torch.load(run / "state.pt", weights_only=True)["parts"],
+        torch.load(first_stage / "state.pt", weights_only=True)["parts"],
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(first_stage: Path, tmp_path: Path) -> None:
+    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=20, optimiser__learning_rate=1e30)
+    made["optimiser"] |= {"warmup": 1, "clip": 0}
+    done = train(write(made, tmp_path / "config.yaml"))
+    assert done.returncode == 2
+    assert "The loss unet is nan" in done.stderr and "optimiser.learning_rate" in done.stderr
+    state = tmp_path / "run" / "state.pt"
+    if state.exists():
+        assert all(t.isfinite().all() for t in torch.load(state, weights_only=True)["parts"][0].values())
+
+
+def test_another_config_in_the_same_folder_is_refused(refldm: Path, first_stage: Path, tmp_path: Path) -> None:
+    made = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimiser__learning_rate=2e-3)
+    done = train(write(made, tmp_path / "config.yaml"))
+    assert done.returncode == 2
+    assert "learning_rate: 0.001 -> learning_rate: 0.002" in done.stderr
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(first_stage: Path, tmp_path: Path) -> None:
+    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__batch=3, run__accumulate=2)
+    done = train(write(made, tmp_path / "config.yaml"))
+    assert done.returncode == 2 and "A batch of 3 cannot be shared out" in done.stderr
+
+
+def test_without_its_packages_it_says_what_to_install(tmp_path: Path) -> None:
+    config = write(first_stage_config(tmp_path / "run"), tmp_path / "config.yaml")
+    code = "import sys; sys.modules['accelerate'] = None\nfrom refldm_core.cli.main import main\n"
+    code += f"sys.exit(main(['train', {str(config)!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "comfyui-refldm[train]" in done.stderr

@@ -1,0 +1,77 @@
+"""Reading a run's config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from refldm_core.training.spec import TrainSpec, as_yaml, read_spec
+from refldm_core.training.task import TrainingError
+
+
+def read(tmp_path: Path, text: str, *changes: str) -> TrainSpec:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_spec(path, changes)
+
+
+def test_defaults_are_the_published_values(tmp_path: Path) -> None:
+    spec = read(tmp_path, "task: refldm\noutput: out")
+    assert (spec.optimiser.learning_rate, spec.optimiser.warmup) == (5e-5, 10_000)
+    assert (spec.run.ema, spec.run.steps) == (0.9999, 150_000)
+    assert (spec.groups.targets, spec.groups.references, spec.groups.repeat, spec.groups.augment) == (1, 5, True, True)
+    assert (spec.diffusion.drop.lq, spec.diffusion.drop.references, spec.diffusion.drop.none) == (0.1, 0.1, 0.0)
+    identity = spec.diffusion.loss.identity
+    assert (identity.weight, identity.scale, identity.share) == (0.1, "sqrt_alpha_bar", 1.0)
+
+
+def test_effective_config_gives_the_same_spec(tmp_path: Path) -> None:
+    text = (
+        "task: ldm\noutput: out\noptimiser: {learning_rate: 1e-4, betas: [0.5, 0.9]}\ndiffusion: {scale_factor: auto}"
+    )
+    spec = read(tmp_path, text)
+    assert spec.optimiser.learning_rate == 1e-4
+    assert read(tmp_path, as_yaml(spec)) == spec
+    assert yaml.safe_load(as_yaml(spec))["diffusion"]["unet"]["channel_mult"] == [1, 2, 2, 4]
+
+
+def test_changes_from_the_command_line_win(tmp_path: Path) -> None:
+    spec = read(tmp_path, "task: ldm\noutput: out\nrun: {steps: 5}", "run.steps=7", "diffusion.loss.kind=l1", "seed=3")
+    assert (spec.run.steps, spec.diffusion.loss.kind, spec.seed) == (7, "l1", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "words"),
+    [
+        (
+            "task: ldm\noutput: o\noptimiser: {learnign_rate: 1}",
+            "",
+            ["optimiser.learnign_rate", "did you mean learning_rate?"],
+        ),
+        ("task: ldm\noutput: o\nrnu: {}", "", ["rnu", "did you mean run?"]),
+        ("task: ldm\noutput: o\nrun: {xyzzy: 1}", "", ["run.xyzzy", "known here: steps, batch"]),
+        ("task: ldm\noutput: o", "diffusion.loss.identity.scael=none", ["did you mean scale?"]),
+        ("task: ldm\noutput: o\nrun: {steps: many}", "", ["run.steps is 'many'", "a whole number"]),
+        ("task: ldm\noutput: o\nrun: {steps: 1.5}", "", ["run.steps is 1.5"]),
+        ("task: ldm\noutput: o\nrun: {cpu: 1}", "", ["run.cpu is 1", "true or false"]),
+        ("task: ldm\noutput: o\noptimiser: {betas: [0.9]}", "", ["optimiser.betas", "a list of 2"]),
+        ("task: dance\noutput: o", "", ["task is 'dance'", "first_stage, ldm, refldm"]),
+        ("task: ldm", "", ["does not say its output"]),
+        ("- 1", "", ["a section of keys and values"]),
+        ("task: [", "", ["cannot be read"]),
+        ("task: ldm\noutput: o\nrun: 3", "", ["run is 3", "a section"]),
+        ("task: ldm\noutput: o", "steps", ["no change of the config"]),
+        ("task: ldm\noutput: o\ndiffusion: {scale_factor: big}", "", ["diffusion.scale_factor is 'big'"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, change: str, words: list[str]) -> None:
+    with pytest.raises(TrainingError) as error:
+        read(tmp_path, text, *([change] if change else []))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nothere"):
+        read_spec(tmp_path / "nothere.yaml")
