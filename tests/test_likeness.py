@@ -1,0 +1,188 @@
+"""The likeness benchmark: its statistics by hand, and its whole way with a tiny random model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks.likeness import main
+from benchmarks.likeness_data import Run, merge, read_run
+from benchmarks.likeness_protocol import ARMS, JUDGED, METRICS, PHOTOS, draw_case, score, to_batch, to_pictures
+from benchmarks.likeness_report import REQUIRED, compare, describe, gain
+from benchmarks.paired import difference, estimate
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.errors import SettingsError
+from refldm_core.face.identity import ArcFaceRecognizer
+from refldm_core.model.unet import UNetSpec
+from refldm_core.model.variants import ModelSpec
+from refldm_core.model.vqgan import FirstStageSpec
+from tests.face.toys import save_arcface
+
+FIRST = 900_000
+SPEC = ModelSpec(
+    UNetSpec(
+        in_channels=8,
+        out_channels=4,
+        model_channels=32,
+        channel_mult=(1, 2),
+        num_res_blocks=1,
+        attention_downsampling=(2,),
+    ),
+    FirstStageSpec(channels=32, channel_mult=(1, 2, 4), num_res_blocks=1, z_channels=4, embed_dim=4, codebook_size=64),
+    latent_size=24,
+)
+
+
+def test_estimate() -> None:
+    found = estimate([1.0, None, 2.0, 6.0])
+    assert found.count == 3
+    assert found.mean == pytest.approx(3.0)
+    # Squares from the mean: 4 + 1 + 9 = 14; variance 7; error sqrt(7 / 3).
+    assert found.error == pytest.approx(math.sqrt(7 / 3))
+    assert found.errors_from_zero == pytest.approx(3 / math.sqrt(7 / 3))
+    assert math.isnan(estimate([None]).mean)
+    assert math.isnan(estimate([5.0]).error)
+
+
+def test_difference_is_paired() -> None:
+    found = difference([0.9, 0.5, 0.7, None, 0.3], [0.8, 0.3, 0.7, 0.1, 0.4])
+    assert (found.count, found.share) == (4, 0.5)
+    # .1, .2, 0, -.1: mean .05; squares from it .0025 + .0225 + .0025 + .0225 = .05.
+    assert found.mean == pytest.approx(0.05)
+    assert found.error == pytest.approx(math.sqrt(0.05 / 3 / 4))
+    assert difference([1.0, 1.0], [0.5, 0.5]).errors_from_zero == math.inf
+    assert difference([1.0, 1.0], [1.0, 1.0]).errors_from_zero == 0.0
+
+
+def _run(own: float, none: float, wrong: float, iris: tuple[float, float] = (10.0, 20.0), name: str = "a") -> Run:
+    """Four people; their differences scatter by 0.01."""
+
+    def of_picture(ids: float, psnr: float, iris_error: float, moles: float, i: int) -> dict[str, float | None]:
+        values = {"ids": ids, "ids_published": ids, "psnr": psnr, "ssim": 0.5, "sharpness": 1.0, "iris": iris_error}
+        return {**values, "moles": moles if i else None, "glasses": moles}
+
+    people = {}
+    for i in range(4):
+        shift = 0.01 * (-1) ** i
+        people[FIRST + i] = {
+            "LQ": of_picture(0.1, 20.0, 30.0, 0.0, i),
+            "none": of_picture(none, 22.0, iris[1], 0.1, i),
+            "wrong 3": of_picture(wrong + shift, 22.0, 25.0, 0.1, i),
+            "own 1": of_picture(own - 0.02, 23.0, 12.0, 0.5, i),
+            "own 3": of_picture(own + shift, 23.0 + i, iris[0], 0.9, i),
+        }
+    model = {"file": name, "fingerprint": name, "weights": "ema", "parameters": 1, "first_stage": "f"}
+    sampling = {"sampler": "ddim", "steps": 2, "spacing": "trailing", "guidance": 1.5, "eta": 0.0}
+    about = {"model": model, "people": {"first": FIRST, "pictures": "p"}, "size": 96, "sampling": sampling}
+    return Run({**about, "dtype": "float32", "recognizers": {}}, "a machine", people, 10.0, 20)
+
+
+def _verdicts(run: Run) -> list[bool]:
+    return [r.holds(gain(run, r.metric, r.better, r.worse)) for r in REQUIRED]
+
+
+def test_requirements() -> None:
+    assert all(_verdicts(_run(0.9, 0.8, 0.7)))
+    assert _verdicts(_run(0.84, 0.8, 0.7)) == [False, *[True] * 6]  # a gain of .04
+    assert _verdicts(_run(0.9, 0.8, 0.79)) == [True, False, *[True] * 5]
+    assert _verdicts(_run(0.9, 0.8, 0.7, iris=(21.0, 20.0))) == [*[True] * 4, False, True, True]
+    scattered = _run(0.9, 0.8, 0.7)
+    for i, scores in enumerate(scattered.people.values()):
+        scores["own 3"]["ids"] = 0.9 + 0.2 * (-1) ** i  # the mean gain is .1, with an error of .115
+    assert _verdicts(scattered)[0] is False
+    text = describe(scattered)
+    assert "| **FAIL** |" in text
+    assert "+0.100 ± 0.115 | 0.9 | 50% | 4 |" in text
+
+
+def test_a_missing_measurement_fails() -> None:
+    run = _run(0.9, 0.8, 0.7)
+    for scores in run.people.values():
+        scores["own 3"]["moles"] = None
+    assert _verdicts(run) == [*[True] * 5, False, True]
+
+
+def test_comparison() -> None:
+    text = compare({"plain": _run(0.8, 0.7, 0.6), "scaled": _run(0.85, 0.7, 0.6, name="b")})
+    assert "| scaled - plain | +0.050 ± 0.000 |" in text
+    other = _run(0.9, 0.8, 0.7)
+    other.about["sampling"]["steps"] = 3
+    with pytest.raises(SettingsError, match="sampling"):
+        compare({"plain": _run(0.8, 0.7, 0.6), "scaled": other})
+    with pytest.raises(SettingsError, match="model"):
+        merge([_run(0.8, 0.7, 0.6), _run(0.8, 0.7, 0.6, name="b")])
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recognizer") / "toy.onnx"
+    save_arcface(path)
+    return path
+
+
+def test_the_truth_is_perfect(recognizer: Path) -> None:
+    case = draw_case(FIRST, 96)
+    pictures = {"truth": case.truth.picture, "LQ": case.lq}
+    with pytest.warns(RuntimeWarning, match="divide by zero"):  # PSNR
+        scores = score(case, {**pictures, "own photo": case.own[0]}, ArcFaceRecognizer(recognizer))
+    truth, lq, photo = scores.values()
+    assert [truth[name] for name in ("ids", "ids_published", "ssim", "sharpness")] == pytest.approx([1.0] * 4)
+    assert (truth["psnr"], truth["iris"]) == (math.inf, 0.0)
+    assert lq["sharpness"] is not None
+    assert lq["sharpness"] < 0.5
+    assert set(photo) == {"ids", "ids_published"}
+    assert abs(to_pictures(to_batch([case.lq]))[0].astype(int) - case.lq).max() <= 1  # truncated, as published
+
+
+def test_whole_way(tmp_path: Path, recognizer: Path) -> None:
+    model = tmp_path / "random.safetensors"
+    write_random_model(model, SPEC)
+    words = ["--model", str(model), "--recognizer", str(recognizer), "--steps", "2", "--people", "4"]
+    for part in ("1", "2"):
+        share = ["--share", f"{part}/2", "--batch", "1", "--json", str(tmp_path / f"{part}.json")]
+        assert main([*words, *share, "--sheet", str(tmp_path / "sheet.png"), "--sheet-people", "1"]) == 0
+    first = tmp_path / "1.json"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 9 * 192
+    data = json.loads(first.read_text(encoding="utf-8"))
+    assert list(data["people"]) == [str(FIRST), str(FIRST + 2)]
+    assert str(tmp_path) not in first.read_text(encoding="utf-8")
+    for scores in data["people"].values():
+        assert set(scores) == {*JUDGED, *PHOTOS}
+        assert set(scores["own 3"]) == set(METRICS) - {"ids_trained"}
+    assert data["faces"] == 2 * len(ARMS)
+
+    # Cut short and continued: the same, and only what was missing is done.
+    del data["people"][str(FIRST + 2)]
+    first.write_text(json.dumps(data), encoding="utf-8")
+    again = [*words, "--share", "1/2", "--batch", "1", "--json", str(first), "--resume"]
+    assert main(again) == 0
+    assert read_run(first).faces == 3 * len(ARMS)
+    assert main([*again, "--guidance", "1"]) == 2
+
+    report, merged = tmp_path / "report.md", tmp_path / "all.json"
+    merging = ["--merge", str(first), str(tmp_path / "2.json"), "--json", str(merged), "--output", str(report)]
+    assert main(merging) == 0
+    assert f"People: 4 with seeds {FIRST} to {FIRST + 3}, 96 px" in report.read_text(encoding="utf-8")
+    assert main(["--compare", f"one={merged}", f"two={merged}"]) == 0
+
+    # In one batch the same as one by one, up to rounding.
+    together = [*words[:-1], "2", "--json", str(tmp_path / "together.json")]
+    assert main(together) == 0
+    batch, alone = read_run(tmp_path / "together.json"), read_run(merged).of([FIRST, FIRST + 1])
+    for picture in JUDGED:
+        assert batch.column(picture, "psnr") == pytest.approx(alone.column(picture, "psnr"), abs=0.05)
+
+
+def test_bad_words(tmp_path: Path, recognizer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--merge", str(tmp_path / "none.json")]) == 2
+    assert main(["--compare", "no-name"]) == 2
+    assert main(["--merge", "a.json", "--output", str(tmp_path / "missing" / "report.md")]) == 2
+    model = tmp_path / "random.safetensors"
+    write_random_model(model, SPEC)
+    assert main(["--model", str(model), "--recognizer", str(recognizer), "--share", "3/2"]) == 2
+    assert "I/N" in capsys.readouterr().err
