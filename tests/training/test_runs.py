@@ -137,6 +137,16 @@ def test_two_processes_give_the_curve_of_one(first_stage: Path, refldm: Path, tm
         assert two["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
 
 
+def test_two_processes_go_on_with_a_run(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    config = write(refldm_config(tmp_path / "two", first_stage / "vqgan.ckpt"), tmp_path / "config.yaml")
+    assert train(config, "--set", "run.steps=5", processes=2).returncode == 0
+    done = train(config, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert [row["step"] for row in logged(tmp_path / "two")] == list(range(1, 9))
+    for one, two in zip(logged(refldm), logged(tmp_path / "two"), strict=True):
+        assert two["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
+
+
 def test_accumulated_micro_batches_give_the_same_curve(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
     made = refldm_config(
         tmp_path / "run", first_stage / "vqgan.ckpt", run__accumulate=2, run__checkpoint_activations=True

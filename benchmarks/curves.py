@@ -1,0 +1,59 @@
+"""Draw the curves of training runs into one picture.
+
+example:
+  python -m benchmarks.curves runs/first_stage:autoencoder/psnr runs/refldm:unet/noise --output docs/training-curves.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN:NAME", help="a run's folder, and what to draw of its log")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--smooth", type=int, default=25, help="steps that a point of the curve averages")
+    args = parser.parse_args()
+    columns = min(3, len(args.runs))
+    rows = -(-len(args.runs) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
+    for i, run in enumerate(args.runs, 1):
+        folder, _, name = run.rpartition(":")
+        steps, values = read(Path(folder) / "log.jsonl", name)
+        axes = figure.add_subplot(rows, columns, i)
+        axes.plot(steps, values, color="#cfd8e3", linewidth=0.6)
+        axes.plot(*smoothed(steps, values, args.smooth), color="#1f5fa8", linewidth=1.4)
+        axes.set_title(f"{Path(folder).name}: {name.rpartition('/')[2]}", fontsize=10)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        low, high = np.percentile(values, [0.5, 99.0])
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    figure.savefig(args.output, dpi=110)
+
+
+def read(path: Path, name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of what was logged under a name."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [(row["step"], row[name]) for row in rows if name in row]
+    if not found:
+        raise SystemExit(f"{path} has no {name}; it has {', '.join(sorted(rows[-1]))}.")
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def smoothed(steps: list[int], values: list[float], width: int) -> tuple[list[float], list[float]]:
+    """Means over stretches of `width` steps."""
+    starts = range(0, len(steps), width)
+    return [float(np.mean(steps[s : s + width])) for s in starts], [
+        float(np.mean(values[s : s + width])) for s in starts
+    ]
+
+
+if __name__ == "__main__":
+    main()
