@@ -7,10 +7,12 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
+from ..refldm_core import embedded
 from ..refldm_core.checkpoints.faces import (
     DETECTOR_FILES,
     PARSER_FILES,
     DetectorName,
+    detector_path,
     load_detector,
     load_parser,
     load_recognizer,
@@ -21,6 +23,7 @@ from .host import face_files, face_networks
 from .types import schema
 
 _PACK = DETECTOR_FILES["insightface"]
+_BEST_FIRST: tuple[DetectorName, ...] = ("insightface", "retinaface_resnet50", "retinaface_mobile0.25")
 
 
 class LoadFaceDetector(io.ComfyNode):
@@ -36,10 +39,10 @@ class LoadFaceDetector(io.ComfyNode):
                 io.Combo.Input(
                     "backend",
                     options=list(DETECTOR_FILES),
-                    default="insightface",
+                    default=next((name for name in _BEST_FIRST if _detector(name).exists()), embedded.NAME),
                     tooltip="insightface: SCRFD of the pack buffalo_l, which Load Face Recognizer uses too (for "
                     "research only). retinaface_resnet50 and retinaface_mobile0.25: of facexlib; the second is faster "
-                    "and finds less.",
+                    "and finds less. embedded: a small one that comes with this pack, for drawn people only.",
                 )
             ],
             outputs=[FaceDetector.Output(display_name="face_detector")],
@@ -47,7 +50,7 @@ class LoadFaceDetector(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, backend: DetectorName) -> str:
-        return backend + face_files.state_of_files(_place(DETECTOR_FILES[backend]))
+        return backend + face_files.state_of_files(_detector(backend))
 
     @classmethod
     def execute(cls, backend: DetectorName) -> io.NodeOutput:
@@ -59,6 +62,7 @@ class LoadFaceRecognizer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         found = face_files.recognizers()
+        best = [_PACK] if _PACK in found else found
         return schema(
             "LoadFaceRecognizer",
             display_name="Load Face Recognizer",
@@ -68,10 +72,11 @@ class LoadFaceRecognizer(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=list(dict.fromkeys([_PACK, *found])),
-                    default=_PACK,
+                    options=list(dict.fromkeys([_PACK, *found, embedded.NAME])),
+                    default=next(iter(best), embedded.NAME),
                     tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recogniser "
-                    "such as w600k_r50.onnx, in the model folder refldm. For research only.",
+                    "such as w600k_r50.onnx, in the model folder refldm; for research only. embedded is a small one "
+                    "that comes with this pack, for drawn people only.",
                 )
             ],
             outputs=[FaceRecognizer.Output(display_name="face_recognizer")],
@@ -79,11 +84,11 @@ class LoadFaceRecognizer(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str) -> str:
-        return model + face_files.state_of_files(_place(model))
+        return model + face_files.state_of_files(_recognizer(model))
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
-        return io.NodeOutput(load_recognizer(_place(model)))
+        return io.NodeOutput(load_recognizer(_recognizer(model)))
 
 
 class LoadFaceParser(io.ComfyNode):
@@ -114,6 +119,14 @@ class LoadFaceParser(io.ComfyNode):
     def execute(cls, kind: ParserKind) -> io.NodeOutput:
         parser = load_parser(kind, face_files.face_folder(PARSER_FILES[kind]))
         return io.NodeOutput(face_networks.ManagedParser(parser))
+
+
+def _detector(backend: DetectorName) -> Path:
+    return detector_path(backend, face_files.face_folder(DETECTOR_FILES[backend]))
+
+
+def _recognizer(model: str) -> Path:
+    return embedded.RECOGNIZER if model == embedded.NAME else _place(model)
 
 
 def _place(name: str) -> Path:

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
 
+from ..refldm_core import embedded
 from ..refldm_core.errors import CheckpointError
 from . import host
 from .types import schema
 
 _INSIDE = "(inside the checkpoint)"
-_NONE = "(no model file found)"
 _AUTO = "auto"
 
 
@@ -24,15 +25,16 @@ class LoadModel(io.ComfyNode):
             "LoadModel",
             display_name="Load ReF-LDM Model",
             description="Loads ReF-LDM: the diffusion model as MODEL and its first stage as VAE. Files are looked for "
-            "in the model folder refldm; nothing is downloaded.",
+            "in the model folder refldm; nothing is downloaded. A small model for drawn people comes along.",
             search_aliases=["refldm loader", "face restoration model", "reference face restore", "load refldm"],
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
-                    options=files or [_NONE],
+                    options=[*files, embedded.NAME],
                     default="refldm.ckpt" if "refldm.ckpt" in files else None,  # pyright: ignore[reportArgumentType]
                     tooltip="The file with the diffusion model (U-Net), from the model folder refldm: the official "
-                    "refldm.ckpt, or a .safetensors file that `refldm convert` wrote.",
+                    "refldm.ckpt, or a .safetensors file that `refldm convert` wrote. embedded is a small model that "
+                    "comes with this pack and knows drawn people only.",
                 ),
                 io.Combo.Input(
                     "first_stage",
@@ -63,31 +65,41 @@ class LoadModel(io.ComfyNode):
         # Named here, these two are not checked by the host, whose message would not say where a file belongs. None is
         # what another node will give.
         for name in (checkpoint, first_stage):
-            if name not in (None, _INSIDE) and host.path_in(host.MODELS, name) is None:
+            if name not in (None, _INSIDE) and _path(name) is None:
                 return str(_missing(name))
         return True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, first_stage: str, dtype: str) -> Any:
-        return [*(host.state_of(host.path_in(host.MODELS, name)) for name in (checkpoint, first_stage)), dtype]
+        return [*(host.state_of(_path(name)) for name in (checkpoint, first_stage)), dtype]
 
     @classmethod
     def execute(cls, checkpoint: str, first_stage: str, dtype: str) -> io.NodeOutput:
-        path = host.path_in(host.MODELS, checkpoint)
-        other = None if first_stage == _INSIDE else host.path_in(host.MODELS, first_stage)
+        path = _path(checkpoint)
+        other = None if first_stage == _INSIDE else _path(first_stage)
         if path is None or (other is None and first_stage != _INSIDE):
             raise _missing(checkpoint if path is None else first_stage)
         return io.NodeOutput(*host.load_model(path, other, dtype))
 
 
+def _path(name: str) -> Path | None:
+    """Path of the file of that name, None where there is none."""
+    if name == embedded.NAME:
+        return embedded.RESTORER if embedded.RESTORER.is_file() else None
+    return host.path_in(host.MODELS, name)
+
+
 def _missing(name: str) -> CheckpointError:
+    if name == embedded.NAME:
+        return embedded.missing(embedded.RESTORER)
     from ..refldm_core.checkpoints.download import LICENCE, OFFICIAL  # noqa: PLC0415  # loads an HTTP library
 
     folder = host.first_folder(host.MODELS)
     official = " and ".join(file.name for file in OFFICIAL)
     return CheckpointError(
-        f"There is no ReF-LDM model file {'' if name == _NONE else f'{name} '}in {folder}.",
+        f"There is no ReF-LDM model file {name} in {folder}.",
         expected=f"the official files {official}, or another ReF-LDM checkpoint, in that folder",
-        remedy=f'run  refldm download --folder "{folder}"  (or put the files there yourself), then refresh the page\n'
+        remedy=f'run  refldm download --folder "{folder}"  (or put the files there yourself), then refresh the page; '
+        f"or choose {embedded.NAME}, which knows drawn people only\n"
         f"{LICENCE}",
     )

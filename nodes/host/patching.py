@@ -19,5 +19,8 @@ def patcher_class(disable_dynamic: bool = False) -> Any:
 
 def load_strictly(network: torch.nn.Module, weights: Mapping[str, Tensor], patcher: Any) -> None:
     dynamic = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()
-    network.load_state_dict(dict(weights), strict=True, assign=dynamic)
+    # Tensors that are assigned keep their type, which in a file of 16 bits is not always the network's.
+    own = network.state_dict()
+    fitting = {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in weights.items()}
+    network.load_state_dict(fitting, strict=True, assign=dynamic)
     network.requires_grad_(False)

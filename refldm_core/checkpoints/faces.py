@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from .. import embedded
 from ..errors import CheckpointError
 from ..face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
 from ..face.detection import DetectionSettings, FaceNetwork, SearchingDetector
@@ -15,14 +16,15 @@ from ..face.parsing import FaceParser, ParserKind
 from ..face.weights import BISENET, BUFFALO_L, PARSENET, RETINAFACE_MOBILE, RETINAFACE_RESNET50, FaceWeights
 from .reading import read_tensors
 
-DetectorName = Literal["retinaface_resnet50", "retinaface_mobile0.25", "insightface"]
+DetectorName = Literal["retinaface_resnet50", "retinaface_mobile0.25", "insightface", "embedded"]
 
 DETECTOR_FILES: dict[DetectorName, str] = {
     "retinaface_resnet50": RETINAFACE_RESNET50.name,
     "retinaface_mobile0.25": RETINAFACE_MOBILE.name,
     "insightface": Path(BUFFALO_L.name).stem,
+    "embedded": embedded.DETECTOR.name,
 }
-"""Detector -> its file in a model folder, for insightface the folder of a pack."""
+"""Detector -> its file in a model folder, for insightface the folder of a pack; the embedded one comes along."""
 
 PARSER_FILES: dict[ParserKind, str] = {"parsenet": PARSENET.name, "bisenet": BISENET.name}
 
@@ -36,6 +38,11 @@ DOWNLOADABLE: dict[str, FaceWeights] = {
 """What `refldm download` knows by name."""
 
 
+def detector_path(name: DetectorName, folder: Path) -> Path:
+    """Where a detector's file (or pack) is, or belongs: in a model folder, unless it is the embedded one's."""
+    return embedded.DETECTOR if name == "embedded" else folder / DETECTOR_FILES[name]
+
+
 def load_detector(
     name: DetectorName,
     folder: Path,
@@ -46,7 +53,7 @@ def load_detector(
 
     Args:
         name: which one.
-        folder: where its file (or, for insightface, the folder of a pack) is.
+        folder: where its file (or, for insightface, the folder of a pack) is; the embedded one needs none.
         settings: how to search; None for the default.
         device: to run on; insightface runs on the CPU.
 
@@ -54,7 +61,7 @@ def load_detector(
         CheckpointError: the file is missing, or not this network's.
         MissingPackageError: the package that the detector is from is not installed.
     """
-    path = _there(folder / DETECTOR_FILES[name], name)
+    path = _there(detector_path(name, folder), name)
     network: FaceNetwork
     if name == "insightface":
         network = ScrfdNetwork(find_pack(path)[0])
@@ -76,6 +83,8 @@ def load_parser(kind: ParserKind, folder: Path, device: torch.device | str = "cp
 
 
 def _there(path: Path, name: str) -> Path:
+    if path.parent == embedded.FOLDER:
+        return embedded.require(path)
     if path.exists():
         return path
     source = DOWNLOADABLE[name]

@@ -72,8 +72,10 @@ def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str
         OutputError: no folder, no permission or no room; `path` is then as before.
     """
     with atomic_write(path) as temporary:
+        mode = temporary.stat().st_mode
         try:
             save_file(tensors, temporary, metadata)
+            temporary.chmod(mode)  # the library writes a file that only its owner can read
         except SafetensorError as error:  # the library hides the operating system's error in its text
             raise OutputError(
                 f"{path} cannot be written ({error}). Nothing was left half-written.",

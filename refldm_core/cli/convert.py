@@ -15,12 +15,12 @@ from pathlib import Path
 from ..checkpoints.saving import convert
 from ..errors import OutputError
 from ..files import require_writable
-from .options import DTYPES, add_model_arguments, dtype_of
+from .options import DTYPES, add_model_arguments, dtype_of, model_path
 from .output import Output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="file with the U-Net")
+    parser.add_argument("file", type=Path, metavar="FILE", help='file with the U-Net, or "embedded"')
     parser.add_argument("--output", type=Path, required=True, metavar="X.safetensors", help="file to write")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (default: float32)")
     parser.add_argument(
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
             f"{args.output} exists already.", expected="a new file", remedy="choose another name, or add --overwrite"
         )
     require_writable(args.output)
-    done = convert(args.file, args.output, args.vqgan, args.config, dtype=dtype_of(args.dtype), weights=args.weights)
+    source, dtype = model_path(args.file), dtype_of(args.dtype)
+    done = convert(source, args.output, args.vqgan, args.config, dtype=dtype, weights=args.weights)
     output.result(
         f"{done.output}: {done.bytes / 1e6:,.0f} MB, {args.dtype}, {done.weights} weights, model {done.fingerprint}",
         {

@@ -1,79 +1,112 @@
-"""Try the whole command line in a few seconds, without the official weights.
+"""See the whole product at work in a minute: drawn people, small models that come along, no network.
 
-It draws a few pictures, writes a small model of RANDOM weights, and restores one of them with the others as
-references. With random weights the result looks like noise: it shows that everything works, not how well.
+It draws an album of each of four people and a group photo, degrades the photo until nobody's details are left, then
+finds the faces, chooses references from the albums, recognises who is who, restores, and pastes. DIR gets a picture of
+each stage and sheet.png, which compares restoring without references, with a wrong person's and with their own.
+
+examples:
+  refldm demo
+      Into the folder demo.
+  refldm demo --output elsewhere --seed 7
+      Other people. The same seed draws the same.
+
+DIR/input holds pictures under the names that the ComfyUI workflows ask for: copy them into ComfyUI's folder input, and
+the workflows run with the embedded models. Those models know drawn people only; for real photos see `refldm download`.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from ..checkpoints.random_weights import write_random_model
+from ..demo.sheet import album_sheet, contact_sheet, marked
+from ..demo.showing import COLUMNS, Row, Shown, choose, load_networks, show, to_picture
+from ..demo.story import NAMES, Picture, Story, draw_story, workflow_inputs
 from ..files import output_error
 from ..images import save_image
-from ..model.unet import UNetSpec
-from ..model.variants import ModelSpec
-from ..model.vqgan import FirstStageSpec
-from . import restore
 from .output import Output
-
-_SIZE = 128
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the pictures (default: demo)"
     )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="other people and photos (default: 1)")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
+    start = time.perf_counter()
     folder: Path = args.output
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "input").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
-    face = _drawn_face(0.0)
-    blurred = face.resize((_SIZE // 8, _SIZE // 8), Image.Resampling.BILINEAR).resize(
-        face.size, Image.Resampling.BILINEAR
+    networks = load_networks()
+    output.remark("Drawing four people, their albums and a group photo ...")
+    story = draw_story(args.seed)
+    output.remark("Choosing references from the albums ...")
+    chosen = choose(story, networks)
+    output.remark("Finding, recognising and restoring the faces of the group photo ...")
+    with output.steps("restoring") as on_step:
+        shown = show(story, networks, chosen, args.seed, on_step)
+    pictures = _save(story, shown, folder, args.seed)
+    means = _means(shown.rows)
+    output.result(
+        "\n".join(_in_words(shown, means, folder)),
+        {
+            "pictures": pictures,
+            "faces": [
+                {
+                    "name": row.name,
+                    "recognised as": row.matched,
+                    "similarity": dict(zip(COLUMNS, row.similarities, strict=True)),
+                }
+                for row in shown.rows
+            ],
+            "mean": dict(zip(COLUMNS, means, strict=True)),
+            "references": {name: list(one.names) for name, one in chosen.items()},
+            "seed": args.seed,
+            "seconds": round(time.perf_counter() - start, 1),
+        },
     )
-    paths = {name: folder / f"{name}.png" for name in ("lq", "reference_1", "reference_2", "restored")}
-    save_image(blurred, paths["lq"])
-    save_image(_drawn_face(-0.06), paths["reference_1"])
-    save_image(_drawn_face(0.06), paths["reference_2"])
-    model = folder / "random.safetensors"
-    first_stage = FirstStageSpec(channels=32, num_res_blocks=1, codebook_size=1024)
-    write_random_model(
-        model, ModelSpec(UNetSpec(model_channels=64, num_res_blocks=1), first_stage, latent_size=_SIZE // 8)
-    )
-    output.remark(
-        f"The model {model} has RANDOM weights, so {paths['restored'].name} will look like noise. For real results run "
-        "`refldm download` and leave out --model."
-    )
-    command = [str(paths["lq"]), "--reference", str(paths["reference_1"]), str(paths["reference_2"])]
-    command += ["--output", str(paths["restored"]), "--aligned", "--overwrite", "--model", str(model), "--steps", "10"]
-    output.remark("refldm restore " + " ".join(f'"{word}"' if " " in word else word for word in command))
-    parser = argparse.ArgumentParser()
-    restore.add_arguments(parser)
-    return restore.run(parser.parse_args(command), output)
+    return 0
 
 
-def _drawn_face(turn: float) -> Image.Image:
-    """A simple face; `turn` moves its features sideways, as a fraction of the width."""
-    image = Image.new("RGB", (_SIZE, _SIZE), (96, 128, 160))
-    draw = ImageDraw.Draw(image)
+def _save(story: Story, shown: Shown, folder: Path, seed: int) -> list[str]:
+    pictures: dict[str, Picture | Image.Image] = {
+        "01_albums.png": album_sheet(story.albums, shown.chosen),
+        "02_group_truth.png": story.truth,
+        "03_group_lq.png": story.lq,
+        "04_detected.png": marked(story.lq, shown.photo.faces),
+        "05_restored.png": to_picture(shown.photo.image),
+        "sheet.png": contact_sheet(shown.rows, seed),
+    }
+    pictures |= {f"input/{name}": picture for name, picture in workflow_inputs(story, seed).items()}
+    for name, picture in pictures.items():
+        save_image(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), folder / name)
+    return [str(folder / name) for name in pictures]
 
-    def oval(x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:
-        x += turn
-        draw.ellipse([(v * _SIZE) for v in (x - rx, y - ry, x + rx, y + ry)], fill=colour)
 
-    oval(0.5 - turn, 0.5, 0.36, 0.46, (70, 45, 30))
-    oval(0.5 - turn, 0.55, 0.3, 0.38, (224, 180, 150))
-    for x in (0.38, 0.62):
-        oval(x, 0.47, 0.07, 0.04, (250, 250, 250))
-        oval(x, 0.47, 0.03, 0.035, (60, 90, 50))
-    oval(0.5, 0.6, 0.035, 0.06, (205, 155, 125))
-    oval(0.5, 0.75, 0.11, 0.035, (170, 70, 70))
-    return image
+def _means(rows: Sequence[Row]) -> list[float]:
+    return [sum(row.similarities[i] for row in rows) / max(1, len(rows)) for i in range(len(COLUMNS))]
+
+
+def _in_words(shown: Shown, means: Sequence[float], folder: Path) -> Iterator[str]:
+    columns = COLUMNS[:-1]  # the truth resembles itself
+    yield "Likeness to the truth (cosine similarity, 1 is the same):"
+    yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognised as"])
+    for row in shown.rows:
+        yield _line(row.name, row.similarities[:-1], row.matched or "nobody")
+    yield _line("mean", means[:-1], "")
+    missing = [name for name in NAMES if name not in {row.name for row in shown.rows}]
+    if missing:
+        yield f"Not found in the degraded photo: {', '.join(missing)}."
+    yield f"The comparison: {folder / 'sheet.png'}; the stages: {folder / '01_albums.png'} to 05_restored.png"
+
+
+def _line(name: str, values: Sequence[float], matched: str) -> str:
+    return "  ".join([f"{name:<6}", *(f"{value:>14.2f}" for value in values), matched]).rstrip()

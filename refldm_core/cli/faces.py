@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from .. import embedded
 from ..checkpoints.faces import DETECTOR_FILES, PARSER_FILES, load_detector, load_parser, load_recognizer
 from ..face.detection import DetectionSettings
 from ..face.matching import SAME_PERSON
@@ -27,14 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector",
         choices=tuple(DETECTOR_FILES),
         default="retinaface_resnet50",
-        help="`refldm download NAME` fetches its file (default: retinaface_resnet50)",
+        help="`refldm download NAME` fetches its file; embedded comes along and finds drawn faces (default: "
+        "retinaface_resnet50)",
     )
     finding.add_argument(
         "--recognizer",
         type=Path,
         metavar="FILE",
-        help="ONNX file, or folder of an insightface pack, that tells who is who (default: buffalo_l in the face "
-        "models' folder, where it is there)",
+        help='ONNX file, or folder of an insightface pack, that tells who is who; "embedded" comes along and knows '
+        "drawn people (default: buffalo_l in the face models' folder, where it is there)",
     )
     finding.add_argument(
         "--face-models",
@@ -93,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> PhotoSettings:
-    """Raises: SettingsError: a value without meaning."""
+    """Raises: SettingsError: a value without meaning; CheckpointError: as `recognizer_path`."""
     indices = parse_indices(args.faces) if args.faces else None
     # One person's references are for one face; a recogniser says whose the others are.
     first_only = args.faces is None and bool(args.reference) and recognizer_path(args) is None
@@ -114,9 +116,13 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
 
 
 def recognizer_path(args: argparse.Namespace) -> Path | None:
-    """The recogniser that was named, else the usual one where it is there."""
+    """The recogniser that was named, else the usual one where it is there.
+
+    Raises:
+        CheckpointError: the embedded one was named and is missing.
+    """
     if args.recognizer is not None:
-        return args.recognizer
+        return embedded.require(embedded.RECOGNIZER) if str(args.recognizer) == embedded.NAME else args.recognizer
     usual = args.face_models / DETECTOR_FILES["insightface"]
     return usual if usual.is_dir() else None
 

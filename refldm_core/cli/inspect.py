@@ -17,16 +17,19 @@ from torch import Tensor
 
 from ..checkpoints.building import Inspected, inspect_file
 from ..model.variants import RELEASED
+from .options import model_path
 from .output import Output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .ckpt, .pt, .pth or .safetensors file")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help='a .ckpt, .pt, .pth or .safetensors file, or "embedded"'
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML of the published layout to read it with")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    described = _describe(inspect_file(args.file, args.config))
+    described = _describe(inspect_file(model_path(args.file), args.config))
     output.result("\n".join(_in_words(described)), described)
     return 0
 

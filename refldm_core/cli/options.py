@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from .. import embedded
 from ..errors import SettingsError
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -27,6 +28,15 @@ def add_model_arguments(parser: argparse._ActionsContainer) -> None:  # pyright:
         help="YAML of the published layout, for a model whose head size, latent size or noise differs from the "
         "released one's and whose file does not say so",
     )
+
+
+def model_path(named: Path) -> Path:
+    """The file that somebody named; "embedded" is the small model that comes with the package.
+
+    Raises:
+        CheckpointError: the embedded model is missing.
+    """
+    return embedded.require(embedded.RESTORER) if str(named) == embedded.NAME else named
 
 
 def dtype_of(name: str) -> torch.dtype:

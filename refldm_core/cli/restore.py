@@ -43,7 +43,7 @@ from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
 from . import faces
 from .inputs import Job, find_jobs, pictures_of
-from .options import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments, choose_device, choose_dtype
+from .options import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments, choose_device, choose_dtype, model_path
 from .output import Output
 from .people import TRAINED_REFERENCES, FaceTools, aligned_person, gather_people, named_folders
 
@@ -79,7 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="leave out pictures whose results exist")
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--model", type=Path, metavar="FILE", help=f"checkpoint (default: refldm.ckpt in {MODEL_FOLDER})"
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help='checkpoint, or "embedded" for the small one that comes along and knows drawn people only (default: '
+        f"refldm.ckpt in {MODEL_FOLDER})",
     )
     add_model_arguments(model)
     model.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
@@ -277,7 +281,7 @@ def _load(args: argparse.Namespace, device: torch.device) -> LoadedModel:
                 expected="--model FILE, or the official files in that folder",
                 remedy="run `refldm download` (non-commercial research use only), or name a file with --model",
             )
-    return load_model(model, vqgan, args.config, dtype=choose_dtype(args.dtype, device), device=device)
+    return load_model(model_path(model), vqgan, args.config, dtype=choose_dtype(args.dtype, device), device=device)
 
 
 @contextmanager

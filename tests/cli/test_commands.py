@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from refldm_core.cli.main import COMMANDS, main
 from refldm_core.cli.options import choose_device, choose_dtype
@@ -70,21 +68,6 @@ def test_convert(tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*words, "--overwrite"]) == 0
     assert main(["convert", str(tiny.ckpt), "--output", str(tmp_path / "one.ckpt")]) == 2
     assert "one.safetensors" in capsys.readouterr().err
-
-
-def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
-    captured = capsys.readouterr()
-    assert "RANDOM weights" in captured.err
-    restored = Path(json.loads(captured.out)["restored"][0]["output"])
-    assert np.asarray(Image.open(restored)).shape == (128, 128, 3)
-    assert main(["demo", "--output", str(tmp_path / "demo"), "--quiet"]) == 0  # again, over the first
-
-
-def test_demo_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").touch()
-    assert main(["demo", "--output", str(tmp_path / "file" / "demo")]) == 2
-    assert "Remedy:" in capsys.readouterr().err
 
 
 def test_unknown_device_and_types() -> None:

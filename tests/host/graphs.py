@@ -83,6 +83,19 @@ class Graph:
         self.add("SaveImage", images=images, filename_prefix="test")
 
 
+def with_files(api: Api) -> Api:
+    """A shipped workflow with the files of the model folder chosen instead of the embedded models."""
+    chosen = {
+        "ReFLDM_LoadModel": {"checkpoint": "refldm.ckpt"},
+        "ReFLDM_LoadFaceDetector": {"backend": "insightface"},
+        "ReFLDM_LoadFaceRecognizer": {"model": "buffalo_l"},
+    }
+    return {
+        number: {**node, "inputs": {**node["inputs"], **chosen.get(node["class_type"], {})}}
+        for number, node in api.items()
+    }
+
+
 REFERENCES = ("reference_1.png", "reference_2.png", "reference_3.png")
 
 

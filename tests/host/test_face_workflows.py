@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .comfy import PACK, Api, Server
 from .faces import SAME_TOY, SEARCH, changed, photo, require_packages, save, save_networks
+from .graphs import with_files
 
 ORDER = [2, -2, 1, 0]
 NAMES = {"anna": -2, "ben": 0, "cem": 2}
@@ -65,7 +66,7 @@ def load_video(path: Path) -> list[NDArray[np.uint8]]:
 def for_toys(name: str) -> Api:
     """The shipped graph with the search and the likeness that toys need, and few steps."""
     path = next((PACK / "tests" / "workflows").glob(f"{name}*.api.json"))
-    api: Api = json.loads(path.read_text(encoding="utf-8"))
+    api = with_files(json.loads(path.read_text(encoding="utf-8")))
     changes: dict[str, dict[str, Any]] = {
         "ReFLDM_DetectFaces": SEARCH,
         "ReFLDM_SelectReferences": {"threshold": 0.5, "same_person": SAME_TOY},

@@ -14,7 +14,7 @@ from refldm_core.pipeline import Restorer
 
 from .comfy import PACK, PACK_NAME, Api, PromptError, Server
 from .converting import to_api
-from .graphs import REFERENCES
+from .graphs import REFERENCES, with_files
 from .oracle import assert_same, restore
 
 Pictures = dict[str, Tensor]
@@ -38,6 +38,7 @@ NODES = (
     "MatchPeople",
     "PasteFaces",
     "FaceSimilarity",
+    "Degrade",
 )
 
 
@@ -94,17 +95,17 @@ def test_no_nodes_overlap_and_notes_explain(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS[:2], ids=lambda path: path.stem)
 def test_a_workflow_restores_the_face(server: Server, core: Restorer, pictures: Pictures, path: Path) -> None:
-    ours = server.pictures(api_of(path))[0]
+    ours = server.pictures(with_files(api_of(path)))[0]
     assert_same(ours, restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES]))
 
 
 def test_saving_a_person_and_reusing_them(server: Server, base: Path, core: Restorer, pictures: Pictures) -> None:
     path = WORKFLOWS[2]
     workflow = json.loads(path.read_text(encoding="utf-8"))
-    whole = api_of(path)
+    whole = with_files(api_of(path))
     with pytest.raises(PromptError, match=r"There are no saved references person\.safetensors"):
         server.run(whole)
-    saving = to_api(workflow, server.get("/object_info"))
+    saving = with_files(to_api(workflow, server.get("/object_info")))
     outputs = server.run(saving)
     node = next(number for number, content in saving.items() if content["class_type"] == "ReFLDM_SaveReferences")
     assert len(outputs[node]["images"]) == 3, "small pictures of the three photos"

@@ -1,0 +1,13 @@
+"""The small models that come with the package, where this checkout has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from refldm_core.embedded import DETECTOR, RECOGNIZER, RESTORER
+
+MISSING = [path.name for path in (RESTORER, DETECTOR, RECOGNIZER) if not path.is_file()]
+
+needs_embedded = pytest.mark.skipif(
+    bool(MISSING), reason=f"refldm_core/embedded lacks {', '.join(MISSING)}: train and install the embedded models"
+)

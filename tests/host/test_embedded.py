@@ -1,0 +1,62 @@
+"""The shipped workflows in a ComfyUI with nothing in its model folders, on drawn people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refldm_core.demo.story import draw_story, workflow_inputs
+from tests.embedded import needs_embedded
+
+from .comfy import Server, make_base, running
+from .faces import require_packages
+from .test_workflows import WORKFLOWS, api_of
+
+pytestmark = needs_embedded
+
+
+@pytest.fixture(scope="module")
+def fresh(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ComfyUI with this pack, the pictures that `refldm demo` draws, and no model."""
+    require_packages(host)
+    base = make_base(tmp_path_factory.mktemp(f"{host.name}-fresh") / "base")
+    for name, picture in workflow_inputs(draw_story(1), 1).items():
+        Image.fromarray(picture).save(base / "input" / name)
+    with running(host, base) as server:
+        yield server
+
+
+def test_embedded_is_the_first_choice(fresh: Server) -> None:
+    inputs = {
+        "LoadModel": "checkpoint",
+        "LoadFaceDetector": "backend",
+        "LoadFaceRecognizer": "model",
+    }
+    for node, name in inputs.items():
+        _, options = fresh.get(f"/object_info/ReFLDM_{node}")[f"ReFLDM_{node}"]["input"]["required"][name]
+        assert (options.get("default") or options["options"][0]) == "embedded"
+        assert options["options"][-1] == "embedded"
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_workflow_runs(fresh: Server, number: int) -> None:
+    """A portrait, and a face in a photo; but for the number of steps as shipped."""
+    api = api_of(WORKFLOWS[number])
+    for node in api.values():
+        if node["class_type"] == "ReFLDM_Sampler":
+            node["inputs"]["steps"] = 4
+    before = np.array(Image.open(fresh.base / "input" / ("photo.png" if number else "face.png")))
+    outputs = fresh.run(api)
+    end = next(node for node, content in api.items() if content["class_type"] == "SaveImage")
+    after = fresh.picture(outputs[end]["images"][0])
+    if number:
+        assert after.shape == before.shape
+        assert 1 < np.abs(after.astype(int) - before).mean() < 60
+        assert (after[:2] == before[:2]).all(), "outside the face, to the last bit"
+    else:
+        assert after.shape == (96, 96, 3), "of the model's own size"
+        assert after.std() > 10
