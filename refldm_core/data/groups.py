@@ -126,7 +126,8 @@ class Groups:
             return picture
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             torch.default_generator.manual_seed(seed)
-            return np.asarray(self._augment(Image.fromarray(picture)), dtype=np.uint8)
+            changed: Image.Image = self._augment(Image.fromarray(picture))
+            return np.asarray(changed)
 
 
 def reference_augmentation() -> Any:

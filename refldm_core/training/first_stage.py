@@ -23,6 +23,7 @@ from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import fused_attention
 from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
 from .ema import swapped
+from .latents import quantised
 from .losses import FirstStageLossSpec, codebook_terms, face_weights, hinge_discriminator
 from .recognition import PerceptualDistance
 from .spec import TrainSpec
@@ -78,8 +79,7 @@ class AutoencoderPart(Part):
         super().__init__()
         self.first_stage = first_stage
         self.spec = spec
-        self.keep(discriminator=discriminator)
-        object.__setattr__(self, "perceptual", perceptual)
+        self.keep(discriminator=discriminator, perceptual=perceptual)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         spec, model = self.spec, self.first_stage
@@ -88,7 +88,7 @@ class AutoencoderPart(Part):
         logs: Logs = {}
         codebook = torch.zeros((), device=z.device)
         if step >= spec.quantise_from:
-            indices = model.quantize(z).indices
+            indices = quantised(model, z).indices
             nearest = F.embedding(indices, model.quantize.embedding.weight).movedim(-1, 1)
             codebook = codebook_terms(z, nearest)
             logs["codebook"] = codebook

@@ -19,7 +19,31 @@ from ..data.groups import Group, stack
 from ..errors import OutputError
 from ..files import output_error
 from ..images import u8_to_tensor
-from ..model.vqgan import FirstStage
+from ..model.vqgan import FirstStage, Quantised
+
+
+def quantised(first_stage: FirstStage, latents: Tensor) -> Quantised:
+    """The nearest codebook entries, in float32 also where the rest runs in half precision, which would pick others.
+
+    Args:
+        first_stage: whose codebook.
+        latents: (batch, c, h, w), not scaled.
+    """
+    with torch.autocast(latents.device.type, enabled=False):
+        return first_stage.quantize(latents.float())
+
+
+def decoded(first_stage: FirstStage, latents: Tensor) -> Tensor:
+    """Pictures of latents through the quantiser; the gradient passes straight through it.
+
+    Args:
+        first_stage: decodes.
+        latents: (batch, c, h, w), not scaled.
+
+    Returns:
+        (batch, 3, height, width), about [-1, 1].
+    """
+    return first_stage.decode(quantised(first_stage, latents).z, quantise=False)
 
 
 class GroupLatents(NamedTuple):

@@ -242,8 +242,7 @@ class _Trainer:
             )
 
     def _sample(self, step: int) -> None:
-        with self.accelerator.autocast():
-            picture = self.task.sample(self._averaged())
+        picture = self.task.sample(self._averaged())
         if picture is not None:
             (self.folder / "samples").mkdir(exist_ok=True)
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")

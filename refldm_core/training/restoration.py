@@ -30,7 +30,7 @@ from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage
 from ..pipeline import Restorer, SamplingSettings
 from .ema import swapped
-from .latents import LatentCache, Latents
+from .latents import LatentCache, Latents, decoded
 from .losses import (
     DiffusionLossSpec,
     add_noise,
@@ -108,7 +108,7 @@ class RestorationLoss(nn.Module):
             return Terms(each, None)
         n = len(target)
         x_0 = predicted_x0(x_t[:n].float(), eps[:n].float(), alpha_bar[:n])
-        picture = self.first_stage.decode(x_0 / self.scale_factor)
+        picture = decoded(self.first_stage, x_0 / self.scale_factor)
         with torch.no_grad():
             wanted = self.identity(target)
         distance = identity_distance(self.identity(picture), wanted)
@@ -212,8 +212,8 @@ class RestorationPart(Part):
             return None
         pictures = stack([group.targets for group in groups])
         share = pictures[: max(1, round(spec.share * len(pictures)))]
-        first_stage = self.loss.first_stage
-        return first_stage.decode(first_stage.encode(u8_to_tensor(share).to(self.loss.alphas_cumprod.device)))
+        truth = u8_to_tensor(share).to(self.loss.alphas_cumprod.device)
+        return decoded(self.loss.first_stage, self.loss.first_stage.encode(truth))
 
 
 class RestorationTask:

@@ -41,7 +41,7 @@ class Part(nn.Module):
         """The mean loss over the batch, and what to log."""
         raise NotImplementedError
 
-    def keep(self, **frozen: nn.Module) -> None:
+    def keep(self, **frozen: nn.Module | None) -> None:
         """Hold modules as attributes without owning their parameters."""
         for name, module in frozen.items():
             object.__setattr__(self, name, module)
