@@ -5,9 +5,9 @@ Sharing lets a step compute the references' keys and values once for several tar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class Groups:
                 expected="a CSV with references for every target",
                 remedy="set corpus.references, or groups.references: 0 to train without any",
             )
-        self._augment: Any = reference_augmentation() if spec.augment and spec.references else None
+        self._augment = reference_augmentation() if spec.augment and spec.references else None
 
     @property
     def recipes(self) -> int:
@@ -112,7 +112,7 @@ class Groups:
         count = min(len(available), int(rng.integers(1, most + 1)) if self.spec.count == "random" else most)
         if self.spec.targets > 1:  # some of the person's pictures must be left to be the other targets
             count = min(count, max(1, len(available) + 1 - self.spec.targets))
-        references = [int(available[i]) for i in rng.permutation(len(available))[:count]]
+        references = [available[int(i)] for i in rng.permutation(len(available))[:count]]
         others = [i for i in self.corpus.sharing(references) if i != first]
         chosen = [first, *(others[int(i)] for i in rng.permutation(len(others))[: self.spec.targets - 1])]
         while len(chosen) < self.spec.targets:  # the same targets once more, degraded differently
@@ -126,11 +126,10 @@ class Groups:
             return picture
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             torch.default_generator.manual_seed(seed)
-            changed: Image.Image = self._augment(Image.fromarray(picture))
-            return np.asarray(changed)
+            return np.asarray(self._augment(Image.fromarray(picture)))
 
 
-def reference_augmentation() -> Any:
+def reference_augmentation() -> Callable[[Image.Image], Image.Image]:
     """Colour, place, perspective and mirroring of a reference, in the published strengths; PIL to PIL."""
     from torchvision.transforms import (  # noqa: PLC0415 (optional)  # pyright: ignore[reportMissingTypeStubs]
         ColorJitter,
