@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
 from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
@@ -246,6 +247,8 @@ class _Trainer:
         if picture is not None:
             (self.folder / "samples").mkdir(exist_ok=True)
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")
+            tracker = cast(Any, self.accelerator.get_tracker("tensorboard"))
+            tracker.log_images({"samples": np.asarray(picture)[None]}, step=step, dataformats="NHWC")
 
 
 class _Items(Dataset[Any]):

@@ -1,0 +1,206 @@
+"""The parts of training the diffusion model that whole runs show only in sum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.data.groups import Group
+from refldm_core.model.unet import UNetSpec
+from refldm_core.model.variants import ModelSpec
+from refldm_core.model.vqgan import FirstStageSpec
+from refldm_core.training.ema import MovingAverage, swapped
+from refldm_core.training.recognition import PerceptualDistance, differentiable_recognizer
+from refldm_core.training.restoration import RestorationTask
+from refldm_core.training.spec import read_spec
+from refldm_core.training.task import TrainingError
+
+from ..face.toys import save_arcface
+from .runs import FIRST_STAGE, SIZE, UNET, logged, refldm_config, train, write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model of random weights."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    first_stage = FirstStageSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in FIRST_STAGE.items()})
+    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in UNET.items()}
+    unet = UNetSpec(in_channels=8, out_channels=4, **shape)
+    write_random_model(path, ModelSpec(unet, first_stage, latent_size=SIZE // 2))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recognizer") / "arcface.onnx"
+    save_arcface(path)
+    return path
+
+
+def make(model: Path, folder: Path, *changes: str) -> RestorationTask:
+    config = write(refldm_config(folder / "run", model), folder / "config.yaml")
+    return RestorationTask(read_spec(config, changes))
+
+
+def batch_of(task: RestorationTask, count: int) -> dict[str, object]:
+    return task.collate([task.item(seed) for seed in range(count)])
+
+
+def test_conditions_are_hidden_as_often_as_asked(model: Path, tmp_path: Path) -> None:
+    shares = ["diffusion.drop.lq=0.3", "diffusion.drop.references=0.2", "diffusion.drop.none=0.25"]
+    part = make(model, tmp_path, *shares).part
+    drawn = [part._draw(seed, torch.zeros(2, 4, 16, 16)) for seed in range(1500)]
+    lq = torch.cat([each.keep_lq for each in drawn]).float().mean().item()
+    assert lq == pytest.approx(0.7, abs=0.03)
+    for name, share in (("null", 0.2), ("none", 0.25), ("shown", 0.55)):
+        assert sum(each.references == name for each in drawn) / len(drawn) == pytest.approx(share, abs=0.04)
+    t = torch.cat([each.t for each in drawn]).float()
+    assert t.min() < 10 and t.max() > 989 and t.mean().item() == pytest.approx(499.5, abs=25)
+
+
+def test_each_group_attends_to_its_own_references(model: Path, tmp_path: Path) -> None:
+    """In one batch with groups of other sizes, the loss of each is what it is alone."""
+    quiet = ["diffusion.drop.lq=0", "diffusion.drop.references=0", "diffusion.drop.none=0"]
+    task = make(model, tmp_path, *quiet)
+    items = [task.item(seed) for seed in range(6)]
+    assert len({len(group.references) for _, group in items}) > 1
+    with torch.no_grad():
+        together = task.part(task.collate(items), 0)[0]
+        alone = torch.stack([task.part(task.collate([item]), 0)[0] for item in items])
+    assert together.item() == pytest.approx(alone.mean().item(), rel=1e-4)
+
+
+def test_references_matter_and_gradients_flow_through_them(model: Path, tmp_path: Path) -> None:
+    # From random weights: a new model starts with branches that are zero.
+    task = make(model, tmp_path, "diffusion.drop.references=0", "diffusion.drop.none=0", f"diffusion.init={model}")
+    _, group = task.item(1)
+    other = Group(group.recipe, group.targets, group.lq, 255 - group.references)
+    with torch.no_grad():
+        losses = [task.part(task.collate([(1, one)]), 0)[0].item() for one in (group, other)]
+    assert losses[0] != losses[1]
+    task.part(task.collate([(1, group)]), 0)[0].backward()
+    assert all(parameter.grad is not None for parameter in task.part.unet.parameters())
+    assert all(parameter.grad is None for parameter in task.loss.first_stage.parameters())
+
+
+def test_ldm_has_no_references(model: Path, tmp_path: Path) -> None:
+    task = make(model, tmp_path, "task=ldm")
+    assert len(task.item(0)[1].references) == 0
+    loss, _ = task.part(batch_of(task, 2), 0)
+    loss.backward()
+    assert loss.isfinite()
+
+
+def test_refldm_starts_from_an_ldm(model: Path, tmp_path: Path) -> None:
+    first = refldm_config(tmp_path / "ldm", model, task="ldm", run__steps=2)
+    done = train(write(first, tmp_path / "ldm.yaml"))
+    assert done.returncode == 0, done.stderr
+    second = refldm_config(tmp_path / "refldm", model, run__steps=2)
+    second["diffusion"] |= {"init": f"{tmp_path}/ldm/refldm.ckpt", "init_config": f"{tmp_path}/ldm/refldm.yaml"}
+    done = train(write(second, tmp_path / "refldm.yaml"))
+    assert done.returncode == 0, done.stderr
+
+
+def identity(recognizer: Path, **values: object) -> list[str]:
+    settings = {"weight": 0.1, "recognizer": str(recognizer), **values}
+    return [f"diffusion.loss.identity.{name}={value}" for name, value in settings.items()]
+
+
+def test_the_identity_term_counts_from_its_step_on(model: Path, recognizer: Path, tmp_path: Path) -> None:
+    config = write(refldm_config(tmp_path / "run", model, run__steps=3), tmp_path / "config.yaml")
+    changes = [word for change in identity(recognizer, from_step=2, share=0.5) for word in ("--set", change)]
+    done = train(config, *changes)
+    assert done.returncode == 0, done.stderr
+    log = logged(tmp_path / "run")
+    assert "unet/identity" not in log[1]
+    assert log[2]["unet/loss"] == pytest.approx(log[2]["unet/noise"] + 0.1 * log[2]["unet/identity"], rel=1e-4)
+
+
+def test_scales_of_the_identity_term(model: Path, recognizer: Path, tmp_path: Path) -> None:
+    found: dict[str, float] = {}
+    for scale in ("none", "sqrt_alpha_bar", "t<500"):
+        task = make(model, tmp_path / scale[0], *identity(recognizer, scale=scale))
+        found[scale] = task.part(batch_of(task, 3), 0)[1]["identity"].item()
+    assert 0.0 < found["sqrt_alpha_bar"] < found["none"]
+    assert found["t<500"] < found["none"]
+
+
+def test_the_identity_term_teaches_the_unet_and_leaves_the_recogniser(
+    model: Path, recognizer: Path, tmp_path: Path
+) -> None:
+    task = make(model, tmp_path, *identity(recognizer, scale="none"))
+    task.part(batch_of(task, 2), 0)[1]["identity"].backward()
+    grads = [parameter.grad for parameter in task.part.unet.parameters()]
+    assert all(isinstance(grad, Tensor) and grad.isfinite().all() for grad in grads)
+    assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
+    assert all(parameter.grad is None for parameter in task.loss.parameters())
+
+
+def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:
+    cases = {
+        ('diffusion.first_stage=""',): "names no first stage",
+        ("corpus.size=64", f"diffusion.init={model}"): "corpus.size is 64",
+        (f"diffusion.cache={tmp_path}/cache",): "every example is a new one",
+        ("diffusion.loss.identity.weight=0.1", "diffusion.loss.identity.recognizer=nothere.onnx"): "no recogniser",
+    }
+    for changes, words in cases.items():
+        with pytest.raises(TrainingError, match=words):
+            make(model, tmp_path, *changes)
+
+
+def test_recognizers_that_cannot_be_converted(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"no ONNX")
+    with pytest.raises(TrainingError, match="cannot be converted"):
+        differentiable_recognizer(path)
+
+
+def test_perceptual_distance_in_a_recognizers_features() -> None:
+    """Zero for the same picture, more for a stronger change, with a gradient."""
+    distance = _perceptual()
+    torch.manual_seed(0)
+    truth = torch.rand(2, 3, 48, 48) * 2 - 1
+    change = torch.randn_like(truth)
+    near = (truth + 0.05 * change).requires_grad_()
+    assert distance(truth, truth).item() == pytest.approx(0.0, abs=1e-6)
+    assert 0 < distance(near, truth).item() < distance(truth + 0.4 * change, truth).item()
+    distance(near, truth).backward()
+    assert near.grad is not None and near.grad.abs().max() > 0
+
+
+def _perceptual() -> PerceptualDistance:
+    from refldm_core import embedded
+
+    if not embedded.RECOGNIZER.is_file():
+        pytest.skip(f"{embedded.RECOGNIZER.name} is not in the repository")
+    return PerceptualDistance(str(embedded.RECOGNIZER))
+
+
+def test_moving_average() -> None:
+    module = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        module.weight.fill_(0.0)
+    average = MovingAverage(module, 0.9, warmup=False)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    average.update(module)
+    assert average.weights["weight"].item() == pytest.approx(0.1)
+    average.update(module)
+    assert average.weights["weight"].item() == pytest.approx(0.19)
+    with swapped(module, average.weights):
+        assert module.weight.item() == pytest.approx(0.19) and not module.training
+    assert module.weight.item() == 1.0 and module.training
+
+
+def test_a_young_average_is_nearly_the_weights_themselves() -> None:
+    module = torch.nn.Linear(1, 1)
+    average = MovingAverage(module, 0.9999)
+    with torch.no_grad():
+        module.weight.fill_(5.0)
+    for _ in range(50):
+        average.update(module)
+    assert average.weights["weight"].item() == pytest.approx(5.0, abs=0.05)
