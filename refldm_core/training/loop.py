@@ -33,7 +33,7 @@ STATE = "state.pt"
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
 
-_MAY_CHANGE = ("steps:", "save_every:", "sample_every:", "workers:", "cpu:", "compile:")
+_MAY_CHANGE = ("output:", "steps:", "save_every:", "sample_every:", "workers:", "cpu:", "compile:")
 """Lines of the config that may change between the parts of a run: they do not change a step."""
 
 

@@ -37,6 +37,7 @@ from .losses import (
     face_weights,
     identity_distance,
     identity_scale,
+    mean_loss,
     noise_loss,
     predicted_x0,
     snr_weight,
@@ -102,6 +103,8 @@ class RestorationLoss(nn.Module):
         if self.spec.face_weight:
             weight = face_weights(eps.shape[-2], eps.shape[-1], self.spec.face_weight).to(eps)
         each = noise_loss(eps, noise, self.spec.kind, weight)
+        if self.spec.mean_weight:
+            each = each + self.spec.mean_weight * mean_loss(eps, noise)
         if self.spec.weighting == "inverse_sqrt_snr":
             each = each * snr_weight(alpha_bar)
         if target is None or self.identity is None or not len(target):

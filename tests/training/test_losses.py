@@ -14,6 +14,7 @@ from refldm_core.training.losses import (
     IdentitySpec,
     face_weights,
     identity_scale,
+    mean_loss,
     noise_loss,
     predicted_x0,
     snr_weight,
@@ -137,6 +138,13 @@ def test_distances_of_noise() -> None:
     eps, noise = torch.zeros(2, 1, 2, 2), torch.stack([torch.full((1, 2, 2), 2.0), torch.full((1, 2, 2), -3.0)])
     assert noise_loss(eps, noise, "l2").tolist() == [4.0, 9.0]
     assert noise_loss(eps, noise, "l1").tolist() == [2.0, 3.0]
+
+
+def test_a_common_error_counts_as_often_as_there_are_pixels() -> None:
+    noise = torch.zeros(2, 3, 4, 5)
+    eps = torch.stack([torch.full((3, 4, 5), 0.5), torch.zeros(3, 4, 5)])
+    eps[1, :, 0, 0], eps[1, :, 0, 1] = 1.0, -1.0
+    assert mean_loss(eps, noise).tolist() == pytest.approx([0.25 * 20, 0.0])
 
 
 def test_weights_of_the_face_average_to_one_and_favour_the_eyes() -> None:
