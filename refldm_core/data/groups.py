@@ -31,6 +31,7 @@ class GroupSpec:
         variants: how many different examples each target gives; 0 is a new one every time. A limited number lets the
             latents be computed once (diffusion.cache).
         degradation: ranges of the degradation.
+        severe: share of the targets that are degraded as the severe test set instead, where references matter most.
     """
 
     targets: int = 1
@@ -40,6 +41,7 @@ class GroupSpec:
     augment: bool = True
     variants: int = 0
     degradation: Literal["training", "moderate", "severe"] = "training"
+    severe: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +97,15 @@ class Groups:
         rng = np.random.default_rng(np.random.SeedSequence([recipe, 1]))
         targets, references = self._choose(rng, recipe)
         pictures = np.stack([self.corpus.picture(self.corpus.targets[i].picture) for i in targets])
-        ranges = RANGES[self.spec.degradation]
-        lq = np.stack([degrade(picture, draw(ranges, int(rng.integers(2**62)))) for picture in pictures])
+        lq = np.stack([self._degraded(picture, rng) for picture in pictures])
         shown = [self._changed(self.corpus.picture(i), int(rng.integers(2**62))) for i in references]
         empty = np.zeros((0, *pictures.shape[1:]), dtype=np.uint8)
         return Group(recipe, pictures, lq, np.stack(shown) if shown else empty)
+
+    def _degraded(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        # Drawn only where it is asked for: the examples of older configs stay what they were.
+        severe = self.spec.severe > 0.0 and rng.random() < self.spec.severe
+        return degrade(picture, draw(RANGES["severe" if severe else self.spec.degradation], int(rng.integers(2**62))))
 
     def _choose(self, rng: np.random.Generator, recipe: int) -> tuple[list[int], list[int]]:
         """Indices of targets, and of the pictures that are their references."""
