@@ -12,10 +12,10 @@ import yaml
 from torch import Tensor
 
 from ..diffusion.schedule import NoiseSpec
-from ..errors import OutputError
 from ..files import atomic_write
 from ..model.variants import ModelSpec
 from .layout import FIRST_STAGE_PREFIX, UNET_PREFIX, ema_name
+from .saving import save_pickled
 
 
 def save_refldm(
@@ -57,21 +57,9 @@ def save_refldm(
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a flat state dict, as the official files are.
-
-    Raises:
-        OutputError: no folder, no permission or no room; `path` is then as before.
-    """
-    own = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-    with atomic_write(path) as temporary:
-        try:
-            torch.save(own, temporary)
-        except RuntimeError as error:  # torch's writer hides the operating system's error
-            raise OutputError(
-                f"{path} cannot be written ({str(error).splitlines()[0]}). The one before is kept.",
-                expected="a folder that you may write to, with room for the file",
-                remedy="free some space, or choose another output folder",
-            ) from error
+    """Write a flat state dict, as the official files are; errors as `save_pickled`."""
+    # Clones: a view would take its whole storage along.
+    save_pickled({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, path)
 
 
 def noise_tables(noise: NoiseSpec) -> dict[str, Tensor]:

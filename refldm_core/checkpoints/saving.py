@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,23 @@ def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str
                 f"{path} cannot be written ({error}). Nothing was left half-written.",
                 expected="a folder that you may write to, with room for the file",
                 remedy="free some space, or choose another --output",
+            ) from error
+
+
+def save_pickled(content: Mapping[str, object], path: Path) -> None:
+    """Write what `torch.load` reads with weights_only, atomically.
+
+    Raises:
+        OutputError: no folder, no permission or no room; `path` is then as before.
+    """
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # torch's writer hides the operating system's error
+            raise OutputError(
+                f"{path} cannot be written ({str(error).splitlines()[0]}). The one before is kept.",
+                expected="a folder that you may write to, with room for the file",
+                remedy="free some space and run the command again, or choose another --output",
             ) from error
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..checkpoints.saving import write_safetensors
 from ..data.groups import Group, stack
-from ..errors import OutputError
 from ..files import output_error
 from ..images import u8_to_tensor
 from ..model.vqgan import FirstStage, Quantised
@@ -82,10 +81,7 @@ class LatentCache:
         return self._here[recipe]
 
     def put(self, recipe: int, latents: dict[str, Tensor]) -> None:
-        try:
-            write_safetensors(latents, self._path(recipe), {})
-        except OutputError:
-            raise
+        write_safetensors(latents, self._path(recipe), {})
         self._here[recipe] = latents
 
     def _path(self, recipe: int) -> Path:

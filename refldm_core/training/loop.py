@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,19 +23,22 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..errors import OutputError
+from ..checkpoints.saving import save_pickled
 from ..files import atomic_write, output_error
 from ..images import save_image
 from .ema import MovingAverage
-from .spec import OptimiserSpec, TrainSpec, as_yaml
+from .spec import OptimiserSpec, TrainSpec, as_yaml, read_spec
 from .task import Batch, Part, Task, TrainingError, derive
 
 STATE = "state.pt"
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
 
-_MAY_CHANGE = ("output:", "steps:", "save_every:", "sample_every:", "workers:", "cpu:", "compile:")
-"""Lines of the config that may change between the parts of a run: they do not change a step."""
+_MAY_CHANGE = {
+    "output",
+    *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
+}
+"""Values of the config that may change between the parts of a run: they do not change a step."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class _Trainer:
         effective = as_yaml(self.spec)
         first = 0
         if state.exists():
-            _require_same(config, effective)
+            _require_same(config, self.spec)
             first = self._load(state)
         elif self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -203,15 +207,7 @@ class _Trainer:
                 "averages": {name: average.state_dict() for name, average in self.averages.items()},
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
             }
-            try:
-                with atomic_write(self.folder / STATE) as temporary:
-                    torch.save(content, temporary)
-            except RuntimeError as error:  # torch's writer hides the operating system's error
-                raise OutputError(
-                    f"{self.folder / STATE} cannot be written ({str(error).splitlines()[0]}). The one before is kept.",
-                    expected="a folder with room for the state",
-                    remedy="free some space and run the command again: it goes on from the state before",
-                ) from error
+            save_pickled(content, self.folder / STATE)
             files = tuple(self.task.export(self.folder, step, self._averaged()))
         self.accelerator.wait_for_everyone()
         return files
@@ -294,10 +290,7 @@ def _loader(spec: TrainSpec, task: Task, accelerator: Accelerator, first: int, s
     )
     batches = iter(loader)
     while True:
-        micro = [batch for _, batch in zip(range(spec.run.accumulate), batches, strict=False)]
-        if not micro:
-            return
-        yield micro
+        yield list(islice(batches, spec.run.accumulate))
 
 
 def _share(batch: int, processes: int, accumulate: int) -> int:
@@ -345,20 +338,28 @@ def _to(batch: Batch, device: torch.device) -> Batch:
     }
 
 
-def _require_same(config: Path, effective: str) -> None:
+def _require_same(config: Path, spec: TrainSpec) -> None:
+    """Compare with the config that the state was written with; what that one does not name had its default."""
     if not config.exists():
         return
-    then, now = (
-        [line for line in text.splitlines() if not line.strip().startswith(_MAY_CHANGE)]
-        for text in (config.read_text(encoding="utf-8"), effective)
-    )
-    different = [f"{a.strip()} -> {b.strip()}" for a, b in zip(then, now, strict=False) if a != b]
-    if different or len(then) != len(now):
+    then, now = dict(_flat(asdict(read_spec(config)))), dict(_flat(asdict(spec)))
+    changed = [name for name in now if name not in _MAY_CHANGE and then[name] != now[name]]
+    different = [f"{name}: {then[name]} -> {now[name]}" for name in changed]
+    if different:
         raise TrainingError(
-            f"{config.parent} holds a run of another config ({'; '.join(different[:3]) or 'other keys'}).",
+            f"{config.parent} holds a run of another config ({'; '.join(different[:3])}).",
             expected="the same config, to go on with the run",
             remedy="choose another output folder, or remove that one to start anew",
         )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings, under its dotted name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(cast(Mapping[str, Any], value), f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _truncate_log(path: Path, step: int) -> None:

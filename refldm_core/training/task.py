@@ -7,6 +7,7 @@ one would have drawn alone.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ class TrainingError(ReFLDMError):
     """A run that cannot start or go on; the last checkpoint is kept."""
 
 
-class Part(nn.Module):
+class Part(nn.Module, ABC):
     """Modules that one optimiser trains, with the loss that it minimises.
 
     What the loss needs but this optimiser does not train must not be registered as a submodule; `keep` does that.
@@ -37,9 +38,9 @@ class Part(nn.Module):
 
     name: str = "model"
 
+    @abstractmethod
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         """The mean loss over the batch, and what to log."""
-        raise NotImplementedError
 
     def keep(self, **frozen: nn.Module | None) -> None:
         """Hold modules as attributes without owning their parameters."""

@@ -219,7 +219,7 @@ def test_another_config_in_the_same_folder_is_refused(refldm: Path, first_stage:
     made = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimiser__learning_rate=2e-3)
     done = train(write(made, tmp_path / "config.yaml"))
     assert done.returncode == 2
-    assert "learning_rate: 0.001 -> learning_rate: 0.002" in done.stderr
+    assert "optimiser.learning_rate: 0.001 -> 0.002" in done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(first_stage: Path, tmp_path: Path) -> None:
