@@ -125,9 +125,12 @@ class Restorer:
 
     @torch.no_grad()
     def null_references(self, count: int, latent_size: tuple[int, int]) -> ReferenceKV:
-        """The null of guidance: `count` all-zero latents, run through the U-Net as any reference is."""
+        """The null of guidance: `count` all-zero latents, run through the U-Net as any reference is.
+
+        They are equal, so that they are computed, kept and attended to as one that counts `count` times.
+        """
         zeros = torch.zeros(1, self.spec.unet.out_channels, *latent_size, device=self.device, dtype=self.dtype)
-        return self.unet.encode_references(zeros).select(*[0] * count)
+        return self.unet.encode_references(zeros).repeat(count)
 
     @torch.no_grad()
     def sample(

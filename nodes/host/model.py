@@ -78,9 +78,11 @@ class HostUNet(UNet):
         return super().forward(x, timesteps, None if references is None else references.sets)
 
 
-def _host_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    # Some of the host's kernels take a mask of the logits' shape and type only.
+    mask = None if bias is None else bias.to(q.dtype).expand(1, 1, q.shape[2], -1)
     return comfy.ldm.modules.attention.optimized_attention(
-        q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True
+        q, k, v, q.shape[1], mask=mask, skip_reshape=True, skip_output_reshape=True
     )
 
 
@@ -206,7 +208,7 @@ class ReFLDMModel(comfy.model_base.BaseModel):
         person.kv.require_fit(person.kv.fingerprint, size)
         kv = person.for_weights(weights, lambda latents: self.encode_references(latents, device))
         if null:
-            kv = self._null_reference(weights, size, device).select(*[0] * kv.count)
+            kv = self._null_reference(weights, size, device).repeat(kv.count)
         # The U-Net knows its own weights' name alone; that of the patches was checked above.
         return replace(kv.to(device, self.compute_dtype), fingerprint=self.diffusion_model.fingerprint)
 

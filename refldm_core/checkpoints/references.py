@@ -62,7 +62,7 @@ def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = t
         ReferencesError: a value that `dtype` cannot hold.
         OutputError: the file cannot be written; `path` is then as before.
     """
-    kv = stored.references.to("cpu", dtype)
+    kv = stored.references.to("cpu", dtype).written_out()
     if not all(t.isfinite().all() for layer in kv.layers.values() for t in (layer.k, layer.v)):
         raise ReferencesError(
             f"The references have values that {dtype} cannot hold.",

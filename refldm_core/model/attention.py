@@ -6,7 +6,8 @@ mathematics on strided views.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +17,14 @@ from torch import Tensor, nn
 
 from .layers import Layers
 
-Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""softmax(q k^T / sqrt(head channels)) v, all (batch, heads, tokens, head channels)."""
+
+class Attention(Protocol):
+    """softmax(q k^T / sqrt(head channels) + bias) v; q, k, v and the result are (batch, heads, tokens, head channels).
+
+    `bias` is (keys,) float32, the same for every image, head and query, or None, which is 0.
+    """
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor: ...
 
 
 class Attend(Protocol):
@@ -26,15 +33,20 @@ class Attend(Protocol):
     def __call__(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Torch's own kernels; the (queries x keys) matrix is never held in memory where a fused kernel exists."""
-    return F.scaled_dot_product_attention(q, k, v)
+    if bias is None:
+        return F.scaled_dot_product_attention(q, k, v)
+    # The CPU's kernel adds a float32 bias to logits in any type; the GPU's want q's.
+    mask = bias if q.device.type == "cpu" else bias.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.expand(1, 1, q.shape[2], -1))
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """The published arithmetic, with the whole matrix in memory and its softmax in float32: for comparison."""
     scale = q.shape[-1] ** -0.25  # on both sides, which keeps half precision in range
-    weights = ((q * scale) @ (k * scale).transpose(-1, -2)).float().softmax(-1)
+    logits = ((q * scale) @ (k * scale).transpose(-1, -2)).float()
+    weights = (logits if bias is None else logits + bias).softmax(-1)
     return weights.to(v.dtype) @ v
 
 
@@ -45,14 +57,24 @@ class KeyValue:
     Attributes:
         k: (heads, references * tokens, head channels), before the 1/sqrt(head channels) scale.
         v: same shape.
+        copies: how often each key counts. n equal keys with equal values are, in the softmax, one key with log(n)
+            added to its logit: exact, and n times cheaper.
     """
 
     k: Tensor
     v: Tensor
+    copies: int = 1
 
     @property
     def tokens(self) -> int:
+        """Keys that are stored, whatever they count."""
         return self.k.shape[1]
+
+    def written_out(self) -> KeyValue:
+        """The same with every copy stored."""
+        if self.copies == 1:
+            return self
+        return KeyValue(self.k.repeat(1, self.copies, 1), self.v.repeat(1, self.copies, 1))
 
 
 def attend_with_references(
@@ -78,17 +100,27 @@ def attend_with_references(
 
 
 def _runs_of_equal_length(references: Sequence[KeyValue | None]) -> list[tuple[int, int]]:
-    """Split a batch into runs of neighbours with as many reference tokens each, since only those can be one call."""
-    tokens = [0 if reference is None else reference.tokens for reference in references]
-    starts = [i for i in range(len(tokens)) if i == 0 or tokens[i] != tokens[i - 1]]
-    return list(zip(starts, [*starts[1:], len(tokens)], strict=True))
+    """Split a batch into runs of neighbours with the same keys' number and weight, since only those can be one call."""
+    kinds = [(0, 1) if reference is None else (reference.tokens, reference.copies) for reference in references]
+    starts = [i for i in range(len(kinds)) if i == 0 or kinds[i] != kinds[i - 1]]
+    return list(zip(starts, [*starts[1:], len(kinds)], strict=True))
 
 
 def _attend_run(attention: Attention, q: Tensor, k: Tensor, v: Tensor, references: Sequence[KeyValue | None]) -> Tensor:
     given = [reference for reference in references if reference is not None]
     if not given:
         return attention(q, k, v)
-    return attention(q, _append(k, [kv.k for kv in given]), _append(v, [kv.v for kv in given]))
+    keys, values = _append(k, [kv.k for kv in given]), _append(v, [kv.v for kv in given])
+    return attention(q, keys, values, _bias(k.shape[2], given[0], keys.device))
+
+
+def _bias(own: int, reference: KeyValue, device: torch.device) -> Tensor | None:
+    """What the reference's copies add to the logits of the image's own keys and of its keys; None is nothing."""
+    if reference.copies == 1:
+        return None
+    bias = torch.zeros(own + reference.tokens, device=device)
+    bias[own:] = math.log(reference.copies)
+    return bias
 
 
 def _append(own: Tensor, references: Sequence[Tensor]) -> Tensor:

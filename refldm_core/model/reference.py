@@ -20,7 +20,7 @@ class ReferenceKV:
     Attributes:
         layers: layer name -> `KeyValue` of shape (heads, count * tokens, head channels); tokens of the first
             reference come first.
-        count: how many references, at least 1.
+        count: how many references, at least 1; those that count several times (`repeat`) included.
         latent_size: (height, width) of the latent that each reference was encoded at; keys and values of another
             size do not fit a model that learned positions from convolutions at this one.
         fingerprint: of the U-Net that made them (`refldm_core.model.fingerprint`); another model's are meaningless.
@@ -39,7 +39,9 @@ class ReferenceKV:
                 expected="at least one reference and one attention layer",
                 remedy="pass None where there are no references",
             )
-        uneven = [name for name, kv in self.layers.items() if kv.k.shape != kv.v.shape or kv.tokens % self.count]
+        uneven = [
+            name for name, kv in self.layers.items() if kv.k.shape != kv.v.shape or kv.tokens * kv.copies % self.count
+        ]
         if uneven:
             raise ReferencesError(
                 f"The keys and values of layer {uneven[0]} do not fit {self.count} references.",
@@ -66,8 +68,27 @@ class ReferenceKV:
         dtype = dtype or self.dtype
         if (device, dtype) == (self.device, self.dtype):
             return self
-        moved = {n: KeyValue(kv.k.to(device, dtype), kv.v.to(device, dtype)) for n, kv in self.layers.items()}
+        moved = {n: replace(kv, k=kv.k.to(device, dtype), v=kv.v.to(device, dtype)) for n, kv in self.layers.items()}
         return replace(self, layers=moved)
+
+    def repeat(self, times: int) -> ReferenceKV:
+        """The same references, `times` times over, as `concat` would give them, at the cost of one.
+
+        Raises:
+            ReferencesError: fewer than one time.
+        """
+        if times < 1:
+            raise ReferencesError(
+                f"References cannot stand {times} times.",
+                expected="1 or more",
+                remedy="pass None where there are no references",
+            )
+        layers = {name: replace(kv, copies=kv.copies * times) for name, kv in self.layers.items()}
+        return replace(self, layers=layers, count=self.count * times)
+
+    def written_out(self) -> ReferenceKV:
+        """The same with every copy stored, for files and for whoever looks at single references."""
+        return replace(self, layers={name: kv.written_out() for name, kv in self.layers.items()})
 
     def select(self, *indices: int) -> ReferenceKV:
         """The references at `indices`, in that order; an index may stand twice.
@@ -90,7 +111,7 @@ class ReferenceKV:
 
         return replace(
             self,
-            layers={n: KeyValue(pick(kv.k), pick(kv.v)) for n, kv in self.layers.items()},
+            layers={n: KeyValue(pick(kv.k), pick(kv.v)) for n, kv in self.written_out().layers.items()},
             count=len(indices),
         )
 
@@ -113,10 +134,11 @@ class ReferenceKV:
                     expected="one type and device",
                     remedy="bring them together with ReferenceKV.to() first",
                 )
+        all_layers = [s.written_out().layers for s in sets]
         layers = {
             name: KeyValue(
-                torch.cat([s.layers[name].k for s in sets], dim=1),
-                torch.cat([s.layers[name].v for s in sets], dim=1),
+                torch.cat([layers[name].k for layers in all_layers], dim=1),
+                torch.cat([layers[name].v for layers in all_layers], dim=1),
             )
             for name in first.layers
         }

@@ -37,6 +37,19 @@ def test_select_and_concat_are_inverse(kv: ReferenceKV) -> None:
     assert kv.nbytes == sum(kv.select(i).nbytes for i in range(3))
 
 
+def test_repeated_references_are_as_written_out(kv: ReferenceKV, tmp_path: Path) -> None:
+    twice = kv.repeat(2)
+    assert twice.count == 6 and twice.nbytes == kv.nbytes
+    assert _equal(twice.written_out(), ReferenceKV.concat([kv, kv]))
+    assert _equal(twice.select(1, 5), kv.select(1, 2))
+    assert _equal(ReferenceKV.concat([twice, kv]), ReferenceKV.concat([kv, kv, kv]))
+    assert all(layer.copies == 6 for layer in twice.repeat(3).to(dtype=torch.bfloat16).layers.values())
+    save_references(StoredReferences(twice), tmp_path / "twice.safetensors", torch.float32)
+    assert _equal(load_references(tmp_path / "twice.safetensors").references, twice.written_out())
+    with pytest.raises(ReferencesError, match="0 times"):
+        kv.repeat(0)
+
+
 def test_memory_of_one_released_reference() -> None:
     """8.75 MiB in 16 bit (design: 4,587,520 numbers)."""
     from refldm_core.model.unet import UNet, UNetSpec

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from refldm_core.errors import ReferencesError, SettingsError
-from refldm_core.model.attention import AttentionBlock, KeyValue, attend_with_references, fused_attention
+from refldm_core.model.attention import (
+    Attention,
+    AttentionBlock,
+    KeyValue,
+    attend_with_references,
+    fused_attention,
+    plain_attention,
+)
 from refldm_core.model.layers import Layers
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet, UNetSpec
@@ -63,6 +70,34 @@ def test_attention_weighs_own_and_reference_tokens_in_one_softmax() -> None:
     torch.testing.assert_close(ours[0, 0], expected)
 
 
+@pytest.mark.parametrize("attention", [fused_attention, plain_attention])
+def test_a_key_that_counts_n_times_is_n_equal_keys(attention: Attention) -> None:
+    """Exactly, in float64; attention over one copy gives the rounding errors of another summation order."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 5, 8, generator=generator, dtype=torch.float64)
+    rk, rv = torch.randn(2, 3, 7, 8, generator=generator, dtype=torch.float64)
+    once = KeyValue(rk, rv, copies=4)
+    written_out = once.written_out()
+    assert (written_out.tokens, written_out.copies) == (28, 1)
+    ours = attend_with_references(attention, q, k, v, [once, once])
+    theirs = attend_with_references(attention, q, k, v, [written_out, written_out])
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_null_references_are_computed_once_and_count_each_time(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+    """The whole model, beside an image with other references and one without."""
+    null = restorer.null_references(3, (16, 16))
+    assert null.count == 3 and all(layer.copies == 3 for layer in null.layers.values())
+    assert null.nbytes * 3 == null.written_out().nbytes == kv.nbytes
+    t = torch.full((3,), 499)
+    with torch.no_grad():
+        ours = restorer.unet(x[:3], t, [null, kv, None])
+        theirs = restorer.unet(x[:3], t, [null.written_out(), kv, None])
+        fewer = restorer.unet(x[:3], t, [restorer.null_references(1, (16, 16)), kv, None])
+    assert difference(ours, theirs) <= ALONE
+    assert difference(fewer[:1], theirs[:1]) > 100 * ALONE  # their number does count
+
+
 def test_attention_gets_contiguous_tensors() -> None:
     seen: list[bool] = []
 
@@ -83,9 +118,9 @@ def test_host_operations_and_attention_are_used() -> None:
 
     calls: list[int] = []
 
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         calls.append(k.shape[2])
-        return fused_attention(q, k, v)
+        return fused_attention(q, k, v, bias)
 
     spec = UNetSpec(model_channels=32, num_res_blocks=1, num_head_channels=16)
     unet = UNet(spec, operations=Operations, attention=attention)
