@@ -21,6 +21,7 @@ from ..checkpoints.building import load_first_stage, load_model
 from ..checkpoints.published import save_refldm
 from ..data.corpus import Corpus, open_corpus
 from ..data.groups import Group, Groups, stack
+from ..diffusion.schedule import NoiseSpec
 from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import Attention, AttentionBlock, fused_attention, plain_attention
 from ..model.fingerprint import fingerprint
@@ -302,7 +303,8 @@ def _networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tuple[UN
         loaded.unet.attention = attention
         loaded.first_stage.requires_grad_(False)
         _require_size(spec, loaded.spec)
-        return loaded.unet.train(), loaded.first_stage, loaded.spec
+        model = replace(loaded.spec, noise=diffusion.noise) if diffusion.noise else loaded.spec
+        return loaded.unet.train(), loaded.first_stage, model
     if path is None:
         raise TrainingError(
             "The config names no first stage.",
@@ -314,7 +316,7 @@ def _networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tuple[UN
     channels = first_stage.spec.embed_dim
     shape = replace(diffusion.unet, in_channels=2 * channels, out_channels=channels)
     latent_size = spec.corpus.size // first_stage.spec.downsampling
-    model = ModelSpec(shape, first_stage.spec, diffusion.noise, latent_size, scale)
+    model = ModelSpec(shape, first_stage.spec, diffusion.noise or NoiseSpec(), latent_size, scale)
     _require_size(spec, model)
     unet = UNet(model.unet, attention=attention)
     _zero_last_layers(unet)

@@ -105,7 +105,8 @@ class DiffusionSpec:
         init_config: YAML of the published layout for `init`, where it is not of the released architecture.
         init_weights: which copy in it; fine-tuning goes on from the raw one, as the published training does.
         unet: shape of a new U-Net; `init` has its own.
-        noise: of a new model.
+        noise: of a new model, or another one for the model of `init`; None keeps that one's, and is the published one
+            for a new model. Small latents want less noise at the end (docs/training.md).
         scale_factor: latents are multiplied by it; "auto" makes their standard deviation 1.
         drop: see `DropSpec`.
         cache: folder for latents that need not be encoded again; "" encodes at every step. Needs data.variants.
@@ -117,7 +118,7 @@ class DiffusionSpec:
     init_config: str = ""
     init_weights: Literal["raw", "ema"] = "raw"
     unet: UNetSpec = field(default_factory=UNetSpec)
-    noise: NoiseSpec = field(default_factory=NoiseSpec)
+    noise: NoiseSpec | None = None
     scale_factor: float | Literal["auto"] = 1.0
     drop: DropSpec = field(default_factory=DropSpec)
     cache: str = ""
