@@ -64,7 +64,7 @@ class Restorer:
 
     Args:
         unet: in the type that it should compute in; the sampler's own arithmetic is float32.
-        first_stage: usually float32, whatever the U-Net's type: its codebook search is precision-sensitive.
+        first_stage: in float32 or bfloat16; its codebook search is done in float32 all the same.
         spec: of both.
     """
 
@@ -85,14 +85,12 @@ class Restorer:
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, height, width) in [-1, 1] -> (batch, c, height / 8, width / 8) float32, scaled for the U-Net."""
-        weight = next(self.first_stage.parameters())
-        return self.first_stage.encode(images.to(weight)).float() * self.spec.scale_factor
+        return self.first_stage.encode(images.to(self.device, self.first_stage.dtype)).float() * self.spec.scale_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """(batch, c, h, w) -> (batch, 3, 8 h, 8 w) float32 in about [-1, 1], not clamped."""
-        weight = next(self.first_stage.parameters())
-        return self.first_stage.decode((latents / self.spec.scale_factor).to(weight)).float()
+        return self.first_stage.decode(latents.to(self.device) / self.spec.scale_factor).float()
 
     @torch.no_grad()
     def encode_references(self, images: Tensor, encoding: ReferenceEncoding = "joint") -> ReferenceKV:

@@ -16,7 +16,7 @@ from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage, FirstStageSpec
 from .detection import Detected, detect_first_stage, detect_unet
 from .hints import Hints, gather
-from .layout import Parts, Weights, split
+from .layout import CODEBOOK, Parts, Weights, split
 from .reading import TensorFile, read_tensors
 
 FINGERPRINT_KEY = "refldm.fingerprint"
@@ -161,7 +161,7 @@ def load_model(
     *,
     weights: Weights = "ema",
     dtype: torch.dtype = torch.float32,
-    first_stage_dtype: torch.dtype = torch.float32,
+    first_stage_dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
 ) -> LoadedModel:
     """Load a model strictly: every tensor must be there, fit and be finite.
@@ -170,7 +170,8 @@ def load_model(
         path, first_stage_path, config: as for `inspect_model`.
         weights: "ema" (for sampling; falls back to "raw" where there is no such copy) or "raw".
         dtype: of the U-Net.
-        first_stage_dtype: of the first stage; its codebook search is precision-sensitive.
+        first_stage_dtype: of the first stage; None is the U-Net's, but float32 for a float16 one, whose range the
+            first stage may leave. Its codebook stays float32.
         device: of both.
 
     Raises:
@@ -181,6 +182,7 @@ def load_model(
     with torch.device("meta"):
         unet, first_stage = UNet(files.spec.unet), FirstStage(files.spec.first_stage)
     _load(unet, unet_weights, path, device, dtype)
+    first_stage_dtype = first_stage_dtype or (torch.float32 if dtype == torch.float16 else dtype)
     _load(first_stage, files.first_stage.parts.first_stage, files.first_stage.file.path, device, first_stage_dtype)
     unet.fingerprint = files.main.fingerprint(unet_weights)
     return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
@@ -227,8 +229,15 @@ def _load(
 ) -> None:
     require_finite(weights, path)
     # copy: the tensors may be views of a memory-mapped file, which must be free to go.
-    own = {name: tensor.detach().to(device, dtype, copy=True) for name, tensor in weights.items()}
+    own = {
+        name: tensor.detach().to(device, torch.float32 if name == CODEBOOK else dtype, copy=True)
+        for name, tensor in weights.items()
+    }
     network.load_state_dict(own, strict=True, assign=True)
+    if dtype == torch.bfloat16 and torch.device(device).type == "cpu":
+        # The layout that the CPU's bfloat16 convolutions work in. Not for float32: there torch's GroupNorm loses
+        # digits in it (it takes the variance as a difference of large sums), and the codebook search shows it.
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

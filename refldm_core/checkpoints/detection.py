@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import CheckpointError, SettingsError
 from ..model.unet import UNet, UNetSpec
 from ..model.vqgan import FirstStage, FirstStageSpec
+from .layout import CODEBOOK
 
 Shapes = Mapping[str, tuple[int, ...]]
 Spec = TypeVar("Spec", UNetSpec, FirstStageSpec)
@@ -96,7 +97,7 @@ def _unet_levels(shapes: Shapes) -> list[_Level]:
 
 def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
     """Spec of a first stage; see `detect_unet` for the arguments and errors."""
-    codebook, conv_in, conv_out = "quantize.embedding.weight", "encoder.conv_in.weight", "encoder.conv_out.weight"
+    codebook, conv_in, conv_out = CODEBOOK, "encoder.conv_in.weight", "encoder.conv_out.weight"
     size, dim = _shape(shapes, codebook)
     channels, image_channels = _shape(shapes, conv_in)[:2]
     widths: list[int] = []

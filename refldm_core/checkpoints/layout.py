@@ -14,6 +14,8 @@ Weights = Literal["ema", "raw"]
 
 UNET_PREFIX = "model.diffusion_model."
 FIRST_STAGE_PREFIX = "first_stage_model."
+CODEBOOK = "quantize.embedding.weight"
+"""Of the first stage; always float32, since rounding it would let another entry be the nearest."""
 _EMA_PREFIX = "model_ema."
 _BARE_FIRST_STAGE = ("encoder.", "decoder.", "quantize.", "quant_conv.", "post_quant_conv.")
 _IGNORED_PREFIXES = (

@@ -16,9 +16,9 @@ from ..files import atomic_write
 from ..model.variants import ModelSpec
 from .building import FINGERPRINT_KEY, WEIGHTS_KEY, inspect_model, require_finite
 from .hints import metadata_of
-from .layout import FIRST_STAGE_PREFIX, UNET_PREFIX, Weights
+from .layout import CODEBOOK, FIRST_STAGE_PREFIX, UNET_PREFIX, Weights
 
-_CODEBOOK = FIRST_STAGE_PREFIX + "quantize.embedding.weight"
+_CODEBOOK = FIRST_STAGE_PREFIX + CODEBOOK
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,15 @@ class ResnetBlock(nn.Module):
         self.nin_shortcut = nn.Identity() if same_width else make.conv1x1(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        return self.nin_shortcut(x) + h
+        h = self.conv1(_silu(self.norm1(x)))
+        h = self.conv2(_silu(self.norm2(h)))
+        shortcut = self.nin_shortcut(x)
+        return shortcut + h if torch.is_grad_enabled() else h.add_(shortcut)
+
+
+def _silu(normed: Tensor) -> Tensor:
+    """SiLU, in the memory of its argument where no gradient needs that: these are the largest tensors of all."""
+    return F.silu(normed, inplace=not torch.is_grad_enabled())
 
 
 class MiddleAttention(nn.Module):
@@ -179,7 +185,7 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        return self.conv_out(_silu(self.norm_out(self.mid(h))))
 
 
 class Decoder(nn.Module):
@@ -200,7 +206,7 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        return self.conv_out(_silu(self.norm_out(h)))
 
 
 class Quantised(NamedTuple):
@@ -272,7 +278,7 @@ class FirstStage(nn.Module):
         """Picture of a latent.
 
         Args:
-            latent: (batch, embed_dim, height, width).
+            latent: (batch, embed_dim, height, width); float32 whatever the weights' type, for the search's sake.
             quantise: snap each pixel to the codebook first, as the model was trained to; the gradient passes
                 straight through.
 
@@ -280,4 +286,9 @@ class FirstStage(nn.Module):
             (batch, 3, 8 height, 8 width) for the released model; about [-1, 1], not clamped.
         """
         z = self.quantize(latent).z if quantise else latent
-        return self.decoder(self.post_quant_conv(z))
+        return self.decoder(self.post_quant_conv(z.to(self.dtype)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that the convolutions compute in."""
+        return self.post_quant_conv.weight.dtype  # pyright: ignore[reportReturnType]

@@ -138,7 +138,10 @@ def test_convert(dtype: torch.dtype, tiny: TinyFiles, loaded: LoadedModel, tmp_p
 def test_dtype_and_precedence_of_config(tiny: TinyFiles, tmp_path: Path) -> None:
     model = load_model(tiny.ckpt, config=tiny.config, dtype=torch.bfloat16)
     assert model.unet.out[2].weight.dtype == torch.bfloat16
-    assert model.first_stage.decoder.conv_out.weight.dtype == torch.float32
+    assert model.first_stage.decoder.conv_out.weight.dtype == torch.bfloat16
+    assert model.first_stage.quantize.embedding.weight.dtype == torch.float32
+    half = load_model(tiny.ckpt, config=tiny.config, dtype=torch.float16)
+    assert half.first_stage.decoder.conv_out.weight.dtype == torch.float32
     path = tmp_path / "one.safetensors"
     convert(tiny.ckpt, path, config=tiny.config)
     config = tmp_path / "other.yaml"

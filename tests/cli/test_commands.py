@@ -70,11 +70,25 @@ def test_convert(tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "one.safetensors" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True, "avx2": True}, "bfloat16"), ({"avx2": True}, "float32")],
+)
+def test_auto_type_follows_the_processor(
+    capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert choose_dtype("auto", choose_device("cpu")) == getattr(torch, expected)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch
+    assert choose_dtype("auto", choose_device("cpu")) == torch.float32
+
+
 def test_unknown_device_and_types() -> None:
     import torch
 
     cpu = choose_device("cpu")
-    assert choose_dtype("auto", cpu) == torch.float32
     assert choose_dtype("bfloat16", cpu) == torch.bfloat16
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="no cuda device"):
