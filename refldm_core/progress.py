@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
+
+Item = TypeVar("Item")
+
+
+class Each(Protocol):
+    """Goes through items of which there are `total`, and shows how far it is."""
+
+    def __call__(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]: ...
+
+
+def quietly(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+    """The `Each` that shows nothing."""
+    return items
 
 
 class Step(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 
 from .. import embedded
 from ..checkpoints.faces import DETECTOR_FILES, PARSER_FILES, load_detector, load_parser, load_recognizer
-from ..face.detection import DetectionSettings
+from ..face.detection import DetectionSettings, SearchingDetector
 from ..face.matching import SAME_PERSON
 from ..face.paste import PasteSettings
 from ..face.selection import parse_indices
@@ -24,34 +24,7 @@ _ORDERS = ("largest", "middle", "left to right", "top to bottom", "confidence")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options, in groups of their own."""
     finding = parser.add_argument_group("finding faces in whole photos")
-    finding.add_argument(
-        "--detector",
-        choices=tuple(DETECTOR_FILES),
-        default="retinaface_resnet50",
-        help="`refldm download NAME` fetches its file; embedded comes along and finds drawn faces (default: "
-        "retinaface_resnet50)",
-    )
-    finding.add_argument(
-        "--recognizer",
-        type=Path,
-        metavar="FILE",
-        help='ONNX file, or folder of an insightface pack, that tells who is who; "embedded" comes along and knows '
-        "drawn people (default: buffalo_l in the face models' folder, where it is there)",
-    )
-    finding.add_argument(
-        "--face-models",
-        type=Path,
-        default=MODEL_FOLDER,
-        metavar="DIR",
-        help=f"folder with the files of detector, recogniser and parser (default: {MODEL_FOLDER})",
-    )
-    finding.add_argument(
-        "--threshold", type=float, help="least confidence of a face, 0 to 1 (default: the detector's own)"
-    )
-    finding.add_argument(
-        "--smallest", type=float, metavar="PX", help="smallest face to look for; smaller takes longer (default: 24)"
-    )
-    finding.add_argument("--upright", action="store_true", help="do not look for faces lying on their side; faster")
+    add_detection_arguments(finding, recognizer_is_needed=False)
     finding.add_argument(
         "--min-size", type=float, default=0.0, metavar="PX", help="leave faces smaller than this alone"
     )
@@ -94,6 +67,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pasting.add_argument("--batch", type=int, default=1, metavar="N", help="faces restored at once (default: 1)")
 
 
+def add_detection_arguments(
+    finding: argparse._ActionsContainer,  # pyright: ignore[reportPrivateUsage]
+    *,
+    recognizer_is_needed: bool,
+) -> None:
+    """Detector and recogniser, and how to search; for `load_detector_of` and `recognizer_path`."""
+    usual = "buffalo_l in the face models' folder" + ("" if recognizer_is_needed else ", where it is there")
+    finding.add_argument(
+        "--detector",
+        choices=tuple(DETECTOR_FILES),
+        default="retinaface_resnet50",
+        help="`refldm download NAME` fetches its file; embedded comes along and finds drawn faces (default: "
+        "retinaface_resnet50)",
+    )
+    finding.add_argument(
+        "--recognizer",
+        type=Path,
+        metavar="FILE",
+        help='ONNX file, or folder of an insightface pack, that tells who is who; "embedded" comes along and knows '
+        f"drawn people (default: {usual})",
+    )
+    finding.add_argument(
+        "--face-models",
+        type=Path,
+        default=MODEL_FOLDER,
+        metavar="DIR",
+        help=f"folder with the files of detector, recogniser and parser (default: {MODEL_FOLDER})",
+    )
+    finding.add_argument(
+        "--threshold", type=float, help="least confidence of a face, 0 to 1 (default: the detector's own)"
+    )
+    finding.add_argument(
+        "--smallest", type=float, metavar="PX", help="smallest face to look for; smaller takes longer (default: 24)"
+    )
+    finding.add_argument("--upright", action="store_true", help="do not look for faces lying on their side; faster")
+
+
 def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> PhotoSettings:
     """Raises: SettingsError: a value without meaning; CheckpointError: as `recognizer_path`."""
     indices = parse_indices(args.faces) if args.faces else None
@@ -127,12 +137,21 @@ def recognizer_path(args: argparse.Namespace) -> Path | None:
     return usual if usual.is_dir() else None
 
 
+def load_detector_of(args: argparse.Namespace, device: torch.device) -> SearchingDetector:
+    """The detector that the arguments name.
+
+    Raises:
+        CheckpointError, MissingPackageError: a file or package that is not there.
+    """
+    settings = DetectionSettings(args.threshold, args.smallest, (0,) if args.upright else (0, 1, 3))
+    return load_detector(args.detector, args.face_models, settings, device)
+
+
 def load_tools(args: argparse.Namespace, device: torch.device) -> FaceTools:
     """Raises: CheckpointError, MissingPackageError: a file or package that is not there."""
     path = recognizer_path(args)
-    settings = DetectionSettings(args.threshold, args.smallest, (0,) if args.upright else (0, 1, 3))
     return FaceTools(
-        load_detector(args.detector, args.face_models, settings, device),
+        load_detector_of(args, device),
         None if path is None else load_recognizer(path),
         None if args.parser is None else load_parser(args.parser, args.face_models, device),
     )

@@ -7,13 +7,15 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
 from ..errors import ImageFileError, OutputError
 from ..files import require_writable
 from ..images import require_image_format
+
+Item = TypeVar("Item")
 
 
 class Job(NamedTuple):
@@ -55,7 +57,7 @@ def find_jobs(inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool
     jobs = _jobs(found, out) if out.is_dir() else [Job(found[0].path, out, True)]
     _require_no_loss(jobs, overwrite=overwrite, resume=resume)
     # Shared out first: every process must see the same list, whatever the others have finished by now.
-    todo = [job for job in _share_of(jobs) if not (resume and job.target.exists())]
+    todo = [job for job in share_of(jobs) if not (resume and job.target.exists())]
     for target in {job.target.parent: job.target for job in todo}.values():
         # Subfolders that are made on the way are as writable as the folder that they are made in.
         require_writable(target if target.parent.exists() or not out.is_dir() else out / target.name)
@@ -67,7 +69,21 @@ def pictures_of(text: str) -> list[Path]:
     return [picture.path for picture in _pictures(text, None)]
 
 
-def _share_of(jobs: Sequence[Job]) -> Sequence[Job]:
+def pictures_below(folder: Path, out: Path) -> dict[str, Path]:
+    """The pictures of a folder and its subfolders, without those of an output folder inside.
+
+    Returns:
+        Path below the folder, with "/" -> file; sorted.
+
+    Raises:
+        ImageFileError: no such folder, or no pictures in it.
+    """
+    if not folder.is_dir():
+        raise ImageFileError(f"{folder} is no folder.", expected="a folder of pictures", remedy="check the path")
+    return {picture.inside.as_posix(): picture.path for picture in _pictures(str(folder), out)}
+
+
+def share_of(jobs: Sequence[Item]) -> Sequence[Item]:
     """One process's share, where several run: `accelerate launch` and `torchrun` set RANK and WORLD_SIZE."""
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     return jobs[rank::processes]

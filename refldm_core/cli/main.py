@@ -16,13 +16,16 @@ COMMANDS = {
     "restore": "restore faces with references of the same person",
     "inspect": "say what a model file is",
     "degrade": "make low-quality versions of good pictures",
+    "evaluate": "judge restored faces against the true ones, and compare methods",
+    "benchmark-table": "restore and judge a test set: the rows of the paper's table",
+    "dataset": "build a dataset from photos, or check FFHQ-Ref",
     "train": "train a model, on drawn people or on a folder of faces",
     "convert": "write a model as one .safetensors file",
     "download": "download the official model files",
     "comfyui": "link the nodes into an existing ComfyUI",
     "demo": "see everything at work in a minute, on drawn people",
 }
-"""Name of the command and of its module -> summary."""
+"""Name of the command -> summary. Its module has the same name, with underscores."""
 
 EXIT_USER_ERROR = 2
 """argparse uses the same for arguments that it cannot read."""
@@ -55,7 +58,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 
 def _module(name: str) -> Any:
     """A command's module: `add_arguments(parser)` and `run(args, output)`, which returns the exit code."""
-    return import_module(f".{name}", __package__)
+    return import_module(f".{name.replace('-', '_')}", __package__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -157,8 +157,12 @@ def open_corpus(spec: CorpusSpec) -> Corpus:
     return SyntheticCorpus(spec) if spec.kind == "synthetic" else FolderCorpus(spec)
 
 
-def read_references(path: Path) -> list[tuple[str, tuple[str, ...]]]:
+def read_references(path: Path, *, alone: bool = False) -> list[tuple[str, tuple[str, ...]]]:
     """Rows of a references CSV of the published layout: (target, its references).
+
+    Args:
+        path: of the file.
+        alone: whether a target may have no references, as somebody of whom there is one photo.
 
     Raises:
         DataError: unreadable, without its columns, empty, or a row with no references or with itself among them.
@@ -176,10 +180,10 @@ def read_references(path: Path) -> list[tuple[str, tuple[str, ...]]]:
             expected="the columns gt_image and ref_image, as in the published reference_mapping",
             remedy="use a file of FFHQ-Ref, or one in its layout",
         )
-    return [_row(path, line, row) for line, row in enumerate(rows, 2)]
+    return [_row(path, line, row, alone) for line, row in enumerate(rows, 2)]
 
 
-def _row(path: Path, line: int, row: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, tuple[str, ...]]:
     target = row["gt_image"]
     try:
         parsed = ast.literal_eval(row["ref_image"] or "[]")
@@ -192,7 +196,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> tuple[str, tuple[str, ..
             expected="a list of file names such as ['00012.png', '00345.png']",
             remedy="correct the line",
         ) from error
-    if not references or target in references:
+    if target in references or not (references or alone):
         what = "has itself among its references" if references else "has no references"
         raise DataError(
             f"{target}, line {line} of {path}, {what}.",

@@ -138,13 +138,13 @@ def test_another_table_is_left_alone(content: bytes, run: Run, capsys: pytest.Ca
 
 
 def test_what_was_done_before_an_interruption_is_in_the_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refldm_core.cli import degrade as command
+    from refldm_core.data import degraded
 
     def interrupted(path: Path) -> Image.Image:
         if path.name == "b.jpg":
             raise KeyboardInterrupt
         return Image.open(path).convert("RGB")
 
-    monkeypatch.setattr(command, "load_image", interrupted)
+    monkeypatch.setattr(degraded, "load_image", interrupted)
     assert run("faces", "--output", "low") == 130
     assert list(rows()) == ["a.png", "anna/a.png"]

@@ -1,0 +1,127 @@
+"""The files of a dataset: the published layout's CSVs and lists, who is who, and the degraded test sets."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..files import atomic_write, output_error
+from ..progress import Each
+from .degradation import Kind
+from .degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
+from .photo_folder import make_folder
+from .splits import SPLITS, Row, Split
+
+IMAGES = "images"
+MAPPING = "reference_mapping"
+LISTS = "id_based_split"
+PEOPLE = "people.csv"
+
+TEST_SETS: dict[Kind, str] = {"moderate": "moderate_degrad", "severe": "severe_degrad"}
+"""How strong -> folder of the low-quality test pictures below test_images, as published."""
+
+
+def write_lists(
+    output: Path,
+    names: Sequence[str],
+    people: Sequence[Sequence[int]],
+    split_of: Mapping[str, Split],
+    rows: Mapping[Split, Sequence[Row]],
+) -> None:
+    """Write the references and the list of each split, and the table of people.
+
+    Args:
+        output: folder of the dataset.
+        names: of all pictures, sorted.
+        people: each one's pictures, by index.
+        split_of: split of each picture; who is not in it, for having no other picture, is listed for training, which
+            may take it for a model without references.
+        rows: targets and references of each split.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    for split in SPLITS:
+        write_references(
+            output / MAPPING / f"{split}_references.csv",
+            [(names[r.target], [names[i] for i in r.references]) for r in sorted(rows[split], key=lambda r: r.target)],
+            degraded=split == "test",
+        )
+        listed = [name for name in names if split_of.get(name, "train") == split]
+        _write_text(output / LISTS / f"{split}_image.txt", "".join(f"{name}\n" for name in listed))
+    number = {k: i for i, members in enumerate(people) for k in members}
+    table = [[name, str(number[k]), split_of.get(name, "train")] for k, name in enumerate(names)]
+    _write_csv(output / PEOPLE, ["image", "person", "split"], table)
+
+
+def write_references(path: Path, rows: Iterable[tuple[str, Sequence[str]]], *, degraded: bool) -> None:
+    """Write a references CSV of the published layout.
+
+    Args:
+        path: of the file.
+        rows: target and its references.
+        degraded: with the column lq_image, the low-quality picture of the target's name.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    header = ["gt_image", "ref_image"] + ["lq_image"] * degraded
+    _write_csv(path, header, ([gt, str(list(references))] + [gt] * degraded for gt, references in rows))
+
+
+def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, each: Each) -> None:
+    """Make the low-quality test pictures; those that are up to date stay, those of no target any more go.
+
+    Args:
+        output: folder of the dataset.
+        names: of the test's targets.
+        kinds: how strong; one folder each.
+        seed: of the random numbers, which depend on it and the name alone.
+        each: shows progress.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    wanted = {name: picture_seed(name, seed) for name in names}
+    for kind in kinds:
+        folder = output / "test_images" / TEST_SETS[kind]
+        make_folder(folder)
+        earlier = read_table(folder / TABLE)
+        for name in sorted(set(earlier) - set(wanted)):
+            _remove(folder / name)
+        table = {name: row for name, row in earlier.items() if name in wanted}
+        todo = [n for n in names if not _up_to_date(output / IMAGES / n, folder / n, table.get(n), wanted[n])]
+        done: list[Degraded] = []
+        try:
+            for name in each(todo, f"{kind} test pictures", len(todo)):
+                done.append(degrade_file(output / IMAGES / name, folder / name, name, kind, wanted[name]))
+        finally:  # also of what was done before an interruption
+            write_table(folder / TABLE, table, done)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def _up_to_date(source: Path, target: Path, row: Mapping[str, str] | None, seed: int) -> bool:
+    if row is None or row["seed"] != str(seed) or not target.exists():
+        return False
+    return target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    make_folder(path.parent)
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        table.writerows(lines)
+
+
+def _write_text(path: Path, text: str) -> None:
+    make_folder(path.parent)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
