@@ -25,7 +25,8 @@ def main(words: list[str]) -> int:
     if command not in ("demo", "test", "refldm"):
         print(__doc__)
         return 0 if command in ("", "-h", "--help") else 2
-    set_up("[dev]" if command == "test" else "[train]" if rest[:1] == ["train"] else "[faces]")
+    extras = {"train": "[train]", "evaluate": "[evaluate]", "benchmark-table": "[evaluate]"}
+    set_up("[dev]" if command == "test" else extras.get(rest[0] if rest else "", "[faces]"))
     if command == "test":
         return test(rest)
     refldm = [str(PYTHON), "-m", "refldm_core"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from refldm_core.errors import SettingsError
+from refldm_core.evaluation.statistics import Values
 from refldm_core.files import atomic_write
 
 from .likeness_protocol import PersonScores
-from .paired import Values
 
 
 @dataclass

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from refldm_core.errors import SettingsError
+from refldm_core.evaluation.statistics import Difference, Estimate, difference, estimate
 
 from .likeness_data import Run, require_same
 from .likeness_protocol import ARMS, IDENTITY, JUDGED, METRICS, PHOTOS, REFERENCES
-from .paired import Difference, Estimate, difference, estimate
 
 BEST = f"own {REFERENCES}"
 WRONG = f"wrong {REFERENCES}"

@@ -13,9 +13,9 @@ from benchmarks.likeness import main
 from benchmarks.likeness_data import Run, merge, read_run
 from benchmarks.likeness_protocol import ARMS, JUDGED, METRICS, PHOTOS, draw_case, score, to_batch, to_pictures
 from benchmarks.likeness_report import REQUIRED, compare, describe, gain
-from benchmarks.paired import difference, estimate
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.errors import SettingsError
+from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.model.unet import UNetSpec
 from refldm_core.model.variants import ModelSpec

@@ -21,20 +21,14 @@ faces are restored without knowing the person, and without guidance.
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from ..checkpoints.building import LoadedModel, load_model
-from ..diffusion.schedule import NoiseSpec, sampling_timesteps
 from ..errors import OutputError, ReFLDMError, SettingsError
 from ..files import output_error
 from ..images import load_image, save_image, to_full_tensor, to_pil, to_tensor
@@ -43,9 +37,15 @@ from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
 from . import faces
 from .inputs import Job, find_jobs, pictures_of
-from .options import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments, choose_device, choose_dtype, model_path
 from .output import Output
 from .people import TRAINED_REFERENCES, FaceTools, aligned_person, gather_people, named_folders
+from .sampling import (
+    add_sampling_arguments,
+    explained_memory_errors,
+    load_named_model,
+    sampling_device,
+    sampling_settings,
+)
 
 _ONLY = "reference"
 """Name of the person whose photos --reference gives."""
@@ -77,34 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned face crops already")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--resume", action="store_true", help="leave out pictures whose results exist")
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        type=Path,
-        metavar="FILE",
-        help='checkpoint, or "embedded" for the small one that comes along and knows drawn people only (default: '
-        f"refldm.ckpt in {MODEL_FOLDER})",
-    )
-    add_model_arguments(model)
-    model.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
-    model.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
-    sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--steps", type=int, default=50, metavar="N", help="sampling steps (default: 50)")
-    sampling.add_argument("--sampler", choices=("ddim", "dpmpp_2m"), default="ddim", help="default: ddim, as published")
-    sampling.add_argument(
-        "--schedule", choices=("trailing", "uniform"), default="trailing", help="timesteps; trailing is published"
-    )
-    sampling.add_argument(
-        "--guidance", type=float, default=1.5, metavar="G", help="pull of the references; 1 is off (default: 1.5)"
-    )
-    sampling.add_argument("--eta", type=float, default=0.0, metavar="E", help="noise of DDIM, 0 to 1 (default: 0)")
-    sampling.add_argument("--seed", type=int, default=2024, metavar="S", help="of every picture (default: 2024)")
-    sampling.add_argument(
-        "--reference-encoding",
-        choices=("joint", "separate"),
-        default="joint",
-        help="encode the references as one picture, as the model was trained, or each alone (default: joint)",
-    )
+    add_sampling_arguments(parser)
     faces.add_arguments(parser)
 
 
@@ -119,13 +92,13 @@ def run(args: argparse.Namespace, output: Output) -> int:
         output.result("Everything is done already.", {"restored": [], "failed": []})
         return 0
 
-    device = _device(args)
+    device = sampling_device(args)
     tools = None if args.aligned else faces.load_tools(args, device)
-    model = _load(args, device)
+    model = load_named_model(args, device)
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    with _explained_memory_errors():
+    with explained_memory_errors():
         gathered = _gather(args, restorer, tools, people, output)
     if tools is None:
         restore = _aligned(restorer, gathered, settings, args.seed)
@@ -133,7 +106,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         restore = _whole_photos(restorer, gathered, tools, faces.photo_settings(args, settings))
     for job in output.each(jobs, "pictures", len(jobs)):
         try:
-            with _explained_memory_errors():
+            with explained_memory_errors():
                 done.append(_restore_one(job, restore, output))
         except ReFLDMError as error:
             if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would fail all the others too
@@ -218,14 +191,7 @@ def _whole_photos(restorer: Restorer, people: dict[str, Person], tools: FaceTool
 
 
 def _settings(args: argparse.Namespace) -> SamplingSettings:
-    if not math.isfinite(args.guidance) or not -(2**63) <= args.seed < 2**63:
-        raise SettingsError(
-            f"Guidance {args.guidance} or seed {args.seed} is out of range.",
-            expected="a finite guidance and a seed of 64 bits",
-            remedy="the published values are 1.5 and 2024",
-        )
-    sampling_timesteps(NoiseSpec(), args.steps, args.schedule)
-    settings = SamplingSettings(args.steps, args.sampler, args.schedule, args.guidance, args.eta)
+    settings = sampling_settings(args)
     faces.photo_settings(args, settings)
     return settings
 
@@ -261,38 +227,3 @@ def _remark_on_references(people: dict[str, list[Path]], output: Output) -> None
             f"{count} references: the model was trained with up to {TRAINED_REFERENCES}; more take longer and "
             "rarely help."
         )
-
-
-def _device(args: argparse.Namespace) -> torch.device:
-    device = choose_device(args.device)
-    if device.type == "cuda" and "LOCAL_RANK" in os.environ:  # accelerate launch: one GPU for each process
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return device
-
-
-def _load(args: argparse.Namespace, device: torch.device) -> LoadedModel:
-    model, vqgan = args.model, args.vqgan
-    if model is None:
-        model = MODEL_FOLDER / "refldm.ckpt"
-        vqgan = vqgan or (MODEL_FOLDER / "vqgan.ckpt")
-        if not model.exists():
-            raise SettingsError(
-                f"No model was named, and {MODEL_FOLDER} has no refldm.ckpt.",
-                expected="--model FILE, or the official files in that folder",
-                remedy="run `refldm download` (non-commercial research use only), or name a file with --model",
-            )
-    return load_model(model_path(model), vqgan, args.config, dtype=choose_dtype(args.dtype, device), device=device)
-
-
-@contextmanager
-def _explained_memory_errors() -> Generator[None, None, None]:
-    try:
-        yield
-    except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        raise SettingsError(
-            "The memory was not enough for the model, these references and this picture.",
-            expected="about 7 GB for the released model with 4 references in float32 on a CPU",
-            remedy="use --dtype bfloat16, fewer references or --reference-encoding separate, or --device cpu",
-        ) from error

@@ -1,0 +1,236 @@
+"""Judge restored faces against the true ones: identity, fidelity and quality, with intervals, tests and a report.
+
+examples:
+  refldm evaluate --predictions restored --ground-truth ffhq --references test_references.csv --output judged
+      Every target of the CSV. judged/report.html shows tables, plots, and the best and worst pictures;
+      judged/per_image.csv has every number.
+  refldm evaluate --predictions ours=restored codeformer=cf input=low --ground-truth ffhq --references test.csv
+      --output judged --second-recognizer glintr100.onnx
+      Methods side by side, each compared with the first, person by person. The degraded pictures may be one.
+  refldm evaluate --predictions restored --ground-truth ffhq --output judged --metrics psnr ssim lpips --resume
+      Goes on with an evaluation that was interrupted; files that have changed are judged again.
+  refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
+      With the time for each face, from what `refldm restore --json` printed, or a number.
+
+Predictions belong to the true picture of the same name, whatever the ending, and must have its size. Pictures are
+aligned crops as in FFHQ. Missing, extra, damaged and double pictures are named in the report; the rest is done, and the
+exit code is then 2. LPIPS, NIQE, MUSIQ and FID download their weights when first used; without a network their columns
+say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from .. import embedded
+from ..checkpoints.faces import DETECTOR_FILES
+from ..errors import SettingsError
+from ..evaluation.dataset import find_targets, pictures_in
+from ..evaluation.metrics import METRICS
+from ..evaluation.report import markdown_table, results_table
+from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
+from ..evaluation.summary import Summary, mean_seconds
+from .options import DEVICES, MODEL_FOLDER, choose_device
+from .output import Output
+
+_SHOWN = 20
+"""Findings that are printed; a wrong folder has thousands."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--predictions",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="[NAME=]FOLDER",
+        help="restored faces, of one method or of several",
+    )
+    parser.add_argument(
+        "--baseline",
+        default="",
+        metavar="NAME",
+        help="the method that the others are compared with (default: the first)",
+    )
+    parser.add_argument("--ground-truth", type=Path, required=True, metavar="FOLDER", help="the true faces")
+    parser.add_argument(
+        "--references",
+        type=Path,
+        metavar="CSV",
+        help="whose references are whose, in the published layout (gt_image, ref_image); only its targets are judged, "
+        "and the pictures that it connects are one person's",
+    )
+    parser.add_argument(
+        "--reference-folder", type=Path, metavar="FOLDER", help="where the references lie (default: --ground-truth)"
+    )
+    parser.add_argument(
+        "--people",
+        type=Path,
+        metavar="CSV",
+        help="whom each picture shows (columns image, person), if not by --references",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for scores and reports")
+    parser.add_argument(
+        "--seconds",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=X",
+        help="seconds for each "
+        "face: a number, a JSON file of `refldm restore --json`, or a CSV with the column seconds",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an evaluation that is there")
+    parser.add_argument("--resume", action="store_true", help="go on with an evaluation that is there")
+    add_judge_arguments(parser)
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """By what to judge, as `benchmark-table` takes it too."""
+    judging = parser.add_argument_group("judging")
+    judging.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=[name for name in METRICS if not name.startswith("references")],
+        default=list(METRICS),
+        metavar="M",
+        help="some of %(choices)s (default: all)",
+    )
+    judging.add_argument(
+        "--recognizer",
+        type=Path,
+        metavar="FILE",
+        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows drawn people '
+        f"(default: {DETECTOR_FILES['insightface']} in {MODEL_FOLDER}, where it is there)",
+    )
+    judging.add_argument(
+        "--second-recognizer",
+        type=Path,
+        metavar="FILE",
+        help="one that the restorer was not trained with: a high IDS may be learned for the first",
+    )
+    judging.add_argument(
+        "--judge-device", choices=DEVICES, default="cpu", help="where LPIPS, NIQE, MUSIQ and FID compute (default: cpu)"
+    )
+
+
+def judge_settings(args: argparse.Namespace) -> JudgeSettings:
+    """Raises: CheckpointError: the embedded recogniser was named and is missing; SettingsError: no such device."""
+    usual = MODEL_FOLDER / DETECTOR_FILES["insightface"]
+    first = _recognizer(args.recognizer) or (usual if usual.is_dir() else None)
+    second = _recognizer(args.second_recognizer)
+    return JudgeSettings(args.metrics, {"ids": first, "ids_second": second}, choose_device(args.judge_device))
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    methods = _methods(args.predictions)
+    seconds = _seconds(args.seconds, methods)
+    settings = judge_settings(args)
+    targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
+    judges = open_judges(settings)
+    for metric, why in judges.absent.items():
+        output.remark(f"{METRICS[metric].label} is left out: {why}.")
+    title = "Evaluation of " + ", ".join(methods)
+    others = pictures_in(args.ground_truth) if args.references else ()
+    job = Evaluation(title, targets, findings, methods, others, args.references, seconds, args.baseline)
+    summary = evaluate(
+        job,
+        settings,
+        judges,
+        args.output,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        each=lambda todo: output.each(todo, "pictures", len(todo)),
+    )
+    folder: Path = args.output
+    output.result(
+        "\n".join([*markdown_table(results_table(summary)), *in_words(summary), f"Report: {folder / HTML}"]),
+        {**summary.as_json(), "files": [str(folder / name) for name in (PER_IMAGE, SUMMARY, MARKDOWN, HTML)]},
+    )
+    return 2 if summary.to_mend else 0
+
+
+def in_words(summary: Summary) -> list[str]:
+    """What must be mended, and how many differences show."""
+    lines: list[str] = []
+    if summary.comparisons:
+        shown = sum(one.better is not None for one in summary.comparisons)
+        lines.append(f"{shown} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
+    if summary.to_mend:
+        lines.append(f"{len(summary.to_mend)} to mend:")
+        shown = summary.to_mend[:_SHOWN]
+        lines += [f"  {f.kind}{f' ({f.method})' if f.method else ''}: {f.what}: {f.detail}" for f in shown]
+        if len(summary.to_mend) > _SHOWN:
+            lines.append(f"  and {len(summary.to_mend) - _SHOWN} more: the report names them all")
+    return lines
+
+
+def _recognizer(path: Path | None) -> Path | None:
+    return embedded.require(embedded.RECOGNIZER) if str(path) == embedded.NAME else path
+
+
+def _methods(words: Sequence[str]) -> dict[str, Path]:
+    """Name -> folder; a folder without a name is called as itself."""
+    methods: dict[str, Path] = {}
+    for word in words:
+        name, separator, folder = word.partition("=")
+        if not separator or Path(word).is_dir():  # a folder's name may have the sign in it
+            name, folder = Path(word).resolve().name, word
+        if not (name and folder) or name in methods:
+            raise SettingsError(
+                f"--predictions {word} cannot be used{': the name is taken' if name in methods else ''}.",
+                expected="FOLDER or NAME=FOLDER, each name once, such as ours=restored",
+                remedy="give each method a name of its own",
+            )
+        methods[name] = Path(folder)
+    return methods
+
+
+def _seconds(words: Sequence[str], methods: dict[str, Path]) -> dict[str, float]:
+    """Method -> seconds for each face."""
+    found: dict[str, float] = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator and len(methods) == 1:
+            name, value = next(iter(methods)), word
+        try:
+            seconds = float(value) if _is_number(value) else mean_seconds(_read_seconds(Path(value), name))
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise _no_seconds(word, f" ({error})") from error
+        if seconds is None or not (math.isfinite(seconds) and seconds >= 0) or name not in methods:
+            raise _no_seconds(word)
+        found[name] = seconds
+    return found
+
+
+def _no_seconds(word: str, why: str = "") -> SettingsError:
+    return SettingsError(
+        f"--seconds {word} cannot be used{why}.",
+        expected="NAME=X, with the name of a method and a number, a JSON file that `refldm restore --json` printed, or "
+        "a CSV file with the column seconds",
+        remedy="correct --seconds",
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_seconds(path: Path, method: str) -> list[float]:
+    if path.suffix.lower() == ".csv":
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            # `refldm benchmark-table` writes all its methods into one file.
+            rows = [row for row in csv.DictReader(file) if row.get("method", method) == method]
+        return [float(row["seconds"]) for row in rows if row["seconds"]]
+    entries = cast("list[dict[str, Any]]", json.loads(path.read_text(encoding="utf-8"))["restored"])
+    # A whole photo may hold several faces, or none.
+    return [float(entry["seconds"]) / max(1, len(entry.get("faces", [0]))) for entry in entries]

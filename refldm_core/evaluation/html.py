@@ -1,0 +1,141 @@
+"""The report as one HTML file that needs nothing beside it: tables, plots, and the best and worst pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ..errors import ImageFileError
+from ..files import atomic_write
+from ..images import load_image
+from .dataset import Target
+from .metrics import METRICS
+from .packages import require
+from .plots import share_plot, spread_plot
+from .report import comparisons_table, findings_table, notes, ranked, results_table
+from .runner import Judged
+from .summary import Summary
+
+_SHOWN = 4
+"""Best, and worst, pictures of each method."""
+_THUMBNAIL = 160
+
+_TEMPLATE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{{ title }}</title>
+<style>
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+.numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; white-space: nowrap; }
+.scroll { overflow-x: auto; }
+.grid td { text-align: center; font-size: 12px; border: 0; }
+img { max-width: 100%; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+{% macro show(rows, kind) %}
+<div class="scroll"><table class="{{ kind }}">
+<tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in rows[1:] %}
+<tr>{% for cell in row %}
+<td>{% if cell.startswith("**") %}<b>{{ cell.strip("*") }}</b>{% else %}{{ cell }}{% endif %}</td>
+{% endfor %}</tr>
+{% endfor %}
+</table></div>
+{% endmacro %}
+{{ show(results, "numbers") }}
+<ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
+{% if comparisons|length > 1 %}
+<h2>Differences</h2>
+{{ show(comparisons, "numbers") }}
+{% endif %}
+{% for plot in plots %}<p><img src="{{ plot }}" alt="plot of the scores"></p>{% endfor %}
+{% for grid in grids %}
+<h2>{{ grid.title }}</h2>
+<div class="scroll"><table class="grid">
+<tr>{% for cell in grid.headings %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in grid.rows %}
+<tr>{% for cell in row %}<td>{% if cell.picture %}<img src="{{ cell.picture }}" alt="{{ cell.caption }}">{% endif %}<br>
+{{ cell.caption }}</td>{% endfor %}</tr>
+{% endfor %}
+</table></div>
+{% endfor %}
+<h2>Findings</h2>
+{% if findings|length > 1 %}
+{{ show(findings, "") }}
+{% else %}
+<p>Every picture was judged; nothing is missing, damaged or there twice.</p>
+{% endif %}
+</body>
+</html>
+"""
+
+
+def write_html(path: Path, title: str, summary: Summary, judged: Judged, targets: Sequence[Target]) -> None:
+    """Write the report.
+
+    Raises:
+        MissingPackageError: jinja2 or matplotlib is not installed.
+        OutputError: it cannot be written.
+    """
+    environment = require("jinja2").Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    by_name = {target.name: target for target in targets}
+    metric = next((m for rows in judged.rows.values() if (m := ranked(rows)[0])), "")
+    plots = [spread_plot(judged.rows), share_plot(judged.rows, metric)] if metric else []
+    page = environment.from_string(_TEMPLATE).render(
+        title=title,
+        results=results_table(summary),
+        notes=notes(summary),
+        comparisons=comparisons_table(summary),
+        plots=[_inline(plot) for plot in plots],
+        grids=[grid for method in judged.rows if (grid := _grid(method, judged, by_name))],
+        findings=findings_table(summary),
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _grid(method: str, judged: Judged, targets: Mapping[str, Target]) -> dict[str, object] | None:
+    """The best and worst pictures of a method, beside the other methods' and the truth."""
+    metric, order = ranked(judged.rows[method])
+    if not order:
+        return None
+    shown = list(dict.fromkeys([*(row.image for row in order[:_SHOWN]), *(row.image for row in order[-_SHOWN:])]))
+    values = {(name, row.image): row.values.get(metric) for name, rows in judged.rows.items() for row in rows}
+    rows: list[list[dict[str, str]]] = []
+    for image in shown:
+        target = targets[image]
+        cells = [_cell(judged.files[name].get(image), values.get((name, image)), metric) for name in judged.rows]
+        reference = target.references[0] if target.references else None
+        rows.append([*cells, _cell(target.path, None, metric, image), _cell(reference, None, metric)])
+    title = f"Best and worst of {method}, by {METRICS[metric].label}"
+    return {"title": title, "headings": [*judged.rows, "truth", "first reference"], "rows": rows}
+
+
+def _cell(path: Path | None, value: float | None, metric: str, caption: str = "") -> dict[str, str]:
+    text = f"{value:.{METRICS[metric].digits}f}" if value is not None else caption
+    return {"picture": _thumbnail(path) if path else "", "caption": text}
+
+
+def _thumbnail(path: Path) -> str:
+    try:
+        image = load_image(path)
+    except ImageFileError:  # the findings name it
+        return ""
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return _inline(file.getvalue())
+
+
+def _inline(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,24 @@
+"""The packages that only the evaluation needs: imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ..face.errors import MissingPackageError
+
+
+def require(module: str) -> Any:
+    """Import a module of the extra `evaluate`.
+
+    Raises:
+        MissingPackageError: it is not installed, or does not import.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{module.partition('.')[0]} cannot be imported ({error}).",
+            expected="the packages of the evaluation",
+            remedy='pip install "comfyui-refldm[evaluate]"',
+        ) from error

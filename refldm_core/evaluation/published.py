@@ -1,0 +1,48 @@
+"""The numbers of the ReF-LDM paper (arXiv 2412.05043), to print beside one's own. They are of other data than yours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .metrics import METRICS
+from .report import Table, results_table
+from .summary import Summary, columns
+
+
+class Published(NamedTuple):
+    """A row of the paper's tables: ReF-LDM with up to 5 references, 100 steps of uniform spacing."""
+
+    data: str
+    values: dict[str, float]
+
+
+PUBLISHED: dict[str, Published] = {
+    "moderate": Published("FFHQ-Ref", {"ids": 0.840, "lpips": 0.332, "fid": 33.05}),
+    "severe": Published("FFHQ-Ref", {"ids": 0.676, "lpips": 0.429, "fid": 37.60}),
+}
+"""Degradation -> the paper's row."""
+
+CAVEAT = (
+    "The rows of the paper are ReF-LDM's on its own data (arXiv 2412.05043): other pictures, another number of them, "
+    "and perhaps another recogniser. They are no yardstick for other data."
+)
+
+
+def benchmark_table(summaries: Mapping[str, Summary]) -> Table:
+    """The results of each degradation one below the other, each with the paper's row.
+
+    Args:
+        summaries: degradation, one of `PUBLISHED`, -> results; all with the same metrics.
+    """
+    rows: list[list[str]] = []
+    for kind, summary in summaries.items():
+        heading, *found = results_table(summary)
+        if not rows:
+            rows.append(["degradation", *heading])
+        rows += [[kind, *row] for row in found]
+        values = PUBLISHED[kind].values
+        cells = [f"{values[m]:.{METRICS[m].digits}f}" if m in values else "" for m in columns(summary)]
+        row = [kind, f"paper, on {PUBLISHED[kind].data}", "", "", *cells]
+        rows.append(row + [""] * (len(rows[0]) - len(row)))
+    return rows

@@ -1,0 +1,104 @@
+"""The table of every picture's scores: a CSV file that grows during the work; an interrupted run goes on with it."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import OutputError
+from ..files import atomic_write
+from .metrics import FIDELITY, IDENTITY, LEARNED, LIKENESS
+
+COLUMNS: tuple[str, ...] = ("method", "image", "person", "prediction_sha256", "truth_sha256")
+VALUES: tuple[str, ...] = (*IDENTITY, *LIKENESS.values(), *FIDELITY, *LEARNED)
+"""The metrics of single pictures, one column each."""
+
+_EVERY = 5.0
+"""Seconds between two writings: what a crash can lose."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prediction.
+
+    Attributes:
+        method: whose.
+        image: the target's name.
+        person: whom it shows.
+        prediction_sha256, truth_sha256: of the files, so that a changed file is judged again.
+        values: metric -> value, of those that are known.
+    """
+
+    method: str
+    image: str
+    person: str
+    prediction_sha256: str
+    truth_sha256: str
+    values: Mapping[str, float]
+
+
+class Scores:
+    """The rows by method and image, kept in a file.
+
+    Args:
+        path: of the CSV file.
+        resume: begin with the rows that it has; otherwise with none.
+
+    Raises:
+        OutputError: the file is another table, or cannot be read.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        self.rows: dict[tuple[str, str], Row] = _read(path) if resume and path.exists() else {}
+        self._written = time.monotonic()
+
+    def add(self, row: Row) -> None:
+        """Add or replace a row; every few seconds everything is written."""
+        self.rows[row.method, row.image] = row
+        if time.monotonic() - self._written > _EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Replace the file.
+
+        Raises:
+            OutputError: it cannot be written; it is as it was before.
+        """
+        with atomic_write(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, [*COLUMNS, *VALUES])
+            table.writeheader()
+            for _, row in sorted(self.rows.items()):
+                known = {column: getattr(row, column) for column in COLUMNS}
+                # repr: the number that was computed, to the last digit.
+                table.writerow({**known, **{name: repr(value) for name, value in row.values.items()}})
+        self._written = time.monotonic()
+
+
+def _read(path: Path) -> dict[tuple[str, str], Row]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            if tuple(table.fieldnames or ()) == (*COLUMNS, *VALUES):
+                rows = [
+                    Row(
+                        *(row[column] for column in COLUMNS),
+                        values={name: float(row[name]) for name in VALUES if row[name]},
+                    )
+                    for row in table
+                ]
+                return {(row.method, row.image): row for row in rows}
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError, TypeError) as error:
+        raise OutputError(
+            f"{path} cannot be read: {error}.",
+            expected="the table of an earlier evaluation",
+            remedy="move it away, or add --overwrite instead of --resume",
+        ) from error
+    raise OutputError(
+        f"{path} is another table.",
+        expected="the table of an earlier evaluation, with the columns " + ", ".join((*COLUMNS, *VALUES)),
+        remedy="move it away, or choose another --output",
+    )

@@ -1,0 +1,200 @@
+"""`refldm benchmark-table`: the whole way on drawn people with the embedded models, in few steps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refldm_core.cli.main import main
+from refldm_core.evaluation import benchmark
+from refldm_core.evaluation.benchmark import Arm, result_path, seconds_in
+from refldm_core.evaluation.dataset import Target
+
+from ..embedded import needs_embedded
+from ..face.toys import save_arcface
+
+ROOT = Path(__file__).parents[2]
+
+Run = Callable[..., int]
+
+FAST = ("--model", "embedded", "--recognizer", "embedded", "--steps", "1", "--metrics", "ids", "psnr")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: main(["benchmark-table", "--output", "out", *FAST, *words])
+
+
+def files(folder: str) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.png"))
+
+
+@needs_embedded
+def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--synthetic", "2", "--counts", "2", "0") == 0
+    printed = capsys.readouterr().out
+    table = Path("out/table.md").read_text(encoding="utf-8")
+    for kind, published in (("moderate", "0.840"), ("severe", "0.676")):
+        for method in ("degraded", "ReF-LDM, no references", "ReF-LDM, up to 2 references"):
+            assert f"| {kind} | {method} | 2 | 2 |" in table and f"| {kind} | {method} |" in printed
+        assert f"| {kind} | paper, on FFHQ-Ref |  |  | {published} |" in table
+    assert "no yardstick" in table and "[severe](severe/report.html)" in table
+    assert files("out/drawn") == [f"person_90000{who}_{which}.png" for who in (0, 1) for which in range(6)]
+    restored = files("out/restored")
+    assert len(restored) == 2 * 2 * 2
+    told = json.loads(Path("out/table.json").read_text(encoding="utf-8"))
+    severe = told["summaries"]["severe"]
+    assert [method["seconds"] is None for method in severe["methods"]] == [True, False, False]
+    assert {one["baseline"] for one in severe["comparisons"]} == {"ReF-LDM, no references"}
+    with Path("out/seconds.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8 and all(float(row["seconds"]) > 0 for row in rows)
+
+    # As the other commands do it, with the same seeds.
+    Path("low").mkdir()
+    assert main(["degrade", "out/drawn/person_900000_0.png", "--output", "low", "--kind", "severe"]) == 0
+    assert _same("low/person_900000_0.png", "out/low/severe/person_900000_0.png")
+    photos = [f"out/drawn/person_900000_{i}.png" for i in (1, 2)]
+    words = ["--reference", *photos, "--aligned", "--output", "face.png", "--model", "embedded", "--steps", "1"]
+    assert main(["restore", "low/person_900000_0.png", *words]) == 0
+    assert _same("face.png", "out/restored/severe/references_2/person_900000_0.png")
+
+    # Resumed: what is missing, and a new row; nothing twice.
+    Path("out/restored/severe/references_2/person_900001_0.png").unlink()
+    done: list[Path] = []
+    real = benchmark.restore_target
+
+    def counted(restorer: object, lq: Path, references: object, path: Path, settings: object) -> None:
+        done.append(path.relative_to("out/restored"))
+        real(restorer, lq, references, path, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("refldm_core.cli.benchmark_table.restore_target", counted)
+    capsys.readouterr()
+    assert run("--synthetic", "2", "--counts", "0", "1", "2") == 2, "neither --resume nor --overwrite"
+    assert "holds a benchmark already" in capsys.readouterr().err
+    assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume") == 0
+    assert sorted(path.as_posix() for path in done) == [
+        *(f"{kind}/references_1/person_90000{who}_0.png" for kind in ("moderate",) for who in (0, 1)),
+        *(f"severe/references_1/person_90000{who}_0.png" for who in (0, 1)),
+        "severe/references_2/person_900001_0.png",
+    ]
+    assert "ReF-LDM, 1 reference |" in Path("out/table.md").read_text(encoding="utf-8")
+    assert run("--synthetic", "2", "--resume", "--guidance", "2") == 2
+    assert "other sampling" in capsys.readouterr().err
+    before = Path("out/drawn/references.csv").read_bytes()
+    assert run("--synthetic", "1", "--resume") == 2
+    assert "other drawn people" in capsys.readouterr().err
+    assert Path("out/drawn/references.csv").read_bytes() == before
+
+    # Another recogniser: judged anew, not restored anew.
+    done.clear()
+    save_arcface(Path("toy.onnx"))
+    assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume", "--recognizer", "toy.onnx") == 0
+    assert not done
+    again = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
+    assert again["methods"][0]["means"]["ids"] != severe["methods"][0]["means"]["ids"]
+    assert again["methods"][0]["means"]["psnr"] == severe["methods"][0]["means"]["psnr"]
+
+
+def _same(first: str, second: str) -> bool:
+    return bool((np.asarray(Image.open(first)) == np.asarray(Image.open(second))).all())
+
+
+@needs_embedded
+def test_a_folder_with_damage_and_given_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Larger than the model's pictures, with one that cannot be read, and degraded pictures that are there."""
+    from refldm_core.data.corpus import synthetic_portrait
+
+    Path("faces").mkdir()
+    Path("given").mkdir()
+    lines = ["gt_image,ref_image"]
+    for who in range(3):
+        for which in range(2):
+            Image.fromarray(synthetic_portrait(who, which, 112).picture).save(f"faces/{who}{which}.jpg", quality=95)
+        lines.append(f"{who}0.jpg,['{who}1.jpg']")
+        Image.fromarray(synthetic_portrait(who, 0, 112).picture).save(f"given/{who}0.png")
+    Path("references.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Path("faces/10.jpg").write_bytes(b"no picture")
+    dataset = ("--dataset", "faces", "--references", "references.csv", "--counts", "1")
+    assert run(*dataset, "--low", "moderate=given", "--limit", "2") == 2
+    captured = capsys.readouterr()
+    assert "10.jpg, severe" in captured.err and "10.jpg is not a picture" in captured.err
+    assert Image.open("out/restored/severe/references_1/00.jpg.png").size == (112, 112)
+    assert files("out/restored/moderate") == ["references_1/00.jpg.png", "references_1/10.jpg.png"]
+    assert files("out/low") == ["severe/00.jpg.png"]
+    told = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
+    assert {(one["kind"], one["what"]) for one in told["findings"]} == {
+        ("prediction missing", "10.jpg"),
+        ("corrupt picture", "10.jpg"),
+    }
+    assert told["methods"][1]["pictures"] == 1
+    assert run(*dataset, "--low", "moderate=given", "--limit", "1", "--resume") == 0
+
+
+@needs_embedded
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun's store needs libuv, which Windows builds may lack")
+def test_two_processes_share_the_faces(tmp_path: Path) -> None:
+    words = [
+        "--synthetic",
+        "2",
+        "--counts",
+        "1",
+        "--kinds",
+        "severe",
+        "--output",
+        str(tmp_path / "out"),
+        *FAST,
+        "--json",
+    ]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, "-m", "refldm_core", "benchmark-table", *words],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["summaries"]["severe"]
+    assert [method["pictures"] for method in told["methods"]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "There is no test set"),
+        (("--dataset", "faces"), "There is no test set"),
+        (("--synthetic", "0"), "0 drawn people"),
+        (("--synthetic", "2", "--counts", "-1"), "--counts and --limit"),
+        (("--synthetic", "2", "--low", "severe"), "--low severe cannot be used"),
+        (("--synthetic", "2", "--kinds", "severe", "--low", "moderate=x"), "--low moderate=x cannot be used"),
+    ],
+)
+@needs_embedded
+def test_what_cannot_be_done(
+    words: tuple[str, ...], message: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_names() -> None:
+    assert [Arm(count).label for count in (0, 1, 5)] == [
+        "ReF-LDM, no references",
+        "ReF-LDM, 1 reference",
+        "ReF-LDM, up to 5 references",
+    ]
+    assert result_path(Target("sub/a.jpg", Path("a.jpg"), "a"), Path("x")) == Path("x/sub/a.jpg.png")
+    assert result_path(Target("a.png", Path("a.png"), "a"), Path("x")) == Path("x/a.png")
+    assert seconds_in(Path("nothing.png")) is None

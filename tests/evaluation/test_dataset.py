@@ -1,0 +1,119 @@
+"""Who is who, and which prediction belongs to which picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refldm_core.data.corpus import DataError
+from refldm_core.evaluation.dataset import find_targets, match_predictions
+
+
+def save(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((16, 16, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
+    faces = save(tmp_path / "faces", *(f"{name}.png" for name in "abcdefgh"))
+    table = write(
+        tmp_path / "r.csv",
+        "gt_image,ref_image",
+        "b.png,\"['a.png', 'c.png']\"",
+        "d.png,['c.png']",  # through c of the same person as b
+        "e.png,['f.png']",
+        "g.png,[]",
+        "e.png,['f.png']",
+        "z.png,['a.png']",
+        "h.png,\"['a.png', 'lost.png']\"",
+    )
+    targets, findings = find_targets(faces, table)
+    assert {t.name: t.person for t in targets} == {
+        "b.png": "a.png",
+        "d.png": "a.png",
+        "h.png": "a.png",
+        "e.png": "e.png",
+        "g.png": "g.png",
+    }
+    assert [photo.name for photo in targets[0].references] == ["a.png", "c.png"]
+    assert {(f.kind, f.what, f.mend) for f in findings} == {
+        ("duplicate", "e.png", True),
+        ("ground truth missing", "z.png", True),
+        ("reference missing", "h.png", True),
+        ("one photo", "g.png", False),
+    }
+
+
+def test_people_by_a_list(tmp_path: Path) -> None:
+    faces = save(tmp_path / "faces", "a.png", "b.png", "c.png", "sub/d.png")
+    listed = write(tmp_path / "p.csv", "image,person,split", "a.png,anna,test", "b.png,anna,test", "c.png,cem,test")
+    targets, findings = find_targets(faces, people=listed)
+    assert [(t.name, t.person) for t in targets] == [
+        ("a.png", "anna"),
+        ("b.png", "anna"),
+        ("c.png", "cem"),
+        ("sub/d.png", "sub/d.png"),
+    ]
+    assert {(f.kind, f.what) for f in findings} == {
+        ("person unknown", "sub/d.png"),
+        ("one photo", "c.png"),
+        ("one photo", "sub/d.png"),
+    }
+    assert [t.person for t in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
+
+
+def test_predictions_belong_by_name(tmp_path: Path) -> None:
+    faces = save(tmp_path / "faces", "a.png", "b.jpg", "c.png", "c.jpg", "sub/a.png", "e.png", "f.png")
+    targets, _ = find_targets(faces)
+    names = (
+        "a.webp",
+        "b.png",
+        "c.png.png",
+        "c.jpg.png",
+        "sub/a.png",
+        "e.png",
+        "e.jpg",
+        "x.png",
+        "o.png",
+        "o.jpg.png",
+        ".hidden.png",
+    )
+    predictions = save(tmp_path / "predictions", *names)
+    matched, findings = match_predictions("ours", predictions, targets, others=["o.jpg"])
+    assert {name: path.relative_to(predictions).as_posix() for name, path in matched.items()} == {
+        "a.png": "a.webp",
+        "b.jpg": "b.png",
+        "c.jpg": "c.jpg.png",
+        "c.png": "c.png.png",
+        "sub/a.png": "sub/a.png",
+    }
+    assert {(f.kind, f.what, f.method) for f in findings} == {
+        ("duplicate", "e.png", "ours"),
+        ("prediction missing", "f.png", "ours"),
+        ("extra prediction", "x.png", "ours"),
+    }
+    same, nothing = match_predictions("copy", faces, targets)
+    assert len(same) == len(targets) and not nothing
+
+
+def test_what_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        find_targets(tmp_path / "empty")
+    faces = save(tmp_path / "faces", "a.png")
+    with pytest.raises(DataError, match="no folder"):
+        match_predictions("ours", tmp_path / "nowhere", find_targets(faces)[0])
+    with pytest.raises(DataError, match="columns name, age"):
+        find_targets(faces, people=write(tmp_path / "other.csv", "name,age", "a,7"))
+    with pytest.raises(DataError, match="itself"):
+        find_targets(faces, write(tmp_path / "self.csv", "gt_image,ref_image", "a.png,['a.png']"))

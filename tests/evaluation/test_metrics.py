@@ -1,0 +1,187 @@
+"""The metrics against the packages' own numbers, and where nothing must be downloaded against independent ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor, nn
+
+from refldm_core.evaluation import learned
+from refldm_core.evaluation.metrics import (
+    Picture,
+    identity_similarity,
+    mean_similarity,
+    psnr,
+    published_embedding,
+    ssim,
+    to_unit,
+)
+from refldm_core.face.errors import MissingPackageError
+
+
+def pictures(seed: int, size: int = 64) -> tuple[Picture, Picture]:
+    """A smooth picture and the same with noise."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    truth = np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
+    noisy = truth + random.normal(0, 12, truth.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8), truth
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_psnr_and_ssim_are_those_of_other_packages(seed: int) -> None:
+    import pyiqa
+
+    prediction, truth = pictures(seed)
+    assert psnr(prediction, truth) == pytest.approx(peak_signal_noise_ratio(truth, prediction), abs=1e-5)
+    error = np.mean((prediction.astype(float) - truth.astype(float)) ** 2)
+    assert psnr(prediction, truth) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-5)
+    both = to_unit(prediction), to_unit(truth)
+    assert psnr(prediction, truth) == pytest.approx(float(pyiqa.create_metric("psnr", device="cpu")(*both)), abs=1e-3)
+
+    own = ssim(prediction, truth)
+    other = structural_similarity(
+        truth, prediction, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert own == pytest.approx(float(np.asarray(other)), abs=1e-4)
+    rgb = pyiqa.create_metric("ssim", device="cpu", channels=3, test_y_channel=False)
+    assert own == pytest.approx(float(rgb(*both)), abs=1e-4)
+
+
+def test_equal_pictures() -> None:
+    _, truth = pictures(0)
+    assert psnr(truth, truth) == float("inf")
+    assert ssim(truth, truth) == pytest.approx(1.0)
+
+
+class Thumbnail:
+    """A recogniser that sees 4 x 4 means."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def embed(self, crops: Tensor) -> np.ndarray:
+        self.seen.append(crops)
+        flat = torch.nn.functional.adaptive_avg_pool2d(crops, 4).flatten(1).double()
+        return (flat / flat.norm(dim=1, keepdim=True)).float().numpy()
+
+
+def test_identity_is_the_cosine_of_the_published_crop() -> None:
+    prediction, truth = pictures(1, 512)
+    recognizer = Thumbnail()
+    found = identity_similarity(published_embedding(recognizer, prediction), published_embedding(recognizer, truth))
+
+    def by_hand(picture: Picture) -> np.ndarray:
+        # 512 px: rows and columns 32 to 480, that is 448, and 4 x 4 blocks of 112 pixels.
+        middle = picture[32:480, 32:480].astype(np.float64) / 127.5 - 1.0
+        blocks = middle.reshape(4, 112, 4, 112, 3).mean(axis=(1, 3))
+        return blocks.transpose(2, 0, 1).ravel()
+
+    a, b = by_hand(prediction), by_hand(truth)
+    assert recognizer.seen[0].shape == (1, 3, 112, 112)
+    assert found == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
+
+
+def test_similarity_to_references_is_the_mean() -> None:
+    embedding = np.array([[1.0, 0.0]], dtype=np.float32)
+    photos = np.array([[0.6, 0.8], [1.0, 0.0]], dtype=np.float32)
+    assert mean_similarity(embedding, photos) == pytest.approx(0.8)
+
+
+def test_lpips_is_pyiqas_own_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With random weights, since the trained ones must be downloaded: what is shown to the network is what counts."""
+    import pyiqa
+    from pyiqa.archs import lpips_arch
+
+    torch.manual_seed(0)
+    alexnet = lpips_arch.models.alexnet
+    monkeypatch.setattr(lpips_arch.models, "alexnet", lambda weights: alexnet(weights=None))
+    metric = pyiqa.create_metric("lpips", device="cpu", pretrained=False)
+    monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: metric)
+    prediction, truth = pictures(2)
+    found = learned.open_pair_metric("lpips")(prediction, truth)
+    a, b = (torch.tensor(p).permute(2, 0, 1)[None] / 255.0 for p in (prediction, truth))
+    assert found == float(metric(a, b)) > 0.0
+
+
+def test_a_metric_of_the_prediction_alone_is_not_shown_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyiqa
+
+    class Brightness:
+        metric_mode = "NR"
+
+        def __call__(self, *shown: Tensor) -> Tensor:
+            print("as loud as pyiqa")
+            assert len(shown) == 1
+            return shown[0].mean()
+
+    monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: Brightness())
+    prediction, truth = pictures(2)
+    assert learned.open_pair_metric("niqe")(prediction, truth) == pytest.approx(prediction.mean() / 255, abs=1e-6)
+
+
+def test_fid_is_the_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """With pyiqa's own arithmetic on the mean colours, since its network's weights must be downloaded."""
+    import pyiqa
+    from pyiqa.archs.fid_arch import FID
+
+    class Colours(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean(dim=(2, 3))
+
+    net = FID.__new__(FID)
+    nn.Module.__init__(net)
+    net.model, net.test_img_size = Colours(), (16, 16)
+
+    def metric(first: str, second: str, **options: object) -> float:
+        return net(first, second, device=torch.device("cpu"), **options)
+
+    monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: metric)
+    random = np.random.default_rng(0)
+    sets: list[list[Path]] = []
+    colours = [random.integers(0, 256, (6, 3)) for _ in range(2)]
+    for name, of_set in zip("ab", colours, strict=True):
+        paths = [tmp_path / f"{name}{i}.png" for i in range(len(of_set))]
+        for path, colour in zip(paths, of_set, strict=True):
+            Image.new("RGB", (16, 16), tuple(int(c) for c in colour)).save(path)
+        sets.append(paths)
+    Image.new("RGB", (16, 16)).save(tmp_path / "another.png")  # not asked for
+    found = learned.open_set_metric("fid")(*sets)
+    (mu_a, s_a), (mu_b, s_b) = ((c.mean(axis=0), np.cov(c, rowvar=False)) for c in colours)
+    expected = ((mu_a - mu_b) ** 2).sum() + np.trace(s_a + s_b - 2 * scipy.linalg.sqrtm(s_a @ s_b).real)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_that_cannot_be_had_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyiqa
+
+    def create_metric(name: str, device: object) -> object:
+        if name in ("lpips", "fid"):
+            raise URLError("no route to host")
+        if name == "musiq":
+            raise RuntimeError("PytorchStreamReader failed\nlong")
+        return type("Metric", (), {"metric_mode": "NR", "__call__": lambda self, x: x.mean()})()
+
+    monkeypatch.setattr(pyiqa, "create_metric", create_metric)
+    opened = learned.open_learned(["psnr", "lpips", "niqe", "musiq", "fid"])
+    assert list(opened.pairs) == ["niqe"] and not opened.sets
+    assert set(opened.absent) == {"lpips", "musiq", "fid"}
+    assert "no route to host" in opened.absent["lpips"]
+    assert opened.absent["musiq"].endswith("(PytorchStreamReader failed)")
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    assert "comfyui-refldm[evaluate]" in learned.open_learned(["fid"]).absent["fid"]
+    monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
+    with pytest.raises(MissingPackageError, match=r"comfyui-refldm\[evaluate\]"):
+        psnr(*pictures(0))
