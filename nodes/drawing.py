@@ -1,8 +1,9 @@
-"""Pictures that explain: found faces with their numbers, and pairs of faces with their similarity."""
+"""Pictures that explain: found faces with their numbers, and faces beside each other with their similarity."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -11,7 +12,16 @@ from ..refldm_core.face.types import Face
 from ..refldm_core.images import to_full_tensor, to_pil
 
 _CHOSEN, _OTHER = (64, 220, 120), (150, 150, 150)
-_PAIR = 224  # pixels of a face in a plot
+_CELL = 224  # pixels of a face in a plot
+_BAR, _TEXT, _GAP = 8, 30, 8
+
+
+class PlotCell(NamedTuple):
+    """One face of a plot: its crop (3, size, size) in [-1, 1], a line of text, and a bar of 0..1 (None: without)."""
+
+    crop: Tensor
+    text: str
+    value: float | None = None
 
 
 def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest: int | None = None) -> Tensor:
@@ -40,25 +50,33 @@ def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest:
     return to_full_tensor(picture)
 
 
-def draw_pairs(pairs: Sequence[tuple[Tensor, Tensor, str]]) -> Tensor:
-    """Rows of two faces with a line of text below each.
+def draw_rows(rows: Sequence[Sequence[PlotCell]]) -> Tensor:
+    """Faces beside each other, each with its bar and text below.
 
     Args:
-        pairs: each two crops (3, size, size) in [-1, 1] of any size, and the text.
+        rows: as many cells in each; at least one.
 
     Returns:
         (3, height, width) in [-1, 1].
     """
-    text_height = 34
-    picture = Image.new("RGB", (2 * _PAIR + 24, len(pairs) * (_PAIR + text_height + 16) + 8), (32, 32, 32))
+    height = _CELL + _BAR + _TEXT + 2 * _GAP
+    size = (len(rows[0]) * (_CELL + _GAP) + _GAP, len(rows) * height + _GAP)
+    picture = Image.new("RGB", size, (32, 32, 32))
     draw = ImageDraw.Draw(picture)
     font = _font(20)
-    for row, (a, b, text) in enumerate(pairs):
-        top = 8 + row * (_PAIR + text_height + 16)
-        for column, crop in enumerate((a, b)):
-            small = to_pil(crop, rounded=True).resize((_PAIR, _PAIR), Image.Resampling.BICUBIC)
-            picture.paste(small, (8 + column * (_PAIR + 8), top))
-        draw.text((8, top + _PAIR + 4), text, fill=(255, 255, 255), font=font)
+    for row, cells in enumerate(rows):
+        top = _GAP + row * height
+        for column, cell in enumerate(cells):
+            left = _GAP + column * (_CELL + _GAP)
+            small = to_pil(cell.crop, rounded=True).resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+            picture.paste(small, (left, top))
+            below = top + _CELL + _GAP // 2
+            if cell.value is not None:
+                draw.rectangle((left, below, left + _CELL - 1, below + _BAR), fill=(70, 70, 70))
+                filled = round(_CELL * min(max(cell.value, 0.0), 1.0))
+                if filled:
+                    draw.rectangle((left, below, left + filled - 1, below + _BAR), fill=_CHOSEN)
+            draw.text((left, below + _BAR + 2), cell.text, fill=(255, 255, 255), font=font)
     return to_full_tensor(picture)
 
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from comfy_api.latest import io
 from torch import Tensor
@@ -15,7 +18,7 @@ from ..refldm_core.face.identity import Embeddings, Recognizer, embed_crops, emb
 from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc
-from .drawing import draw_pairs
+from .drawing import PlotCell, draw_rows
 from .face_types import FaceDetector, FaceRecognizer
 from .types import schema
 
@@ -29,22 +32,40 @@ class FaceSimilarity(io.ComfyNode):
             "FaceSimilarity",
             display_name="Face Similarity",
             description="Measures whether two pictures show the same person: the cosine similarity of their ArcFace "
-            "embeddings, from -1 to 1.",
-            search_aliases=["identity score", "ids", "arcface distance", "compare faces", "same person"],
+            "embeddings, from -1 to 1. With the pictures from before restoring too, it shows what restoring gained.",
+            search_aliases=[
+                "identity score",
+                "ids",
+                "arcface distance",
+                "compare faces",
+                "same person",
+                "before after",
+            ],
             inputs=[
-                io.Image.Input("image_a", tooltip="Faces, one or a batch."),
-                io.Image.Input("image_b", tooltip="One to compare all of image_a with, or one for each."),
+                io.Image.Input("image_a", tooltip="Faces, one or a batch, for instance restored ones."),
+                io.Image.Input(
+                    "image_b",
+                    tooltip="One to compare all of image_a with, or one for each: the true face, or a good photo.",
+                ),
                 FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
                 FaceDetector.Input(
                     "face_detector",
                     optional=True,
                     tooltip="Takes the largest face of each picture. Without, the pictures must be aligned crops.",
                 ),
+                io.Image.Input(
+                    "before",
+                    optional=True,
+                    tooltip="What image_a was restored from, one for each of image_a: the report and the plot then say "
+                    "how alike to image_b it was before.",
+                ),
             ],
             outputs=[
-                io.Float.Output(display_name="similarity", tooltip="Mean over the pairs."),
-                io.String.Output(display_name="report", tooltip="A line for each pair."),
-                io.Image.Output(display_name="plot", tooltip="The first pairs side by side, up to 32."),
+                io.Float.Output(display_name="similarity", tooltip="Of image_a and image_b: mean over the pairs."),
+                io.String.Output(display_name="report", tooltip="A line for each pair, and the mean."),
+                io.Image.Output(
+                    display_name="plot", tooltip="The first pairs side by side, up to 32, with bars from 0 to 1."
+                ),
             ],
         )
 
@@ -55,6 +76,7 @@ class FaceSimilarity(io.ComfyNode):
         image_b: Tensor,
         face_recognizer: Recognizer,
         face_detector: FaceNetwork | None = None,
+        before: Tensor | None = None,
     ) -> io.NodeOutput:
         if not len(image_a) or len(image_b) not in (1, len(image_a)):
             raise SettingsError(
@@ -62,13 +84,48 @@ class FaceSimilarity(io.ComfyNode):
                 expected="one picture in image_b, or as many as in image_a, and at least one",
                 remedy="connect batches of the same length",
             )
-        faces_a, a = _embedded(bhwc_to_model(image_a), face_recognizer, face_detector)
-        faces_b, b = _embedded(bhwc_to_model(image_b), face_recognizer, face_detector)
-        values = [float(np.dot(row, b[i % len(b)])) for i, row in enumerate(a)]
-        pairs = [(faces_a[i], faces_b[i % len(faces_b)], f"{value:.3f}") for i, value in enumerate(values[:_PLOTTED])]
-        lines = [f"{i + 1}: {value:.3f}" for i, value in enumerate(values)]
-        report = "\n".join([*lines, f"Above some {SAME_PERSON:g} two good photos usually show one person."])
-        return io.NodeOutput(float(np.mean(values)), report, model_to_bhwc(draw_pairs(pairs).unsqueeze(0)))
+        if before is not None and len(before) != len(image_a):
+            raise SettingsError(
+                f"There are {len(before)} pictures in before, and {len(image_a)} in image_a.",
+                expected="for each picture of image_a the one that it was restored from",
+                remedy="connect what the sampler was given",
+            )
+        truth_crops, truth = _embedded(bhwc_to_model(image_b), face_recognizer, face_detector)
+        named = [("", image_a)] if before is None else [("before ", before), ("after ", image_a)]
+        columns = [
+            _Column(name, crops, [float(np.dot(row, truth[i % len(truth)])) for i, row in enumerate(embedded)])
+            for name, images in named
+            for crops, embedded in (_embedded(bhwc_to_model(images), face_recognizer, face_detector),)
+        ]
+        rows = [
+            [*(column.cell(i) for column in columns), PlotCell(truth_crops[i % len(truth_crops)], "")]
+            for i in range(min(len(image_a), _PLOTTED))
+        ]
+        plot = model_to_bhwc(draw_rows(rows).unsqueeze(0))
+        return io.NodeOutput(float(np.mean(columns[-1].values)), _report([column.values for column in columns]), plot)
+
+
+class _Column(NamedTuple):
+    """Faces of a plot: their crops (batch, 3, size, size), and how alike each is to the face that it belongs to."""
+
+    name: str
+    crops: Tensor
+    values: list[float]
+
+    def cell(self, i: int) -> PlotCell:
+        return PlotCell(self.crops[i], f"{self.name}{self.values[i]:.3f}", self.values[i])
+
+
+def _report(columns: Sequence[Sequence[float]]) -> str:
+    """A line for each pair and one for the mean; of two columns also the difference."""
+
+    def line(name: str, values: Sequence[float]) -> str:
+        gain = f" ({values[-1] - values[0]:+.3f})" if len(values) > 1 else ""
+        return f"{name}: {' -> '.join(f'{value:.3f}' for value in values)}{gain}"
+
+    lines = [line(str(i), values) for i, values in enumerate(zip(*columns, strict=True), 1)]
+    mean = line("mean", [float(np.mean(column)) for column in columns])
+    return "\n".join([*lines, mean, f"Above some {SAME_PERSON:g} two good photos usually show one person."])
 
 
 def _embedded(images: Tensor, recognizer: Recognizer, network: FaceNetwork | None) -> tuple[Tensor, Embeddings]:

@@ -47,7 +47,8 @@ class LoadModel(io.ComfyNode):
                     "dtype",
                     options=[_AUTO, *host.DTYPES],
                     default=_AUTO,
-                    tooltip="Number type of the diffusion model. auto leaves it to ComfyUI and its start flags; "
+                    tooltip="Number type of the diffusion model. auto leaves it to ComfyUI and its start flags, but is "
+                    "bfloat16 on a CPU that multiplies in it; "
                     "float32 repeats the published results most exactly. The VAE is float32 unless a start flag such "
                     "as --bf16-vae says otherwise.",
                 ),

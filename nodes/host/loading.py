@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import comfy.cli_args
 import comfy.model_management
 import comfy.utils
 import torch
+from torch import Tensor
 
 from ...refldm_core.checkpoints.building import ModelFiles, inspect_model, require_finite
+from ...refldm_core.model.precision import has_fast_bfloat16
 from .first_stage import ReFLDMVAE
 from .model import ReFLDMConfig
 from .patching import load_strictly, patcher_class
@@ -47,15 +51,33 @@ def _build_patcher(files: ModelFiles, dtype: str, disable_dynamic: bool = False)
     require_finite(weights, files.main.file.path)
     device = management.get_torch_device()
     config = ReFLDMConfig(files.spec)
-    supported = config.supported_inference_dtypes
+    config.set_inference_dtype(*_types(dtype, weights, device, config.supported_inference_dtypes))
+    model = config.get_model(weights)
+    patcher = patcher_class(disable_dynamic)(model, load_device=device, offload_device=management.unet_offload_device())
+    load_strictly(model.diffusion_model, weights, patcher)
+    if _computes_on_cpu_in_bfloat16(model.compute_dtype, device):
+        model.diffusion_model.to(memory_format=torch.channels_last)  # as these convolutions work
+    model.diffusion_model.fingerprint = files.main.fingerprint(weights)
+    return patcher
+
+
+def _types(
+    dtype: str, weights: Mapping[str, Tensor], device: torch.device, supported: list[torch.dtype]
+) -> tuple[torch.dtype, torch.dtype | None]:
+    """The type of the weights, and the one to compute in where that is another."""
+    management, flags = comfy.model_management, comfy.cli_args.args
     storage = DTYPES.get(dtype) or management.unet_dtype(
         model_params=sum(tensor.numel() for tensor in weights.values()),
         supported_dtypes=supported,
         weight_dtype=comfy.utils.weight_dtype(dict(weights)),
     )
-    config.set_inference_dtype(storage, management.unet_manual_cast(storage, device, supported))
-    model = config.get_model(weights)
-    patcher = patcher_class(disable_dynamic)(model, load_device=device, offload_device=management.unet_offload_device())
-    load_strictly(model.diffusion_model, weights, patcher)
-    model.diffusion_model.fingerprint = files.main.fingerprint(weights)
-    return patcher
+    if dtype == "auto" and storage == torch.float32 and not (flags.fp32_unet or flags.force_fp32):
+        # The host chooses float32 on every CPU, whether that is the fastest or not.
+        storage = torch.bfloat16 if _computes_on_cpu_in_bfloat16(torch.bfloat16, device) else storage
+    if _computes_on_cpu_in_bfloat16(storage, device):
+        return storage, None
+    return storage, management.unet_manual_cast(storage, device, supported)
+
+
+def _computes_on_cpu_in_bfloat16(dtype: torch.dtype, device: torch.device) -> bool:
+    return dtype == torch.bfloat16 and comfy.model_management.is_device_cpu(device) and has_fast_bfloat16()

@@ -99,10 +99,10 @@ def with_files(api: Api) -> Api:
 REFERENCES = ("reference_1.png", "reference_2.png", "reference_3.png")
 
 
-def restoring(checkpoint: str = "tiny.safetensors", **settings: Any) -> Graph:
+def restoring(checkpoint: str = "tiny.safetensors", dtype: str = "float32", **settings: Any) -> Graph:
     """face.png restored by ReFLDM_Sampler with three references."""
     graph = Graph()
-    model = graph.load_model(checkpoint)
+    model = graph.load_model(checkpoint, dtype)
     references = graph.encode(model[0], model[1], *REFERENCES)
     graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), references, **settings)[0])
     return graph

@@ -250,6 +250,21 @@ def test_similarity(faces: Server) -> None:
     assert values["cem_2.png"] > SAME_TOY > values["anna_1.png"]
 
 
+def test_similarity_before_and_after(faces: Server) -> None:
+    graph = FaceGraph()
+    recognizer, detector = graph.recognizer(), graph.detector()
+    truth, other = (graph.detect(graph.image(name), detector, crop_size=256)[1] for name in ("cem_2.png", "anna_1.png"))
+    compared = graph.add(
+        "ReFLDM_FaceSimilarity", image_a=truth, image_b=truth, before=other, face_recognizer=recognizer
+    )
+    lines = text_of(faces, graph, compared[1]).splitlines()
+    before, after = (float(part) for part in lines[0].removeprefix("1: ").split(" (")[0].split(" -> "))
+    assert after == 1.0 and before < SAME_TOY
+    assert lines[0].endswith(f"({after - before:+.3f})") and lines[1].startswith("mean: ")
+    ((plot,),) = saved(faces, graph, compared[2])
+    assert plot.shape[1] > 3 * 224, "before, after and the truth"
+
+
 def test_retinaface_runs_in_the_memory_manager(faces: Server, base: Path) -> None:
     save_retinaface(base / "models" / "refldm")
     for _ in range(2):

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from refldm_core.model.precision import has_fast_bfloat16
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .comfy import Server
@@ -30,6 +31,15 @@ def test_sampler_with_the_published_settings_is_refldm_restore(
 ) -> None:
     ours = server.pictures(restoring().api)[0]
     assert_same(ours, restore(core, pictures["face.png"], references(pictures)))
+
+
+def test_auto_type_is_the_fast_one_of_the_processor(server: Server, core: Restorer, pictures: Pictures) -> None:
+    seen = len(server.log)
+    ours = server.pictures(restoring(dtype="auto", steps=10).api)[0].astype(int)
+    expected = "bfloat16, manual cast: None" if has_fast_bfloat16() else "float32, manual cast: None"
+    assert f"model weight dtype torch.{expected}" in server.log[seen:]
+    right = restore(core, pictures["face.png"], references(pictures), SHORT)
+    assert (abs(ours - right) <= 40).mean() > 0.6  # random weights magnify rounding
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,18 @@ def test_labels_of_faces_half_outside_are_inside(corner: tuple[int, int]) -> Non
     assert more > 100, "the number is seen"
 
 
-def test_a_plot_has_a_row_for_each_pair() -> None:
+def test_a_plot_has_a_row_for_each_pair_and_bars_as_long_as_the_values() -> None:
     one, two = torch.ones(3, 64, 64), -torch.ones(3, 128, 128)
-    plot = drawing.draw_pairs([(one, two, "0.123"), (two, one, "0.456")])
+    cell = drawing.PlotCell
+    plot = drawing.draw_rows([[cell(one, "0.250", 0.25), cell(two, "")], [cell(two, "-0.100", -0.1), cell(one, "")]])
     assert plot.shape[0] == 3
     half = plot.shape[1] // 2
     assert plot[0, 100, 100] == 1
     assert plot[0, 100, 350] == -1
     assert plot[0, half + 100, 100] == -1
+    green = (plot[1] > plot[0] + 0.5) & (plot[1] > plot[2] + 0.3)
+    assert green[:half].any(dim=0).sum() == 224 // 4, "a quarter of the first face's width"
+    assert not green[half:].any(), "a negative value has no bar"
 
 
 def test_a_preview_of_many_is_small() -> None:
