@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the pictures (default: demo)"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="other people and photos (default: 1)")
+    parser.add_argument("--seed", type=int, default=2, metavar="N", help="other people and photos (default: 2)")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:

@@ -84,9 +84,9 @@ class Graph:
 
 
 def with_files(api: Api) -> Api:
-    """A shipped workflow with the files of the model folder chosen instead of the embedded models."""
+    """A shipped workflow with the files of the model folder instead of the embedded models, in the core's type here."""
     chosen = {
-        "ReFLDM_LoadModel": {"checkpoint": "refldm.ckpt"},
+        "ReFLDM_LoadModel": {"checkpoint": "refldm.ckpt", "dtype": "float32"},
         "ReFLDM_LoadFaceDetector": {"backend": "insightface"},
         "ReFLDM_LoadFaceRecognizer": {"model": "buffalo_l"},
     }
