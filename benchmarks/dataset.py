@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics import adjusted_rand_score
 
 from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_recognizer
@@ -32,7 +32,7 @@ from refldm_core.data.synthetic import conditions, person, render
 from refldm_core.face.identity import Embeddings, embed_crops, normalise
 from refldm_core.images import u8_to_tensor
 
-from .restore import peak_bytes
+from .restore import machine, peak_bytes
 
 LIMITS = (SplitSettings().near_duplicate, SplitSettings().same_person)
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -117,7 +117,7 @@ def graph_report(args: argparse.Namespace, measured: dict[str, Any]) -> list[str
         + " and ".join(f"{limit:g}" for limit in LIMITS)
         + ".",
         "",
-        f"Machine: {processor()}, {os.cpu_count()} cores. numpy {np.__version__}, "
+        f"Machine: {machine('cpu')}. numpy {np.__version__}, "
         f"OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}.",
         "",
         "| | |",
@@ -161,27 +161,8 @@ def curve_report(people: int) -> list[str]:
     for limit in CURVE:
         *_, graph = grow(DistanceGraph.empty((limit,)), embeddings)
         labels = graph.groups(limit)
-        lines.append(f"| {limit:g} | {len(set(labels.tolist()))} | {adjusted_rand(truth, labels.tolist()):.3f} |")
+        lines.append(f"| {limit:g} | {len(set(labels.tolist()))} | {adjusted_rand_score(truth, labels.tolist()):.3f} |")
     return lines
-
-
-def adjusted_rand(a: list[int], b: list[int]) -> float:
-    """Of two groupings (Hubert and Arabie 1985): 1 where they are the same, about 0 where they are unrelated."""
-    table = np.zeros((max(a) + 1, max(b) + 1))
-    np.add.at(table, (a, b), 1)
-    both, first, second = (float((n * (n - 1) / 2).sum()) for n in (table, table.sum(axis=1), table.sum(axis=0)))
-    expected = first * second / (len(a) * (len(a) - 1) / 2)
-    return (both - expected) / ((first + second) / 2 - expected)
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

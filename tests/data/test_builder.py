@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import adjusted_rand_score
 
 from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_detector, load_recognizer
@@ -42,15 +43,6 @@ def embedded_reader(**settings: object) -> PhotoReader:
         ReadingSettings(crop_size=96, min_size=35.0, **settings),  # type: ignore[arg-type]
         ("embedded", "embedded"),
     )
-
-
-def adjusted_rand(a: list[int], b: list[int]) -> float:
-    """Of two groupings (Hubert and Arabie 1985): 1 where they are the same, about 0 where they are unrelated."""
-    table = np.zeros((max(a) + 1, max(b) + 1))
-    np.add.at(table, (a, b), 1)
-    both, first, second = (float((n * (n - 1) / 2).sum()) for n in (table, table.sum(axis=1), table.sum(axis=0)))
-    expected = first * second / (len(a) * (len(a) - 1) / 2)
-    return (both - expected) / ((first + second) / 2 - expected)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -99,7 +91,7 @@ def test_known_people_are_recovered(built: tuple[Path, BuildReport]) -> None:
     rows = [row for row in rows if row["image"] != "2_brighter.png"]
     assert len(rows) == len(PEOPLE) * EACH
     truth = [int(row["image"][-6:-4]) for row in rows]
-    assert adjusted_rand(truth, [int(row["person"]) for row in rows]) == 1.0
+    assert adjusted_rand_score(truth, [int(row["person"]) for row in rows]) == 1.0
 
 
 @needs_embedded
