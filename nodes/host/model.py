@@ -79,11 +79,12 @@ class HostUNet(UNet):
 
 
 def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    # Some of the host's kernels take a mask of the logits' shape and type only.
-    mask = None if bias is None else bias.to(q.dtype).expand(1, 1, q.shape[2], -1)
-    return comfy.ldm.modules.attention.optimized_attention(
-        q, k, v, q.shape[1], mask=mask, skip_reshape=True, skip_output_reshape=True
-    )
+    attention = comfy.ldm.modules.attention
+    if bias is None:
+        return attention.optimized_attention(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True)
+    # Torch's kernel, since one that the user has chosen (SageAttention in some versions) may leave a mask out unsaid.
+    mask = bias.to(q.dtype).expand(1, 1, q.shape[2], -1)
+    return attention.attention_pytorch(q, k, v, q.shape[1], mask=mask, skip_reshape=True, skip_output_reshape=True)
 
 
 class PublishedEnd(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
