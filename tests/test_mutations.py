@@ -99,12 +99,12 @@ def sines_first(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
 
 
 def reference_pass_at_another_timestep(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    right = restorer.unet._run
-    patch.setattr(restorer.unet, "_run", lambda x, t, attend: right(x, t + (t == 0), attend))
+    right = restorer.unet._features
+    patch.setattr(restorer.unet, "_features", lambda x, t, *rest: right(x, t + (t == 0), *rest))
 
 
 def guidance_reversed(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pipeline, "guided", lambda model, c, null, scale: guided(model, c, null, 1.0 - scale))
+    patch.setattr(pipeline, "guided", lambda model, c, null, scale, *rest: guided(model, c, null, 1.0 - scale, *rest))
 
 
 guided = pipeline.guided

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...refldm_core.checkpoints.building import ModelFiles, require_finite
 from ...refldm_core.errors import SettingsError
+from ...refldm_core.model.layers import plain_layers
 from ...refldm_core.model.vqgan import FirstStage
 from .patching import load_strictly, patcher_class
 
@@ -23,11 +24,15 @@ _log = logging.getLogger(__name__)
 class ReFLDMVAE(comfy.sd.VAE):
     """The first stage in the host's VAE, in float32 unless a flag of the host says otherwise.
 
+    Args:
+        files: of the model.
+        compute: type of the convolutions where it is another; the codebook stays in the host's.
+
     Attributes:
         refldm_spec: of the whole model.
     """
 
-    def __init__(self, files: ModelFiles) -> None:
+    def __init__(self, files: ModelFiles, compute: torch.dtype | None = None) -> None:
         spec, weights = files.spec, files.first_stage.parts.first_stage
         require_finite(weights, files.first_stage.file.path)
         management = comfy.model_management
@@ -35,7 +40,9 @@ class ReFLDMVAE(comfy.sd.VAE):
         # The smallest VAE that the host builds: fills in the attributes that each version expects.
         super().__init__(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=dtype)
         self.refldm_spec = spec
-        self.first_stage_model = FirstStage(spec.first_stage, operations=comfy.ops.disable_weight_init, dtype=dtype)
+        on_cpu = management.is_device_cpu(management.vae_device())
+        operations = plain_layers if on_cpu else comfy.ops.disable_weight_init  # nothing to move or to cast there
+        self.first_stage_model = FirstStage(spec.first_stage, operations=operations, dtype=compute or dtype)
         self.first_stage_model.eval().quantize.float()
         if hasattr(management, "archive_model_dtypes"):
             management.archive_model_dtypes(self.first_stage_model)
@@ -43,14 +50,15 @@ class ReFLDMVAE(comfy.sd.VAE):
             self.first_stage_model, load_device=self.device, offload_device=management.vae_offload_device()
         )
         load_strictly(self.first_stage_model, weights, self.patcher)
+        if on_cpu:
+            # What the CPU's convolutions are fastest in.
+            self.first_stage_model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.latent_channels = spec.first_stage.embed_dim
         self.downscale_ratio = self.upscale_ratio = spec.first_stage.downsampling
         self.output_channels = spec.first_stage.image_channels
         self.disable_offload = False
         self.size = None
-        # The host hands pictures over with their channels last in memory, where torch's GroupNorm loses digits on the
-        # CPU; the codebook search shows it.
-        self.process_input = lambda image: image.contiguous() * 2.0 - 1.0
+        self.process_input = lambda image: image * 2.0 - 1.0
         # Bytes a pixel and channel width of the host's AutoencoderKL, which works at 128 channels at full size too.
         width = spec.first_stage.channels / 128
         pixels = self.upscale_ratio**2

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.checkpoints.building import ModelFiles, inspect_model, require_finite
+from ...refldm_core.model.layers import plain_layers
 from ...refldm_core.model.precision import has_fast_bfloat16
 from .first_stage import ReFLDMVAE
 from .model import ReFLDMConfig
@@ -33,7 +34,7 @@ def load_model(path: Path, first_stage_path: Path | None, dtype: str) -> tuple[A
         CheckpointError: as `inspect_model` does; also weights that are not finite.
     """
     files = inspect_model(path, first_stage_path)
-    vae = ReFLDMVAE(files)
+    vae = ReFLDMVAE(files, _first_stage_type(dtype))
     patcher = _build_patcher(files, dtype)
     patcher.cached_patcher_init = (load_unet, (path, first_stage_path, dtype))
     patcher.model.latent_format.fit_preview = vae.fit_preview
@@ -51,7 +52,11 @@ def _build_patcher(files: ModelFiles, dtype: str, disable_dynamic: bool = False)
     require_finite(weights, files.main.file.path)
     device = management.get_torch_device()
     config = ReFLDMConfig(files.spec)
-    config.set_inference_dtype(*_types(dtype, weights, device, config.supported_inference_dtypes))
+    storage, manual_cast = _types(dtype, weights, device, config.supported_inference_dtypes)
+    config.set_inference_dtype(storage, manual_cast)
+    if management.is_device_cpu(device) and manual_cast is None:
+        # Nothing to move or to cast: the core's own layers are quicker there.
+        config.custom_operations = plain_layers
     model = config.get_model(weights)
     patcher = patcher_class(disable_dynamic)(model, load_device=device, offload_device=management.unet_offload_device())
     load_strictly(model.diffusion_model, weights, patcher)
@@ -77,6 +82,14 @@ def _types(
     if _computes_on_cpu_in_bfloat16(storage, device):
         return storage, None
     return storage, management.unet_manual_cast(storage, device, supported)
+
+
+def _first_stage_type(dtype: str) -> torch.dtype | None:
+    """What the first stage computes in: bfloat16 on a CPU that multiplies in it; None is the host's choice."""
+    flags = comfy.cli_args.args
+    asked = dtype == "bfloat16" or (dtype == "auto" and not (flags.fp32_vae or flags.fp16_vae))
+    on_cpu = _computes_on_cpu_in_bfloat16(torch.bfloat16, comfy.model_management.vae_device())
+    return torch.bfloat16 if asked and on_cpu else None
 
 
 def _computes_on_cpu_in_bfloat16(dtype: torch.dtype, device: torch.device) -> bool:

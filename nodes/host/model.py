@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.errors import SettingsError
+from ...refldm_core.model.attention import fused_attention
 from ...refldm_core.model.fingerprint import fingerprint
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.model.unet import UNet, UNetSpec
@@ -79,6 +80,8 @@ class HostUNet(UNet):
 
 
 def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    if q.device.type == "cpu":  # there the host has nothing faster
+        return fused_attention(q, k, v, bias)
     attention = comfy.ldm.modules.attention
     if bias is None:
         return attention.optimized_attention(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True)

@@ -234,9 +234,9 @@ def _load(
         for name, tensor in weights.items()
     }
     network.load_state_dict(own, strict=True, assign=True)
-    if dtype == torch.bfloat16 and torch.device(device).type == "cpu":
-        # The layout that the CPU's bfloat16 convolutions work in. Not for float32: there torch's GroupNorm loses
-        # digits in it (it takes the variance as a difference of large sums), and the codebook search shows it.
+    if torch.device(device).type == "cpu" and (dtype == torch.bfloat16 or isinstance(network, FirstStage)):
+        # The layout that the CPU's convolutions are fastest in. The U-Net's maps are too small for it to matter in
+        # float32, where the null references (constant maps) need every digit of torch's own GroupNorm.
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

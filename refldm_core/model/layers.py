@@ -1,20 +1,141 @@
-"""Makes layers from an exchangeable namespace, so that a host can pass its own memory-managed layer classes."""
+"""Layers from an exchangeable namespace, so that a host can pass its own memory-managed classes.
+
+`plain_layers` is our own, whose layers know quicker ways to the same numbers on the CPU.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 NORM_GROUPS = 32
+
+_STRIP_BYTES = 8 << 20
+"""Of the input of one strip of `norm_silu_conv`: it and what is made of it stay in the processor's cache."""
+_SUMMED_PIXELS = 1024
+"""Of a channel that torch may add up in single precision, one after the other."""
+
+
+def inference_on_cpu(x: Tensor) -> bool:
+    """Whether x is computed on the CPU without gradients, one operation after the other (not traced by a compiler)."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+def in_channels_last(x: Tensor) -> bool:
+    """Whether the channels of (batch, c, h, w) lie side by side in memory."""
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's, but exact in channels_last on the CPU.
+
+    There torch takes the variance as a difference of large sums, which loses digits that the first stage's codebook
+    search shows. Here each channel's mean and centred second moment come from torch's batch normalisation, which
+    takes two passes.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (inference_on_cpu(input) and in_channels_last(input)):
+            return super().forward(input)
+        normed = [self.apply_statistics(x, *self.statistics(x)) for x in torch.split(input, 1)]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
+
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel's group, each (channels,) float32, of one image (1, c, h, w)."""
+        # In parts, whose single-precision sums stay exact enough; the parts are joined in double precision.
+        parts = torch.split(x, max(1, _SUMMED_PIXELS // x.shape[3]), dim=2)
+        found = [torch.batch_norm_update_stats(part, None, None, 0.0) for part in parts]
+        weight = torch.tensor([part.shape[2] / x.shape[2] for part in parts], dtype=torch.float64)[:, None, None]
+        means, variances = (
+            torch.stack(values).double().view(len(parts), self.num_groups, -1) for values in zip(*found, strict=True)
+        )
+        mean = (weight * means).sum(0).mean(1, keepdim=True)
+        # The variance within the parts of each channel, and that between them.
+        var = (weight * (variances + (means - mean).square())).sum(0).mean(1, keepdim=True)
+        return mean.expand_as(means[0]).flatten().float(), var.expand_as(means[0]).flatten().float()
+
+    def apply_statistics(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """Normalise any part (1, c, rows, w) of the image whose statistics these are."""
+        weight, bias = self.weight.float(), self.bias.float()
+        if x.dtype != torch.float32:
+            return F.batch_norm(x, mean, var, weight, bias, training=False, eps=self.eps)
+        # Not a x + b, as batch normalisation has it, which loses digits where the mean is large against the spread.
+        mean, scale, bias = (value[:, None, None] for value in (mean, weight * (var + self.eps).rsqrt(), bias))
+        centred = x - mean
+        return torch.addcmul(bias, centred, scale, out=centred)
+
+
+def norm_silu_conv(norm: nn.Module, conv: nn.Module, x: Tensor) -> Tensor:
+    """conv(SiLU(norm(x))) for a 3x3 convolution that keeps the size, without the maps between where that is possible.
+
+    Those are the largest tensors of all. On the CPU, x is worked on in strips of rows that stay in the cache: the
+    statistics are taken first, of the whole image.
+
+    Args:
+        norm, conv: of any namespace; strips need this one's.
+        x: (batch, c, h, w).
+    """
+    if not (isinstance(norm, GroupNorm) and type(conv) is nn.Conv2d and inference_on_cpu(x) and in_channels_last(x)):
+        # In the memory of its argument where no gradient needs that.
+        return conv(F.silu(norm(x), inplace=not torch.is_grad_enabled()))
+    out = _like(x, conv.out_channels)
+    for image, result in zip(torch.split(x, 1), torch.split(out, 1), strict=True):
+        statistics = norm.statistics(image)
+        for top, bottom in _strips(image):
+            # One more row on each side for the kernel; beyond the image's edge those are zeros.
+            above, below = max(top - 1, 0), min(bottom + 1, image.shape[2])
+            active = F.silu(norm.apply_statistics(image[:, :, above:below], *statistics), inplace=True)
+            if (above, below) != (top - 1, bottom + 1):
+                active = F.pad(active, (0, 0, above - (top - 1), bottom + 1 - below))
+            result[:, :, top:bottom] = F.conv2d(active, conv.weight, conv.bias, padding=(0, 1))
+    return out
+
+
+def upsample_conv(conv: nn.Module, x: Tensor) -> Tensor:
+    """conv(x enlarged twice to the nearest pixel) for a 3x3 convolution: (batch, c, h, w) -> (batch, o, 2 h, 2 w).
+
+    Each result pixel sees 2 x 2 pixels of x, some of them through several of the kernel's 3 x 3 weights. Adding those
+    weights up first gives the same numbers with 4/9 of the work and without the enlarged map; the sum is one transposed
+    convolution.
+    """
+    if not (type(conv) is nn.Conv2d and inference_on_cpu(x)):
+        return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    kernel = conv.weight.float().transpose(0, 1).flip(2, 3)
+    # A box of 2 x 2 over the kernel: what enlarging does to it.
+    summed = sum(F.pad(kernel, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1))
+    assert isinstance(summed, Tensor)
+    layout = torch.channels_last if in_channels_last(x) else torch.contiguous_format
+    weight = summed.to(x.dtype, memory_format=layout)
+    return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
+
+
+def _like(x: Tensor, channels: int) -> Tensor:
+    batch, _, height, width = x.shape
+    return torch.empty(batch, channels, height, width, dtype=x.dtype, memory_format=torch.channels_last)
+
+
+def _strips(image: Tensor) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of the rows of each strip."""
+    _, channels, height, width = image.shape
+    rows = max(1, _STRIP_BYTES // (channels * width * image.element_size()))
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
+
+
+plain_layers = SimpleNamespace(Conv1d=nn.Conv1d, Conv2d=nn.Conv2d, GroupNorm=GroupNorm, Linear=nn.Linear)
+"""The namespace of a network that no host manages."""
 
 
 class Layers:
     """Layer classes of one namespace, on one device, in one type.
 
     Args:
-        operations: a namespace with Conv1d, Conv2d, GroupNorm and Linear, such as torch.nn.
+        operations: a namespace with Conv1d, Conv2d, GroupNorm and Linear, such as `plain_layers`.
         device, dtype: of the parameters; None is torch's default.
     """
 

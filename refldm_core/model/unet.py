@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import ReferencesError, SettingsError
 from .attention import Attend, Attention, AttentionBlock, KeyValue, attend_with_references, fused_attention
-from .layers import NORM_GROUPS, Layers
+from .layers import NORM_GROUPS, Layers, inference_on_cpu, plain_layers, upsample_conv
 from .reference import ReferenceKV
 
 References = ReferenceKV | Sequence[ReferenceKV | None] | None
@@ -133,11 +133,15 @@ class Upsample(nn.Module):
         self.conv = make.conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return upsample_conv(self.conv, x)
 
 
 class Block(nn.ModuleList):
     """Layers run in order, each given what its kind needs."""
+
+    @property
+    def attends(self) -> bool:
+        return any(isinstance(layer, AttentionBlock) for layer in self)
 
     def forward(self, x: Tensor, emb: Tensor, attend: Attend) -> Tensor:
         for layer in self:
@@ -164,7 +168,7 @@ class UNet(nn.Module):
         self,
         spec: UNetSpec,
         *,
-        operations: Any = nn,
+        operations: Any = plain_layers,
         attention: Attention = fused_attention,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -172,6 +176,8 @@ class UNet(nn.Module):
         super().__init__()
         self.spec = spec
         self.attention = attention
+        self.share_equal_images = True
+        """Whether equal images of a batch are computed once until their references part them (on the CPU)."""
         self.fingerprint = "unsaved"
         """Names the weights; whoever loads weights sets it."""
         build = _Builder(spec, Layers(operations, device, dtype))
@@ -202,7 +208,7 @@ class UNet(nn.Module):
             caches = [None if kv is None else kv.layers[layer] for kv in given]
             return attend_with_references(self.attention, q, k, v, caches)
 
-        return self._run(x, timesteps, attend)
+        return self.out(self._features(x, timesteps, attend))
 
     def encode_references(self, latents: Tensor) -> ReferenceKV:
         """Build the CacheKV of reference latents: one U-Net pass each, at t = 0 (paper section 3.2).
@@ -223,20 +229,26 @@ class UNet(nn.Module):
         count, channels, height, width = latents.shape
         # A reference stands where the noisy latent would; there is no LQ latent, so those channels are zero.
         x = F.pad(latents, (0, 0, 0, 0, 0, self.spec.in_channels - channels))
-        self._run(x, torch.zeros(count, device=x.device), record)
+        # What comes after the last attention has no keys and values.
+        last = max((i for i, block in enumerate(self.output_blocks, 1) if block.attends), default=0)
+        self._features(x, torch.zeros(count, device=x.device), record, last)
         return ReferenceKV(recorded, count, (height, width), self.fingerprint)
 
-    def _run(self, x: Tensor, timesteps: Tensor, attend: Attend) -> Tensor:
+    def _features(self, x: Tensor, timesteps: Tensor, attend: Attend, output_blocks: int | None = None) -> Tensor:
+        """What `out` makes the noise of; with `output_blocks`, what so many of those blocks make."""
         emb = self.time_embed(timestep_embedding(timesteps, self.spec.model_channels).to(x.dtype))
+        images = _EqualImages(x, timesteps, look=self.share_equal_images)
         skips: list[Tensor] = []
-        h = x
+        h, of_h = images.once(x), images.once(emb)
         for block in self.input_blocks:
-            h = block(h, emb, attend)
+            if block.attends:  # here equal images part, since their references come in
+                h, of_h = images.every(h), emb
+            h = block(h, of_h, attend)
             skips.append(h)
-        h = self.middle_block(h, emb, attend)
-        for block in self.output_blocks:
-            h = block(torch.cat([h, skips.pop()], dim=1), emb, attend)
-        return self.out(h)
+        h = self.middle_block(images.every(h), emb, attend)
+        for block in self.output_blocks[:output_blocks]:
+            h = block(torch.cat([h, images.every(skips.pop())], dim=1), emb, attend)
+        return h
 
     def _for_each_image(self, references: References, x: Tensor) -> Sequence[ReferenceKV | None]:
         batch, _, height, width = x.shape
@@ -251,6 +263,41 @@ class UNet(nn.Module):
             if kv is not None:
                 kv.require_fit(self.fingerprint, (height, width))
         return given
+
+
+class _EqualImages:
+    """Which images of a batch are equal, as the two branches of guidance are until they attend to their references.
+
+    Only looked for on the CPU: an accelerator would have to be waited for.
+
+    Args:
+        x, timesteps: as for `UNet.forward`.
+        look: False takes all for different.
+    """
+
+    def __init__(self, x: Tensor, timesteps: Tensor, *, look: bool) -> None:
+        self._first: Tensor | None = None
+        self._batch = len(x)
+        if len(x) < 2 or not look or not inference_on_cpu(x):
+            return
+        first: list[int] = []
+        places: list[int] = []  # of each image's equal in `first`
+        for image in range(len(x)):
+            equal = (p for p, i in enumerate(first) if timesteps[i] == timesteps[image] and torch.equal(x[i], x[image]))
+            place = next(equal, len(first))
+            if place == len(first):
+                first.append(image)
+            places.append(place)
+        if len(first) < len(x):
+            self._first, self._places = torch.tensor(first), torch.tensor(places)
+
+    def once(self, t: Tensor) -> Tensor:
+        """One row for each distinct image, from one for each image."""
+        return t if self._first is None else t[self._first]
+
+    def every(self, t: Tensor) -> Tensor:
+        """One row for each image, from either."""
+        return t if self._first is None or len(t) == self._batch else t[self._places]
 
 
 def _join_references(t: Tensor) -> Tensor:

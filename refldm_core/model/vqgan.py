@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from .attention import Attention, fused_attention
-from .layers import NORM_GROUPS, Layers
+from .layers import NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,10 @@ class ResnetBlock(nn.Module):
         self.nin_shortcut = nn.Identity() if same_width else make.conv1x1(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(_silu(self.norm1(x)))
-        h = self.conv2(_silu(self.norm2(h)))
+        h = norm_silu_conv(self.norm1, self.conv1, x)
+        h = norm_silu_conv(self.norm2, self.conv2, h)
         shortcut = self.nin_shortcut(x)
         return shortcut + h if torch.is_grad_enabled() else h.add_(shortcut)
-
-
-def _silu(normed: Tensor) -> Tensor:
-    """SiLU, in the memory of its argument where no gradient needs that: these are the largest tensors of all."""
-    return F.silu(normed, inplace=not torch.is_grad_enabled())
 
 
 class MiddleAttention(nn.Module):
@@ -131,7 +126,7 @@ class Upsample(nn.Module):
         self.conv = make.conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return upsample_conv(self.conv, x)
 
 
 class Level(nn.Module):
@@ -185,7 +180,7 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        return self.conv_out(_silu(self.norm_out(self.mid(h))))
+        return norm_silu_conv(self.norm_out, self.conv_out, self.mid(h))
 
 
 class Decoder(nn.Module):
@@ -206,7 +201,7 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(_silu(self.norm_out(h)))
+        return norm_silu_conv(self.norm_out, self.conv_out, h)
 
 
 class Quantised(NamedTuple):
@@ -249,7 +244,7 @@ class FirstStage(nn.Module):
         self,
         spec: FirstStageSpec,
         *,
-        operations: Any = nn,
+        operations: Any = plain_layers,
         attention: Attention = fused_attention,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -267,12 +262,12 @@ class FirstStage(nn.Module):
         """Latent before quantisation, which is what the diffusion model works on.
 
         Args:
-            image: (batch, 3, height, width) in [-1, 1], sides divisible by `spec.downsampling`.
+            image: (batch, 3, height, width) in [-1, 1], any type, sides divisible by `spec.downsampling`.
 
         Returns:
             (batch, embed_dim, height / 8, width / 8) for the released model; unbounded.
         """
-        return self.quant_conv(self.encoder(image))
+        return self.quant_conv(self.encoder(image.to(self.dtype)))
 
     def decode(self, latent: Tensor, *, quantise: bool = True) -> Tensor:
         """Picture of a latent.

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.model.attention import (
+    Attend,
     Attention,
     AttentionBlock,
     KeyValue,
     attend_with_references,
+    blocked_attention,
     fused_attention,
     plain_attention,
 )
@@ -153,3 +155,58 @@ def test_wrong_number_of_sets(restorer: Restorer, kv: ReferenceKV, x: Tensor) ->
 def test_specs_without_meaning(changed: dict[str, int], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         UNetSpec(**changed)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def test_equal_images_are_computed_once_until_their_references_part_them(
+    restorer: Restorer, kv: ReferenceKV, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = x[[0, 1, 0, 0, 1]]
+    t = torch.tensor([499, 499, 499, 20, 499])  # the third is the first, the last the second
+    sets = [kv, kv.select(0), None, kv, kv.select(0, 1)]
+    seen: list[int] = []
+    stem = restorer.unet.input_blocks[0][0]  # pyright: ignore[reportIndexIssue]
+    hook = stem.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    try:
+        shared = restorer.unet(batch, t, sets)
+        monkeypatch.setattr(restorer.unet, "share_equal_images", False)
+        apart = restorer.unet(batch, t, sets)
+    finally:
+        hook.remove()
+    assert seen == [3, 5]
+    assert difference(shared, apart) <= ALONE
+    assert difference(shared[2:3], shared[:1]) > 10 * ALONE  # one picture with other references
+
+
+@torch.no_grad()
+def test_reference_passes_end_at_the_last_attention(
+    restorer: Restorer, reference_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = restorer.encode(reference_images)
+    short = restorer.unet.encode_references(latents)
+    features = restorer.unet._features
+    ran: list[int | None] = []
+
+    def whole(x: Tensor, t: Tensor, attend: Attend, output_blocks: int | None = None) -> Tensor:
+        ran.append(output_blocks)
+        return features(x, t, attend)
+
+    monkeypatch.setattr(restorer.unet, "_features", whole)
+    long = restorer.unet.encode_references(latents)
+    assert ran[0] is not None and ran[0] < len(restorer.unet.output_blocks)
+    assert long.layers.keys() == short.layers.keys()
+    for name, layer in long.layers.items():
+        assert torch.equal(layer.k, short.layers[name].k) and torch.equal(layer.v, short.layers[name].v)
+
+
+@pytest.mark.parametrize("queries", [256, 700], ids=["one block", "blocks of unequal length"])
+def test_blocked_attention_is_attention(queries: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, n, 32, generator=generator) for n in (queries, 900, 900))
+    assert difference(blocked_attention(q, k, v), plain_attention(q, k, v)) <= 1e-5
+    half = [t.bfloat16() for t in (q, k, v)]
+    right = plain_attention(*(t.double() for t in half))
+    error = blocked_attention(*half).double() - right
+    assert error.square().mean().sqrt() <= 0.02 * right.square().mean().sqrt()  # a few roundings to 8 bits
+    with torch.no_grad():
+        assert torch.equal(fused_attention(*half), blocked_attention(*half))  # which this type takes on the CPU
