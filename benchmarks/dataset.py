@@ -32,7 +32,7 @@ from refldm_core.data.synthetic import conditions, person, render
 from refldm_core.face.identity import Embeddings, embed_crops, normalise
 from refldm_core.images import u8_to_tensor
 
-from .restore import machine, peak_bytes
+from .measuring import machine, peak_bytes
 
 LIMITS = (SplitSettings().near_duplicate, SplitSettings().same_person)
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)

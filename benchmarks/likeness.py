@@ -16,7 +16,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -47,7 +46,7 @@ from .likeness_protocol import (
     score,
 )
 from .likeness_report import compare, describe
-from .restore import machine
+from .measuring import machine
 from .sheet import Cell, contact_sheet
 
 HELD_OUT, TRAINED = "held out", "trained against"
@@ -140,7 +139,7 @@ def _start(args: argparse.Namespace, restorer: Restorer, weights: str, settings:
         },
         "people": {"first": args.first_person, "pictures": hash_of(draw_case(args.first_person, size))},
         "size": size,
-        "sampling": asdict(settings),
+        "sampling": settings.as_json(),
         "dtype": args.dtype,
         "recognizers": {
             name: {"file": path.name, "sha256": sha256_of(path)} for name, path in files.items() if path is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ from .published import make_published, reference_passes
 
 GUIDANCE = 1.5
 
+Procedure = Literal["published", "ours"]
+
 
 @dataclass
 class Stages:
@@ -26,18 +28,18 @@ class Stages:
 
     Attributes:
         restorer: the model.
-        variant: "published" or "ours".
+        procedure: the published one, which `make_published` makes of the restorer, or ours.
         lq: (1, 3, size, size) in [-1, 1].
         references: (references, 3, size, size) in [-1, 1].
     """
 
     restorer: Restorer
-    variant: str
+    procedure: Procedure
     lq: Tensor
     references: Tensor
 
     def __post_init__(self) -> None:
-        if self.variant == "published":
+        if self.procedure == "published":
             make_published(self.restorer)
         self.latent = torch.empty(0)
         self.reference_latents = torch.empty(0)
@@ -60,9 +62,10 @@ class Stages:
         wide = torch.cat(list(self.references), dim=-1).unsqueeze(0)
         self.reference_latents = torch.cat(self.restorer.encode(wide).chunk(len(self.references), dim=-1))
 
+    @torch.no_grad()
     def reference_passes(self) -> None:
         latents = self.reference_latents.to(self.restorer.dtype)
-        if self.variant == "published":
+        if self.procedure == "published":
             self.kv = reference_passes(self.restorer, latents)
         else:
             size = (latents.shape[2], latents.shape[3])

@@ -14,7 +14,7 @@ from .loaders import LoadModel
 from .paste import PasteFaces
 from .people import MatchPeople, SelectReferences
 from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
-from .sampling import Conditioning, Sampler, Scheduler
+from .sampling import Conditioning, GuidanceInterval, Sampler, Scheduler
 
 
 class ReFLDMExtension(ComfyExtension):
@@ -30,6 +30,7 @@ class ReFLDMExtension(ComfyExtension):
             Conditioning,
             Sampler,
             Scheduler,
+            GuidanceInterval,
             LoadFaceDetector,
             LoadFaceRecognizer,
             LoadFaceParser,

@@ -15,11 +15,14 @@ from ..refldm_core.face import types as face
 from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.tracking import face_seed
 from ..refldm_core.model.variants import ModelSpec
+from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
+from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
 from .face_types import Faces
 from .types import References, ReferenceSet, schema
 
+_CUSTOM = "custom"
 _SPACINGS = ["trailing", "uniform"]
 _DENOISE = "1 restores from pure noise, as published. Less starts from the picture's own latent with noise on it."
 
@@ -82,6 +85,28 @@ class Scheduler(io.ComfyNode):
         return io.NodeOutput(host.sigmas_of(model, _table(model.model.spec.noise, steps, scheduler, denoise)))
 
 
+class GuidanceInterval(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "GuidanceInterval",
+            display_name="ReF-LDM Guidance Interval",
+            description="Guides in a part of sampling only; in the other steps the negative is not computed, which "
+            "halves their work. For ReF-LDM Sampler and for stock samplers with one positive and one negative.",
+            search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"],
+            inputs=[
+                io.Model.Input("model", tooltip="From Load ReF-LDM Model; any other works too."),
+                _percent_input("start_percent", 0.0, "Where guidance begins: 0 is the first, noisiest step."),
+                _percent_input("end_percent", 1.0, "Where it ends: 1 is the last, cleanest step."),
+            ],
+            outputs=[io.Model.Output(tooltip="The same weights, guided in that part alone.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, start_percent: float, end_percent: float) -> io.NodeOutput:
+        return io.NodeOutput(host.guided_during(model, start_percent, end_percent))
+
+
 class Sampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -141,6 +166,15 @@ class Sampler(io.ComfyNode):
                     tooltip="Whose crops these are. Each face of a photo then gets noise of its own, and a face that "
                     "Detect Faces follows through a video the same noise in every frame.",
                 ),
+                io.Combo.Input(
+                    "preset",
+                    options=[_CUSTOM, *PRESETS],
+                    default=_CUSTOM,
+                    optional=True,
+                    tooltip="custom takes steps, cfg, sampler and scheduler from above, the others set them: "
+                    + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
+                    + ".",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
@@ -162,14 +196,18 @@ class Sampler(io.ComfyNode):
         denoise: float,
         references: tuple[ReferenceSet | None, ...] = (),
         faces: face.Faces | None = None,
+        preset: str = _CUSTOM,
     ) -> io.NodeOutput:
         host.require_model(model)
+        settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
+        if settings.guidance_interval != ALL_TIMESTEPS:
+            model = host.guided_at_timesteps(model, settings.guidance_interval)
         seeds = [seed] * len(image) if faces is None else _seeds(seed, faces, len(image))
         if not seeds:
             return io.NodeOutput(*_nothing(host.require_vae(vae).refldm_spec))
         lq_latents = _encode(vae, image)
         conds = host.conditioning(lq_latents, references)
-        table = _table(model.model.spec.noise, steps, scheduler, denoise)
+        table = _table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
         whole = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         parts = host.parts_of(model, lq_latents.shape)
@@ -182,10 +220,10 @@ class Sampler(io.ComfyNode):
                 host.sample(
                     model,
                     (positive, negative),
-                    host.CoreSampler(sampler, table, from_noise=whole),
+                    host.CoreSampler(settings.sampler, table, from_noise=whole),
                     latents=empty["samples"] if whole else lq_latents[part],
                     noise=noise[part],
-                    cfg=cfg,
+                    cfg=settings.guidance,
                     seed=seed,
                 )
             )
@@ -243,6 +281,10 @@ def _spacing_input() -> io.Combo.Input:
         tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
         "(10, 20, 25, 50 or 100 steps).",
     )
+
+
+def _percent_input(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
 
 
 def _denoise_input(tooltip: str) -> io.Float.Input:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .diffusion.guidance import guided
+from .diffusion.guidance import Interval, guided
 from .diffusion.sampling import SamplerName, ddim, dpmpp_2m, initial_noise
-from .diffusion.schedule import Spacing, sampling_table
+from .diffusion.schedule import NoiseSpec, Spacing, sampling_table
 from .errors import ReferencesError, SettingsError
 from .model.reference import ReferenceKV
 from .model.unet import References, UNet
@@ -20,6 +20,8 @@ from .model.vqgan import FirstStage
 from .progress import OnStep, ignore_steps
 
 ReferenceEncoding = Literal["joint", "separate"]
+
+ALL_TIMESTEPS: Interval = (0, NoiseSpec().timesteps - 1)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class SamplingSettings:
         sampler: "ddim" (published) or "dpmpp_2m", which needs fewer steps.
         spacing: of the timesteps; "trailing" (published script) or "uniform" (paper).
         guidance: 1 is off (one prediction a step instead of two), 1.5 is published.
+        guidance_interval: first and last timestep that is guided, 0..999 (arXiv 2404.07724); steps outside it are as
+            without guidance. All are, as published.
         eta: DDIM's noise, 0..1; 0 is published.
     """
 
@@ -39,6 +43,7 @@ class SamplingSettings:
     spacing: Spacing = "trailing"
     guidance: float = 1.5
     eta: float = 0.0
+    guidance_interval: Interval = ALL_TIMESTEPS
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.eta <= 1.0 or (self.eta and self.sampler != "ddim"):
@@ -47,6 +52,17 @@ class SamplingSettings:
                 expected="0..1 for ddim, 0 for every other sampler",
                 remedy="leave eta at 0, the published value",
             )
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= ALL_TIMESTEPS[1]:
+            raise SettingsError(
+                f"The guidance interval from timestep {low} to {high} has no meaning.",
+                expected=f"two timesteps, the cleaner one first, from 0 (clean) to {ALL_TIMESTEPS[1]} (noise)",
+                remedy="correct it, or leave it out to guide every step; for no guidance at all set guidance to 1",
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON file gives it back, so that what an earlier run wrote down can be compared with this."""
+        return {**asdict(self), "guidance_interval": list(self.guidance_interval)}
 
 
 PUBLISHED_SEED = 2024
@@ -85,7 +101,7 @@ class Restorer:
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, height, width) in [-1, 1] -> (batch, c, height / 8, width / 8) float32, scaled for the U-Net."""
-        return self.first_stage.encode(images.to(self.device, self.first_stage.dtype)).float() * self.spec.scale_factor
+        return self.first_stage.encode(images.to(self.device)).float() * self.spec.scale_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -157,7 +173,9 @@ class Restorer:
         each = [references] * len(latents) if references is None or isinstance(references, ReferenceKV) else references
         conditions = [_Condition(lq, kv) for lq, kv in zip(latents, each, strict=True)]
         nulls = self._null_conditions(conditions) if settings.guidance != 1.0 else [None] * len(conditions)
-        model = guided(self._predict_noise, conditions, nulls, settings.guidance)
+        # None is all of them in a model of more timesteps too.
+        interval = None if settings.guidance_interval == ALL_TIMESTEPS else settings.guidance_interval
+        model = guided(self._predict_noise, conditions, nulls, settings.guidance, interval)
         noise, generators = initial_noise(seeds, (latents.shape[1], latents.shape[2], latents.shape[3]))
         x = noise.to(self.device)
         if settings.sampler == "dpmpp_2m":

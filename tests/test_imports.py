@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "face": {"errors", "files", "images", "progress"},
     "checkpoints": {"errors", "embedded", "files", "model", "diffusion", "face"},
     "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
+    "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "data": {"errors", "files", "images", "progress", "face", "pipeline"},
     "training": {

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from refldm_core.diffusion.schedule import NoiseSpec
 from refldm_core.errors import ReferencesError, SettingsError
+from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet
 from refldm_core.pipeline import Restorer, SamplingSettings
 from refldm_core.progress import Step
@@ -44,19 +49,50 @@ def test_separate_encoding_does_not_depend_on_the_others(restorer: Restorer, ref
     assert difference(joint.select(0).layers[layer].k, k) > 0.1
 
 
+def _sampled(restorer: Restorer, lq: Tensor, kv: ReferenceKV | None, **settings: Any) -> tuple[Tensor, list[int]]:
+    """The latent after 5 steps from timestep 999 down to 199, and the U-Net's rows in each."""
+    rows: list[int] = []
+    hook = restorer.unet.register_forward_hook(lambda module, args, output: rows.append(len(output)))
+    try:
+        return restorer.sample(restorer.encode(lq), kv, [0], SamplingSettings(steps=5, **settings)), rows
+    finally:
+        hook.remove()
+
+
 @pytest.mark.parametrize(("guidance", "references", "branches"), [(1.5, True, 2), (1.0, True, 1), (1.5, False, 1)])
 def test_network_calls_for_each_step(
     restorer: Restorer, reference_images: Tensor, guidance: float, references: bool, branches: int
 ) -> None:
     kv = restorer.encode_references(reference_images) if references else None
-    batches: list[int] = []
-    hook = restorer.unet.register_forward_hook(lambda module, args, output: batches.append(len(output)))
-    try:
-        settings = SamplingSettings(steps=5, guidance=guidance)
-        restorer.sample(restorer.encode(reference_images[:1]), kv, [0], settings)
-    finally:
-        hook.remove()
-    assert batches == [branches] * 5
+    assert _sampled(restorer, reference_images[:1], kv, guidance=guidance)[1] == [branches] * 5
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+def test_guidance_interval(restorer: Restorer, reference_images: Tensor, sampler: str) -> None:
+    kv, lq = restorer.encode_references(reference_images[:2]), reference_images[2:]
+
+    def sampled(**settings: Any) -> tuple[Tensor, list[int]]:
+        return _sampled(restorer, lq, kv, sampler=sampler, **settings)
+
+    on, off = sampled(), sampled(guidance=1.0)
+    everywhere, nowhere = sampled(guidance_interval=(199, 999)), sampled(guidance_interval=(0, 198))
+    assert torch.equal(everywhere[0], on[0]) and everywhere[1] == on[1] == [2] * 5
+    assert torch.equal(nowhere[0], off[0]) and nowhere[1] == off[1] == [1] * 5
+    part, rows = sampled(guidance_interval=(399, 799))
+    assert rows == [1, 2, 2, 2, 1]
+    assert min(difference(part, on[0]), difference(part, off[0])) > tolerance("ddim.x")
+
+
+@pytest.mark.parametrize("interval", [(-1, 999), (0, 1000), (600, 400)])
+def test_guidance_interval_without_meaning(interval: tuple[int, int]) -> None:
+    with pytest.raises(SettingsError, match=f"from timestep {interval[0]} to {interval[1]} has no meaning") as caught:
+        SamplingSettings(guidance_interval=interval)
+    assert "0 (clean) to 999" in caught.value.expected and caught.value.remedy
+
+
+def test_a_model_of_more_timesteps_is_guided_in_all_of_them(restorer: Restorer, reference_images: Tensor) -> None:
+    longer = Restorer(restorer.unet, restorer.first_stage, replace(restorer.spec, noise=NoiseSpec(timesteps=2000)))
+    assert _sampled(longer, reference_images[:1], longer.encode_references(reference_images))[1] == [2] * 5
 
 
 def test_no_reference_image(restorer: Restorer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
+from .guidance import guided_at_timesteps, guided_during
 from .loading import DTYPES, load_model
 from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
 from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
@@ -25,6 +26,8 @@ __all__ = [
     "files_in",
     "fingerprint_of",
     "first_folder",
+    "guided_at_timesteps",
+    "guided_during",
     "load_model",
     "parts_of",
     "path_in",

@@ -22,7 +22,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         _require_asked(args)
     judges = open_judges(judging) if first else None
     device = sampling_device(args)
-    model = load_named_model(args, device)
+    model = load_named_model(args, device, output)
     make_folder(args.output)
     if first and args.synthetic is not None:
         most = max(TRAINED_REFERENCES, *args.counts)  # so that a resumed run may use more of them
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     wait_for_all()
     plan = _plan(args, arms, low)
     if first:
-        _require_same(args, _about(plan, model, settings, args.degradation_seed))
+        _require_same(args, _about(plan, model, settings, args))
     wait_for_all()
     _restore_all(plan, Restorer(model.unet, model.first_stage, model.spec), settings, args, output)
     wait_for_all()
@@ -282,16 +282,17 @@ def _seconds(plan: _Plan) -> dict[tuple[str, str, str], float]:
     return found
 
 
-def _about(plan: _Plan, model: LoadedModel, settings: RestoreSettings, degradation_seed: int) -> dict[str, Any]:
+def _about(plan: _Plan, model: LoadedModel, settings: RestoreSettings, args: argparse.Namespace) -> dict[str, Any]:
     """On what the results depend that may be there from earlier."""
     return {
         "model": model.unet.fingerprint,
         "first stage": fingerprint(model.first_stage.state_dict()),
         "type": str(next(model.unet.parameters()).dtype),
-        "sampling": asdict(settings.sampling),
+        "sampling": settings.sampling.as_json(),
         "seed": settings.seed,
         "reference encoding": settings.encoding,
-        "degradation seed": degradation_seed,
+        "compiled": args.compile,
+        "degradation seed": args.degradation_seed,
         "references": sha256_of(plan.references),
         "degraded pictures": {kind: str(folder.resolve()) for kind, folder in plan.low.items()},
     }

@@ -6,14 +6,14 @@ examples:
   refldm restore album/ --person anna=photos/anna --person ben=photos/ben --output restored/ --resume
       Every photo of a folder; each face gets its own person's references. What is done is left out. Needs a
       recogniser: `refldm download insightface`.
-  refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --sampler dpmpp_2m --steps 20
+  refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --preset fast
       Fewer steps. Patterns in quotes are expanded here, also on Windows.
   refldm restore face.png --reference a.png b.png --output restored.png --aligned
       The pictures are aligned face crops, as in FFHQ; they are resized to the model's size.
   accelerate launch -m refldm_core restore archive/ --reference me/*.jpg --output restored/ --resume
       Shares the photos out to all GPUs and machines.
 
-The defaults are the published settings; with --aligned and --dtype float32 the result is the published script's.
+The default preset is the published settings; with --aligned and --dtype float32 the result is the published script's.
 A reference is a good, sharp photo of the same person; 2 to 5 are best, the model was trained with up to 5. Without any,
 faces are restored without knowing the person, and without guidance.
 """
@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from PIL import Image
 from ..errors import OutputError, ReFLDMError, SettingsError
 from ..files import output_error
 from ..images import load_image, save_image, to_full_tensor, to_pil, to_tensor
+from ..model.compiling import is_compiled
 from ..photos import Person, PhotoRestorer, PhotoSettings
 from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
     device = sampling_device(args)
     tools = None if args.aligned else faces.load_tools(args, device)
-    model = load_named_model(args, device)
+    model = load_named_model(args, device, output)
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -120,10 +120,12 @@ def run(args: argparse.Namespace, output: Output) -> int:
             "failed": failed,
             "references": {name: [str(path) for path in paths] for name, paths in people.items()},
             "reference_encoding": args.reference_encoding,
-            "settings": {**asdict(settings), "seed": args.seed},
+            "preset": args.preset,
+            "settings": {**settings.as_json(), "seed": args.seed},
             "model": {"fingerprint": model.unet.fingerprint, "weights": model.weights},
             "dtype": str(restorer.dtype).removeprefix("torch."),
             "device": str(restorer.device),
+            "compiled": is_compiled(restorer.unet),
         },
     )
     return 2 if failed else 0

@@ -7,15 +7,21 @@ import math
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 
 from ..checkpoints.building import LoadedModel, load_model
-from ..diffusion.schedule import NoiseSpec, sampling_timesteps
+from ..diffusion.sampling import SamplerName
+from ..diffusion.schedule import NoiseSpec, Spacing, sampling_timesteps
 from ..errors import SettingsError
+from ..model.compiling import compile_unet
 from ..pipeline import SamplingSettings
+from ..presets import PRESETS, PUBLISHED
 from .options import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments, choose_device, choose_dtype, model_path
+from .output import Output
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,16 +37,35 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(model)
     model.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
     model.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
+    model.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the U-Net (torch.compile): the first picture, and the first with another number of "
+        "references, takes minutes more, each step less; for many pictures. Needs a C++ compiler on a CPU, Triton on a "
+        "GPU; without them it says so and runs uncompiled",
+    )
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--steps", type=int, default=50, metavar="N", help="sampling steps (default: 50)")
-    sampling.add_argument("--sampler", choices=("ddim", "dpmpp_2m"), default="ddim", help="default: ddim, as published")
+    presets = "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items()).replace("%", "%%")
     sampling.add_argument(
-        "--schedule", choices=("trailing", "uniform"), default="trailing", help="timesteps; trailing is published"
+        "--preset",
+        choices=list(PRESETS),
+        default=PUBLISHED,
+        help=f"steps, sampler, schedule and guidance, where they are not given. {presets} (default: {PUBLISHED})",
+    )
+    sampling.add_argument("--steps", type=int, metavar="N", help="sampling steps")
+    sampling.add_argument("--sampler", choices=get_args(SamplerName), help="dpmpp_2m needs fewer steps than ddim")
+    sampling.add_argument("--schedule", choices=get_args(Spacing), help="timesteps; uniform is the paper's")
+    sampling.add_argument(
+        "--guidance", type=float, metavar="G", help="pull of the references; 1 is off: one prediction a step, not two"
     )
     sampling.add_argument(
-        "--guidance", type=float, default=1.5, metavar="G", help="pull of the references; 1 is off (default: 1.5)"
+        "--guidance-interval",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="guide only at timesteps LOW to HIGH, 0 (clean) to 999 (noise); one prediction in each other step",
     )
-    sampling.add_argument("--eta", type=float, default=0.0, metavar="E", help="noise of DDIM, 0 to 1 (default: 0)")
+    sampling.add_argument("--eta", type=float, metavar="E", help="noise of DDIM, 0 to 1")
     sampling.add_argument("--seed", type=int, default=2024, metavar="S", help="of every picture (default: 2024)")
     sampling.add_argument(
         "--reference-encoding",
@@ -51,19 +76,28 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_settings(args: argparse.Namespace) -> SamplingSettings:
-    """The settings that were named.
+    """The preset that was named, with what was given besides.
 
     Raises:
         SettingsError: a number out of range, or steps that the schedule does not have.
     """
-    if not math.isfinite(args.guidance) or not -(2**63) <= args.seed < 2**63:
+    given: dict[str, Any] = {
+        "steps": args.steps,
+        "sampler": args.sampler,
+        "spacing": args.schedule,
+        "guidance": args.guidance,
+        "eta": args.eta,
+        "guidance_interval": args.guidance_interval and tuple(args.guidance_interval),
+    }
+    settings = replace(PRESETS[args.preset].settings, **{n: value for n, value in given.items() if value is not None})
+    if not math.isfinite(settings.guidance) or not -(2**63) <= args.seed < 2**63:
         raise SettingsError(
-            f"Guidance {args.guidance} or seed {args.seed} is out of range.",
+            f"Guidance {settings.guidance} or seed {args.seed} is out of range.",
             expected="a finite guidance and a seed of 64 bits",
             remedy="the published values are 1.5 and 2024",
         )
-    sampling_timesteps(NoiseSpec(), args.steps, args.schedule)
-    return SamplingSettings(args.steps, args.sampler, args.schedule, args.guidance, args.eta)
+    sampling_timesteps(NoiseSpec(), settings.steps, settings.spacing)
+    return settings
 
 
 def sampling_device(args: argparse.Namespace) -> torch.device:
@@ -74,8 +108,8 @@ def sampling_device(args: argparse.Namespace) -> torch.device:
     return device
 
 
-def load_named_model(args: argparse.Namespace, device: torch.device) -> LoadedModel:
-    """The model that was named, else the official one where it was downloaded.
+def load_named_model(args: argparse.Namespace, device: torch.device, output: Output) -> LoadedModel:
+    """The model that was named, else the official one where it was downloaded; compiled where that was asked for.
 
     Raises:
         SettingsError: none was named, and there is none.
@@ -91,7 +125,11 @@ def load_named_model(args: argparse.Namespace, device: torch.device) -> LoadedMo
                 expected="--model FILE, or the official files in that folder",
                 remedy="run `refldm download` (non-commercial research use only), or name a file with --model",
             )
-    return load_model(model_path(model), vqgan, args.config, dtype=choose_dtype(args.dtype, device), device=device)
+    dtype = choose_dtype(args.dtype, device)
+    loaded = load_model(model_path(model), vqgan, args.config, dtype=dtype, device=device)
+    if args.compile:
+        compile_unet(loaded.unet, on_failure=output.remark)
+    return loaded
 
 
 @contextmanager

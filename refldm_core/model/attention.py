@@ -36,7 +36,7 @@ class Attend(Protocol):
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Torch's own kernels; the (queries x keys) matrix is never held in memory where a fused kernel exists."""
     if bias is None:
-        if q.dtype == torch.bfloat16 and inference_on_cpu(q) and q.shape[2] >= BLOCK_QUERIES:
+        if q.dtype == torch.bfloat16 and inference_on_cpu(q) and q.shape[3] >= WIDE_HEAD:
             return blocked_attention(q, k, v)
         return F.scaled_dot_product_attention(q, k, v)
     # The CPU's kernel adds a float32 bias to logits in any type; the GPU's want q's.
@@ -46,6 +46,9 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None)
 
 BLOCK_QUERIES = 256
 """Rows of the (queries x keys) matrix that `blocked_attention` holds at a time: they stay in the processor's cache."""
+WIDE_HEAD = 128
+"""Channels of a head from which `blocked_attention` is worth its many small operations: the first stage's, not the
+U-Net's."""
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

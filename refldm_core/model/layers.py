@@ -17,8 +17,6 @@ NORM_GROUPS = 32
 
 _STRIP_BYTES = 8 << 20
 """Of the input of one strip of `norm_silu_conv`: it and what is made of it stay in the processor's cache."""
-_SUMMED_PIXELS = 1024
-"""Of a channel that torch may add up in single precision, one after the other."""
 
 
 def inference_on_cpu(x: Tensor) -> bool:
@@ -40,24 +38,25 @@ class GroupNorm(nn.GroupNorm):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        if not (inference_on_cpu(input) and in_channels_last(input)):
+        # In shorter types torch sums in float32, and the result's rounding is larger than what is lost.
+        if input.dtype != torch.float32 or not (inference_on_cpu(input) and in_channels_last(input)):
             return super().forward(input)
         normed = [self.apply_statistics(x, *self.statistics(x)) for x in torch.split(input, 1)]
         return normed[0] if len(normed) == 1 else torch.cat(normed)
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel's group, each (channels,) float32, of one image (1, c, h, w)."""
-        # In parts, whose single-precision sums stay exact enough; the parts are joined in double precision.
-        parts = torch.split(x, max(1, _SUMMED_PIXELS // x.shape[3]), dim=2)
-        found = [torch.batch_norm_update_stats(part, None, None, 0.0) for part in parts]
-        weight = torch.tensor([part.shape[2] / x.shape[2] for part in parts], dtype=torch.float64)[:, None, None]
+        _, channels, height, width = x.shape
+        # Each column as channels of its own: sums of so few numbers lose nothing, and are joined in double precision.
+        columns = x.movedim(1, -1).reshape(1, height, width * channels).transpose(1, 2).unsqueeze(-1)
         means, variances = (
-            torch.stack(values).double().view(len(parts), self.num_groups, -1) for values in zip(*found, strict=True)
+            values.double().view(width, self.num_groups, -1)
+            for values in torch.batch_norm_update_stats(columns, None, None, 0.0)
         )
-        mean = (weight * means).sum(0).mean(1, keepdim=True)
-        # The variance within the parts of each channel, and that between them.
-        var = (weight * (variances + (means - mean).square())).sum(0).mean(1, keepdim=True)
-        return mean.expand_as(means[0]).flatten().float(), var.expand_as(means[0]).flatten().float()
+        mean = means.mean((0, 2), keepdim=True)
+        # The variance within columns, and that between them.
+        var = (variances + (means - mean).square()).mean((0, 2), keepdim=True)
+        return mean.expand_as(means[:1]).flatten().float(), var.expand_as(means[:1]).flatten().float()
 
     def apply_statistics(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         """Normalise any part (1, c, rows, w) of the image whose statistics these are."""
@@ -105,13 +104,14 @@ def upsample_conv(conv: nn.Module, x: Tensor) -> Tensor:
     """
     if not (type(conv) is nn.Conv2d and inference_on_cpu(x)):
         return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-    kernel = conv.weight.float().transpose(0, 1).flip(2, 3)
-    # A box of 2 x 2 over the kernel: what enlarging does to it.
-    summed = sum(F.pad(kernel, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1))
-    assert isinstance(summed, Tensor)
-    layout = torch.channels_last if in_channels_last(x) else torch.contiguous_format
-    weight = summed.to(x.dtype, memory_format=layout)
-    return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
+    out_channels, in_channels, *_ = conv.weight.shape
+    taps = _SUMMED_TAPS.to(conv.weight.dtype)
+    summed = conv.weight.transpose(0, 1).flatten(2) @ torch.kron(taps, taps)
+    return F.conv_transpose2d(x, summed.view(in_channels, out_channels, 4, 4), conv.bias, stride=2, padding=1)
+
+
+_SUMMED_TAPS = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+"""Along one axis, to which of the transposed convolution's 4 weights each of the kernel's 3 is added."""
 
 
 def _like(x: Tensor, channels: int) -> Tensor:

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def restore(folder: Path, tiny: TinyFiles, monkeypatch: pytest.MonkeyPatch) -> R
 
     def run(*words: str, references: int = 3) -> int:
         model = ["--model", str(tiny.ckpt), "--config", str(tiny.config)] if "--model" not in words else []
-        steps = ["--steps", "1"] if "--steps" not in words else []
+        steps = ["--steps", "1"] if not {"--steps", "--preset"} & set(words) else []
         refs = ["--reference", *(f"ref_{i}.png" for i in range(references))] if references else []
         return main(["restore", *words, *refs, *model, *steps])
 
@@ -72,7 +74,73 @@ def test_json(restore: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == ""
     assert report["restored"][0]["output"] == "out.png" and report["restored"][0]["seconds"] > 0
     assert report["settings"]["sampler"] == "dpmpp_2m" and report["settings"]["seed"] == 2024
+    assert report["preset"] == "published"
     assert report["model"]["weights"] == "ema" and len(report["references"]["reference"]) == 3
+
+
+@pytest.fixture
+def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    from refldm_core.cli import sampling
+    from refldm_core.pipeline import SamplingSettings
+    from refldm_core.presets import Preset
+
+    quick = Preset(
+        SamplingSettings(steps=4, sampler="dpmpp_2m", guidance=3.0, guidance_interval=(200, 600)), "100% of it"
+    )
+    monkeypatch.setattr(sampling, "PRESETS", {**sampling.PRESETS, "quick": quick})
+
+
+@pytest.mark.usefixtures("small_presets")
+def test_a_preset_is_its_options(restore: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(output: str, *words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert restore("lq.png", "--aligned", "--output", output, "--json", *words) == 0
+        return json.loads(capsys.readouterr().out)
+
+    written_out = ["--steps", "4", "--sampler", "dpmpp_2m", "--guidance", "3", "--guidance-interval", "200", "600"]
+    preset, options = run("preset.png", "--preset", "quick"), run("options.png", *written_out)
+    assert (preset["preset"], options["preset"]) == ("quick", "published")
+    assert preset["settings"] == options["settings"]
+    assert preset["settings"]["guidance_interval"] == [200, 600]
+    assert np.array_equal(_picture(folder / "preset.png"), _picture(folder / "options.png"))
+    whole = run("whole.png", "--preset", "quick", "--guidance-interval", "0", "999", "--sampler", "ddim")
+    assert whole["settings"] == {**preset["settings"], "guidance_interval": [0, 999], "sampler": "ddim"}
+    assert not np.array_equal(_picture(folder / "preset.png"), _picture(folder / "whole.png"))
+
+
+@pytest.mark.usefixtures("small_presets")
+def test_help_says_what_the_presets_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["restore", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "quick: 4 dpmpp_2m steps, guidance 3 at timesteps 200 to 600 (100% of it)" in shown
+
+
+def test_compile(
+    restore: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a back end that refuses: it says so once, and nothing else changes."""
+    from refldm_core.cli import sampling
+
+    def refusing(*args: object) -> None:
+        raise RuntimeError("no compiler here")
+
+    compile_unet = sampling.compile_unet
+    monkeypatch.setattr(sampling, "compile_unet", partial(compile_unet, backend=refusing))
+    (folder / "done").mkdir()
+    exact = ["--aligned", "--dtype", "float32", "--device", "cpu"]
+    words = ["lq.png", "ref_2.png", *exact, "--json"]
+    assert restore(*words, "--output", "done", "--compile") == 0
+    said = capsys.readouterr()
+    assert said.err.count("could not be compiled, and runs uncompiled: RuntimeError: no compiler here") == 1
+    assert json.loads(said.out)["compiled"] is False
+    assert restore("ref_2.png", *exact, "--output", "plain.png") == 0
+    assert np.array_equal(_picture(folder / "done" / "ref_2.png"), _picture(folder / "plain.png"))
+    capsys.readouterr()
+    monkeypatch.setattr(sampling, "compile_unet", partial(compile_unet, backend="eager"))
+    assert restore(*words, "--output", "done", "--overwrite", "--compile") == 0
+    assert json.loads(capsys.readouterr().out)["compiled"] is True
+    assert np.abs(_picture(folder / "done" / "ref_2.png") - _picture(folder / "plain.png")).max() <= GREY_LEVELS
 
 
 def test_without_references_it_says_that_it_runs_unguided(restore: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +231,11 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no steps": (_nothing, ["lq.png", "--output", "out.png", "--steps", "0"], "0 sampling steps"),
     "guidance nan": (_nothing, ["lq.png", "--output", "out.png", "--guidance", "nan"], "out of range"),
     "seed": (_nothing, ["lq.png", "--output", "out.png", "--seed", str(2**64)], "out of range"),
+    "guidance interval": (
+        _nothing,
+        ["lq.png", "--output", "out.png", "--guidance-interval", "600", "400"],
+        "from timestep 600 to 400 has no meaning",
+    ),
     "eta": (_nothing, ["lq.png", "--output", "out.png", "--eta", "2"], "eta 2.0 has no meaning"),
 }
 

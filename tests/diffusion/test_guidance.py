@@ -44,3 +44,22 @@ def test_images_without_a_null_are_predicted_once() -> None:
     model = Recorder()
     assert _values(guided(model, [1.0, 2.0, 3.0], [None, 1.0, None], 2.0)(X, T)) == [1.0, 3.0, 3.0]
     assert model.batches == [4]
+
+
+def test_outside_the_interval_one_branch_runs() -> None:
+    """Both ends belong to it; images of one batch may be at different timesteps."""
+    model = Recorder()
+    predict = guided(model, [1.0, 2.0, 3.0], [0.5, None, 0.0], 2.0, (10, 20))
+    assert _values(predict(X, T)) == [1.0, 2.0, 6.0]
+    assert _values(predict(X, T + 10) - 10) == [1.5, 2.0, 3.0]
+    assert _values(predict(X, T + 30) - 30) == [1.0, 2.0, 3.0]
+    assert model.batches == [4, 4, 3]
+
+
+def test_an_interval_of_everything_is_none_to_the_bit() -> None:
+    results: list[tuple[Tensor, list[int]]] = []
+    for interval in (None, (0, 20)):
+        model = Recorder()
+        results.append((guided(model, [0.1, 0.2, 0.3], [0.7, 0.6, None], 1.7, interval)(X, T), model.batches))
+    assert torch.equal(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1] == [5]

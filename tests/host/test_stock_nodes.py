@@ -178,6 +178,19 @@ def test_compiled_model_gives_the_same_picture_and_is_not_compiled_anew(server: 
     assert server.probe()["graphs"] <= first + 1, "another number of references is one"
 
 
+def test_the_stock_compile_node_gives_the_same_picture(server: Server) -> None:
+    """With its back end cudagraphs, which needs no compiler and, where there is no GPU, records no graph either."""
+    graph = Graph()
+    model = graph.load_model()
+    compiled = graph.add("TorchCompileModel", model=model[0], backend="cudagraphs")
+    references = graph.encode(model[0], model[1], *REFERENCES)
+    graph.save(graph.sampler(compiled[0], model[1], graph.image("face.png"), references, steps=4)[0])
+    before = server.probe()["graphs"]
+    ours = server.pictures(graph.api)[0]
+    assert server.probe()["graphs"] > before
+    assert_same(ours, server.pictures(restoring(steps=4).api)[0])
+
+
 def test_previews_are_shown(server: Server) -> None:
     server.probe()
     server.run(restoring(steps=4, seed=99).api)

@@ -29,6 +29,7 @@ NODES = (
     "Conditioning",
     "Sampler",
     "Scheduler",
+    "GuidanceInterval",
     "LoadFaceDetector",
     "LoadFaceRecognizer",
     "LoadFaceParser",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.model.attention import (
+    WIDE_HEAD,
     Attend,
     Attention,
     AttentionBlock,
@@ -202,7 +203,7 @@ def test_reference_passes_end_at_the_last_attention(
 @pytest.mark.parametrize("queries", [256, 700], ids=["one block", "blocks of unequal length"])
 def test_blocked_attention_is_attention(queries: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, n, 32, generator=generator) for n in (queries, 900, 900))
+    q, k, v = (torch.randn(2, 3, n, WIDE_HEAD, generator=generator) for n in (queries, 900, 900))
     assert difference(blocked_attention(q, k, v), plain_attention(q, k, v)) <= 1e-5
     half = [t.bfloat16() for t in (q, k, v)]
     right = plain_attention(*(t.double() for t in half))

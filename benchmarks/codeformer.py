@@ -1,0 +1,178 @@
+"""Seconds of restoring a face, beside CodeFormer's on the same machine in the same run.
+
+python -m benchmarks.codeformer --output C.md     the released architectures with random weights, 512 px
+python -m benchmarks.codeformer --steps 6         fewer sampling steps of ours
+python -m benchmarks.codeformer --tiny            a small model of ours, to see that it works
+
+CodeFormer (arXiv 2206.11253) is the blind face restorer that people run for its speed: one pass, and no references.
+Whoever restores an album of one person encodes that person's references once, so ours is timed without and with that.
+Only clocks are compared: random weights do not change the time. Rounds over all contestants follow one another, the
+first of which only warms up. Needs spandrel's extra architectures: pip install spandrel_extra_arches (MIT; CodeFormer's
+code in it is for non-commercial use).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.cli.options import DTYPES, choose_device, choose_dtype
+from refldm_core.errors import ReFLDMError, SettingsError
+from refldm_core.files import atomic_write, require_writable
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.model.variants import RELEASED
+from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
+from refldm_core.presets import PRESETS
+
+from .measuring import TINY, machine, open_restorer, pictures, timed
+
+Contestants = Mapping[str, Callable[[], Any]]
+"""Name -> what restores one face."""
+
+CODEFORMER_SIZE = 512
+"""Pixels; its learned positions fit no other size."""
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    try:
+        if args.output:
+            require_writable(args.output)
+        device = choose_device(args.device)
+        dtype = choose_dtype(args.dtype, device)
+        report = render(clock({**codeformers(device), **ours(args, device, dtype)}, args.repeats, device), args, device)
+        if args.output:
+            with atomic_write(args.output) as temporary:
+                temporary.write_text(report, encoding="utf-8")
+    except ReFLDMError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return 0
+
+
+def fast(steps: int | None) -> SamplingSettings:
+    """The preset `fast`, with so many steps; None is its own number."""
+    settings = PRESETS["fast"].settings
+    return replace(settings, steps=steps or settings.steps)
+
+
+def codeformers(device: torch.device) -> dict[str, Callable[[], Any]]:
+    """CodeFormer in float32 and in bfloat16.
+
+    Raises:
+        SettingsError: spandrel's extra architectures are not installed.
+    """
+    try:
+        from spandrel_extra_arches.architectures.CodeFormer import CodeFormer  # noqa: PLC0415 (an optional package)
+    except ImportError as error:
+        raise SettingsError(
+            f"CodeFormer's architecture is not installed ({error}).",
+            expected="the package spandrel_extra_arches",
+            remedy="pip install spandrel_extra_arches",
+        ) from error
+    lq, _ = pictures(CODEFORMER_SIZE, 1)
+
+    def restoring(dtype: torch.dtype) -> Callable[[], Any]:
+        network, picture = CodeFormer().eval().requires_grad_(False).to(device, dtype), lq.to(device, dtype)
+        if dtype == torch.float32:
+            return lambda: network(picture)[0]
+        # Laid out as our networks are in this type: each is to show its best.
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+        def restore() -> torch.Tensor:
+            # Its codebook look-up makes a float32 matrix, which autocast brings to the weights' type.
+            with torch.autocast(device.type, dtype):
+                return network(picture)[0]
+
+        return restore
+
+    return {f"CodeFormer, {_name(dtype)}": restoring(dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+
+def ours(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
+    """Our whole restoration with the references encoded before, and with encoding them."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "random.safetensors"
+        write_random_model(model, TINY if args.tiny else RELEASED)
+        restorer = open_restorer(model, _name(dtype), str(device))
+    lq, photos = pictures(restorer.spec.crop_size, args.references)
+    references = restorer.encode_references(photos)
+    settings = fast(args.steps)
+    name = f"ours, {settings.steps} steps, {_name(dtype)}"
+    return {
+        f"{name}, references encoded before": lambda: _restore(restorer, lq, references, settings),
+        f"{name}, encoding {args.references} references": lambda: _restore(
+            restorer, lq, restorer.encode_references(photos), settings
+        ),
+    }
+
+
+def _restore(restorer: Restorer, lq: torch.Tensor, references: ReferenceKV, settings: SamplingSettings) -> torch.Tensor:
+    return restorer.restore(lq, references, [PUBLISHED_SEED], settings)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@torch.inference_mode()
+def clock(contestants: Contestants, repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each in every round but the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(repeats + 1):
+        print(f"round {number} of {repeats} ...", file=sys.stderr, flush=True)
+        for name, restore in contestants.items():
+            taken = timed(restore, device)
+            if number:
+                seconds[name].append(taken)
+    return seconds
+
+
+def render(seconds: Mapping[str, list[float]], args: argparse.Namespace, device: torch.device) -> str:
+    """The Markdown report; the first contestant is the baseline."""
+    baseline = statistics.median(next(iter(seconds.values())))
+    fastest = min(statistics.median(of) for name, of in seconds.items() if name.startswith("CodeFormer"))
+    settings = fast(args.steps)
+    lines = [
+        f"One face: CodeFormer at {CODEFORMER_SIZE} px, ours at {(TINY if args.tiny else RELEASED).crop_size} px with "
+        f"{args.references} references and the preset fast ({settings.steps} {settings.sampler} steps, guidance "
+        f"{settings.guidance:g}). Random weights. Medians of {args.repeats} rounds.",
+        "",
+        f"Machine: {machine(device)}. torch {torch.__version__}, {torch.get_num_threads()} threads.",
+        "",
+        "| | seconds | fastest and slowest | times CodeFormer's float32 | times the faster CodeFormer |",
+        "|---|---|---|---|---|",
+    ]
+    for name, of in seconds.items():
+        median = statistics.median(of)
+        lines.append(
+            f"| {name} | {median:.3g} | {min(of):.3g} to {max(of):.3g} | {median / baseline:.2f} "
+            f"| {median / fastest:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, help="of our sampler (default: the preset's)")
+    parser.add_argument("--references", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
+    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="of ours (default: auto)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--tiny", action="store_true", help="a small model of ours")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,195 @@
+"""What restoring costs on one GPU: eager, compiled and as CUDA graphs, beside the project's targets.
+
+python -m benchmarks.gpu --output G.md             the released architecture with random weights, bfloat16
+python -m benchmarks.gpu --modes eager default     without CUDA graphs
+python -m benchmarks.gpu --device cpu --tiny --modes eager --steps 2     its code, where there is no GPU
+
+Each mode starts twice in a fresh process: without what a compiler left on the disk, and again with that; from the start
+of the process to its first restored face is what a user waits for. After warm-up the first process measures: one face,
+several at once, and steps with 1 and with 8 references.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.cli.options import DTYPES
+from refldm_core.errors import ReFLDMError, SettingsError
+from refldm_core.files import atomic_write, require_writable
+from refldm_core.model.compiling import compile_unet
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.model.unet import UNet
+from refldm_core.model.variants import RELEASED
+from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
+
+from .fresh import Job, Values, run_fresh, serve
+from .gpu_report import render
+from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+
+MODES = ("eager", "default", "reduce-overhead")
+"""Of the U-Net: as it is, and torch.compile's; "reduce-overhead" is CUDA graphs on a GPU."""
+
+REFERENCE_COUNTS = (1, 8)
+"""Between which the cost of a reference is measured."""
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    if args.job:
+        return serve(args.job, measure)
+    try:
+        for path in (args.output, args.json):
+            if path is not None:
+                require_writable(path)
+        require_gpu(args.device)
+        measured = compare(args)
+        judged = args.device == "cuda" and not args.tiny
+        report = render(measured, args.steps, args.references, args.batch, about(args), judged=judged)
+        if args.json:
+            with atomic_write(args.json) as temporary:
+                temporary.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        if args.output:
+            with atomic_write(args.output) as temporary:
+                temporary.write_text(report, encoding="utf-8")
+    except ReFLDMError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return 0
+
+
+def require_gpu(device: str) -> None:
+    """Raises: SettingsError: the device is a GPU, and PyTorch sees none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            "This benchmark measures a CUDA GPU, and PyTorch sees none.",
+            expected="an NVIDIA GPU with its driver, and a PyTorch build for CUDA",
+            remedy="run it on such a machine; --device cpu --tiny runs its code without one",
+        )
+
+
+def compile_or_refuse(unet: UNet, mode: str) -> None:
+    """Compile a U-Net in place; `mode` is torch.compile's. The work is done when it is called.
+
+    Raises:
+        ReFLDMError: then, where it cannot be compiled; running uncompiled would measure something else.
+    """
+
+    def refuse(problem: str) -> None:
+        raise ReFLDMError(
+            problem, expected="a compiled one, which is what is measured", remedy="leave this mode out of --modes"
+        )
+
+    compile_unet(unet, mode=mode, on_failure=refuse)
+
+
+def about(args: argparse.Namespace) -> list[str]:
+    """Paragraphs on what was measured on what, for the head of the report."""
+    size = (TINY if args.tiny else RELEASED).crop_size
+    return [
+        f"Faces of {size} px, random weights, {args.dtype}, {args.references} references, {args.steps} guided DDIM "
+        f"steps; medians of {args.repeats} runs after warm-up.",
+        f"Machine: {machine(args.device)}. torch {torch.__version__}.",
+    ]
+
+
+def compare(args: argparse.Namespace) -> dict[str, Values]:
+    """Mode -> what was measured, and "failure" where a process failed; the other modes go on."""
+    measured: dict[str, Values] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "random.safetensors"
+        write_random_model(model, TINY if args.tiny else RELEASED)
+        for mode in args.modes:
+            print(f"{mode} ...", file=sys.stderr, flush=True)
+            # A cache of its own for each mode, so that no earlier run or mode has compiled anything.
+            caches = {name: str(Path(folder) / mode / name) for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")}
+            keys = ("device", "dtype", "steps", "references", "batch", "repeats")
+            job: Job = {"mode": mode, "model": str(model), **{key: getattr(args, key) for key in keys}}
+            outcome = run_fresh("benchmarks.gpu", {**job, "started": time.time()}, {**os.environ, **caches})
+            measured[mode] = outcome.values
+            if outcome.failure:
+                measured[mode]["failure"] = outcome.failure
+                continue
+            again = {**job, "started": time.time(), "first_only": True}
+            outcome = run_fresh("benchmarks.gpu", again, {**os.environ, **caches})
+            measured[mode]["first_again"] = outcome.values.get("first")
+    return measured
+
+
+def measure(job: Job) -> Iterator[Values]:
+    """One mode in this process."""
+    device, repeats = job["device"], job["repeats"]
+    settings = SamplingSettings(job["steps"])
+    restorer = open_restorer(job["model"], job["dtype"], device)
+    if job["mode"] != "eager":
+        compile_or_refuse(restorer.unet, job["mode"])
+    lq, photos = pictures(restorer.spec.crop_size, job["references"])
+    lq, photos = lq.to(device), photos.to(device)
+
+    def restore(crops: Tensor, references: ReferenceKV) -> Tensor:
+        return restorer.restore(crops, references, range(PUBLISHED_SEED, PUBLISHED_SEED + len(crops)), settings)
+
+    references = restorer.encode_references(photos)
+    restore(lq, references).cpu()  # to the CPU: nobody sees it before
+    yield {"first": time.time() - job["started"]}
+    if job.get("first_only"):
+        return
+
+    def median(crops: Tensor) -> float:
+        for _ in range(2):  # CUDA graphs are recorded at the second call
+            restore(crops, references)
+        return statistics.median(timed(lambda: restore(crops, references), device) for _ in range(repeats))
+
+    one = median(lq)
+    encoding = [timed(lambda: restorer.encode_references(photos), device) for _ in range(repeats)]
+    yield {"one": one, "encode_references": statistics.median(encoding), "peak_bytes": peak_bytes(device)}
+    yield {"steps": {str(count): seconds_a_step(restorer, count, settings, repeats) for count in REFERENCE_COUNTS}}
+    yield {"batch": median(lq.repeat(job["batch"], 1, 1, 1)), "batch_peak_bytes": peak_bytes(device)}
+
+
+def seconds_a_step(restorer: Restorer, references: int, settings: SamplingSettings, repeats: int) -> float:
+    """Median of a guided step's seconds for one face with so many references."""
+    spec = restorer.spec
+    shape = (1, spec.unet.out_channels, spec.latent_size, spec.latent_size)
+    latent = torch.randn(shape, device=restorer.device)
+    with torch.no_grad():
+        one = restorer.unet.encode_references(latent.to(restorer.dtype))
+    kv = ReferenceKV.concat([one] * references)
+    seconds: list[float] = []
+    for run in range(2 + repeats):
+        clock = StepClock(restorer.device)
+        restorer.sample(latent, kv, [PUBLISHED_SEED], settings, clock)
+        seconds += clock.seconds() if run >= 2 else []
+    return statistics.median(seconds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="default: all")
+    parser.add_argument("--references", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=8, help="faces at once, against one by one (default: 8)")
+    parser.add_argument("--repeats", type=int, default=5, help="medians are reported (default: 5)")
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu is for trying the code")
+    parser.add_argument("--tiny", action="store_true", help="a small model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file of everything that was measured to write")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

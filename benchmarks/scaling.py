@@ -1,0 +1,191 @@
+"""Seconds and memory of restoring, against the number of references, steps and faces at once, and the faces' size.
+
+python -m benchmarks.scaling --json S.json --output S.md --plot S.png   all four axes, the released architecture
+python -m benchmarks.scaling ... --resume                               only the points that S.json has not
+python -m benchmarks.scaling --axis references --quick                  minutes
+python -m benchmarks.scaling --tiny --quick                             under a minute, to see that it works
+
+Each point is measured in a fresh process, so that its peak memory is its own, with random weights, which do not change
+the time. A point that runs out of memory is reported as such, and the others go on. The file of --json is written
+after each point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.cli.options import DTYPES, choose_device, choose_dtype
+from refldm_core.errors import ReFLDMError, SettingsError
+from refldm_core.files import atomic_write, require_writable
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.model.variants import RELEASED
+from refldm_core.pipeline import SamplingSettings
+
+from .fresh import Job, Values, run_fresh, serve
+from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from .scaling_report import AXES, Point, Scaling, draw, render
+
+FULL: dict[str, tuple[float, ...]] = {
+    "references": (1, 2, 4, 8),
+    "steps": (5, 10, 20, 50),
+    "batch": (1, 2, 4, 8, 16),
+    "size": (0.5, 1, 1.5, 2),
+}
+"""Axis -> values; those of "size" are in the size that the model was trained for."""
+QUICK: dict[str, tuple[float, ...]] = {"references": (1, 8), "steps": (2, 4), "batch": (1, 2), "size": (0.5, 1)}
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    if args.job:
+        return serve(args.job, measure)
+    try:
+        for path in (args.output, args.json, args.plot):
+            if path is not None:
+                require_writable(path)
+        scaling = run(args)
+        report = render(scaling)
+        if args.output:
+            with atomic_write(args.output) as temporary:
+                temporary.write_text(report, encoding="utf-8")
+        if args.plot:
+            with atomic_write(args.plot) as temporary:
+                draw(scaling).savefig(temporary, dpi=110)
+    except ReFLDMError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return 0
+
+
+def run(args: argparse.Namespace) -> Scaling:
+    """Measure the points of the axes that were chosen.
+
+    Raises:
+        ReFLDMError: no such device, or --resume with a file of other settings.
+    """
+    device = choose_device(args.device)
+    spec = TINY if args.tiny else RELEASED
+    steps = args.steps or (2 if args.quick else 10)
+    settings: dict[str, str | int] = {
+        "machine": machine(device),
+        "torch": torch.__version__,
+        "dtype": str(choose_dtype(args.dtype, device)).removeprefix("torch."),
+        "device": str(device),
+        "repeats": args.repeats or (1 if args.quick else 3),
+        "tiny": args.tiny,
+    }
+    base = Point(references=args.references, steps=steps, batch=1, size=spec.crop_size)
+    scaling = Scaling(settings, base, chosen_axes(base, args.axis, args.quick))
+    if args.resume and args.json and args.json.exists():
+        scaling.measured |= _read(args.json, settings)
+    todo = [point for point in scaling.points() if point not in scaling.measured]
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "random.safetensors"
+        write_random_model(model, spec)
+        for number, point in enumerate(todo, 1):
+            print(f"{number} of {len(todo)}: {point} ...", file=sys.stderr, flush=True)
+            outcome = run_fresh("benchmarks.scaling", {**asdict(point), **settings, "model": str(model)})
+            scaling.measured[point] = outcome.values | ({"failure": outcome.failure} if outcome.failure else {})
+            if args.json:
+                with atomic_write(args.json) as temporary:
+                    temporary.write_text(json.dumps(scaling.data(), indent=1) + "\n", encoding="utf-8")
+    return scaling
+
+
+def chosen_axes(base: Point, names: list[str], quick: bool) -> dict[str, list[Point]]:
+    """Axis -> its points, which differ from the base in that axis's value only."""
+    values = QUICK if quick else FULL
+    return {
+        name: [base.at(name, round(base.size * value) if name == "size" else int(value)) for value in values[name]]
+        for name in names
+    }
+
+
+def measure(job: Job) -> Iterator[Values]:
+    """One point: a guided step first, since the whole restoration takes more memory; then that."""
+    device, steps, batch, size = job["device"], job["steps"], job["batch"], job["size"]
+    restorer = open_restorer(job["model"], job["dtype"], device)
+    spec = restorer.spec
+    latent = (spec.unet.out_channels, size // spec.first_stage.downsampling, size // spec.first_stage.downsampling)
+    seeds = list(range(batch))
+    yield {"loaded_peak_bytes": peak_bytes(device)}
+
+    with torch.no_grad():
+        # One reference's pass, so that the peak is the step's; what is in the latents does not change the time.
+        one = restorer.unet.encode_references(torch.randn(1, *latent, device=device, dtype=restorer.dtype))
+    references = ReferenceKV.concat([one] * job["references"])
+    clock = StepClock(device)
+    lq_latents = torch.randn(batch, *latent, device=device)
+    restorer.sample(lq_latents, references, seeds, SamplingSettings(max(3, job["repeats"]) + 1), clock)
+    yield {"step": statistics.median(clock.seconds()), "step_peak_bytes": peak_bytes(device)}
+
+    lq, photos = pictures(size, job["references"])
+    crops = lq.expand(batch, -1, -1, -1)
+    encoding: list[float] = []
+    restoring: list[float] = []
+    for _ in range(job["repeats"]):
+        found: list[ReferenceKV] = []
+        encoding.append(timed(lambda: found.append(restorer.encode_references(photos)), device))  # noqa: B023
+        restoring.append(
+            timed(lambda: restorer.restore(crops, found[0], seeds, SamplingSettings(steps)), device)  # noqa: B023
+        )
+    yield {
+        "encode_references": statistics.median(encoding),
+        "restore": statistics.median(restoring),
+        "whole": statistics.median([a + b for a, b in zip(encoding, restoring, strict=True)]),
+        "whole_peak_bytes": peak_bytes(device),
+    }
+
+
+def _read(path: Path, settings: Mapping[str, object]) -> dict[Point, Values]:
+    """The points of an earlier run with the same settings."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found = {Point(**entry["point"]): dict(entry["values"]) for entry in data["points"]}
+        same = data["settings"] == settings
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read as a file of points ({error!r}).",
+            expected="a file that this benchmark wrote with --json",
+            remedy="name another file, or leave --resume out",
+        ) from error
+    if not same:
+        raise SettingsError(
+            f"{path} was measured with other settings or on another machine: {data['settings']}.",
+            expected=f"{settings}",
+            remedy="use the options of that run, or leave --resume out",
+        )
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
+    parser.add_argument("--references", type=int, default=4, help="of the points of other axes (default: 4)")
+    parser.add_argument("--steps", type=int, help="of the points of other axes (default: 10; 2 with --quick)")
+    parser.add_argument("--repeats", type=int, help="medians are reported (default: 3; 1 with --quick)")
+    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--quick", action="store_true", help="few points")
+    parser.add_argument("--tiny", action="store_true", help="a small model")
+    parser.add_argument("--resume", action="store_true", help="keep what --json has already")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file of every point to write")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to write: a row of seconds, one of memory")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""A small random model, and measuring in this process: starting Python and torch each time would take the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fresh import Job, Outcome, Values
+from benchmarks.measuring import TINY
+from refldm_core.checkpoints.random_weights import write_random_model
+
+RunFresh = Callable[[str, Job, Mapping[str, str] | None], Outcome]
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "random.safetensors"
+    write_random_model(path, TINY)
+    return path
+
+
+def in_process(measure: Callable[[Job], Iterable[Values]], jobs: list[Job]) -> RunFresh:
+    """Stands in for `run_fresh`; every job is noted in `jobs`."""
+
+    def run(module: str, job: Job, environment: Mapping[str, str] | None = None) -> Outcome:
+        jobs.append(job)
+        merged: Values = {}
+        for values in measure(job):
+            merged |= values
+        return Outcome(merged)
+
+    return run

@@ -1,0 +1,60 @@
+"""Measuring processes: what they reported before they failed is kept, and how they failed is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fresh import OUT_OF_MEMORY, Job, Outcome, Values, run_fresh, serve
+from refldm_core.errors import ReFLDMError, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _own_oom_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serving offers the process to the system's killer; the tests' own process must not be."""
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_process_keeps_what_it_reported() -> None:
+    assert run_fresh("tests.benchmarks.serving", {"number": 7}) == Outcome({"first": 7, "second": 14}, OUT_OF_MEMORY)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")]
+)
+def test_out_of_memory_is_reported(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def measure(job: Job) -> Iterator[Values]:
+        yield {"step": job["seconds"]}
+        raise error
+
+    assert serve('{"seconds": 3}', measure) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [{"step": 3}, {"failure": OUT_OF_MEMORY}]
+
+
+def test_other_errors_stay_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(job: Job) -> Iterator[Values]:
+        raise RuntimeError("shapes do not fit")
+        yield {}
+
+    def refused(job: Job) -> Iterator[Values]:
+        raise SettingsError("No such model.", expected="a file", remedy="name one")
+        yield {}
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        serve("{}", broken)
+    assert serve("{}", refused) == 2
+    assert "Remedy: name one" in capsys.readouterr().err
+
+
+def test_require() -> None:
+    assert Outcome({"a": 1}).require() == {"a": 1}
+    with pytest.raises(ReFLDMError, match=r"(?s)out of memory.*fewer references"):
+        Outcome({}, OUT_OF_MEMORY).require()
+    with pytest.raises(ReFLDMError, match="exit code 3"):
+        Outcome({}, "exit code 3").require()

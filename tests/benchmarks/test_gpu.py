@@ -1,0 +1,87 @@
+"""The GPU benchmark's code, on the CPU, and its verdicts by hand."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import gpu
+from benchmarks.fresh import OUT_OF_MEMORY, Job, Values
+from benchmarks.gpu import measure
+from benchmarks.gpu_report import render
+from benchmarks.measuring import TINY
+from refldm_core.errors import ReFLDMError
+from refldm_core.model.unet import UNet
+
+from .conftest import in_process
+
+WORDS = ["--device", "cpu", "--tiny", "--steps", "2", "--references", "2", "--batch", "2", "--repeats", "1"]
+
+
+def test_it_asks_for_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    assert gpu.main() == 2
+    said = capsys.readouterr().err
+    assert "CUDA" in said
+    assert "Remedy:" in said
+
+
+def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+    compiled: list[str] = []
+    monkeypatch.setattr(gpu, "run_fresh", in_process(measure, jobs))
+    monkeypatch.setattr(gpu, "compile_or_refuse", lambda unet, mode: compiled.append(mode))
+    files = ["--json", str(tmp_path / "g.json"), "--output", str(tmp_path / "g.md")]
+    monkeypatch.setattr("sys.argv", ["gpu", *WORDS, "--modes", "eager", "reduce-overhead", *files])
+    assert gpu.main() == 0
+
+    assert [(job["mode"], job.get("first_only", False)) for job in jobs] == [
+        ("eager", False),
+        ("eager", True),
+        ("reduce-overhead", False),
+        ("reduce-overhead", True),
+    ]
+    assert compiled == ["reduce-overhead"] * 2
+    measured = json.loads((tmp_path / "g.json").read_text(encoding="utf-8"))
+    for values in measured.values():
+        assert 0 < values["steps"]["1"] < values["one"] < values["first"]
+        assert values["batch"] > 0
+        assert values["first_again"] > 0
+    report = (tmp_path / "g.md").read_text(encoding="utf-8")
+    assert "CUDA graphs" in report
+    # Targets are for the released architecture on a GPU.
+    assert "met" not in report
+    assert "missed" not in report
+
+
+def test_it_does_not_measure_an_uncompiled_network_as_a_compiled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(graph: object, inputs: object) -> object:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(gpu, "compile_unet", partial(gpu.compile_unet, backend=no_compiler))
+    unet = UNet(TINY.unet).eval()
+    gpu.compile_or_refuse(unet, mode="default")
+    with torch.no_grad(), pytest.raises(ReFLDMError, match=r"(?s)no compiler here.*Remedy: leave this mode out"):
+        unet(torch.zeros(1, 16, 8, 8), torch.zeros(1))
+
+
+def test_verdicts() -> None:
+    eager: Values = {"one": 0.36, "encode_references": 0.1, "batch": 0.96, "steps": {"1": 0.006, "8": 0.0073}}
+    graphs: Values = {**eager, "one": 0.35, "batch": 0.94, "steps": {"1": 0.006, "8": 0.0071}, "first": 60.0}
+    failed: Values = {"first": 9.0, "failure": OUT_OF_MEMORY}
+    measured = {"eager": eager, "reduce-overhead": graphs, "default": failed}
+    report = render(measured, 50, 4, 8, ["About."], judged=True).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in report if "|" in line]
+    row = {name: values for _, name, _, *values, _ in cells}
+    assert row["one face, references encoded before"] == ["0.360 s (missed)", "0.350 s (met)", OUT_OF_MEMORY]
+    # 8 x 0.36 / 0.96 = 3, 8 x 0.35 / 0.94.
+    assert row["throughput, 8 at once / one by one"] == ["3.00 (met)", "2.98 (missed)", OUT_OF_MEMORY]
+    assert row["a step, 8 references / 1"] == ["1.217 (missed)", "1.183 (met)", OUT_OF_MEMORY]
+    assert row["first face in a new process"] == ["not measured", "60.0 s", "9.0 s"]
+    unjudged = render(measured, 20, 4, 8, ["About."], judged=True)
+    assert "0.360 s |" in unjudged

@@ -1,0 +1,24 @@
+"""What the Sampler's help page says of the presets is what they are."""
+
+from __future__ import annotations
+
+from refldm_core.presets import PRESETS
+
+from .pack import PACK
+
+
+def test_the_help_page_states_the_presets() -> None:
+    page = (PACK / "js" / "docs" / "ReFLDM_Sampler.md").read_text(encoding="utf-8")
+    table = page[page.index("| preset | steps") :].partition("\n\n")[0].splitlines()[2:]
+    told = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table]
+    assert told == [
+        (
+            name,
+            str(preset.settings.steps),
+            preset.settings.sampler,
+            f"{preset.settings.guidance:g}",
+            "{} to {}".format(*preset.settings.guidance_interval),
+            preset.cost,
+        )
+        for name, preset in PRESETS.items()
+    ]
