@@ -109,21 +109,21 @@ def compare(args: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, Le
 
 
 def measure(job: Job) -> Iterator[Values]:
-    """One variant: the stages, one whole restoration, its peak memory; then the machine's peak in its type."""
+    """One variant: the stages, one whole restoration, its peak memory; then operations, and the machine's peak."""
     device = job["device"]
     restorer = open_restorer(job["model"], job["dtype"], device)
     lq, references = pictures(restorer.spec.crop_size, job["references"])
     stages = Stages(restorer, job["procedure"], lq.to(device), references.to(device))
-    flops: dict[str, int] = {}
     seconds: dict[str, list[float]] = {}
     for name, stage in stages.all().items():
-        flops[name] = count_flops(stage)  # the first run, which also allocates and chooses kernels
+        stage()  # the first run also allocates and chooses kernels
         seconds[name] = [timed(stage, device) for _ in range(job["repeats"])]
     restored: list[Tensor] = []
     whole = timed(lambda: restored.append(stages.whole(job["steps"])), device)
-    yield {"crop_size": restorer.spec.crop_size, "flops": flops, "seconds": seconds, "whole": [whole]}
-    yield {"peak_bytes": peak_bytes(device)}
+    yield {"crop_size": restorer.spec.crop_size, "seconds": seconds, "whole": [whole]}
+    yield {"peak_bytes": peak_bytes(device)}  # before counting, which keeps tensors longer
     np.save(job["picture"], grey_levels(restored[0]))
+    yield {"flops": {name: count_flops(stage) for name, stage in stages.all().items()}}
     yield {"peak_flops": peak_flops(restorer.dtype, device, tiny=job["tiny"])}
 
 

@@ -45,7 +45,7 @@ People = dict[str, dict[str, Values]]
 """Setting -> person -> values."""
 
 _FORM = re.compile(
-    r"(?P<sampler>ddim|dpmpp_2m):(?P<steps>\d+)(:(?P<guidance>[\d.]+)(:(?P<low>\d+)-(?P<high>\d+))?)?(@(?P<type>\w+))?"
+    r"(?P<sampler>ddim|dpmpp_2m):(?P<steps>\d+)(:(?P<guidance>\d+(\.\d+)?)(:(?P<low>\d+)-(?P<high>\d+))?)?(@(?P<type>\w+))?"
 )
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -14,7 +14,9 @@ from refldm_core.model.unet import UNet
 from refldm_core.pipeline import Restorer, SamplingSettings
 from refldm_core.progress import Step
 
+from .conftest import load_restorer
 from .parity import difference, tolerance
+from .weights import TinyFiles
 
 FEW = SamplingSettings(steps=4)
 
@@ -93,6 +95,29 @@ def test_guidance_interval_without_meaning(interval: tuple[int, int]) -> None:
 def test_a_model_of_more_timesteps_is_guided_in_all_of_them(restorer: Restorer, reference_images: Tensor) -> None:
     longer = Restorer(restorer.unet, restorer.first_stage, replace(restorer.spec, noise=NoiseSpec(timesteps=2000)))
     assert _sampled(longer, reference_images[:1], longer.encode_references(reference_images))[1] == [2] * 5
+
+
+def test_the_null_reference_is_kept_until_the_weights_change(
+    tiny: TinyFiles, reference_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restorer = load_restorer(tiny.ckpt, tiny.config)
+    kv = restorer.encode_references(reference_images)
+    latents = restorer.encode(reference_images[:1])
+    made: list[int] = []
+    encode = restorer.unet.encode_references
+    monkeypatch.setattr(restorer.unet, "encode_references", lambda z: (made.append(len(z)), encode(z))[1])
+
+    def sample(references: ReferenceKV) -> Tensor:
+        return restorer.sample(latents, references, [1], SamplingSettings(steps=2))
+
+    first = sample(kv)
+    assert torch.equal(sample(kv), first) and made == [1]
+    sample(kv.select(0, 1))  # another number of it
+    assert made == [1]
+    with torch.no_grad():
+        next(restorer.unet.parameters()).mul_(1.1)
+    sample(kv)
+    assert made == [1, 1]
 
 
 def test_no_reference_image(restorer: Restorer) -> None:

@@ -6,7 +6,7 @@ examples:
   refldm restore album/ --person anna=photos/anna --person ben=photos/ben --output restored/ --resume
       Every photo of a folder; each face gets its own person's references. What is done is left out. Needs a
       recogniser: `refldm download insightface`.
-  refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --preset fast
+  refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --preset balanced
       Fewer steps. Patterns in quotes are expanded here, also on Windows.
   refldm restore face.png --reference a.png b.png --output restored.png --aligned
       The pictures are aligned face crops, as in FFHQ; they are resized to the model's size.

@@ -6,7 +6,6 @@ mathematics on strided views.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -147,7 +146,8 @@ def _bias(own: int, reference: KeyValue, device: torch.device) -> Tensor | None:
     if reference.copies == 1:
         return None
     bias = torch.zeros(own + reference.tokens, device=device)
-    bias[own:] = math.log(reference.copies)
+    # By torch, not math: a compiler would make a graph of its own for each number.
+    bias[own:] = torch.full((), reference.copies, dtype=torch.float32, device=device).log()
     return bias
 
 

@@ -69,7 +69,7 @@ class GroupNorm(nn.GroupNorm):
         return torch.addcmul(bias, centred, scale, out=centred)
 
 
-def norm_silu_conv(norm: nn.Module, conv: nn.Module, x: Tensor) -> Tensor:
+def norm_silu_conv(norm: nn.Module, conv: nn.Module, x: Tensor, *, overwrite: bool = False) -> Tensor:
     """conv(SiLU(norm(x))) for a 3x3 convolution that keeps the size, without the maps between where that is possible.
 
     Those are the largest tensors of all. On the CPU, x is worked on in strips of rows that stay in the cache: the
@@ -78,19 +78,23 @@ def norm_silu_conv(norm: nn.Module, conv: nn.Module, x: Tensor) -> Tensor:
     Args:
         norm, conv: of any namespace; strips need this one's.
         x: (batch, c, h, w).
+        overwrite: the result may take x's memory; it must then have x's channels.
     """
     if not (isinstance(norm, GroupNorm) and type(conv) is nn.Conv2d and inference_on_cpu(x) and in_channels_last(x)):
         # In the memory of its argument where no gradient needs that.
         return conv(F.silu(norm(x), inplace=not torch.is_grad_enabled()))
-    out = _like(x, conv.out_channels)
+    out = x if overwrite else _like(x, conv.out_channels)
     for image, result in zip(torch.split(x, 1), torch.split(out, 1), strict=True):
         statistics = norm.statistics(image)
+        row_above = image[:, :, :0]
         for top, bottom in _strips(image):
             # One more row on each side for the kernel; beyond the image's edge those are zeros.
-            above, below = max(top - 1, 0), min(bottom + 1, image.shape[2])
-            active = F.silu(norm.apply_statistics(image[:, :, above:below], *statistics), inplace=True)
-            if (above, below) != (top - 1, bottom + 1):
-                active = F.pad(active, (0, 0, above - (top - 1), bottom + 1 - below))
+            below = min(bottom + 1, image.shape[2])
+            rows = torch.cat([row_above, image[:, :, top:below]], dim=2)
+            row_above = image[:, :, bottom - 1 : bottom].clone()  # before it may be written over
+            active = F.silu(norm.apply_statistics(rows, *statistics), inplace=True)
+            if top == 0 or below == bottom:
+                active = F.pad(active, (0, 0, int(top == 0), int(below == bottom)))
             result[:, :, top:bottom] = F.conv2d(active, conv.weight, conv.bias, padding=(0, 1))
     return out
 

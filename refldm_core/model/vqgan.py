@@ -71,7 +71,7 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = norm_silu_conv(self.norm1, self.conv1, x)
-        h = norm_silu_conv(self.norm2, self.conv2, h)
+        h = norm_silu_conv(self.norm2, self.conv2, h, overwrite=True)
         shortcut = self.nin_shortcut(x)
         return shortcut + h if torch.is_grad_enabled() else h.add_(shortcut)
 

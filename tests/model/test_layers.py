@@ -67,6 +67,10 @@ def test_strips_are_the_whole(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtyp
     right = F.conv2d(F.silu(in_float64(norm, x)), conv.weight.double(), conv.bias.double(), padding=1)  # pyright: ignore
     assert (norm_silu_conv(norm, conv, x).double() - right).abs().max() <= TOLERANCE[dtype]
     assert torch.equal(x, before)
+    square = nn.Conv2d(64, 64, 3, padding=1).to(dtype)
+    apart = norm_silu_conv(norm, square, x)
+    assert norm_silu_conv(norm, square, x, overwrite=True).data_ptr() == x.data_ptr()
+    assert torch.equal(x, apart)
 
 
 def test_gradients_take_torchs_way() -> None:

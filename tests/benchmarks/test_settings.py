@@ -1,0 +1,67 @@
+"""What settings cost in likeness: the words that name one, the report by hand, and the whole way with a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.settings import Setting, describe, main
+from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.errors import SettingsError
+from refldm_core.pipeline import SamplingSettings
+from tests.face.toys import save_arcface
+from tests.test_likeness import SPEC
+
+
+def test_words() -> None:
+    assert Setting.parse("ddim:50") == Setting("ddim:50", SamplingSettings(), torch.float32)
+    text = "dpmpp_2m:10:1.2:200-800@bfloat16"
+    sampling = SamplingSettings(10, "dpmpp_2m", guidance=1.2, guidance_interval=(200, 800))
+    assert Setting.parse(text) == Setting(text, sampling, torch.bfloat16)
+
+
+@pytest.mark.parametrize("text", ["ddim", "euler:10", "ddim:ten", "ddim:10@int8", "ddim:10:1.5:5", "ddim:10:1.2.3"])
+def test_words_without_meaning(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"has no meaning|out of range"):
+        Setting.parse(text)
+
+
+def test_report_by_hand() -> None:
+    def values(ids: float, levels: float) -> dict[str, float]:
+        rest = {"psnr": 20.0, "sharpness": 0.5, "mean_levels": levels, "max_levels": 9.0, "seconds": 2.0}
+        return {"ids": ids, **rest}
+
+    people = {
+        "ddim:50": {"1": values(0.5, 0.0), "2": values(0.7, 0.0)},
+        "ddim:5": {"1": values(0.6, 1.0), "2": values(0.9, 3.0)},
+    }
+    *_, first, second = describe(people, "a machine").splitlines()
+    assert first == "| `ddim:50` | 0.6000 |  | 20.00 | 0.50 |  | 2.00 |"
+    assert second == "| `ddim:5` | 0.7500 | +0.1500 ± 0.0500 | 20.00 | 0.50 | 2.00, 9 | 2.00 |"
+
+
+def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_random_model(tmp_path / "m.safetensors", SPEC)
+    save_arcface(tmp_path / "r.onnx")
+    words = ["--model", str(tmp_path / "m.safetensors"), "--recognizer", str(tmp_path / "r.onnx"), "--batch", "2"]
+    words += ["--settings", "ddim:4", "dpmpp_2m:2:1.5:0-500@bfloat16", "--json", str(tmp_path / "s.json")]
+    assert main([*words, "--people", "2", "--output", str(tmp_path / "s.md")]) == 0
+    before = json.loads((tmp_path / "s.json").read_text())["people"]
+    assert main([*words, "--people", "3", "--resume"]) == 0
+    people = json.loads((tmp_path / "s.json").read_text())["people"]
+    assert {name: len(found) for name, found in people.items()} == {
+        "ddim:4": 3,
+        "dpmpp_2m:2:1.5:0-500@bfloat16": 3,
+    }
+    assert all(people[name][who] == values for name, found in before.items() for who, values in found.items())
+    assert all(values["max_levels"] == 0.0 for values in people["ddim:4"].values())
+    assert all(values["max_levels"] > 0.0 for values in people["dpmpp_2m:2:1.5:0-500@bfloat16"].values())
+    capsys.readouterr()
+    assert main(["--report", str(tmp_path / "s.json")]) == 0
+    assert capsys.readouterr().out.startswith("3 drawn people")
+    (tmp_path / "s.json").write_text("{}")
+    assert main(["--report", str(tmp_path / "s.json")]) == 2
+    assert "cannot be read as a file of scores" in capsys.readouterr().err
