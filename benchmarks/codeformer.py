@@ -26,14 +26,14 @@ import torch
 
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.options import DTYPES, choose_device, choose_dtype
-from refldm_core.errors import ReFLDMError, SettingsError
-from refldm_core.files import atomic_write, require_writable
+from refldm_core.errors import SettingsError
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 from refldm_core.presets import PRESETS
 
 from .measuring import TINY, machine, open_restorer, pictures, timed
+from .reporting import run_and_report
 
 Contestants = Mapping[str, Callable[[], Any]]
 """Name -> what restores one face."""
@@ -44,20 +44,13 @@ CODEFORMER_SIZE = 512
 
 def main() -> int:
     args = _parser().parse_args()
-    try:
-        if args.output:
-            require_writable(args.output)
+
+    def make() -> str:
         device = choose_device(args.device)
         dtype = choose_dtype(args.dtype, device)
-        report = render(clock({**codeformers(device), **ours(args, device, dtype)}, args.repeats, device), args, device)
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+        return render(clock({**codeformers(device), **ours(args, device, dtype)}, args.repeats, device), args, device)
+
+    return run_and_report(make, args.output)
 
 
 def fast(steps: int | None) -> SamplingSettings:

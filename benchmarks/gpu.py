@@ -27,7 +27,6 @@ from torch import Tensor
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.options import DTYPES
 from refldm_core.errors import ReFLDMError, SettingsError
-from refldm_core.files import atomic_write, require_writable
 from refldm_core.model.compiling import compile_unet
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet
@@ -37,6 +36,7 @@ from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 from .fresh import Job, Values, run_fresh, serve
 from .gpu_report import render
 from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from .reporting import run_and_report, write
 
 MODES = ("eager", "default", "reduce-overhead")
 """Of the U-Net: as it is, and torch.compile's; "reduce-overhead" is CUDA graphs on a GPU."""
@@ -49,25 +49,16 @@ def main() -> int:
     args = _parser().parse_args()
     if args.job:
         return serve(args.job, measure)
-    try:
-        for path in (args.output, args.json):
-            if path is not None:
-                require_writable(path)
+
+    def make() -> str:
         require_gpu(args.device)
         measured = compare(args)
         judged = args.device == "cuda" and not args.tiny
-        report = render(measured, args.steps, args.references, args.batch, about(args), judged=judged)
         if args.json:
-            with atomic_write(args.json) as temporary:
-                temporary.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+            write(args.json, json.dumps(measured, indent=1) + "\n")
+        return render(measured, args.steps, args.references, args.batch, about(args), judged=judged)
+
+    return run_and_report(make, args.output, args.json)
 
 
 def require_gpu(device: str) -> None:

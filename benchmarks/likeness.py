@@ -13,7 +13,6 @@ The recogniser must be one that no model was trained against; --trained-recogniz
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +24,8 @@ from refldm_core.checkpoints.building import load_model
 from refldm_core.checkpoints.download import sha256_of
 from refldm_core.cli.options import DTYPES, add_model_arguments, dtype_of
 from refldm_core.data.corpus import Picture
-from refldm_core.errors import ReFLDMError, SettingsError
+from refldm_core.errors import SettingsError
 from refldm_core.face.identity import ArcFaceRecognizer
-from refldm_core.files import atomic_write, require_writable
 from refldm_core.images import require_image_format, save_image
 from refldm_core.model.fingerprint import fingerprint
 from refldm_core.pipeline import Restorer, SamplingSettings
@@ -47,6 +45,7 @@ from .likeness_protocol import (
 )
 from .likeness_report import compare, describe
 from .measuring import machine
+from .reporting import run_and_report
 from .sheet import Cell, contact_sheet
 
 HELD_OUT, TRAINED = "held out", "trained against"
@@ -58,27 +57,22 @@ _SHOWN = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
-    try:
-        _require_writable(args)
+    if not (args.compare or args.merge or (args.model and args.recognizer)):
+        parser.error("--model and --recognizer are needed, or --merge, or --compare")
+
+    def make() -> str:
+        if args.sheet is not None:
+            require_image_format(args.sheet)
         if args.compare:
-            report = compare(_named_runs(args.compare))
-        elif args.merge:
-            merged = merge([read_run(path) for path in args.merge])
-            if args.json:
-                merged.write(args.json)
-            report = describe(merged)
-        elif args.model and args.recognizer:
-            report = describe(evaluate(args))
-        else:
-            parser.error("--model and --recognizer are needed, or --merge, or --compare")
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+            return compare(_named_runs(args.compare))
+        if not args.merge:
+            return describe(evaluate(args))
+        merged = merge([read_run(path) for path in args.merge])
+        if args.json:
+            merged.write(args.json)
+        return describe(merged)
+
+    return run_and_report(make, args.output, args.json, args.sheet)
 
 
 def evaluate(args: argparse.Namespace) -> Run:
@@ -179,15 +173,6 @@ def _named_runs(words: Sequence[str]) -> dict[str, Run]:
             remedy="correct --compare",
         )
     return {name: read_run(Path(path)) for name, _, path in pairs}
-
-
-def _require_writable(args: argparse.Namespace) -> None:
-    """What cannot be written is found before the long work."""
-    for path in (args.output, args.json, args.sheet):
-        if path is not None:
-            require_writable(path)
-    if args.sheet is not None:
-        require_image_format(args.sheet)
 
 
 def _parser() -> argparse.ArgumentParser:

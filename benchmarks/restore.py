@@ -28,13 +28,12 @@ from torch import Tensor
 
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.options import choose_device, model_path
-from refldm_core.errors import ReFLDMError
-from refldm_core.files import atomic_write, require_writable
 from refldm_core.model.variants import RELEASED
 
 from .fresh import Job, Values, run_fresh, serve
 from .measuring import TINY, count_flops, machine, open_restorer, peak_bytes, pictures, timed
 from .peak import peak_flops
+from .reporting import run_and_report, write
 from .restore_report import Levels, Measured, render
 from .stages import GUIDANCE, Procedure, Stages
 
@@ -50,25 +49,14 @@ def main() -> int:
     args = _parser().parse_args()
     if args.job:
         return serve(args.job, measure)
-    try:
-        for path in (args.output, args.json):
-            if path is not None:
-                require_writable(path)
+
+    def make() -> str:
         measured, levels = compare(args)
-        report = render(measured, levels, about(args, measured))
         if args.json:
-            with atomic_write(args.json) as temporary:
-                temporary.write_text(
-                    json.dumps({name: asdict(of) for name, of in measured.items()}, indent=1) + "\n", encoding="utf-8"
-                )
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+            write(args.json, json.dumps({name: asdict(of) for name, of in measured.items()}, indent=1) + "\n")
+        return render(measured, levels, about(args, measured))
+
+    return run_and_report(make, args.output, args.json)
 
 
 def compare(args: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, Levels]]:

@@ -25,14 +25,15 @@ import torch
 
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.options import DTYPES, choose_device, choose_dtype
-from refldm_core.errors import ReFLDMError, SettingsError
-from refldm_core.files import atomic_write, require_writable
+from refldm_core.errors import SettingsError
+from refldm_core.files import atomic_write
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import SamplingSettings
 
 from .fresh import Job, Values, run_fresh, serve
 from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from .reporting import run_and_report, write
 from .scaling_report import AXES, Point, Scaling, draw, render
 
 FULL: dict[str, tuple[float, ...]] = {
@@ -49,23 +50,15 @@ def main() -> int:
     args = _parser().parse_args()
     if args.job:
         return serve(args.job, measure)
-    try:
-        for path in (args.output, args.json, args.plot):
-            if path is not None:
-                require_writable(path)
+
+    def make() -> str:
         scaling = run(args)
-        report = render(scaling)
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
         if args.plot:
             with atomic_write(args.plot) as temporary:
                 draw(scaling).savefig(temporary, dpi=110)
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+        return render(scaling)
+
+    return run_and_report(make, args.output, args.json, args.plot)
 
 
 def run(args: argparse.Namespace) -> Scaling:
@@ -98,8 +91,7 @@ def run(args: argparse.Namespace) -> Scaling:
             outcome = run_fresh("benchmarks.scaling", {**asdict(point), **settings, "model": str(model)})
             scaling.measured[point] = outcome.values | ({"failure": outcome.failure} if outcome.failure else {})
             if args.json:
-                with atomic_write(args.json) as temporary:
-                    temporary.write_text(json.dumps(scaling.data(), indent=1) + "\n", encoding="utf-8")
+                write(args.json, json.dumps(scaling.data(), indent=1) + "\n")
     return scaling
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +29,14 @@ from tqdm import tqdm
 from refldm_core.checkpoints.building import load_model
 from refldm_core.data.corpus import Picture
 from refldm_core.diffusion.sampling import SamplerName
-from refldm_core.errors import ReFLDMError, SettingsError
+from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
-from refldm_core.files import atomic_write, require_writable
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .likeness_protocol import FIRST_PERSON, REFERENCES, Case, draw_case, score, to_batch, to_pictures
 from .measuring import machine
+from .reporting import run_and_report, write
 
 Values = dict[str, float]
 """Metric -> value of one picture."""
@@ -78,27 +77,16 @@ class Setting:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
-    try:
-        for path in (args.output, args.json):
-            if path is not None:
-                require_writable(path)
-        if args.report:
-            data = [_read(path) for path in args.report]
-            report = describe(
-                _joined([d["people"] for d in data]), "; ".join(dict.fromkeys(d["machine"] for d in data))
-            )
-        elif args.model and args.recognizer and args.settings:
-            report = describe(evaluate(args), machine("cpu"))
-        else:
-            parser.error("--model, --recognizer and --settings are needed, or --report")
-        if args.output:
-            with atomic_write(args.output) as temporary:
-                temporary.write_text(report, encoding="utf-8")
-    except ReFLDMError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report)
-    return 0
+    if not (args.report or (args.model and args.recognizer and args.settings)):
+        parser.error("--model, --recognizer and --settings are needed, or --report")
+
+    def make() -> str:
+        if not args.report:
+            return describe(evaluate(args), machine("cpu"))
+        data = [_read(path) for path in args.report]
+        return describe(_joined([d["people"] for d in data]), "; ".join(dict.fromkeys(d["machine"] for d in data)))
+
+    return run_and_report(make, args.output, args.json)
 
 
 def evaluate(args: argparse.Namespace) -> People:
@@ -130,9 +118,7 @@ def evaluate(args: argparse.Namespace) -> People:
                 values = _values(case, picture, first, recognizer)
                 people[setting.name][str(case.person)] = {**values, "seconds": seconds}
         if args.json:
-            with atomic_write(args.json) as temporary:
-                data = {"machine": machine("cpu"), "people": people}
-                temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            write(args.json, json.dumps({"machine": machine("cpu"), "people": people}, indent=1) + "\n")
     return people
 
 
