@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import Layers, inference_on_cpu
+from .precision import has_amx
 
 
 class Attention(Protocol):
@@ -35,7 +36,7 @@ class Attend(Protocol):
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Torch's own kernels; the (queries x keys) matrix is never held in memory where a fused kernel exists."""
     if bias is None:
-        if q.dtype == torch.bfloat16 and inference_on_cpu(q) and q.shape[3] >= WIDE_HEAD:
+        if q.dtype == torch.bfloat16 and inference_on_cpu(q) and q.shape[3] >= WIDE_HEAD and not has_amx():
             return blocked_attention(q, k, v)
         return F.scaled_dot_product_attention(q, k, v)
     # The CPU's kernel adds a float32 bias to logits in any type; the GPU's want q's.
