@@ -27,6 +27,7 @@ import torch
 from tqdm import tqdm
 
 from refldm_core.checkpoints.building import load_model
+from refldm_core.checkpoints.download import sha256_of
 from refldm_core.data.corpus import Picture
 from refldm_core.diffusion.sampling import SamplerName
 from refldm_core.errors import SettingsError
@@ -34,6 +35,7 @@ from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.pipeline import Restorer, SamplingSettings
 
+from .likeness_data import require_same
 from .likeness_protocol import FIRST_PERSON, REFERENCES, Case, draw_case, score, to_batch, to_pictures
 from .measuring import machine
 from .reporting import run_and_report, write
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.report:
             return describe(evaluate(args), machine("cpu"))
         data = [_read(path) for path in args.report]
+        for other in data[1:]:
+            require_same(data[0]["about"], other["about"])
         return describe(_joined([d["people"] for d in data]), "; ".join(dict.fromkeys(d["machine"] for d in data)))
 
     return run_and_report(make, args.output, args.json)
@@ -100,8 +104,15 @@ def evaluate(args: argparse.Namespace) -> People:
         return Restorer(loaded.unet, loaded.first_stage, loaded.spec)
 
     people: People = {setting.name: {} for setting in settings}
+    about = {
+        "model": restorer(settings[0].dtype).unet.fingerprint,
+        "recognizer": sha256_of(args.recognizer),
+        "baseline": settings[0].name,
+    }
     if args.resume and args.json and args.json.exists():
-        people |= {name: found for name, found in _read(args.json)["people"].items() if name in people}
+        earlier = _read(args.json)
+        require_same(earlier["about"], about)
+        people |= {name: found for name, found in earlier["people"].items() if name in people}
     everyone = range(args.first_person, args.first_person + args.people)
     todo = [who for who in everyone if any(str(who) not in found for found in people.values())]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
@@ -118,7 +129,7 @@ def evaluate(args: argparse.Namespace) -> People:
                 values = _values(case, picture, first, recognizer)
                 people[setting.name][str(case.person)] = {**values, "seconds": seconds}
         if args.json:
-            write(args.json, json.dumps({"machine": machine("cpu"), "people": people}, indent=1) + "\n")
+            write(args.json, json.dumps({"machine": machine("cpu"), "about": about, "people": people}, indent=1) + "\n")
     return people
 
 
@@ -172,7 +183,7 @@ def _joined(parts: Sequence[People]) -> People:
 def _read(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"machine": str(data["machine"]), "people": dict(data["people"])}
+        return {"machine": str(data["machine"]), "about": dict(data["about"]), "people": dict(data["people"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} cannot be read as a file of scores ({error!r}).",

@@ -59,7 +59,9 @@ def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(people[name][who] == values for name, found in before.items() for who, values in found.items())
     assert all(values["max_levels"] == 0.0 for values in people["ddim:4"].values())
     assert all(values["max_levels"] > 0.0 for values in people["dpmpp_2m:2:1.5:0-500@bfloat16"].values())
-    capsys.readouterr()
+    save_arcface(tmp_path / "r.onnx", seed=1)
+    assert main([*words, "--people", "3", "--resume"]) == 2
+    assert "not found under the same conditions" in capsys.readouterr().err
     assert main(["--report", str(tmp_path / "s.json")]) == 0
     assert capsys.readouterr().out.startswith("3 drawn people")
     (tmp_path / "s.json").write_text("{}")
