@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def codeformers(device: torch.device) -> dict[str, Callable[[], Any]]:
         SettingsError: spandrel's extra architectures are not installed.
     """
     try:
-        from spandrel_extra_arches.architectures.CodeFormer import CodeFormer  # noqa: PLC0415 (an optional package)
+        # By its name: type checkers are not to need an optional package.
+        architecture = import_module("spandrel_extra_arches.architectures.CodeFormer").CodeFormer
     except ImportError as error:
         raise SettingsError(
             f"CodeFormer's architecture is not installed ({error}).",
@@ -76,7 +78,7 @@ def codeformers(device: torch.device) -> dict[str, Callable[[], Any]]:
     lq, _ = pictures(CODEFORMER_SIZE, 1)
 
     def restoring(dtype: torch.dtype) -> Callable[[], Any]:
-        network, picture = CodeFormer().eval().requires_grad_(False).to(device, dtype), lq.to(device, dtype)
+        network, picture = architecture().eval().requires_grad_(False).to(device, dtype), lq.to(device, dtype)
         if dtype == torch.float32:
             return lambda: network(picture)[0]
         # Laid out as our networks are in this type: each is to show its best.
