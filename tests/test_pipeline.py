@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from refldm_core.diffusion.schedule import NoiseSpec
 from refldm_core.errors import ReferencesError, SettingsError
+from refldm_core.model import vqgan
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet
 from refldm_core.pipeline import Restorer, SamplingSettings
 from refldm_core.progress import Step
 
 from .conftest import load_restorer
-from .parity import difference, tolerance
+from .parity import assert_close, difference, tolerance
 from .weights import TinyFiles
 
 FEW = SamplingSettings(steps=4)
@@ -118,6 +119,28 @@ def test_the_null_reference_is_kept_until_the_weights_change(
         next(restorer.unet.parameters()).mul_(1.1)
     sample(kv)
     assert made == [1, 1]
+
+
+@pytest.mark.parametrize(("pictures_at_once", "parts"), [(0.5, [1, 1, 1]), (2, [2, 1]), (3, [3])])
+def test_the_cpu_encodes_and_decodes_few_pictures_at_a_time(
+    restorer: Restorer,
+    reference_images: Tensor,
+    pictures_at_once: float,
+    parts: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = restorer.encode(reference_images)
+    pictures = restorer.decode(whole)
+    monkeypatch.setattr(vqgan, "PIXELS_AT_ONCE", int(pictures_at_once * 128 * 128))
+    seen: dict[nn.Module, list[int]] = {restorer.first_stage.encoder: [], restorer.first_stage.decoder: []}
+    hooks = [part.register_forward_hook(lambda m, args, _: seen[m].append(len(args[0]))) for part in seen]
+    try:
+        assert_close(restorer.encode(reference_images), whole, "enc.lq")
+        assert_close(restorer.decode(whole), pictures, "dec.image")
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert list(seen.values()) == [parts, parts]
 
 
 def test_no_reference_image(restorer: Restorer) -> None:

@@ -19,6 +19,10 @@ Model = Callable[[Tensor, Tensor], Tensor]
 
 SamplerName = Literal["ddim", "dpmpp_2m"]
 
+SHORTEST_PREVIOUS_STEP = 0.5
+"""The step before, as a part of this one, from which `dpmpp_2m` extrapolates: from a shorter one it would add more than
+x_0's last change."""
+
 
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> tuple[Tensor, list[torch.Generator]]:
     """The published initial noise: drawn on the CPU, from one seed for each image.
@@ -77,7 +81,9 @@ def ddim(
 def dpmpp_2m(model: Model, x: Tensor, table: SamplingTable, *, on_step: OnStep = ignore_steps) -> Tensor:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): second order from the previous step's x_0.
 
-    Same arguments, steps and end as `ddim` with eta 0, to which its first step is equal.
+    Same arguments, steps and end as `ddim` with eta 0, to which its first step is equal. So is each step that is more
+    than twice as long as the one before, in half the log signal-to-noise ratio: the change of x_0 over the shorter one
+    says too little of it. A table whose steps do not divide the timesteps ends with such a step and a tiny one.
     """
     # lambda, half the log signal-to-noise ratio, at each step's start and end.
     start, end = _half_log_snr(table.alphas.astype(np.float64)), _half_log_snr(table.alphas_prev)
@@ -89,8 +95,9 @@ def dpmpp_2m(model: Model, x: Tensor, table: SamplingTable, *, on_step: OnStep =
         h = end[i] - start[i]
         extrapolated = x_0
         if previous_x_0 is not None and i > 0:  # extrapolating the last, largest step would magnify its error
-            r = (start[i] - start[i + 1]) / h
-            extrapolated = x_0 + (x_0 - previous_x_0) / float(2.0 * r)
+            r = float((start[i] - start[i + 1]) / h)
+            if r >= SHORTEST_PREVIOUS_STEP:
+                extrapolated = x_0 + (x_0 - previous_x_0) / (2.0 * r)
         keep = math.sqrt((1.0 - a_prev) / (1.0 - a_t))
         x = keep * x - math.sqrt(a_prev) * math.expm1(-h) * extrapolated
         previous_x_0 = x_0

@@ -5,6 +5,7 @@ Modules carry the published parameter names.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from .attention import Attention, fused_attention
-from .layers import NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
+from .layers import NORM_GROUPS, Layers, inference_on_cpu, norm_silu_conv, plain_layers, upsample_conv
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,18 @@ class Quantiser(nn.Module):
         return Quantised((z + (nearest - z).detach()).to(z.dtype), indices)
 
 
+PIXELS_AT_ONCE = 512 * 512
+"""Of pictures that the CPU encodes or decodes at once; more take more memory and no less time."""
+
+
+def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: int) -> Tensor:
+    """`work` on (batch, c, h, w), on the CPU on few pictures at a time; each place of it is so many of their pixels."""
+    if not inference_on_cpu(batch):
+        return work(batch)
+    pictures = max(1, PIXELS_AT_ONCE // (batch.shape[2] * batch.shape[3] * pixels_each))
+    return torch.cat([work(part) for part in batch.split(pictures)]) if pictures < len(batch) else work(batch)
+
+
 class FirstStage(nn.Module):
     """Encoder, quantiser and decoder.
 
@@ -267,7 +280,7 @@ class FirstStage(nn.Module):
         Returns:
             (batch, embed_dim, height / 8, width / 8) for the released model; unbounded.
         """
-        return self.quant_conv(self.encoder(image.to(self.dtype)))
+        return _in_parts(lambda part: self.quant_conv(self.encoder(part.to(self.dtype))), image, pixels_each=1)
 
     def decode(self, latent: Tensor, *, quantise: bool = True) -> Tensor:
         """Picture of a latent.
@@ -281,7 +294,11 @@ class FirstStage(nn.Module):
             (batch, 3, 8 height, 8 width) for the released model; about [-1, 1], not clamped.
         """
         z = self.quantize(latent).z if quantise else latent
-        return self.decoder(self.post_quant_conv(z.to(self.dtype)))
+        return _in_parts(
+            lambda part: self.decoder(self.post_quant_conv(part.to(self.dtype))),
+            z,
+            pixels_each=self.spec.downsampling**2,
+        )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -58,6 +58,13 @@ def test_dpmpp_2m_needs_fewer_steps(x: Tensor) -> None:
     assert error(dpmpp_2m, 50) < 0.25 * error(ddim, 50)
 
 
+def test_each_step_more_of_dpmpp_2m_is_a_gain(x: Tensor) -> None:
+    """Also where the steps do not divide the timesteps (6, 7, 12, 15, 30), and so end with a long and a tiny one."""
+    tables = [sampling_table(SPEC, steps) for steps in (4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 50)]
+    errors = [_error(dpmpp_2m(gaussian_model, x, table), x, table) for table in tables]
+    assert errors == sorted(errors, reverse=True)
+
+
 def test_dpmpp_2m_begins_as_ddim(x: Tensor) -> None:
     table = sampling_table(SPEC, 10)
     firsts: list[list[Step]] = [[], []]
