@@ -29,12 +29,17 @@ _TEMPLATE = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>{{ title }}</title>
 <style>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
-.numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; white-space: nowrap; }
+.numbers td { text-align: right; white-space: nowrap; }
+.numbers th { text-align: right; vertical-align: bottom; }
+.numbers tr > :first-child, .words-last tr > :last-child { text-align: left; }
+.words-last td:last-child { min-width: 11rem; white-space: normal; }
+.numbers small { color: #666; display: block; }
 .scroll { overflow-x: auto; }
 .grid td { text-align: center; font-size: 12px; border: 0; }
 img { max-width: 100%; }
@@ -47,7 +52,9 @@ img { max-width: 100%; }
 <tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows[1:] %}
 <tr>{% for cell in row %}
-<td>{% if cell.startswith("**") %}<b>{{ cell.strip("*") }}</b>{% else %}{{ cell }}{% endif %}</td>
+{% set value, bracket, interval = cell.strip("*").partition(" [") if kind else (cell, "", "") %}
+<td>{% if kind and cell.startswith("**") %}<b>{{ value }}</b>{% else %}{{ value }}{% endif %}
+{% if bracket %}<small>[{{ interval }}</small>{% endif %}</td>
 {% endfor %}</tr>
 {% endfor %}
 </table></div>
@@ -56,7 +63,7 @@ img { max-width: 100%; }
 <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
 {% if comparisons|length > 1 %}
 <h2>Differences</h2>
-{{ show(comparisons, "numbers") }}
+{{ show(comparisons, "numbers words-last") }}
 {% endif %}
 {% for plot in plots %}<p><img src="{{ plot }}" alt="plot of the scores"></p>{% endfor %}
 {% for grid in grids %}

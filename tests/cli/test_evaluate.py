@@ -128,6 +128,8 @@ def test_the_reports(run: Run) -> None:
     page = Path("out/report.html").read_text(encoding="utf-8")
     inside = re.findall(r'(?:src|href)="([^"]{0,30})', page)
     assert len(inside) > 20 and all(link.startswith("data:image/png;base64,") for link in inside), "self-contained"
+    assert "**" not in page and page.count("<b>") == 6
+    assert re.search(r"<b>1\.000</b>\s*<small>\[1\.000, 1\.000\]</small>", page)
     words = Path("out/report.md").read_text(encoding="utf-8")
     assert "## Differences" in words and "Best and worst" in words and "Every picture was judged" in words
     assert "IDS, 2nd recogniser ↑" in words and "95% interval" in words
