@@ -240,7 +240,9 @@ def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: i
     if not inference_on_cpu(batch):
         return work(batch)
     pictures = max(1, PIXELS_AT_ONCE // (batch.shape[2] * batch.shape[3] * pixels_each))
-    return torch.cat([work(part) for part in batch.split(pictures)]) if pictures < len(batch) else work(batch)
+    if pictures >= len(batch):
+        return work(batch)
+    return torch.cat([work(batch[start : start + pictures]) for start in range(0, len(batch), pictures)])
 
 
 class FirstStage(nn.Module):
@@ -293,12 +295,12 @@ class FirstStage(nn.Module):
         Returns:
             (batch, 3, 8 height, 8 width) for the released model; about [-1, 1], not clamped.
         """
-        z = self.quantize(latent).z if quantise else latent
-        return _in_parts(
-            lambda part: self.decoder(self.post_quant_conv(part.to(self.dtype))),
-            z,
-            pixels_each=self.spec.downsampling**2,
-        )
+
+        def work(part: Tensor) -> Tensor:
+            z = self.quantize(part).z if quantise else part
+            return self.decoder(self.post_quant_conv(z.to(self.dtype)))
+
+        return _in_parts(work, latent, pixels_each=self.spec.downsampling**2)
 
     @property
     def dtype(self) -> torch.dtype:
