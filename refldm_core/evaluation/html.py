@@ -52,8 +52,10 @@ img { max-width: 100%; }
 <tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows[1:] %}
 <tr>{% for cell in row %}
-{% set value, bracket, interval = cell.strip("*").partition(" [") if kind else (cell, "", "") %}
-<td>{% if kind and cell.startswith("**") %}<b>{{ value }}</b>{% else %}{{ value }}{% endif %}
+{% set best = kind and cell.startswith("**") %}
+{% set text = cell[2:-2] if best else cell %}
+{% set value, bracket, interval = text.partition(" [") if kind else (text, "", "") %}
+<td>{% if best %}<b>{{ value }}</b>{% else %}{{ value }}{% endif %}
 {% if bracket %}<small>[{{ interval }}</small>{% endif %}</td>
 {% endfor %}</tr>
 {% endfor %}
