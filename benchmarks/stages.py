@@ -77,9 +77,10 @@ class Stages:
         assert self.kv is not None
         kv, null = self.kv
 
-        def predict(x: Tensor, t: Tensor, references: Sequence[ReferenceKV]) -> Tensor:
+        def predict(x: Tensor, t: int, references: Sequence[ReferenceKV]) -> Tensor:
             lq = self.latent.expand(len(x), -1, -1, -1)
-            return self.restorer.unet(torch.cat([x, lq], dim=1).to(self.restorer.dtype), t, references).float()
+            timesteps = torch.full((len(x),), t, device=x.device)
+            return self.restorer.unet(torch.cat([x, lq], dim=1).to(self.restorer.dtype), timesteps, references).float()
 
         return guided(predict, [kv], [null], GUIDANCE)
 
@@ -87,7 +88,7 @@ class Stages:
     def step(self) -> None:
         """One guided prediction of the noise; the sampler's own arithmetic takes microseconds."""
         x = torch.zeros_like(self.latent)
-        self.model()(x, torch.full((1,), 499, device=x.device))
+        self.model()(x, 499)
 
     def decode(self) -> Tensor:
         return self.restorer.decode(self.latent)

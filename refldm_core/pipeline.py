@@ -171,10 +171,11 @@ class Restorer:
         settings = settings or SamplingSettings()
         latents = lq_latents.to(self.device)
         table = sampling_table(self.spec.noise, settings.steps, settings.spacing)
-        each = [references] * len(latents) if references is None or isinstance(references, ReferenceKV) else references
-        conditions = [_Condition(lq, kv) for lq, kv in zip(latents, each, strict=True)]
+        if references is None or isinstance(references, ReferenceKV):
+            references = [references] * len(latents)
+        conditions = [_Condition(lq, kv) for lq, kv in zip(latents, references, strict=True)]
         nulls = self._null_conditions(conditions) if settings.guidance != 1.0 else [None] * len(conditions)
-        # None is all of them in a model of more timesteps too.
+        # None means no interval, whatever the number of timesteps.
         interval = None if settings.guidance_interval == ALL_TIMESTEPS else settings.guidance_interval
         model = guided(self._predict_noise, conditions, nulls, settings.guidance, interval)
         noise, generators = initial_noise(seeds, (latents.shape[1], latents.shape[2], latents.shape[3]))
@@ -183,10 +184,11 @@ class Restorer:
             return dpmpp_2m(model, x, table, on_step=on_step)
         return ddim(model, x, table, eta=settings.eta, generators=generators, on_step=on_step)
 
-    def _predict_noise(self, x: Tensor, t: Tensor, conditions: Sequence[_Condition]) -> Tensor:
+    def _predict_noise(self, x: Tensor, t: int, conditions: Sequence[_Condition]) -> Tensor:
         lq = torch.stack([condition.lq for condition in conditions])
         references = [condition.references for condition in conditions]
-        return self.unet(torch.cat([x, lq], dim=1).to(self.dtype), t, references).float()
+        timesteps = torch.full((len(x),), t, device=x.device)
+        return self.unet(torch.cat([x, lq], dim=1).to(self.dtype), timesteps, references).float()
 
     def _null_reference(self, latent_size: tuple[int, int]) -> ReferenceKV:
         """A null reference, kept for as long as the latent size and the weights stay as they are."""

@@ -102,8 +102,8 @@ class CoreSampler(comfy.samplers.KSAMPLER):
         """The host's x is x_t / sqrt(alpha_bar_t), which has variance 1 + sigma^2; the core's is x_t."""
         sigma_at = dict(zip(self.table.timesteps[::-1].tolist(), sigmas[:-1].tolist(), strict=True))
 
-        def predict_noise(x_t: Tensor, t: Tensor) -> Tensor:
-            sigma = sigma_at[int(t[0])]
+        def predict_noise(x_t: Tensor, t: int) -> Tensor:
+            sigma = sigma_at[t]
             scaled = x_t * (1.0 + sigma**2) ** 0.5
             return (scaled - model(scaled, sigma * x_t.new_ones(len(x_t)), **extra_args)) / sigma
 

@@ -15,8 +15,8 @@ from .sampling import Model
 Condition = TypeVar("Condition")
 """Whatever the network takes as one image's condition."""
 
-ConditionalModel = Callable[[Tensor, Tensor, Sequence[Condition]], Tensor]
-"""eps(x, t, conditions): x is (batch, c, h, w), t is (batch,), one condition for each image."""
+ConditionalModel = Callable[[Tensor, int, Sequence[Condition]], Tensor]
+"""eps(x, t, conditions): x is (batch, c, h, w), t is the timestep of all images, one condition for each image."""
 
 Interval = tuple[int, int]
 """The timesteps low..high, both included; 0 is the cleanest."""
@@ -39,30 +39,32 @@ def guided(
         null_conditions: the condition that each image is guided away from, None where it is not guided; such an
             image is predicted once.
         scale: guidance; at 1 the null branch cancels and is not computed, the published value is 1.5.
-        interval: timesteps at which images are guided; None is all of them, as published.
+        interval: timesteps at which images are guided; None guides at all timesteps, as published.
 
     Returns:
-        eps(x, t) for a sampler.
+        eps(x, t) for a sampler. It copies nothing between devices (tests/fake_gpu/test_restoring.py).
     """
-    nulls = [(i, null) for i, null in enumerate(null_conditions) if null is not None and scale != 1.0]
-    if not nulls:
-        return lambda x, t: model(x, t, conditions)
+    guided_images = [i for i, null in enumerate(null_conditions) if null is not None and scale != 1.0]
+    null_branch = [null for null in null_conditions if null is not None]
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        now = nulls if interval is None else _within(interval, nulls, t)
-        if not now:
+    def predict(x: Tensor, t: int) -> Tensor:
+        if not guided_images or (interval is not None and not interval[0] <= t <= interval[1]):
             return model(x, t, conditions)
-        index = torch.tensor([i for i, _ in now], device=x.device)
-        both = [*(null for _, null in now), *conditions]
-        eps_all = model(torch.cat([x[index], x]), torch.cat([t[index], t]), both)
-        eps_null, eps = eps_all[: len(now)], eps_all[len(now) :]
-        return eps.index_copy(0, index, eps_null + scale * (eps[index] - eps_null))
+        branches = torch.cat([_select(x, guided_images), x])
+        eps_null, eps = model(branches, t, [*null_branch, *conditions]).split([len(guided_images), len(x)])
+        return _replace(eps, guided_images, eps_null + scale * (_select(eps, guided_images) - eps_null))
 
     return predict
 
 
-def _within(interval: Interval, nulls: list[tuple[int, Condition]], t: Tensor) -> list[tuple[int, Condition]]:
-    """Those of the guided images whose timestep is in the interval."""
-    low, high = interval
-    inside = ((low <= t) & (t <= high)).cpu().numpy()
-    return [(i, null) for i, null in nulls if inside[i]]
+def _select(batch: Tensor, images: Sequence[int]) -> Tensor:
+    """Some images of a batch. Indexing with a list would copy an index tensor to the device and wait for it."""
+    return batch if len(images) == len(batch) else torch.stack([batch[i] for i in images])
+
+
+def _replace(batch: Tensor, images: Sequence[int], replacements: Tensor) -> Tensor:
+    """The batch with some of its images replaced. `index_copy` has no kernel on Apple's GPUs before torch 2.8."""
+    if len(images) == len(batch):
+        return replacements
+    rows = dict(zip(images, replacements.unbind(), strict=True))
+    return torch.stack([rows.get(i, image) for i, image in enumerate(batch.unbind())])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +69,36 @@ def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray
     return timesteps
 
 
+class SamplingStep(NamedTuple):
+    """The constants of one sampling step, as Python numbers, so that an accelerator is never waited for.
+
+    Attributes:
+        timestep: the noise level that the step starts from.
+        alpha_bar: the signal's share of the variance there.
+        sqrt_one_minus_alpha_bar: the noise's standard deviation there.
+        alpha_bar_prev: alpha_bar at the next cleaner level, where the step ends.
+    """
+
+    timestep: int
+    alpha_bar: float
+    sqrt_one_minus_alpha_bar: float
+    alpha_bar_prev: float
+
+    @property
+    def half_log_snr(self) -> float:
+        """lambda at the step's start: half the log signal-to-noise ratio."""
+        return _half_log_snr(self.alpha_bar)
+
+    @property
+    def half_log_snr_prev(self) -> float:
+        """lambda at the step's end."""
+        return _half_log_snr(self.alpha_bar_prev)
+
+
+def _half_log_snr(alpha_bar: float) -> float:
+    return 0.5 * math.log(alpha_bar / (1.0 - alpha_bar))
+
+
 @dataclass(frozen=True)
 class SamplingTable:
     """Per-step constants in the published precisions; index i counts timesteps in ascending order.
@@ -84,6 +116,16 @@ class SamplingTable:
 
     def __len__(self) -> int:
         return len(self.timesteps)
+
+    def steps(self) -> Iterator[SamplingStep]:
+        """The steps in the order that a sampler takes them: from the noisiest level to the cleanest."""
+        for i in reversed(range(len(self))):
+            yield SamplingStep(
+                int(self.timesteps[i]),
+                float(self.alphas[i]),
+                float(self.sqrt_one_minus_alphas[i]),
+                float(self.alphas_prev[i]),
+            )
 
     @cached_property
     def sqrt_one_minus_alphas(self) -> NDArray[np.float32]:
