@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.errors import SettingsError
-from ...refldm_core.model.attention import fused_attention
+from ...refldm_core.model.attention import fused_attention, key_mask
 from ...refldm_core.model.fingerprint import fingerprint
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.model.unet import UNet, UNetSpec
@@ -85,8 +85,8 @@ def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None)
     attention = comfy.ldm.modules.attention
     if bias is None:
         return attention.optimized_attention(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True)
-    # Torch's kernel, since one that the user has chosen (SageAttention in some versions) may leave a mask out unsaid.
-    mask = bias.to(q.dtype).expand(1, 1, q.shape[2], -1)
+    # Some attention functions that a user can choose (SageAttention in some versions) silently ignore a mask.
+    mask = key_mask(bias, q)
     return attention.attention_pytorch(q, k, v, q.shape[1], mask=mask, skip_reshape=True, skip_output_reshape=True)
 
 

@@ -51,7 +51,8 @@ def guided(
         if not guided_images or (interval is not None and not interval[0] <= t <= interval[1]):
             return model(x, t, conditions)
         branches = torch.cat([_select(x, guided_images), x])
-        eps_null, eps = model(branches, t, [*null_branch, *conditions]).split([len(guided_images), len(x)])
+        eps_of_branches = model(branches, t, [*null_branch, *conditions])
+        eps_null, eps = eps_of_branches[: len(guided_images)], eps_of_branches[len(guided_images) :]
         return _replace(eps, guided_images, eps_null + scale * (_select(eps, guided_images) - eps_null))
 
     return predict

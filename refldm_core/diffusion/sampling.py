@@ -21,8 +21,8 @@ t is a Python number: a tensor on an accelerator would have to be waited for to 
 SamplerName = Literal["ddim", "dpmpp_2m"]
 
 SHORTEST_PREVIOUS_STEP = 0.5
-"""`dpmpp_2m` extrapolates where the previous step was at least this part of the current one. From a shorter one it would
-add more than x_0's last change."""
+"""`dpmpp_2m` extrapolates where the previous step was at least this part of the current one. From a shorter step it
+would add more than x_0's last change."""
 
 
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> tuple[Tensor, list[torch.Generator]]:
@@ -81,9 +81,9 @@ def ddim(
 def dpmpp_2m(model: Model, x: Tensor, table: SamplingTable, *, on_step: OnStep = ignore_steps) -> Tensor:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): second order from the previous step's x_0.
 
-    Same arguments, steps and end as `ddim` with eta 0. The first step equals DDIM's. So does each step that is more than
-    twice as long as the previous one, in half the log signal-to-noise ratio: the change of x_0 over the shorter step
-    says too little about it. A table whose steps do not divide the timesteps ends with such a step and a tiny one.
+    Same arguments, steps and end as `ddim` with eta 0. The first step equals DDIM's. So does each step that is more
+    than twice as long as the previous one, in half the log signal-to-noise ratio: the change of x_0 over the shorter
+    step says too little about it. A table whose steps do not divide the timesteps ends with such a step and a tiny one.
     """
     previous_x_0: Tensor | None = None
     previous_lambda = math.nan

@@ -86,12 +86,12 @@ class SamplingStep(NamedTuple):
 
     @property
     def half_log_snr(self) -> float:
-        """lambda at the step's start: half the log signal-to-noise ratio."""
+        """Lambda at the step's start: half the log signal-to-noise ratio."""
         return _half_log_snr(self.alpha_bar)
 
     @property
     def half_log_snr_prev(self) -> float:
-        """lambda at the step's end."""
+        """Lambda at the step's end."""
         return _half_log_snr(self.alpha_bar_prev)
 
 

@@ -34,14 +34,41 @@ class Attend(Protocol):
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Torch's own kernels; the (queries x keys) matrix is never held in memory where a fused kernel exists."""
+    """Torch's own kernels. No (queries x keys) matrix of more than `LOGITS_AT_ONCE` numbers is held in memory."""
+    if bias is None and _blocks_are_quicker(q):
+        return blocked_attention(q, k, v)
+    if not _may_be_unfused(q):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(bias, q))
+    rows = max(1, LOGITS_AT_ONCE // (q.shape[0] * q.shape[1] * k.shape[2]))
+    slices = torch.split(q, rows, dim=2)  # each query's result does not depend on the others, so slices change nothing
+    outputs = [F.scaled_dot_product_attention(part, k, v, attn_mask=key_mask(bias, part)) for part in slices]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+
+
+LOGITS_AT_ONCE = 2**26
+"""Logits of one call of torch's attention where it may have no fused kernel: 256 MiB in float32."""
+FUSED_HEAD = 256
+"""Channels of the widest head that every fused kernel for CUDA takes; the first stage's are wider."""
+
+
+def _may_be_unfused(q: Tensor) -> bool:
+    """Whether torch may compute this attention with the whole matrix in memory."""
+    if q.device.type == "cpu":
+        return False
+    return q.device.type != "cuda" or torch.version.hip is not None or q.shape[3] > FUSED_HEAD
+
+
+def key_mask(bias: Tensor | None, q: Tensor) -> Tensor | None:
+    """A bias of each key, (keys,), as the mask (1, 1, queries, keys) that torch's attention adds to the logits.
+
+    The CPU's kernel adds a float32 mask to logits of any type. A GPU's kernels want a mask of q's type, and cuDNN's
+    wants rows that lie one after the other in memory.
+    """
     if bias is None:
-        if q.dtype == torch.bfloat16 and inference_on_cpu(q) and q.shape[3] >= WIDE_HEAD and not has_amx():
-            return blocked_attention(q, k, v)
-        return F.scaled_dot_product_attention(q, k, v)
-    # The CPU's kernel adds a float32 bias to logits in any type; the GPU's want q's.
-    mask = bias if q.device.type == "cpu" else bias.to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.expand(1, 1, q.shape[2], -1))
+        return None
+    if q.device.type == "cpu":
+        return bias.expand(1, 1, q.shape[2], -1)
+    return bias.to(q.dtype).expand(1, 1, q.shape[2], -1).contiguous()
 
 
 BLOCK_QUERIES = 256
@@ -49,6 +76,10 @@ BLOCK_QUERIES = 256
 WIDE_HEAD = 128
 """Channels of a head from which `blocked_attention` is worth its many small operations: the first stage's, not the
 U-Net's."""
+
+
+def _blocks_are_quicker(q: Tensor) -> bool:
+    return q.dtype == torch.bfloat16 and q.shape[3] >= WIDE_HEAD and inference_on_cpu(q) and not has_amx()
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -135,11 +166,11 @@ def _runs_of_equal_length(references: Sequence[KeyValue | None]) -> list[tuple[i
 
 
 def _attend_run(attention: Attention, q: Tensor, k: Tensor, v: Tensor, references: Sequence[KeyValue | None]) -> Tensor:
-    given = [reference for reference in references if reference is not None]
-    if not given:
+    caches = [reference for reference in references if reference is not None]  # a run has all or none
+    if not caches:
         return attention(q, k, v)
-    keys, values = _append(k, [kv.k for kv in given]), _append(v, [kv.v for kv in given])
-    return attention(q, keys, values, _bias(k.shape[2], given[0], keys.device))
+    keys, values = _append(k, [kv.k for kv in caches]), _append(v, [kv.v for kv in caches])
+    return attention(q, keys, values, _bias(k.shape[2], caches[0], keys.device))
 
 
 def _bias(own: int, reference: KeyValue, device: torch.device) -> Tensor | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from .attention import Attention, fused_attention
-from .layers import NORM_GROUPS, Layers, inference_on_cpu, norm_silu_conv, plain_layers, upsample_conv
+from .layers import NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
 
 
 @dataclass(frozen=True)
@@ -232,17 +232,21 @@ class Quantiser(nn.Module):
 
 
 PIXELS_AT_ONCE = 512 * 512
-"""Of pictures that the CPU encodes or decodes at once; more take more memory and no less time."""
+"""Pixels of the pictures that are encoded or decoded at once. More take more memory and hardly less time."""
 
 
 def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: int) -> Tensor:
-    """`work` on (batch, c, h, w), on the CPU on few pictures at a time; each place of it is so many of their pixels."""
-    if not inference_on_cpu(batch):
-        return work(batch)
+    """Run `work` on few pictures of a batch at a time, where no gradient needs them together.
+
+    Args:
+        work: a function of (pictures, c, h, w) whose results do not depend on the other pictures.
+        batch: (batch, c, h, w).
+        pixels_each: pixels of the picture that one place (h, w) of the batch stands for.
+    """
     pictures = max(1, PIXELS_AT_ONCE // (batch.shape[2] * batch.shape[3] * pixels_each))
-    if pictures >= len(batch):
+    if pictures >= len(batch) or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return work(batch)
-    return torch.cat([work(batch[start : start + pictures]) for start in range(0, len(batch), pictures)])
+    return torch.cat([work(part) for part in torch.split(batch, pictures)])
 
 
 class FirstStage(nn.Module):
@@ -301,6 +305,13 @@ class FirstStage(nn.Module):
             return self.decoder(self.post_quant_conv(z.to(self.dtype)))
 
         return _in_parts(work, latent, pixels_each=self.spec.downsampling**2)
+
+    def memory_needed(self, pixels: int) -> int:
+        """Bytes that encoding or decoding one picture of so many pixels takes on an accelerator, weights not counted.
+
+        The largest maps have the picture's size, and five of them are alive at once (tests/fake_gpu/test_memory.py).
+        """
+        return 5 * self.spec.channels * pixels * self.dtype.itemsize
 
     @property
     def dtype(self) -> torch.dtype:
