@@ -64,8 +64,7 @@ class EncodeReferences(io.ComfyNode):
         photos = [images, *(more_images[name] for name in _MORE_IMAGES if name in more_images)]
         crops = torch.cat([fit(photo, model.model.spec.crop_size) for photo in photos])
         if encoding == "joint":
-            side_by_side = torch.cat(list(crops), dim=1).unsqueeze(0)
-            latents = torch.cat(vae.encode(side_by_side).chunk(len(crops), dim=-1))
+            latents = vae.encode_joint(crops)
         else:
             latents = torch.cat([vae.encode(crop.unsqueeze(0)) for crop in crops])
         latents = latents.float().cpu() * model.model.spec.scale_factor

@@ -7,6 +7,7 @@ float32 in [0, 1].
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -82,9 +83,17 @@ def resize(images: Tensor, size: int) -> Tensor:
     """(batch, 3, height, width) -> (batch, 3, size, size), bicubic and antialiased; clamped to [-1, 1]."""
     if images.shape[-2:] == (size, size):
         return images
-    # antialias=True also selects PIL's cubic kernel, a = -0.5.
-    resized = F.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(-1.0, 1.0)
+    return antialiased(images, (size, size), "bicubic").clamp(-1.0, 1.0)
+
+
+def antialiased(images: Tensor, size: tuple[int, int], mode: Literal["bilinear", "bicubic"]) -> Tensor:
+    """Resize (batch, c, height, width) to `size`, (height, width), with PIL's filters; on the images' device.
+
+    Unlike torch's plain bicubic kernel (a = -0.75), the antialiased one is PIL's (a = -0.5), also where it enlarges.
+    """
+    if images.device.type == "mps":  # Apple's GPUs have no such kernel before torch 2.7
+        return antialiased(images.cpu(), size, mode).to(images.device)
+    return F.interpolate(images, size, mode=mode, antialias=True, align_corners=False)
 
 
 def u8_to_tensor(values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from .diffusion.guidance import Interval, guided
 from .diffusion.sampling import SamplerName, ddim, dpmpp_2m, initial_noise
 from .diffusion.schedule import NoiseSpec, Spacing, sampling_table
 from .errors import ReferencesError, SettingsError
+from .model.memory import free_bytes
 from .model.reference import ReferenceKV
 from .model.unet import References, UNet
 from .model.variants import ModelSpec
@@ -123,7 +124,7 @@ class Restorer:
             `ReferenceKV` on the model's device and in the U-Net's type.
 
         Raises:
-            ReferencesError: no image.
+            ReferencesError: no image, or so many that encoding them jointly takes more memory than the device has.
         """
         if not len(images):
             raise ReferencesError(
@@ -132,11 +133,24 @@ class Restorer:
                 remedy="pass None as references to restore without any",
             )
         if encoding == "joint":
+            self._require_memory_for_joint_encoding(images)
             side_by_side = torch.cat(list(images), dim=-1).unsqueeze(0)
             latents = torch.cat(self.encode(side_by_side).chunk(len(images), dim=-1))
         else:
             latents = torch.cat([self.encode(image.unsqueeze(0)) for image in images])
         return self.unet.encode_references(latents.to(self.device, self.dtype))
+
+    def _require_memory_for_joint_encoding(self, images: Tensor) -> None:
+        count, _, height, width = images.shape
+        needed, free = self.first_stage.memory_needed(count * height * width), free_bytes(self.device)
+        if free is not None and needed > free:
+            raise ReferencesError(
+                f"Encoding {count} references jointly takes about {needed / 2**30:.1f} GiB of memory; "
+                f"{max(free, 0) / 2**30:.1f} GiB are free on {self.device}.",
+                expected=f"that much free memory, or at most {max(1, count * max(free, 0) // needed)} references",
+                remedy="encode each reference separately (--reference-encoding separate), which takes no more memory "
+                "than one, or use fewer references, a 16-bit type, or the CPU",
+            )
 
     @torch.no_grad()
     def null_references(self, count: int, latent_size: tuple[int, int]) -> ReferenceKV:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import comfy.ldm.modules.diffusionmodules.model
 import comfy.model_management
 import comfy.ops
 import comfy.sd
@@ -13,10 +15,13 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.checkpoints.building import ModelFiles, require_finite
-from ...refldm_core.errors import SettingsError
+from ...refldm_core.errors import ReferencesError, SettingsError
+from ...refldm_core.model.attention import Attention, fused_attention
 from ...refldm_core.model.layers import plain_layers
 from ...refldm_core.model.vqgan import FirstStage
 from .patching import load_strictly, patcher_class
+
+MemoryEstimate = Callable[[Sequence[int], torch.dtype], float]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +37,8 @@ class ReFLDMVAE(comfy.sd.VAE):
         refldm_spec: of the whole model.
     """
 
+    _tiles_allowed = True
+
     def __init__(self, files: ModelFiles, compute: torch.dtype | None = None) -> None:
         spec, weights = files.spec, files.first_stage.parts.first_stage
         require_finite(weights, files.first_stage.file.path)
@@ -42,7 +49,10 @@ class ReFLDMVAE(comfy.sd.VAE):
         self.refldm_spec = spec
         on_cpu = management.is_device_cpu(management.vae_device())
         operations = plain_layers if on_cpu else comfy.ops.disable_weight_init  # nothing to move or to cast there
-        self.first_stage_model = FirstStage(spec.first_stage, operations=operations, dtype=compute or dtype)
+        attention = fused_attention if on_cpu else _host_attention()
+        self.first_stage_model = FirstStage(
+            spec.first_stage, operations=operations, attention=attention, dtype=compute or dtype
+        )
         self.first_stage_model.eval().quantize.float()
         if hasattr(management, "archive_model_dtypes"):
             management.archive_model_dtypes(self.first_stage_model)
@@ -59,15 +69,38 @@ class ReFLDMVAE(comfy.sd.VAE):
         self.disable_offload = False
         self.size = None
         self.process_input = lambda image: image * 2.0 - 1.0
-        # Bytes a pixel and channel width of the host's AutoencoderKL, which works at 128 channels at full size too.
-        width = spec.first_stage.channels / 128
-        pixels = self.upscale_ratio**2
-        self.memory_used_encode = lambda shape, dtype: 1767 * width * shape[2] * shape[3] * management.dtype_size(dtype)
-        self.memory_used_decode = lambda shape, dtype: (
-            2178 * width * shape[2] * shape[3] * pixels * management.dtype_size(dtype)
-        )
+        self.memory_used_encode, self.memory_used_decode = memory_estimates(self.first_stage_model)
+
+    def encode_joint(self, images: Tensor) -> Tensor:
+        """Encode pictures as one, side by side, as the model was trained on references: never in tiles.
+
+        Args:
+            images: (pictures, height, width, 3) in [0, 1].
+
+        Returns:
+            (pictures, c, h, w), the latent of each picture.
+
+        Raises:
+            ReferencesError: the memory is not enough for the whole picture.
+        """
+        side_by_side = torch.cat(list(images), dim=1).unsqueeze(0)
+        needed = self.memory_used_encode(side_by_side.movedim(-1, 1).shape, self.first_stage_model.dtype)
+        self._tiles_allowed = False
+        try:
+            return torch.cat(self.encode(side_by_side).chunk(len(images), dim=-1))
+        except _MustNotTile as error:
+            raise ReferencesError(
+                f"The memory is not enough to encode {len(images)} references jointly.",
+                expected=f"about {needed / 2**20:.0f} MiB of free memory",
+                remedy="set encoding to separate in Encode References, which takes no more memory than one reference, "
+                "or connect fewer photos",
+            ) from error
+        finally:
+            self._tiles_allowed = True
 
     def encode_tiled_(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._tiles_allowed:
+            raise _MustNotTile
         _log.warning("ReF-LDM: %s", _TILED)
         return super().encode_tiled_(*args, **kwargs)
 
@@ -85,6 +118,38 @@ class ReFLDMVAE(comfy.sd.VAE):
         known = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
         fitted = torch.linalg.lstsq(known, colours.flatten(2)[0].T).solution
         return fitted[:-1], fitted[-1]
+
+
+class _MustNotTile(Exception):
+    """The host ran out of memory where tiles would give other latents than the model was trained on."""
+
+
+def _host_attention() -> Attention:
+    """The attention that the host chose for VAEs on this device; it protects AMD's, whose fused kernels can fail."""
+    attend = comfy.ldm.modules.diffusionmodules.model.vae_attention()
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        assert bias is None
+        # The host's takes feature maps, (batch, channels, height, width); this is one of height 1.
+        maps = (t.squeeze(1).transpose(1, 2).unsqueeze(2).contiguous() for t in (q, k, v))
+        return attend(*maps).squeeze(2).transpose(1, 2).unsqueeze(1)
+
+    return attention
+
+
+def memory_estimates(first_stage: FirstStage) -> tuple[MemoryEstimate, MemoryEstimate]:
+    """What the host makes free before it encodes, or decodes, one picture: bytes from the batch's shape and type."""
+    # The workspace of the convolutions comes to the tensors; the host counts 2.73 times as much where AMD's need more.
+    factor = 1.25 * (2.73 if comfy.model_management.is_amd() else 1.0)
+    pixels_each = first_stage.spec.downsampling**2
+
+    def encode(shape: Sequence[int], dtype: torch.dtype) -> float:
+        return factor * first_stage.memory_needed(shape[2] * shape[3])
+
+    def decode(shape: Sequence[int], dtype: torch.dtype) -> float:
+        return factor * first_stage.memory_needed(shape[2] * shape[3] * pixels_each)
+
+    return encode, decode
 
 
 _TILED = (

@@ -182,10 +182,15 @@ def load_model(
     with torch.device("meta"):
         unet, first_stage = UNet(files.spec.unet), FirstStage(files.spec.first_stage)
     _load(unet, unet_weights, path, device, dtype)
-    first_stage_dtype = first_stage_dtype or (torch.float32 if dtype == torch.float16 else dtype)
+    first_stage_dtype = first_stage_dtype or first_stage_dtype_for(dtype)
     _load(first_stage, files.first_stage.parts.first_stage, files.first_stage.file.path, device, first_stage_dtype)
     unet.fingerprint = files.main.fingerprint(unet_weights)
     return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
+
+
+def first_stage_dtype_for(dtype: torch.dtype) -> torch.dtype:
+    """The type that a first stage computes in beside a U-Net of `dtype`: it may leave the range of float16."""
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def load_first_stage(
@@ -234,10 +239,19 @@ def _load(
         for name, tensor in weights.items()
     }
     network.load_state_dict(own, strict=True, assign=True)
-    if torch.device(device).type == "cpu" and (dtype == torch.bfloat16 or isinstance(network, FirstStage)):
-        # The layout that the CPU's convolutions are fastest in. The U-Net's maps are too small for it to matter in
-        # float32, where the null references (constant maps) need every digit of torch's own GroupNorm.
+    if convolves_in_channels_last(network, torch.device(device), dtype):
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def convolves_in_channels_last(network: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a network's convolutions are fastest with the channels side by side in memory.
+
+    Those of tensor cores are, which compute in 16 bit. So are the CPU's; but there the U-Net's maps are too small for
+    it to matter in float32, where the null references (constant maps) need every digit of torch's own GroupNorm.
+    """
+    if device.type == "cpu":
+        return dtype == torch.bfloat16 or isinstance(network, FirstStage)
+    return device.type == "cuda" and dtype.itemsize == 2
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

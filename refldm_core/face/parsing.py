@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from ..images import antialiased
 from .backends import import_optional, load_strictly
 
 ParserKind = Literal["parsenet", "bisenet"]
@@ -55,9 +55,7 @@ class FaceParser:
     @torch.no_grad()
     def labels(self, crops: Tensor) -> Tensor:
         """Aligned crops (batch, 3, size, size) in [-1, 1] -> (batch, 512, 512) int64 part numbers of this network."""
-        crops = F.interpolate(
-            crops.to(self.device), (PARSER_SIZE, PARSER_SIZE), mode="bilinear", antialias=True, align_corners=False
-        )
+        crops = antialiased(crops.to(self.device), (PARSER_SIZE, PARSER_SIZE), "bilinear")
         if self.kind == "bisenet":
             mean, deviation = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in _IMAGENET)
             crops = ((crops + 1.0) / 2.0 - mean) / deviation

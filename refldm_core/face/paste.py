@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import SettingsError
+from ..images import antialiased
 from .alignment import align
 from .colour import ColourMatch, match_colours
 from .errors import FaceError
@@ -139,9 +139,7 @@ def enlarge(image: Tensor, factor: float) -> Tensor:
     if factor == 1.0:
         return image.float()
     size = (round(image.shape[-2] * factor), round(image.shape[-1] * factor))
-    # antialias=True selects the kernel with a = -0.5, PIL's; enlarging needs no antialiasing.
-    larger = F.interpolate(image.float().unsqueeze(0), size, mode="bicubic", antialias=True, align_corners=False)
-    return larger.squeeze(0).clamp(-1.0, 1.0)
+    return antialiased(image.float().unsqueeze(0), size, "bicubic").squeeze(0).clamp(-1.0, 1.0)
 
 
 def _paste_into(
@@ -203,7 +201,7 @@ def _unchanged(restored: Tensor, before: Tensor, detail: Detail) -> Tensor | Non
 def _fitted(mask: Tensor, size: tuple[int, int]) -> Tensor:
     if _size(mask) == size:
         return mask
-    return F.interpolate(mask.float()[None, None], size, mode="bilinear", antialias=True, align_corners=False)[0, 0]
+    return antialiased(mask.float()[None, None], size, "bilinear")[0, 0]
 
 
 def _size(image: Tensor) -> tuple[int, int]:

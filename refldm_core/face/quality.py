@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..images import antialiased
 from .types import CropTransform, Face, Landmarks5
 from .untyped import cosine_transform
 from .warping import grid
@@ -91,7 +92,7 @@ def blur(crop: Tensor) -> float:
         crop: (3, size, size) in [-1, 1], aligned to the FFHQ template; its inner 60 percent is measured, at one size.
     """
     size = _MEASURED_SIZE
-    grey = F.interpolate(crop.float().mean(dim=0)[None, None], (size, size), mode="bicubic", antialias=True)[0, 0]
+    grey = antialiased(crop.float().mean(dim=0)[None, None], (size, size), "bicubic")[0, 0]
     grey = grey[size // 5 : -size // 5, size // 5 : -size // 5]
     return max(_blur_along(grey), _blur_along(grey.T))
 
@@ -135,7 +136,7 @@ def inside_share(transform: CropTransform) -> float:
 def perceptual_hash(crop: Tensor) -> NDArray[np.bool_]:
     """64 bits that copies of a photo share: which low frequencies of its cosine transform are above their median."""
     grey = crop.float().mean(dim=0)[None, None]
-    small = F.interpolate(grey, (32, 32), mode="bilinear", antialias=True)[0, 0]
+    small = antialiased(grey, (32, 32), "bilinear")[0, 0]
     low = np.ravel(cosine_transform(small.cpu().double().numpy())[:8, :8])
     return low > np.median(low[1:])  # the first is the mean brightness
 

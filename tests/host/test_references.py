@@ -157,3 +157,20 @@ def test_after_a_restart_with_other_flags(  # noqa: PLR0917
         assert "dtype: torch.bfloat16" in restarted.log
         right = restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES], SHORT)
         assert (abs(ours - right) <= 40).mean() > 0.6
+
+
+def test_joint_encoding_never_falls_back_to_tiles(server: Server) -> None:
+    """Tiles would give other latents than the model was trained on. Separate encoding is the remedy."""
+    joint = saving("tiles joint")
+    separate = saving("tiles separate")
+    node = next(n for n in separate.api.values() if n["class_type"] == "ReFLDM_EncodeReferences")
+    node["inputs"]["encoding"] = "separate"
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    server.get("/refldm_probe?widest=200")
+    try:
+        with pytest.raises(PromptError, match=r"(?s)not enough to encode 3 references jointly.*encoding to separate"):
+            server.run(joint.api)
+        server.run(separate.api)
+    finally:
+        server.get("/refldm_probe?widest=0")
+    server.run(joint.api)

@@ -73,6 +73,7 @@ counts: Counter = Counter()
 batches: list = []
 slowness = 0.0
 memory = 0
+widest = 0
 
 
 def _end_with_the_tests() -> None:
@@ -94,8 +95,23 @@ def _kv():
     return next(m.ReferenceKV for n, m in list(sys.modules.items()) if n.endswith(".refldm_core.model.reference"))
 
 
+def _limit_pictures() -> None:
+    """The first stage runs out of memory in pictures that are wider than `widest` pixels; 0 is no limit."""
+    name = next(name for name in list(sys.modules) if name.endswith(".refldm_core.model.vqgan"))
+    first_stage = sys.modules[name].FirstStage
+    encode = first_stage.encode
+
+    def limited_encode(self, image):
+        if widest and image.shape[3] > widest:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory (of the probe).")
+        return encode(self, image)
+
+    first_stage.encode = limited_encode
+
+
 def _instrument() -> None:
     host = _host()
+    _limit_pictures()
     total = comfy.model_management.get_total_memory
     comfy.model_management.get_total_memory = lambda *args, **kwargs: memory or total(*args, **kwargs)
     forward, encode = host.HostUNet.forward, host.HostUNet.encode_references
@@ -128,13 +144,14 @@ def _instrument() -> None:
 @PromptServer.instance.routes.get("/refldm_probe")
 async def report(request):
     """What was counted since the last report; ?alive=1 counts living objects as well, ?slow=S slows the U-Net,
-    ?memory=N makes the device that small (0: as it is)."""
-    global slowness, memory  # noqa: PLW0603
+    ?memory=N makes the device that small (0: as it is), ?widest=N lets no wider picture be encoded."""
+    global slowness, memory, widest  # noqa: PLW0603
     if not hasattr(_host().HostUNet, "_probed"):
         _host().HostUNet._probed = True
         _instrument()
     slowness = float(request.query.get("slow", slowness))
     memory = int(request.query.get("memory", memory))
+    widest = int(request.query.get("widest", widest))
     told = {"unet": 0, "references": 0, "null": 0, "previews": 0, **counts, "batches": batches[:]}
     told["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     counts.clear()

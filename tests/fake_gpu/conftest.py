@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.simulated_gpu import simulated_gpu
+
+
+@pytest.fixture(autouse=True, scope="module")
+def gpu() -> Iterator[None]:
+    """Every tensor of these tests is fake."""
+    with simulated_gpu():
+        yield
