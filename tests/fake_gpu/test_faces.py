@@ -54,7 +54,7 @@ def test_retinaface() -> None:
 
 
 class Operations(TorchDispatchMode):
-    """Lists the operations on tensors that are not on the CPU; copies to Apple's GPU, which this build lacks, are made."""
+    """Lists the operations on tensors that are not on the CPU, and lets tensors be copied to an Apple GPU."""
 
     def __init__(self) -> None:
         super().__init__()

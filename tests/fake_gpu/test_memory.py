@@ -68,6 +68,15 @@ def test_readme_s_sentence_on_8_gb_cards_follows_from_the_table() -> None:
     assert max(peak for (_, references, _), peak in peaks.items() if references <= 4) < 4.0
 
 
+def test_wide_heads_may_have_no_fused_kernel() -> None:
+    """Those of the first stage; the U-Net's have one on every NVIDIA GPU."""
+    narrow, wide = torch.empty(1, 1, 1, 32, device=GPU), torch.empty(1, 1, 1, 512, device=GPU)
+    assert not attention._may_be_unfused(narrow)
+    assert attention._may_be_unfused(wide)
+    assert attention._may_be_unfused(torch.empty(1, 1, 1, 32, device="mps"))
+    assert not attention._may_be_unfused(torch.empty(1, 1, 1, 512, device="cpu"))
+
+
 def test_without_a_fused_kernel_joint_encoding_is_not_quadratic(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake tensor takes plain mathematics, as torch may on AMD's and Apple's GPUs."""
 
