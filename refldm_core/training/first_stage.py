@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..checkpoints.building import load_first_stage
 from ..checkpoints.published import save_tensors
@@ -60,14 +61,19 @@ class AutoencoderPart(Part):
 
     Args:
         first_stage: to train.
-        discriminator: judges the reconstructions; trained elsewhere.
+        discriminator: judges the reconstructions; this part's loss leaves no gradient in it.
         perceptual: None without that term.
         spec: of the loss.
+
+    Attributes:
+        reconstruction: (batch, 3, height, width) that the last forward pass made, without gradient. It is not put into
+            the batch, because data-parallel training passes a copy of the batch to each part.
     """
 
     name = "autoencoder"
     discriminator: Discriminator
     perceptual: PerceptualDistance | None
+    reconstruction: Tensor
 
     def __init__(
         self,
@@ -95,7 +101,7 @@ class AutoencoderPart(Part):
             picture = model.decode(z + (nearest - z).detach(), quantise=False).float()
         else:
             picture = model.decode(z, quantise=False).float()
-        batch["reconstruction"] = picture.detach()
+        self.reconstruction = picture.detach()
         difference = (picture - truth).abs()
         logs["l1"] = difference.mean()
         logs["psnr"] = -10.0 * torch.log10((picture - truth).square().mean() / 4.0)
@@ -105,10 +111,15 @@ class AutoencoderPart(Part):
             logs["perceptual"] = self.perceptual(picture, truth)
             loss = loss + spec.perceptual * logs["perceptual"]
         if spec.adversarial and step >= spec.discriminator_from:
-            verdict = -self.discriminator(picture).mean()
+            verdict = -self._judged(picture).mean()
             loss = loss + spec.adversarial * self._balance(loss, verdict) * verdict
             logs["verdict"] = verdict
         return loss + spec.codebook * codebook, logs
+
+    def _judged(self, picture: Tensor) -> Tensor:
+        """The discriminator's verdicts; the gradient reaches the picture, but not the discriminator's weights."""
+        weights = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        return functional_call(self.discriminator, weights, (picture,))
 
     def _balance(self, rest: Tensor, verdict: Tensor) -> Tensor:
         """The verdict's weight at which its gradient in the last layer is as long as that of the rest (eq. 7)."""
@@ -118,21 +129,29 @@ class AutoencoderPart(Part):
 
 
 class DiscriminatorPart(Part):
-    """The discriminator with its loss, on the reconstructions that the autoencoder just made."""
+    """The discriminator with its loss, on the reconstructions that the autoencoder just made of the same batch.
+
+    Args:
+        discriminator: to train.
+        autoencoder: its forward pass on the batch comes first.
+        spec: of the loss.
+    """
 
     name = "discriminator"
+    autoencoder: AutoencoderPart
 
-    def __init__(self, discriminator: Discriminator, spec: FirstStageLossSpec) -> None:
+    def __init__(self, discriminator: Discriminator, autoencoder: AutoencoderPart, spec: FirstStageLossSpec) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.spec = spec
+        self.keep(autoencoder=autoencoder)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         if step < self.spec.discriminator_from:
             weight = next(self.parameters())
             return weight.sum() * 0.0, {}
         real = self.discriminator(u8_to_tensor(batch["pictures"]))
-        fake = self.discriminator(batch["reconstruction"])
+        fake = self.discriminator(self.autoencoder.reconstruction)
         return hinge_discriminator(real, fake), {"real": real.mean(), "fake": fake.mean()}
 
 
@@ -162,7 +181,7 @@ class FirstStageTask:
         self.autoencoder = AutoencoderPart(first_stage, discriminator, perceptual, section.loss)
         self.parts: Sequence[Part] = (self.autoencoder,)
         if section.loss.adversarial:
-            self.parts = (self.autoencoder, DiscriminatorPart(discriminator, section.loss))
+            self.parts = (self.autoencoder, DiscriminatorPart(discriminator, self.autoencoder, section.loss))
         if spec.run.compile:
             first_stage.encoder.compile()
             first_stage.decoder.compile()

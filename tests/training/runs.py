@@ -30,6 +30,11 @@ UNET: dict[str, Any] = {
 }
 
 
+def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """A section of a config as its dataclass takes it: with tuples for lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
     """A VQGAN with every term but the perceptual one, whose codebook and discriminator start on the way."""
     config: dict[str, Any] = {

@@ -20,16 +20,15 @@ from refldm_core.training.spec import read_spec
 from refldm_core.training.task import TrainingError
 
 from ..face.toys import save_arcface
-from .runs import FIRST_STAGE, SIZE, UNET, logged, refldm_config, train, write
+from .runs import FIRST_STAGE, SIZE, UNET, logged, refldm_config, train, with_tuples, write
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model of random weights."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    first_stage = FirstStageSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in FIRST_STAGE.items()})
-    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in UNET.items()}
-    unet = UNetSpec(in_channels=8, out_channels=4, **shape)
+    first_stage = FirstStageSpec(**with_tuples(FIRST_STAGE))
+    unet = UNetSpec(in_channels=8, out_channels=4, **with_tuples(UNET))
     write_random_model(path, ModelSpec(unet, first_stage, latent_size=SIZE // 2))
     return path
 
