@@ -106,7 +106,7 @@ class ReferenceKV:
 
         def pick(t: Tensor) -> Tensor:
             # Slices, since a list of indices would be copied to the device for each tensor.
-            references = t.split(t.shape[1] // self.count, dim=1)
+            references = t.chunk(self.count, dim=1)
             return torch.cat([references[i] for i in indices], dim=1)
 
         return replace(
