@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -24,8 +22,9 @@ from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import fused_attention
 from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
 from .ema import swapped
+from .examples import PictureExamples
 from .latents import quantised
-from .losses import FirstStageLossSpec, codebook_terms, face_weights, hinge_discriminator
+from .losses import FirstStageLossSpec, codebook_terms, hinge_discriminator
 from .recognition import PerceptualDistance
 from .spec import TrainSpec
 from .task import Batch, Logs, Part, TrainingError, derive, generator
@@ -47,13 +46,6 @@ class Discriminator(nn.Sequential):
             # Group norm, which does not depend on how the batch is shared out.
             layers += [nn.Conv2d(into, out, 4, stride, 1, bias=False), nn.GroupNorm(8, out), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Conv2d(4 * width, 1, 4, 1, 1))
-
-
-class Item(NamedTuple):
-    """A picture (height, width, 3) uint8, or a window of it, and how much each pixel counts (height, width)."""
-
-    picture: NDArray[np.uint8]
-    weights: Tensor
 
 
 class AutoencoderPart(Part):
@@ -161,7 +153,6 @@ class FirstStageTask:
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
         section = spec.first_stage
-        self.corpus = open_corpus(spec.corpus)
         if section.init:
             first_stage = load_first_stage(Path(section.init)).train()
         else:
@@ -174,7 +165,9 @@ class FirstStageTask:
                 expected=f"multiples of {down}, the first stage's downsampling, and no crop larger than the picture",
                 remedy="change them",
             )
-        self.weights = face_weights(spec.corpus.size, spec.corpus.size, section.loss.face_weight)
+        self.examples = PictureExamples(
+            open_corpus(spec.corpus), spec.corpus.size, section.crop, section.loss.face_weight
+        )
         discriminator = Discriminator(section.loss.discriminator_width)
         perceptual = PerceptualDistance(section.loss.network) if section.loss.perceptual else None
         self.frozen: nn.Module = perceptual if perceptual is not None else nn.Identity()
@@ -186,25 +179,10 @@ class FirstStageTask:
             first_stage.encoder.compile()
             first_stage.decoder.compile()
 
-    def item(self, seed: int) -> Item:
-        rng = np.random.default_rng(seed)
-        picture = self.corpus.picture(self.corpus.targets[int(rng.integers(len(self.corpus.targets)))].picture)
-        size, crop = len(picture), self.spec.first_stage.crop
-        if not crop:
-            return Item(picture, self.weights)
-        top, left = (int(rng.integers(size - crop + 1)) for _ in range(2))
-        window = (slice(top, top + crop), slice(left, left + crop))
-        return Item(picture[window], self.weights[window])
-
-    def collate(self, items: Sequence[Item]) -> Batch:
-        pictures = torch.from_numpy(np.stack([item.picture for item in items]))
-        weights = torch.stack([item.weights for item in items]).unsqueeze(1)
-        return {"pictures": pictures.movedim(-1, 1).contiguous(), "weights": weights}
-
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         loss = self.spec.first_stage.loss
         if loss.quantise_from and step == loss.quantise_from:
-            _start_codebook(self.autoencoder.first_stage, self, derive(self.spec.seed, 4))
+            _start_codebook(self.autoencoder.first_stage, self.examples, derive(self.spec.seed, 4))
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         prefix = "first_stage."
@@ -215,7 +193,7 @@ class FirstStageTask:
     @torch.no_grad()
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
         """Truth above its reconstruction."""
-        pictures = self.collate([self.item(derive(self.spec.seed, 5, i)) for i in range(8)])["pictures"]
+        pictures = _eight_pictures(self.examples, self.spec.seed, 5)
         with swapped(self.autoencoder, ema[self.autoencoder.name]):
             model = self.autoencoder.first_stage
             device = next(model.parameters()).device
@@ -236,14 +214,19 @@ def _zero_residual_branches(first_stage: FirstStage) -> None:
 
 
 @torch.no_grad()
-def _start_codebook(first_stage: FirstStage, task: FirstStageTask, seed: int) -> None:
+def _start_codebook(first_stage: FirstStage, examples: PictureExamples, seed: int) -> None:
     """Set the codebook to latents of the corpus, so that no entry starts unused; the same on every process."""
     weight = first_stage.quantize.embedding.weight
-    found: list[Tensor] = []
-    while sum(len(each) for each in found) < len(weight):
-        pictures = task.collate([task.item(derive(seed, len(found), i)) for i in range(8)])["pictures"]
+    entries: list[Tensor] = []
+    while sum(map(len, entries)) < len(weight):
+        pictures = _eight_pictures(examples, seed, len(entries))
         z = first_stage.encode(u8_to_tensor(pictures).to(weight.device)).float()
         pixels = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu()
         # Few of each picture, so that the entries come from many.
-        found.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(found))))[:_OF_EIGHT]])
-    weight.copy_(torch.cat(found)[: len(weight)].to(weight))
+        entries.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(entries))))[:_OF_EIGHT]])
+    weight.copy_(torch.cat(entries)[: len(weight)].to(weight))
+
+
+def _eight_pictures(examples: PictureExamples, seed: int, key: int) -> Tensor:
+    """(8, 3, height, width) uint8, a function of the seed and the key."""
+    return examples.collate([examples[derive(seed, key, i)] for i in range(8)])["pictures"]
