@@ -18,6 +18,7 @@ from .detection import Detected, detect_first_stage, detect_unet
 from .hints import Hints, gather
 from .layout import CODEBOOK, Parts, Weights, split
 from .reading import TensorFile, read_tensors
+from .scale import require_scaled_conditions
 
 FINGERPRINT_KEY = "refldm.fingerprint"
 WEIGHTS_KEY = "refldm.weights"
@@ -127,7 +128,8 @@ def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path
         config: YAML of the published layout, for values that the files do not tell.
 
     Raises:
-        CheckpointError: see `inspect_file`; also a part that is missing, or latents of different widths.
+        CheckpointError: see `inspect_file`; also a part that is missing, latents of different widths, or a scale factor
+            that does not apply to every latent.
     """
     main = inspect_file(path, config)
     other = inspect_file(first_stage_path) if first_stage_path else main
@@ -151,6 +153,7 @@ def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path
             remedy="use the first stage that the U-Net was trained on",
         )
     spec = ModelSpec(unet, first_stage, main.hints.noise, int(values["latent_size"]), float(values["scale_factor"]))
+    require_scaled_conditions(path, spec.scale_factor, main.hints.conditions_scaled)
     return ModelFiles(main, other, spec)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..diffusion.schedule import NoiseSpec
 from ..errors import CheckpointError
 from ..model.variants import RELEASED, ModelSpec
+from .scale import conditions_are_scaled, require_one_scale
 
 METADATA_KEY = "refldm.spec"
 
@@ -31,6 +32,8 @@ class Hints:
     reasons: Mapping[str, str]
     also_stated: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a config says of fields that shapes tell, to be compared with them."""
+    conditions_scaled: bool = True
+    """Whether scale_factor applies to LQ pictures and references too."""
 
     @property
     def noise(self) -> NoiseSpec:
@@ -47,13 +50,19 @@ def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[st
         buffers: schedule tables in the checkpoint.
 
     Raises:
-        CheckpointError: a config that cannot be read, or that describes what this package does not implement.
+        CheckpointError: a config that cannot be read, that describes what this package does not implement, or that has
+            another scale factor than the file.
     """
-    from_config, stated = _from_config(config) if config else ({}, {})
+    params, unet = _read_config(config) if config else ({}, {})
+    from_config, stated = _from_config(config, params, unet) if config else ({}, {})
+    from_metadata, from_buffers = _from_metadata(metadata), _from_buffers(buffers)
+    scale = (from_metadata or from_buffers).get("scale_factor")
+    if config and scale is not None and "scale_factor" in from_config:
+        require_one_scale(config, float(from_config["scale_factor"]), float(scale))
     sources: list[tuple[str, Mapping[str, Value]]] = [
         (f"config {config.name if config else ''}", from_config),
-        ("the file's metadata", _from_metadata(metadata)),
-        ("the file's noise tables", _from_buffers(buffers)),
+        ("the file's metadata", from_metadata),
+        ("the file's noise tables", from_buffers),
         ("the released model's value: nothing in the file tells it", _of(RELEASED)),
     ]
     values: dict[str, Value] = {}
@@ -62,7 +71,8 @@ def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[st
         for name, value in known.items():
             if name not in values:
                 values[name], reasons[name] = value, source
-    return Hints(values, reasons, stated)
+    # `refldm convert` writes metadata for models that scale every latent, as this package does.
+    return Hints(values, reasons, stated, bool(from_metadata) or conditions_are_scaled(params, buffers))
 
 
 def metadata_of(spec: ModelSpec) -> dict[str, str]:
@@ -117,8 +127,10 @@ def _from_buffers(buffers: Mapping[str, Tensor]) -> dict[str, Value]:
     return known
 
 
-def _from_config(path: Path) -> tuple[dict[str, Value], dict[str, Any]]:
-    params, unet = _read_config(path)
+def _from_config(
+    path: Path, params: Mapping[str, Any], unet: Mapping[str, Any]
+) -> tuple[dict[str, Value], dict[str, Any]]:
+    """Values of a config, and what it says of fields that shapes tell."""
     if unet.get("use_new_attention_order"):
         raise _unsupported(path, "use_new_attention_order: true", 'the published "legacy" order')
     if "num_head_channels" not in unet and "num_heads" in unet:

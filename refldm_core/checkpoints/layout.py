@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from ..errors import CheckpointError
+from .scale import SCALE_CONDITIONS
 
 Weights = Literal["ema", "raw"]
 
@@ -39,6 +40,7 @@ _SCHEDULE_BUFFERS = (
     "lvlb_weights",
     "logvar",
     "scale_factor",
+    SCALE_CONDITIONS,
 )
 
 

@@ -16,6 +16,7 @@ from ..files import atomic_write
 from ..model.variants import ModelSpec
 from .layout import FIRST_STAGE_PREFIX, UNET_PREFIX, ema_name
 from .saving import save_pickled
+from .scale import SCALE_CONDITIONS
 
 
 def save_refldm(
@@ -49,6 +50,8 @@ def save_refldm(
     }
     tensors |= {FIRST_STAGE_PREFIX + name: tensor for name, tensor in first_stage.items()}
     tensors |= noise_tables(spec.noise) | {"scale_factor": torch.tensor(spec.scale_factor)}
+    if spec.scale_factor != 1.0:
+        tensors[SCALE_CONDITIONS] = torch.tensor(True)
     checkpoint, config = folder / "refldm.ckpt", folder / "refldm.yaml"
     save_tensors(tensors, checkpoint)
     with atomic_write(config) as temporary:
@@ -86,7 +89,11 @@ def noise_tables(noise: NoiseSpec) -> dict[str, Tensor]:
 
 
 def published_config(spec: ModelSpec) -> dict[str, Any]:
-    """The config of the published layout from which its code builds this model."""
+    """The config of the published layout from which its code builds this model.
+
+    With a scale factor other than 1, the published code does not build it, since it would not scale LQ pictures and
+    references.
+    """
     unet, first_stage = spec.unet, spec.first_stage
     unet_params = {
         "use_checkpoint": False,
@@ -136,4 +143,6 @@ def published_config(spec: ModelSpec) -> dict[str, Any]:
         "use_cache_kv": True,
         "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet_params},
     }
+    if spec.scale_factor != 1.0:
+        params[SCALE_CONDITIONS] = True
     return {"model": {"target": "ldm.models.diffusion.ddpm.LatentDiffusion", "params": params}}

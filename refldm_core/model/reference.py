@@ -105,9 +105,9 @@ class ReferenceKV:
             )
 
         def pick(t: Tensor) -> Tensor:
-            heads, tokens, channels = t.shape
-            each = t.reshape(heads, self.count, tokens // self.count, channels)
-            return each[:, list(indices)].reshape(heads, -1, channels)
+            # Slices, since a list of indices would be copied to the device for each tensor.
+            references = t.chunk(self.count, dim=1)
+            return torch.cat([references[i] for i in indices], dim=1)
 
         return replace(
             self,

@@ -17,7 +17,7 @@ class ModelSpec:
         unet, first_stage: the two networks.
         noise: the noise that the model was trained on.
         latent_size: height and width of the latent that the U-Net was trained on; shapes do not tell it.
-        scale_factor: the U-Net works on latents times this.
+        scale_factor: the U-Net works on latents times this, those of LQ pictures and references included.
     """
 
     unet: UNetSpec = field(default_factory=UNetSpec)

@@ -14,11 +14,12 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
+from ..data.corpus import CorpusSpec
 from ..face.backends import RetinaFaceNetwork, import_optional
 from ..files import atomic_write
 from .scenes import Picture, TrainingScene, training_scene
-from .spec import TrainSpec
-from .task import Batch, Logs, Part, derive
+from .spec import DetectorSpec, TrainSpec
+from .task import Batch, Examples, Logs, Part, derive
 
 _OVERLAP = 0.35
 """Intersection over union from which an anchor is a face's."""
@@ -75,6 +76,38 @@ class DetectorPart(Part):
         return detection_loss(offsets, logits, points, Answers(batch["offsets"], batch["face"], batch["points"]))
 
 
+class SceneExamples(Examples):
+    """Drawn scenes with the answers to them.
+
+    Args:
+        corpus: whose people are in them.
+        spec: of the scenes.
+        priors: the network's anchors, as `anchors` gives them.
+    """
+
+    def __init__(self, corpus: CorpusSpec, spec: DetectorSpec, priors: Tensor) -> None:
+        self.corpus = corpus
+        self.spec = spec
+        self.priors = priors
+
+    def scene(self, seed: int) -> TrainingScene:
+        """The scene of an item."""
+        return training_scene(self.corpus, self.spec.size, self.spec.most_faces, self.spec.scenes, seed)
+
+    def __getitem__(self, seed: int) -> Example:
+        scene = self.scene(seed)
+        picture = torch.tensor(scene.picture).movedim(-1, 0).contiguous()
+        return Example(picture, encode(scene, self.priors))
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """See `Examples`: `pictures` (n, 3, size, size) uint8 RGB, and the fields of `Answers`."""
+        answers = (torch.stack(answer) for answer in zip(*(item.answers for item in items), strict=True))
+        return {
+            "pictures": torch.stack([item.picture for item in items]),
+            **dict(zip(Answers._fields, answers, strict=True)),
+        }
+
+
 class DetectorTask:
     """Trains a detector that `load_detector` reads as retinaface_mobile0.25.
 
@@ -90,21 +123,7 @@ class DetectorTask:
         self._part = DetectorPart()
         self.parts: Sequence[Part] = (self._part,)
         self.frozen: nn.Module = nn.Module()
-        self._anchors = anchors(spec.detector.size, self._part.network)
-
-    def item(self, seed: int) -> Example:
-        """See `Task`: a scene with its answers."""
-        scene = self._scene(seed)
-        picture = torch.tensor(scene.picture).movedim(-1, 0).contiguous()
-        return Example(picture, encode(scene, self._anchors))
-
-    def collate(self, items: Sequence[Example]) -> Batch:
-        """See `Task`."""
-        answers = (torch.stack(each) for each in zip(*(item.answers for item in items), strict=True))
-        return {
-            "pictures": torch.stack([item.picture for item in items]),
-            **dict(zip(Answers._fields, answers, strict=True)),
-        }
+        self.examples = SceneExamples(spec.corpus, spec.detector, anchors(spec.detector.size, self._part.network))
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         """See `Task`."""
@@ -122,13 +141,9 @@ class DetectorTask:
         rows, columns, size = 3, 4, self._spec.detector.size
         grid = Image.new("RGB", (columns * size, rows * size))
         for i in range(rows * columns):
-            picture = self._scene(derive(self._spec.seed, 2, i)).picture
+            picture = self.examples.scene(derive(self._spec.seed, 2, i)).picture
             grid.paste(_with_findings(picture, network), (i % columns * size, i // columns * size))
         return grid
-
-    def _scene(self, seed: int) -> TrainingScene:
-        spec = self._spec.detector
-        return training_scene(self._spec.corpus, spec.size, spec.most_faces, spec.scenes, seed)
 
     def _averaged(self, ema: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The averaged weights in the published names, on the CPU."""

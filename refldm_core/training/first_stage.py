@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..checkpoints.building import load_first_stage
 from ..checkpoints.published import save_tensors
@@ -23,8 +22,9 @@ from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import fused_attention
 from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
 from .ema import swapped
+from .examples import PictureExamples
 from .latents import quantised
-from .losses import FirstStageLossSpec, codebook_terms, face_weights, hinge_discriminator
+from .losses import FirstStageLossSpec, codebook_terms, hinge_discriminator
 from .recognition import PerceptualDistance
 from .spec import TrainSpec
 from .task import Batch, Logs, Part, TrainingError, derive, generator
@@ -48,26 +48,24 @@ class Discriminator(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(4 * width, 1, 4, 1, 1))
 
 
-class Item(NamedTuple):
-    """A picture (height, width, 3) uint8, or a window of it, and how much each pixel counts (height, width)."""
-
-    picture: NDArray[np.uint8]
-    weights: Tensor
-
-
 class AutoencoderPart(Part):
     """Encoder, codebook and decoder with their loss.
 
     Args:
         first_stage: to train.
-        discriminator: judges the reconstructions; trained elsewhere.
+        discriminator: judges the reconstructions; this part's loss leaves no gradient in it.
         perceptual: None without that term.
         spec: of the loss.
+
+    Attributes:
+        reconstruction: (batch, 3, height, width) that the last forward pass made, without gradient. It is not put into
+            the batch, because data-parallel training passes a copy of the batch to each part.
     """
 
     name = "autoencoder"
     discriminator: Discriminator
     perceptual: PerceptualDistance | None
+    reconstruction: Tensor
 
     def __init__(
         self,
@@ -95,7 +93,7 @@ class AutoencoderPart(Part):
             picture = model.decode(z + (nearest - z).detach(), quantise=False).float()
         else:
             picture = model.decode(z, quantise=False).float()
-        batch["reconstruction"] = picture.detach()
+        self.reconstruction = picture.detach()
         difference = (picture - truth).abs()
         logs["l1"] = difference.mean()
         logs["psnr"] = -10.0 * torch.log10((picture - truth).square().mean() / 4.0)
@@ -105,10 +103,15 @@ class AutoencoderPart(Part):
             logs["perceptual"] = self.perceptual(picture, truth)
             loss = loss + spec.perceptual * logs["perceptual"]
         if spec.adversarial and step >= spec.discriminator_from:
-            verdict = -self.discriminator(picture).mean()
+            verdict = -self._judged(picture).mean()
             loss = loss + spec.adversarial * self._balance(loss, verdict) * verdict
             logs["verdict"] = verdict
         return loss + spec.codebook * codebook, logs
+
+    def _judged(self, picture: Tensor) -> Tensor:
+        """The discriminator's verdicts; the gradient reaches the picture, but not the discriminator's weights."""
+        weights = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        return functional_call(self.discriminator, weights, (picture,))
 
     def _balance(self, rest: Tensor, verdict: Tensor) -> Tensor:
         """The verdict's weight at which its gradient in the last layer is as long as that of the rest (eq. 7)."""
@@ -118,21 +121,29 @@ class AutoencoderPart(Part):
 
 
 class DiscriminatorPart(Part):
-    """The discriminator with its loss, on the reconstructions that the autoencoder just made."""
+    """The discriminator with its loss, on the reconstructions that the autoencoder just made of the same batch.
+
+    Args:
+        discriminator: to train.
+        autoencoder: its forward pass on the batch comes first.
+        spec: of the loss.
+    """
 
     name = "discriminator"
+    autoencoder: AutoencoderPart
 
-    def __init__(self, discriminator: Discriminator, spec: FirstStageLossSpec) -> None:
+    def __init__(self, discriminator: Discriminator, autoencoder: AutoencoderPart, spec: FirstStageLossSpec) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.spec = spec
+        self.keep(autoencoder=autoencoder)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         if step < self.spec.discriminator_from:
             weight = next(self.parameters())
             return weight.sum() * 0.0, {}
         real = self.discriminator(u8_to_tensor(batch["pictures"]))
-        fake = self.discriminator(batch["reconstruction"])
+        fake = self.discriminator(self.autoencoder.reconstruction)
         return hinge_discriminator(real, fake), {"real": real.mean(), "fake": fake.mean()}
 
 
@@ -142,7 +153,6 @@ class FirstStageTask:
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
         section = spec.first_stage
-        self.corpus = open_corpus(spec.corpus)
         if section.init:
             first_stage = load_first_stage(Path(section.init)).train()
         else:
@@ -155,37 +165,24 @@ class FirstStageTask:
                 expected=f"multiples of {down}, the first stage's downsampling, and no crop larger than the picture",
                 remedy="change them",
             )
-        self.weights = face_weights(spec.corpus.size, spec.corpus.size, section.loss.face_weight)
+        self.examples = PictureExamples(
+            open_corpus(spec.corpus), spec.corpus.size, section.crop, section.loss.face_weight
+        )
         discriminator = Discriminator(section.loss.discriminator_width)
         perceptual = PerceptualDistance(section.loss.network) if section.loss.perceptual else None
         self.frozen: nn.Module = perceptual if perceptual is not None else nn.Identity()
         self.autoencoder = AutoencoderPart(first_stage, discriminator, perceptual, section.loss)
         self.parts: Sequence[Part] = (self.autoencoder,)
         if section.loss.adversarial:
-            self.parts = (self.autoencoder, DiscriminatorPart(discriminator, section.loss))
+            self.parts = (self.autoencoder, DiscriminatorPart(discriminator, self.autoencoder, section.loss))
         if spec.run.compile:
             first_stage.encoder.compile()
             first_stage.decoder.compile()
 
-    def item(self, seed: int) -> Item:
-        rng = np.random.default_rng(seed)
-        picture = self.corpus.picture(self.corpus.targets[int(rng.integers(len(self.corpus.targets)))].picture)
-        size, crop = len(picture), self.spec.first_stage.crop
-        if not crop:
-            return Item(picture, self.weights)
-        top, left = (int(rng.integers(size - crop + 1)) for _ in range(2))
-        window = (slice(top, top + crop), slice(left, left + crop))
-        return Item(picture[window], self.weights[window])
-
-    def collate(self, items: Sequence[Item]) -> Batch:
-        pictures = torch.from_numpy(np.stack([item.picture for item in items]))
-        weights = torch.stack([item.weights for item in items]).unsqueeze(1)
-        return {"pictures": pictures.movedim(-1, 1).contiguous(), "weights": weights}
-
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         loss = self.spec.first_stage.loss
         if loss.quantise_from and step == loss.quantise_from:
-            _start_codebook(self.autoencoder.first_stage, self, derive(self.spec.seed, 4))
+            _start_codebook(self.autoencoder.first_stage, self.examples, derive(self.spec.seed, 4))
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         prefix = "first_stage."
@@ -196,7 +193,7 @@ class FirstStageTask:
     @torch.no_grad()
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
         """Truth above its reconstruction."""
-        pictures = self.collate([self.item(derive(self.spec.seed, 5, i)) for i in range(8)])["pictures"]
+        pictures = _eight_pictures(self.examples, self.spec.seed, 5)
         with swapped(self.autoencoder, ema[self.autoencoder.name]):
             model = self.autoencoder.first_stage
             device = next(model.parameters()).device
@@ -217,14 +214,19 @@ def _zero_residual_branches(first_stage: FirstStage) -> None:
 
 
 @torch.no_grad()
-def _start_codebook(first_stage: FirstStage, task: FirstStageTask, seed: int) -> None:
+def _start_codebook(first_stage: FirstStage, examples: PictureExamples, seed: int) -> None:
     """Set the codebook to latents of the corpus, so that no entry starts unused; the same on every process."""
     weight = first_stage.quantize.embedding.weight
-    found: list[Tensor] = []
-    while sum(len(each) for each in found) < len(weight):
-        pictures = task.collate([task.item(derive(seed, len(found), i)) for i in range(8)])["pictures"]
+    entries: list[Tensor] = []
+    while sum(map(len, entries)) < len(weight):
+        pictures = _eight_pictures(examples, seed, len(entries))
         z = first_stage.encode(u8_to_tensor(pictures).to(weight.device)).float()
         pixels = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu()
         # Few of each picture, so that the entries come from many.
-        found.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(found))))[:_OF_EIGHT]])
-    weight.copy_(torch.cat(found)[: len(weight)].to(weight))
+        entries.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(entries))))[:_OF_EIGHT]])
+    weight.copy_(torch.cat(entries)[: len(weight)].to(weight))
+
+
+def _eight_pictures(examples: PictureExamples, seed: int, key: int) -> Tensor:
+    """(8, 3, height, width) uint8, a function of the seed and the key."""
+    return examples.collate([examples[derive(seed, key, i)] for i in range(8)])["pictures"]

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from ..checkpoints.saving import write_safetensors
-from ..data.groups import Group, stack
+from ..data.corpus import CorpusSpec
+from ..data.groups import Group, Groups, stack
 from ..files import output_error
 from ..images import u8_to_tensor
+from ..model.fingerprint import fingerprint
 from ..model.vqgan import FirstStage, Quantised
 
 
@@ -30,6 +33,20 @@ def quantised(first_stage: FirstStage, latents: Tensor) -> Quantised:
     """
     with torch.autocast(latents.device.type, enabled=False):
         return first_stage.quantize(latents.float())
+
+
+def encoded(first_stage: FirstStage, pictures: Tensor) -> Tensor:
+    """Latents of pictures, in float32 also where the rest runs in half precision: they are the truth to learn.
+
+    Args:
+        first_stage: encodes, with float32 weights.
+        pictures: (batch, 3, height, width) in [-1, 1].
+
+    Returns:
+        (batch, c, h, w) float32, not scaled.
+    """
+    with torch.autocast(pictures.device.type, enabled=False):
+        return first_stage.encode(pictures.float())
 
 
 def decoded(first_stage: FirstStage, latents: Tensor) -> Tensor:
@@ -53,12 +70,36 @@ class GroupLatents(NamedTuple):
     references: list[Tensor]
 
 
+def cache_key(corpus: CorpusSpec, groups: Groups, first_stage: FirstStage) -> str:
+    """Everything that the latents of an example depend on, for `LatentCache`.
+
+    An example drawn anew stands for the code that draws, degrades and augments; pictures of a folder count by their
+    size and time of change.
+
+    Args:
+        corpus: what `groups` draws from.
+        groups: draws the examples.
+        first_stage: encodes them, in float32.
+    """
+    digest = hashlib.sha256(repr(groups.corpus.targets).encode())
+    if corpus.kind == "folder":
+        formats = Image.registered_extensions()
+        for path in sorted(p for p in Path(corpus.folder).iterdir() if p.suffix.lower() in formats):
+            status = path.stat()
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    example = groups.draw(0)
+    for pictures in (example.targets, example.lq, example.references):
+        digest.update(pictures.tobytes())
+    weights = fingerprint(first_stage.state_dict())
+    return f"{corpus} {groups.spec} {digest.hexdigest()} float32 {weights}"
+
+
 class LatentCache:
     """Latents of examples by number, in a folder; several processes may share it.
 
     Args:
         folder: made where it is missing.
-        about: everything that the latents depend on; another text is another subfolder.
+        about: everything that the latents depend on, as `cache_key` says it; another text is another subfolder.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -72,7 +113,12 @@ class LatentCache:
             raise output_error(self.folder, error) from error
         self._here: dict[int, dict[str, Tensor]] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """A pickled copy reads the folder anew; the latents in memory stay here."""
+        return {**vars(self), "_here": {}}
+
     def known(self, recipe: int) -> bool:
+        """Whether the example's latents are kept, so that its pictures need not be drawn."""
         return recipe in self._here or self._path(recipe).exists()
 
     def get(self, recipe: int) -> dict[str, Tensor]:
@@ -102,15 +148,11 @@ class Latents:
         self.scale_factor = scale_factor
         self.cache = cache
 
-    def known(self, recipe: int) -> bool:
-        """Whether an example's pictures need not be drawn."""
-        return self.cache is not None and self.cache.known(recipe)
-
     @torch.no_grad()
     def of(self, groups: Sequence[Group]) -> GroupLatents:
         """Latents of the groups' pictures; references are encoded side by side, as restoring does."""
-        found = [self._one(group) for group in groups]
-        return GroupLatents(*([each[name] for each in found] for name in ("targets", "lq", "references")))
+        latents = [self._one(group) for group in groups]
+        return GroupLatents(*([one[name] for one in latents] for name in ("targets", "lq", "references")))
 
     def _one(self, group: Group) -> dict[str, Tensor]:
         device = next(self.first_stage.parameters()).device
@@ -124,13 +166,13 @@ class Latents:
     def _encode(self, group: Group, device: torch.device) -> dict[str, Tensor]:
         count = len(group.targets)
         pictures = u8_to_tensor(stack([group.targets, group.lq])).to(device)
-        both = self.first_stage.encode(pictures).float()
-        references = both[:0]
+        latents = encoded(self.first_stage, pictures)
+        references = latents[:0]
         if len(group.references):
             wide = torch.cat(list(u8_to_tensor(stack([group.references])).to(device)), dim=-1).unsqueeze(0)
-            references = torch.cat(self.first_stage.encode(wide).float().chunk(len(group.references), dim=-1))
+            references = torch.cat(encoded(self.first_stage, wide).chunk(len(group.references), dim=-1))
         return {
-            "targets": both[:count].contiguous(),
-            "lq": both[count:].contiguous(),
+            "targets": latents[:count].contiguous(),
+            "lq": latents[count:].contiguous(),
             "references": references.contiguous(),
         }

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,12 +20,12 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
     set_seed,
 )
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoints.saving import save_pickled
 from ..files import atomic_write, output_error
 from ..images import save_image
 from .ema import MovingAverage
+from .loader import Share, steps_of_batches
 from .spec import OptimiserSpec, TrainSpec, as_yaml, read_spec
 from .task import Batch, Part, Task, TrainingError, derive
 
@@ -63,6 +62,8 @@ class Trained:
 def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Progress], None]) -> Trained:
     """Train, or go on with the training in the run's folder.
 
+    A script that calls this with `run.workers` needs `if __name__ == "__main__":`, since workers import it again.
+
     Args:
         spec: of the run. Where its folder holds a state, that is gone on with; the result is the same as without the
             interruption.
@@ -83,13 +84,14 @@ def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Pro
         # The codebook has no gradient before it is used.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=spec.task == "first_stage")],
     )
-    share = _share(run.batch, accelerator.num_processes, run.accumulate)
+    share = Share(run.batch, accelerator.process_index, accelerator.num_processes, run.accumulate)
     set_seed(derive(spec.seed, 0) % 2**32)  # of new weights: the same in every process
     trainer = _Trainer(spec, make_task(), accelerator)
     with _output_errors(Path(spec.output)):
         first = trainer.start()
-        loader = _loader(spec, trainer.task, accelerator, first, share)
-        done = trainer.run(first, loader, on_step)
+        on_gpu = accelerator.device.type == "cuda"
+        batches = steps_of_batches(spec, trainer.task.examples, share, first, pin_memory=on_gpu)
+        done = trainer.run(first, batches, on_step)
     accelerator.end_training()
     return done
 
@@ -128,11 +130,11 @@ class _Trainer:
         self.accelerator.wait_for_everyone()
         return first
 
-    def run(self, first: int, loader: Iterator[Sequence[Batch]], on_step: Callable[[Progress], None]) -> Trained:
+    def run(self, first: int, batches: Iterator[Sequence[Batch]], on_step: Callable[[Progress], None]) -> Trained:
         steps, loss = self.spec.run.steps, float("nan")
         files: tuple[Path, ...] = ()
         for step in range(first, steps):
-            logs = self._step(step, [_to(batch, self.accelerator.device) for batch in next(loader)])
+            logs = self._step(step, [_to(batch, self.accelerator.device) for batch in next(batches)])
             loss = sum(value for name, value in logs.items() if name.endswith("/loss"))
             done = step + 1
             last = done == steps
@@ -245,62 +247,6 @@ class _Trainer:
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")
             tracker = cast(Any, self.accelerator.get_tracker("tensorboard"))
             tracker.log_images({"samples": np.asarray(picture)[None]}, step=step, dataformats="NHWC")
-
-
-class _Items(Dataset[Any]):
-    """Items by their seed."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-
-    def __getitem__(self, seed: int) -> Any:
-        return self.task.item(seed)
-
-
-class _Seeds:
-    """Seeds of this process's items, a micro-batch at a time, from a step on.
-
-    Item i of the global batch goes to process i mod processes, so that the batch of a step is the same for any number
-    of processes.
-    """
-
-    def __init__(self, spec: TrainSpec, first: int, share: int, rank: int, processes: int) -> None:
-        self.spec, self.first, self.share, self.rank, self.processes = spec, first, share, rank, processes
-
-    def __iter__(self) -> Iterator[list[int]]:
-        micro = self.share // self.spec.run.accumulate
-        for step in range(self.first, self.spec.run.steps):
-            seeds = [derive(self.spec.seed, 1, step, self.rank + i * self.processes) for i in range(self.share)]
-            for start in range(0, self.share, micro):
-                yield seeds[start : start + micro]
-
-    def __len__(self) -> int:
-        return (self.spec.run.steps - self.first) * self.spec.run.accumulate
-
-
-def _loader(spec: TrainSpec, task: Task, accelerator: Accelerator, first: int, share: int) -> Iterator[Sequence[Batch]]:
-    """The micro-batches of each step."""
-    loader = DataLoader(
-        _Items(task),
-        batch_sampler=_Seeds(spec, first, share, accelerator.process_index, accelerator.num_processes),
-        collate_fn=task.collate,
-        num_workers=spec.run.workers,
-        pin_memory=accelerator.device.type == "cuda",
-        persistent_workers=spec.run.workers > 0,
-    )
-    batches = iter(loader)
-    while True:
-        yield list(islice(batches, spec.run.accumulate))
-
-
-def _share(batch: int, processes: int, accumulate: int) -> int:
-    if batch < 1 or batch % (processes * accumulate):
-        raise TrainingError(
-            f"A batch of {batch} cannot be shared out to {processes} processes in {accumulate} micro-batches each.",
-            expected=f"a multiple of {processes * accumulate}",
-            remedy="change run.batch or run.accumulate",
-        )
-    return batch // processes
 
 
 def _optimiser(part: Part, spec: OptimiserSpec) -> torch.optim.Optimizer:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from ..data.corpus import synthetic_portrait
+from ..data.corpus import CorpusSpec, synthetic_portrait
 from ..data.degradation import DegradationRanges, degrade, draw
 from ..data.synthetic import SyntheticPerson, conditions, person, render
 from ..face.alignment import FFHQ_SIZE, FFHQ_TEMPLATE, similarity
@@ -31,8 +31,8 @@ from ..face.identity import ARCFACE_SIZE, ARCFACE_TEMPLATE
 from ..face.types import Matrix, compose
 from ..face.warping import shift, warp
 from ..files import atomic_write
-from .spec import TrainSpec
-from .task import Batch, Logs, Part, TrainingError, derive
+from .spec import RecognizerSpec, TrainSpec
+from .task import Batch, Examples, Logs, Part, TrainingError, derive
 
 FILE = "recognizer.onnx"
 
@@ -151,6 +151,38 @@ class People(NamedTuple):
     numbers: Tensor
 
 
+class PeopleExamples(Examples):
+    """Pictures of a person of the corpus, and of a lookalike, in different conditions and framings.
+
+    Args:
+        corpus: the people.
+        spec: how many pictures, and whether of lookalikes too.
+    """
+
+    def __init__(self, corpus: CorpusSpec, spec: RecognizerSpec) -> None:
+        self.corpus = corpus
+        self.spec = spec
+
+    def __getitem__(self, seed: int) -> People:
+        rng = np.random.default_rng(seed)
+        corpus, count = self.corpus, self.spec.pictures
+        number = corpus.first_person + int(rng.integers(corpus.people))
+        crops: list[Tensor] = []
+        numbers: list[int] = []
+        for alike in (False, True) if self.spec.lookalikes else (False,):
+            for index in rng.choice(corpus.pictures, count, replace=corpus.pictures < count):
+                crops.append(training_crop(number, int(index), rng, alike=alike))
+                numbers.append(-1 - number if alike else number)
+        return People(torch.stack(crops), torch.tensor(numbers))
+
+    def collate(self, items: Sequence[People]) -> Batch:
+        """See `Examples`: `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
+        return {
+            "pictures": torch.cat([item.pictures for item in items]),
+            "person": torch.cat([item.numbers for item in items]),
+        }
+
+
 class RecognizerTask:
     """Trains a recogniser with the input and output of insightface's.
 
@@ -178,27 +210,7 @@ class RecognizerTask:
         self._part = RecognizerPart(spec.recognizer.width, spec.recognizer.embedding, spec.recognizer.temperature)
         self.parts: Sequence[Part] = (self._part,)
         self.frozen: nn.Module = nn.Module()
-
-    def item(self, seed: int) -> People:
-        """See `Task`: pictures of a person of the corpus, and of a lookalike, in different conditions and framings."""
-        rng = np.random.default_rng(seed)
-        corpus = self._spec.corpus
-        number = corpus.first_person + int(rng.integers(corpus.people))
-        count = self._spec.recognizer.pictures
-        crops: list[Tensor] = []
-        numbers: list[int] = []
-        for alike in (False, True) if self._spec.recognizer.lookalikes else (False,):
-            for index in rng.choice(corpus.pictures, count, replace=corpus.pictures < count):
-                crops.append(training_crop(number, int(index), rng, alike=alike))
-                numbers.append(-1 - number if alike else number)
-        return People(torch.stack(crops), torch.tensor(numbers))
-
-    def collate(self, items: Sequence[People]) -> Batch:
-        """See `Task`."""
-        return {
-            "pictures": torch.cat([item.pictures for item in items]),
-            "person": torch.cat([item.numbers for item in items]),
-        }
+        self.examples = PeopleExamples(spec.corpus, spec.recognizer)
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         """See `Task`."""

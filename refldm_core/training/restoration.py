@@ -24,14 +24,14 @@ from ..data.groups import Group, Groups, stack
 from ..diffusion.schedule import NoiseSpec
 from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import Attention, AttentionBlock, fused_attention, plain_attention
-from ..model.fingerprint import fingerprint
 from ..model.reference import ReferenceKV
 from ..model.unet import ResBlock, UNet
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage
 from ..pipeline import Restorer, SamplingSettings
 from .ema import swapped
-from .latents import LatentCache, Latents, decoded
+from .examples import GroupExamples
+from .latents import LatentCache, Latents, cache_key, decoded, encoded
 from .losses import (
     DiffusionLossSpec,
     add_noise,
@@ -217,7 +217,8 @@ class RestorationPart(Part):
         pictures = stack([group.targets for group in groups])
         share = pictures[: max(1, round(spec.share * len(pictures)))]
         truth = u8_to_tensor(share).to(self.loss.alphas_cumprod.device)
-        return decoded(self.loss.first_stage, self.loss.first_stage.encode(truth))
+        with torch.autocast(truth.device.type, enabled=False):
+            return decoded(self.loss.first_stage, encoded(self.loss.first_stage, truth))
 
 
 class RestorationTask:
@@ -233,34 +234,24 @@ class RestorationTask:
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
         groups = spec.groups if spec.task == "refldm" else replace(spec.groups, references=0)
-        self.corpus = open_corpus(spec.corpus)
-        self.groups = Groups(self.corpus, groups)
+        corpus = open_corpus(spec.corpus)
+        self.groups = Groups(corpus, groups)
         # The backward pass of torch's fused attention is slower on the CPU than plain matrices.
-        unet, first_stage, self.model = _networks(
-            spec, self.corpus, fused_attention if _on_gpu(spec) else plain_attention
-        )
+        unet, first_stage, self.model = _networks(spec, corpus, fused_attention if _on_gpu(spec) else plain_attention)
         identity = spec.diffusion.loss.identity
         recognizer = IdentityNetwork(differentiable_recognizer(Path(identity.recognizer))) if identity.weight else None
         alphas = torch.from_numpy(self.model.noise.alphas_cumprod)
         self.loss = RestorationLoss(spec.diffusion.loss, alphas, first_stage, self.model.scale_factor, recognizer)
         self.frozen: nn.Module = self.loss
-        self.latents = Latents(first_stage, self.model.scale_factor, _cache(spec, self.groups, first_stage))
-        self.part = RestorationPart(unet, self.loss, self.latents, spec)
+        cache = _cache(spec, self.groups, first_stage)
+        self.examples = GroupExamples(self.groups, cache, pictures_needed=identity.weight > 0)
+        latents = Latents(first_stage, self.model.scale_factor, cache)
+        self.part = RestorationPart(unet, self.loss, latents, spec)
         self.parts: Sequence[Part] = (self.part,)
         if spec.run.checkpoint_activations:
             _checkpoint_blocks(unet)
         if spec.run.compile:
             unet.compile()
-
-    def item(self, seed: int) -> tuple[int, Group]:
-        recipe = self.groups.recipe(derive(seed, 1))
-        if self.latents.known(recipe) and not self.spec.diffusion.loss.identity.weight:
-            empty = np.zeros((0, 0, 0, 3), dtype=np.uint8)
-            return seed, Group(recipe, empty, empty, empty)  # drawing the pictures would be in vain
-        return seed, self.groups.draw(recipe)
-
-    def collate(self, items: Sequence[tuple[int, Group]]) -> Batch:
-        return {"seeds": [seed for seed, _ in items], "groups": [group for _, group in items]}
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         pass
@@ -364,7 +355,7 @@ def _cache(spec: TrainSpec, groups: Groups, first_stage: FirstStage) -> LatentCa
             expected="a limited number of examples",
             remedy="set groups.variants to 1 or more, or leave diffusion.cache out",
         )
-    return LatentCache(Path(folder), f"{spec.corpus} {groups.spec} {fingerprint(first_stage.state_dict())}")
+    return LatentCache(Path(folder), cache_key(spec.corpus, groups, first_stage))
 
 
 def _on_gpu(spec: TrainSpec) -> bool:

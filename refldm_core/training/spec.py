@@ -54,13 +54,14 @@ class RunSpec:
         steps: updates in all.
         batch: items of an update over all processes: groups of targets for ldm and refldm, pictures for the others.
         accumulate: micro-batches that an update is made of; a divisor of each process's share of the batch.
-        precision: "float32", "bfloat16" or "float16" autocast.
+        precision: "float32", "bfloat16" or "float16" autocast of the trained networks; the frozen first stage encodes
+            in float32.
         checkpoint_activations: compute activations again on the way back instead of keeping them.
         ema: decay of the moving average of the weights; 0 is none.
         ema_warmup: the average starts as a plain mean: decay min(ema, (1 + step) / (10 + step)).
         save_every: steps between states for resuming; the last step is saved too.
         sample_every: steps between sample grids; 0 is none.
-        workers: processes that prepare data; 0 prepares it in the training process.
+        workers: processes that prepare data, started anew on every platform; 0 prepares it in the training process.
         compile: torch.compile the trained networks.
         cpu: stay on the CPU although there is a GPU.
     """
@@ -107,9 +108,10 @@ class DiffusionSpec:
         unet: shape of a new U-Net; `init` has its own.
         noise: of a new model, or another one for the model of `init`; None keeps that one's, and is the published one
             for a new model. Small latents want less noise at the end (docs/training.md).
-        scale_factor: latents are multiplied by it; "auto" makes their standard deviation 1.
+        scale_factor: all latents are multiplied by it, those of LQ pictures and references included; "auto" makes the
+            targets' standard deviation 1. 1 is published, and the only value that the published script samples with.
         drop: see `DropSpec`.
-        cache: folder for latents that need not be encoded again; "" encodes at every step. Needs data.variants.
+        cache: folder for latents that need not be encoded again; "" encodes at every step. Needs groups.variants.
         loss: see `DiffusionLossSpec`.
     """
 

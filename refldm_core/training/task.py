@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from ..errors import ReFLDMError
 
@@ -48,22 +49,32 @@ class Part(nn.Module, ABC):
             object.__setattr__(self, name, module)
 
 
+class Examples(Dataset[Any], ABC):
+    """What a run learns from, by seed.
+
+    The processes that prepare data get a pickled copy. So it holds no network, nothing on a GPU and no open file.
+    """
+
+    @abstractmethod
+    def __getitem__(self, seed: int) -> Any:
+        """One item of the global batch, a function of its seed."""
+
+    @abstractmethod
+    def collate(self, items: Sequence[Any]) -> Batch:
+        """Items -> batch, on the CPU."""
+
+
 class Task(Protocol):
     """One kind of model to train."""
+
+    examples: Examples
+    """What it learns from."""
 
     parts: Sequence[Part]
     """Updated in this order with the same batch."""
 
     frozen: nn.Module
     """Everything else that must be on the device."""
-
-    def item(self, seed: int) -> Any:
-        """One item of the global batch, a function of its seed; runs in a data loader's worker."""
-        ...
-
-    def collate(self, items: Sequence[Any]) -> Batch:
-        """Items -> batch, on the CPU."""
-        ...
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         """Called before the losses of a step, on every process alike."""

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from refldm_core.checkpoints.building import LoadedModel, inspect_file, inspect_model, load_model
+from refldm_core.checkpoints.building import LoadedModel, inspect_file, load_model
 from refldm_core.checkpoints.saving import convert
 from refldm_core.errors import CheckpointError, OutputError, UnsafeCheckpointError
 from refldm_core.model.unet import UNetSpec
@@ -157,10 +157,9 @@ def test_dtype_and_precedence_of_config(tiny: TinyFiles, tmp_path: Path) -> None
 def test_noise_is_read_from_the_tables(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     betas = torch.linspace(0.002**0.5, 0.02**0.5, 500, dtype=torch.float64) ** 2
-    save_file({**tensors, "betas": betas.float(), "scale_factor": torch.tensor(0.5)}, path)
+    save_file({**tensors, "betas": betas.float()}, path)
     noise = inspect_file(path).hints.noise
     assert (noise.timesteps, noise.linear_start, noise.linear_end) == (500, 0.002, 0.02)
-    assert inspect_model(path).spec.scale_factor == 0.5
 
 
 class Evil:

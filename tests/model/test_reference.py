@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from refldm_core.checkpoints.references import StoredReferences, load_references, save_references
 from refldm_core.errors import CheckpointError, ReferencesError
+from refldm_core.model.attention import KeyValue
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.pipeline import Restorer
 
@@ -71,6 +76,37 @@ def test_to(kv: ReferenceKV) -> None:
 def test_select_outside(kv: ReferenceKV, indices: tuple[int, ...]) -> None:
     with pytest.raises(ReferencesError):
         kv.select(*indices)
+
+
+class HostCopies(TorchDispatchMode):
+    """Counts the operations that read a tensor in the CPU's memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        self.count += func is torch.ops.aten._to_copy.default or any(t.device.type == "cpu" for t in tensors)
+        return func(*args, **(kwargs or {}))
+
+
+def test_select_copies_nothing_to_a_gpu() -> None:
+    with FakeTensorMode():
+        k = torch.empty(2, 3 * 16, 8, device="cuda")
+        references = ReferenceKV({"layer": KeyValue(k, k)}, 3, (8, 8), "0123456789abcdef")
+        with HostCopies() as copies:
+            layer = references.select(2, 0).layers["layer"]
+    assert copies.count == 0
+    assert layer.k.device.type == "cuda" and layer.k.shape == (2, 2 * 16, 8) and layer.k.is_contiguous()
+
+
+def test_select_passes_gradients_to_the_chosen_references_alone() -> None:
+    k = torch.zeros(1, 3 * 2, 4, requires_grad=True)
+    references = ReferenceKV({"layer": KeyValue(k, k.detach())}, 3, (1, 2), "0123456789abcdef")
+    references.select(2, 0, 2).layers["layer"].k.sum().backward()
+    assert k.grad is not None
+    assert k.grad[0, :, 0].tolist() == [1, 1, 0, 0, 2, 2]
 
 
 def test_another_model_or_size_is_refused_by_name(kv: ReferenceKV, restorer: Restorer) -> None:

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
+from torch import Tensor
 
 SIZE = 32
 
@@ -28,6 +31,11 @@ UNET: dict[str, Any] = {
     "attention_downsampling": [2],
     "num_head_channels": 16,
 }
+
+
+def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """A section of a config as its dataclass takes it: with tuples for lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
@@ -129,3 +137,22 @@ def train(config: Path, *options: str, processes: int = 1) -> subprocess.Complet
 def logged(output: Path) -> list[dict[str, float]]:
     """What was logged of each step."""
     return [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """Equal values of equal types, down to the last element."""
+    assert type(ours) is type(theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            assert_same(ours[name], theirs[name])
+    elif isinstance(ours, (list, tuple)):
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            assert_same(a, b)
+    elif isinstance(ours, (Tensor, np.ndarray)):
+        assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
+    elif hasattr(ours, "__dict__"):
+        assert_same(vars(ours), vars(theirs))
+    else:
+        assert ours == theirs

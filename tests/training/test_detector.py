@@ -34,7 +34,7 @@ def task_of(spec=SPEC) -> DetectorTask:
 
 
 def batch_of(task, seeds=range(4)):
-    return task.collate([task.item(seed) for seed in seeds])
+    return task.examples.collate([task.examples[seed] for seed in seeds])
 
 
 def test_a_batch():
@@ -46,7 +46,7 @@ def test_a_batch():
 
 
 def test_an_item_is_a_function_of_its_seed():
-    first, again, other = (task_of().item(seed) for seed in (3, 3, 4))
+    first, again, other = (task_of().examples[seed] for seed in (3, 3, 4))
     assert torch.equal(first.picture, again.picture)
     assert all(torch.equal(a, b) for a, b in zip(first.answers, again.answers, strict=True))
     assert not torch.equal(first.picture, other.picture)

@@ -29,7 +29,7 @@ SPEC = TrainSpec(
 @pytest.fixture(scope="module")
 def batch():
     task = RecognizerTask(SPEC)
-    return task.collate([task.item(seed) for seed in range(3)])
+    return task.examples.collate([task.examples[seed] for seed in range(3)])
 
 
 def task_of(spec=SPEC) -> RecognizerTask:
@@ -46,14 +46,14 @@ def test_a_batch(batch):
 
 
 def test_an_item_is_a_function_of_its_seed():
-    first, again, other = (task_of().item(seed) for seed in (7, 7, 8))
+    first, again, other = (task_of().examples[seed] for seed in (7, 7, 8))
     assert torch.equal(first.pictures, again.pictures) and torch.equal(first.numbers, again.numbers)
     assert not torch.equal(first.pictures, other.pictures)
 
 
 def test_without_lookalikes():
     task = task_of(replace(SPEC, recognizer=replace(SPEC.recognizer, lookalikes=False)))
-    assert task.item(0).numbers.tolist() == [task.item(0).numbers[0]] * 2
+    assert task.examples[0].numbers.tolist() == [task.examples[0].numbers[0]] * 2
 
 
 def test_a_lookalike_differs_in_details_only():

@@ -6,32 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from refldm_core.checkpoints.random_weights import write_random_model
+from refldm_core.checkpoints.building import inspect_file
 from refldm_core.data.groups import Group
-from refldm_core.model.unet import UNetSpec
-from refldm_core.model.variants import ModelSpec
-from refldm_core.model.vqgan import FirstStageSpec
+from refldm_core.model.fingerprint import fingerprint
 from refldm_core.training.ema import MovingAverage, swapped
+from refldm_core.training.latents import LatentCache
 from refldm_core.training.recognition import PerceptualDistance, differentiable_recognizer
 from refldm_core.training.restoration import RestorationTask
 from refldm_core.training.spec import read_spec
 from refldm_core.training.task import TrainingError
 
 from ..face.toys import save_arcface
-from .runs import FIRST_STAGE, SIZE, UNET, logged, refldm_config, train, write
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole model of random weights."""
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    first_stage = FirstStageSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in FIRST_STAGE.items()})
-    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in UNET.items()}
-    unet = UNetSpec(in_channels=8, out_channels=4, **shape)
-    write_random_model(path, ModelSpec(unet, first_stage, latent_size=SIZE // 2))
-    return path
+from .runs import SIZE, assert_same, logged, refldm_config, train, write
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +37,7 @@ def make(model: Path, folder: Path, *changes: str) -> RestorationTask:
 
 
 def batch_of(task: RestorationTask, count: int) -> dict[str, object]:
-    return task.collate([task.item(seed) for seed in range(count)])
+    return task.examples.collate([task.examples[seed] for seed in range(count)])
 
 
 def test_conditions_are_hidden_as_often_as_asked(model: Path, tmp_path: Path) -> None:
@@ -66,30 +56,30 @@ def test_each_group_attends_to_its_own_references(model: Path, tmp_path: Path) -
     """In one batch with groups of other sizes, the loss of each is what it is alone."""
     quiet = ["diffusion.drop.lq=0", "diffusion.drop.references=0", "diffusion.drop.none=0"]
     task = make(model, tmp_path, *quiet)
-    items = [task.item(seed) for seed in range(6)]
+    items = [task.examples[seed] for seed in range(6)]
     assert len({len(group.references) for _, group in items}) > 1
     with torch.no_grad():
-        together = task.part(task.collate(items), 0)[0]
-        alone = torch.stack([task.part(task.collate([item]), 0)[0] for item in items])
+        together = task.part(task.examples.collate(items), 0)[0]
+        alone = torch.stack([task.part(task.examples.collate([item]), 0)[0] for item in items])
     assert together.item() == pytest.approx(alone.mean().item(), rel=1e-4)
 
 
 def test_references_matter_and_gradients_flow_through_them(model: Path, tmp_path: Path) -> None:
     # From random weights: a new model starts with branches that are zero.
     task = make(model, tmp_path, "diffusion.drop.references=0", "diffusion.drop.none=0", f"diffusion.init={model}")
-    _, group = task.item(1)
+    _, group = task.examples[1]
     other = Group(group.recipe, group.targets, group.lq, 255 - group.references)
     with torch.no_grad():
-        losses = [task.part(task.collate([(1, one)]), 0)[0].item() for one in (group, other)]
+        losses = [task.part(task.examples.collate([(1, one)]), 0)[0].item() for one in (group, other)]
     assert losses[0] != losses[1]
-    task.part(task.collate([(1, group)]), 0)[0].backward()
+    task.part(task.examples.collate([(1, group)]), 0)[0].backward()
     assert all(parameter.grad is not None for parameter in task.part.unet.parameters())
     assert all(parameter.grad is None for parameter in task.loss.first_stage.parameters())
 
 
 def test_ldm_has_no_references(model: Path, tmp_path: Path) -> None:
     task = make(model, tmp_path, "task=ldm")
-    assert len(task.item(0)[1].references) == 0
+    assert len(task.examples[0][1].references) == 0
     loss, _ = task.part(batch_of(task, 2), 0)
     loss.backward()
     assert loss.isfinite()
@@ -138,6 +128,72 @@ def test_the_identity_term_teaches_the_unet_and_leaves_the_recogniser(
     assert all(isinstance(grad, Tensor) and grad.isfinite().all() for grad in grads)
     assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
     assert all(parameter.grad is None for parameter in task.loss.parameters())
+
+
+def test_mixed_precision_encodes_in_float32(model: Path, recognizer: Path, tmp_path: Path) -> None:
+    """Latents of targets, LQ pictures and references, and the target of the identity term."""
+    task = make(model, tmp_path, *identity(recognizer))
+    groups = [task.examples[seed][1] for seed in range(2)]
+    assert all(len(group.references) for group in groups)
+    exact = task.part.latents.of(groups), task.part._identity_target(groups, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = task.part.latents.of(groups), task.part._identity_target(groups, 0)
+    assert_same(mixed, exact)
+    assert exact[1] is not None
+    assert {tensor.dtype for tensor in (*exact[0].targets, *exact[0].lq, *exact[0].references, exact[1])} == {
+        torch.float32
+    }
+
+
+def test_latents_cached_in_mixed_precision_are_not_used_again(model: Path, tmp_path: Path) -> None:
+    """The key of earlier versions did not tell them apart."""
+    changes = ["groups.variants=1", f"diffusion.cache={tmp_path / 'cache'}"]
+    task = make(model, tmp_path, *changes)
+    groups = [task.groups.draw(recipe) for recipe in (0, 1)]
+    corpus = read_spec(tmp_path / "config.yaml", changes).corpus
+    weights = fingerprint(task.loss.first_stage.state_dict())
+    old = LatentCache(tmp_path / "cache", f"{corpus} {task.groups.spec} {weights}")
+    for group in groups:
+        old.put(group.recipe, {name: torch.zeros(2, 4, 16, 16) for name in ("targets", "lq", "references")})
+    exact = make(model, tmp_path).part.latents.of(groups)
+    assert_same(task.part.latents.of(groups), exact)
+
+
+def cache_folder(model: Path, folder: Path, *changes: str) -> Path:
+    task = make(model, folder, "groups.variants=1", f"diffusion.cache={folder / 'cache'}", *changes)
+    assert task.examples.cache is not None
+    return task.examples.cache.folder
+
+
+def test_a_cache_belongs_to_its_pictures(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another first stage, other settings or a change of the code that makes the examples need another cache."""
+    before = cache_folder(model, tmp_path)
+    assert cache_folder(model, tmp_path) == before
+    with torch.no_grad():
+        tensors = load_file(model)
+        tensors["first_stage_model.encoder.conv_in.weight"] += 0.01
+    save_file(tensors, tmp_path / "model.safetensors", inspect_file(model).file.metadata)
+    folders = [before, cache_folder(tmp_path / "model.safetensors", tmp_path)]
+    folders.append(cache_folder(model, tmp_path, "groups.degradation=severe"))
+    with monkeypatch.context() as patched:
+        patched.setattr("refldm_core.data.groups.degrade", lambda picture, _: 255 - picture)
+        folders.append(cache_folder(model, tmp_path))
+    assert len(set(folders)) == 4
+
+
+def test_a_cache_belongs_to_the_files_of_a_folder(model: Path, tmp_path: Path) -> None:
+    for i in range(4):
+        Image.new("RGB", (SIZE, SIZE), (60 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    table = tmp_path / "references.csv"
+    table.write_text("gt_image,ref_image\n0.png,['1.png']\n2.png,['3.png']\n", encoding="utf-8")
+    changes = ["corpus.kind=folder", f"corpus.folder={tmp_path}", f"corpus.references={table}", "groups.targets=1"]
+    folders = [cache_folder(model, tmp_path / "run", *changes) for _ in range(2)]
+    assert folders[0] == folders[1]
+    Image.new("RGB", (SIZE, SIZE), "white").save(tmp_path / "2.png")
+    folders.append(cache_folder(model, tmp_path / "run", *changes))
+    table.write_text(table.read_text(encoding="utf-8").replace("3.png", "1.png"), encoding="utf-8")
+    folders.append(cache_folder(model, tmp_path / "run", *changes))
+    assert len(set(folders[1:])) == 3
 
 
 def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:

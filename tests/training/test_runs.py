@@ -19,7 +19,7 @@ from refldm_core.checkpoints.building import load_model
 from refldm_core.cli.main import main
 from refldm_core.pipeline import Restorer, SamplingSettings
 
-from .runs import SIZE, command, first_stage_config, logged, refldm_config, train, write
+from .runs import SIZE, assert_same, command, first_stage_config, logged, refldm_config, train, write
 
 
 @pytest.fixture(scope="module")
@@ -109,25 +109,10 @@ def test_going_on_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Pa
     assert done.returncode == 0, done.stderr
     ours, theirs = (torch.load(folder / "state.pt", weights_only=True) for folder in (run, whole))
     assert ours["step"] == theirs["step"]
-    _assert_same(ours["parts"], theirs["parts"])
-    _assert_same(ours["optimisers"], theirs["optimisers"])
-    _assert_same(ours["averages"], theirs["averages"])
+    assert_same(ours["parts"], theirs["parts"])
+    assert_same(ours["optimisers"], theirs["optimisers"])
+    assert_same(ours["averages"], theirs["averages"])
     assert logged(run) == logged(whole), f"killed at step {after}"
-
-
-def _assert_same(ours: object, theirs: object) -> None:
-    if isinstance(ours, dict):
-        assert isinstance(theirs, dict) and ours.keys() == theirs.keys()
-        for key in ours:
-            _assert_same(ours[key], theirs[key])
-    elif isinstance(ours, list):
-        assert isinstance(theirs, list) and len(ours) == len(theirs)
-        for a, b in zip(ours, theirs, strict=True):
-            _assert_same(a, b)
-    elif isinstance(ours, torch.Tensor):
-        assert isinstance(theirs, torch.Tensor) and torch.equal(ours, theirs)
-    else:
-        assert ours == theirs
 
 
 def test_two_processes_give_the_curve_of_one(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
@@ -136,6 +121,13 @@ def test_two_processes_give_the_curve_of_one(first_stage: Path, refldm: Path, tm
     assert done.returncode == 0, done.stderr
     for one, two in zip(logged(refldm), logged(tmp_path / "two"), strict=True):
         assert two["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
+
+
+def test_workers_give_the_curve_of_none(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    config = write(refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt"), tmp_path / "config.yaml")
+    done = train(config, "--set", "run.workers=2")
+    assert done.returncode == 0, done.stderr
+    assert logged(tmp_path / "run") == logged(refldm)
 
 
 def test_two_processes_go_on_with_a_run(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
@@ -197,7 +189,7 @@ def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) 
     assert (run / "state.pt").read_bytes() == before
     assert not list(run.glob(".*.part*"))
     assert train(config).returncode == 0
-    _assert_same(
+    assert_same(
         torch.load(run / "state.pt", weights_only=True)["parts"],
         torch.load(first_stage / "state.pt", weights_only=True)["parts"],
     )
