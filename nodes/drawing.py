@@ -98,4 +98,7 @@ def _write(  # noqa: PLR0917
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:  # Pillow before 10.1 has one small font
+        return ImageFont.load_default()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.error
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Pip:
         assert words[1:3] == ["-m", "pip"]
         options = ("--quiet", "--disable-pip-version-check")
         self.calls.append([word for word in words[3:] if word not in options])
-        for option, value in zip(words, words[1:], strict=False):
+        for option, value in pairwise(words):
             if option == "-c":
                 self.constraints.append(Path(value).read_text(encoding="utf-8"))
         if "torchvision" in words:
@@ -231,7 +232,7 @@ def test_one_opencv_stays(machine: Machine) -> None:
         ("darwin", None, (), "", None),
     ],
 )
-def test_the_driver_is_asked_for_the_newest_gpu(
+def test_the_driver_is_asked_for_the_newest_gpu(  # noqa: PLR0917
     monkeypatch: pytest.MonkeyPatch,
     system: str,
     program: str | None,

@@ -30,7 +30,9 @@ def run(args: argparse.Namespace, output: Output) -> int:
     linked = link(args.path)
     output.result(
         f"Linked {_PACK} as {linked}. Install its requirements into ComfyUI's own Python, then restart ComfyUI:\n"
-        f"  python -m pip install -r {_PACK / 'requirements.txt'}",
+        f"  python -m pip install -r {_PACK / 'requirements.txt'} facexlib insightface\n"
+        "Leave out the last two words where other packs have brought OpenCV, onnxruntime or insightface; the loader nodes "
+        "then name what is missing.",
         {"pack": str(_PACK), "link": str(linked)},
     )
     return 0

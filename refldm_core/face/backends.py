@@ -9,7 +9,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from .detection import Findings, Picture
-from .errors import MissingPackageError
+from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
 
@@ -28,22 +27,6 @@ _NMS = 0.4
 _ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides, of both RetinaFace files
 _VARIANCE = (0.1, 0.2)
 _USUAL = ("det_", "scrfd_", "w600k_", "glintr")
-
-
-def import_optional(module: str, package: str) -> Any:
-    """Import a module of a package that not everybody needs.
-
-    Raises:
-        MissingPackageError: it is not installed or does not import.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{package} cannot be imported ({error}).",
-            expected=f"an installed {package}",
-            remedy=f"pip install {package}, or choose another detector or recogniser",
-        ) from error
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

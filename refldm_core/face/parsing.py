@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..images import antialiased
-from .backends import import_optional, load_strictly
+from .backends import load_strictly
+from .packages import import_optional
 
 ParserKind = Literal["parsenet", "bisenet"]
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
 from ..data.corpus import CorpusSpec
-from ..face.backends import RetinaFaceNetwork, import_optional
+from ..face.backends import RetinaFaceNetwork
+from ..face.packages import import_optional
 from ..files import atomic_write
 from .scenes import Picture, TrainingScene, training_scene
 from .spec import DetectorSpec, TrainSpec

@@ -13,9 +13,8 @@ import torch
 
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError
-from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack, import_optional
+from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
-from refldm_core.face.errors import MissingPackageError
 from tests.face.toys import LOOKS, draw_face, save_arcface, save_scrfd
 
 GREY = 127
@@ -146,11 +145,6 @@ def test_a_pack_is_told_by_inputs_and_outputs(tmp_path):
         find_pack(tmp_path)
     save_scrfd(tmp_path / "a_detector.onnx")
     assert find_pack(tmp_path) == (tmp_path / "a_detector.onnx", tmp_path / "w600k_r50.onnx")
-
-
-def test_a_package_that_is_not_there_is_named():
-    with pytest.raises(MissingPackageError, match="pip install no-such-package"):
-        import_optional("no_such_package.module", "no-such-package")
 
 
 def test_importing_the_face_part_imports_no_optional_package():

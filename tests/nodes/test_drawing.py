@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import ImageFont
 
 from .pack import load
 
@@ -54,3 +55,12 @@ def test_a_plot_has_a_row_for_each_pair_and_bars_as_long_as_the_values() -> None
 
 def test_a_preview_of_many_is_small() -> None:
     assert drawing.draw_faces(torch.zeros(3, 600, 900), [(face(40, 60, 80), "0", True)], 300).shape == (3, 200, 300)
+
+
+def test_an_old_pillow_draws_in_its_only_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 10.1 the default font takes no size."""
+    newer = hasattr(ImageFont, "load_default_imagefont")
+    bitmap = ImageFont.load_default_imagefont() if newer else ImageFont.load_default()
+    monkeypatch.setattr(drawing.ImageFont, "load_default", lambda: bitmap)
+    drawn = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(40, 60, 80), "12", True)])
+    assert (drawn[:, 40:60, 40:60] != -1).any()
