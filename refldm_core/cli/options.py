@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
 from .. import embedded
 from ..errors import SettingsError
+from ..hardware import has_nvidia_driver, unused_gpu
 from ..model.precision import has_fast_bfloat16
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -47,14 +49,19 @@ def dtype_of(name: str) -> torch.dtype:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a name means; "auto" is the fastest one there is.
+    """The device that a name means; "auto" is the fastest one that PyTorch can use.
+
+    Where that is the CPU of a machine with an NVIDIA driver, standard error says why, and what to do.
 
     Raises:
         SettingsError: no such device in this machine.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, is_there in there.items() if is_there))
+        fastest = next(device for device, is_there in there.items() if is_there)
+        if fastest == "cpu" and has_nvidia_driver():
+            print(unused_gpu(torch.__version__, torch.version.cuda), file=sys.stderr)
+        return torch.device(fastest)
     if not there[name]:
         raise SettingsError(
             f"PyTorch sees no {name} device.",

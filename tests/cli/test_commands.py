@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from refldm_core.cli import options
 from refldm_core.cli.main import COMMANDS, main
 from refldm_core.cli.options import choose_device, choose_dtype
 from refldm_core.errors import SettingsError
+from refldm_core.hardware import has_nvidia_driver
 
 from ..weights import TinyFiles
 
@@ -83,6 +85,45 @@ def test_auto_type_follows_the_processor(
     assert choose_dtype("auto", choose_device("cpu")) == getattr(torch, expected)
     monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch
     assert choose_dtype("auto", choose_device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("cuda", "advice"),
+    [(None, "--index-url https://download.pytorch.org/whl/cu128"), ("13.0", "install a newer driver")],
+    ids=["a build for the CPU", "an old driver"],
+)
+def test_auto_says_why_it_leaves_a_gpu_alone(
+    cuda: str | None, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(options, "has_nvidia_driver", lambda: True)
+    assert choose_device("auto").type == "cpu"
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"PyTorch {torch.__version__}" in printed.err and advice in printed.err
+    assert choose_device("cpu").type == "cpu" and not capsys.readouterr().err, "the CPU was asked for"
+    monkeypatch.setattr(options, "has_nvidia_driver", lambda: False)
+    assert choose_device("auto").type == "cpu" and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("system", "present", "there"),
+    [
+        ("linux", "/proc/driver/nvidia", True),
+        ("linux", r"C:\Windows\System32\nvcuda.dll", False),
+        ("win32", r"C:\Windows\System32\nvcuda.dll", True),
+        ("linux", "nvidia-smi", True),
+        ("win32", "nvidia-smi", True),
+        ("win32", "", False),
+        ("darwin", "", False),
+    ],
+)
+def test_an_nvidia_driver_is_recognised_as_dev_py_does(system: str, present: str, there: bool) -> None:
+    found = {present: present}
+    assert has_nvidia_driver(system, exists=lambda path: path == present, which=found.get) == there
 
 
 def test_unknown_device_and_types() -> None:
