@@ -28,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     linked = link(args.path)
+    portable = args.path.expanduser().resolve().parent / "python_embeded" / "python.exe"
+    python = f"{portable} -s" if portable.is_file() else "python"
     output.result(
         f"Linked {_PACK} as {linked}. Install its requirements into ComfyUI's own Python, then restart ComfyUI:\n"
-        f"  python -m pip install -r {_PACK / 'requirements.txt'} facexlib insightface\n"
-        "Leave out the last two words where other packs have brought OpenCV, onnxruntime or insightface; the loader nodes "
-        "then name what is missing.",
+        f"  {python} -m pip install -r {_PACK / 'requirements.txt'} facexlib insightface\n"
+        "Where other packs have brought OpenCV, onnxruntime or insightface, leave out the last two words. The loader "
+        "nodes then name what is missing.",
         {"pack": str(_PACK), "link": str(linked)},
     )
     return 0

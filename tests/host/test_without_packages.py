@@ -1,4 +1,4 @@
-"""A ComfyUI without facexlib, insightface, onnxruntime and OpenCV: all else works, and the loaders say what to install."""
+"""A ComfyUI without facexlib, insightface, onnxruntime and OpenCV: the rest works, and loaders say what to install."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from refldm_core.cli.comfyui import link
+from refldm_core.cli.main import main
 from refldm_core.errors import OutputError
 
 from .pack import PACK
@@ -29,6 +30,21 @@ def test_links_and_may_be_run_again(comfyui: Path) -> None:
     assert link(comfyui) == linked
 
 
+@pytest.mark.parametrize("portable", [False, True])
+def test_it_names_the_python_to_install_into(
+    tmp_path: Path, portable: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python_embeded" / "python.exe"
+    (tmp_path / "ComfyUI" / "custom_nodes").mkdir(parents=True)
+    (tmp_path / "ComfyUI" / "main.py").touch()
+    if portable:
+        python.parent.mkdir()
+        python.touch()
+    assert main(["comfyui", str(tmp_path / "ComfyUI")]) == 0
+    command = f"{python.resolve()} -s -m pip" if portable else "\n  python -m pip"
+    assert f"{command} install -r {PACK / 'requirements.txt'}" in capsys.readouterr().out
+
+
 def test_not_a_comfyui(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is no ComfyUI"):
         link(tmp_path)
@@ -42,7 +58,10 @@ def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
     elif kind == "file":
         taken.write_text("mine")
     else:
-        taken.symlink_to(comfyui / "nowhere")
+        try:
+            taken.symlink_to(comfyui / "nowhere")
+        except OSError:
+            pytest.skip("this account may not make symbolic links (Windows)")
     with pytest.raises(OutputError, match="exists already and is something else"):
         link(comfyui)
     assert taken.is_symlink() == (kind == "broken link")
