@@ -9,6 +9,7 @@ python dev.py refldm COMMAND     set up, then run a command, such as: python dev
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def test(pytest_options: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the folder's name may hold characters that its encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         raise SystemExit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as error:
