@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import json
 import os
 import platform
@@ -234,6 +235,8 @@ def test(pytest_options: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the folder's name may hold characters that its encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         raise SystemExit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as error:

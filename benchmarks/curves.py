@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from refldm_core.files import atomic_write
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,7 +37,8 @@ def main() -> None:
         axes.grid(alpha=0.3)
         low, high = np.percentile(values, [0.5, 99.0])
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    figure.savefig(args.output, dpi=110)
+    with atomic_write(args.output) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def read(path: Path, name: str) -> tuple[list[int], list[float]]:

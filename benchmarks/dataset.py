@@ -26,6 +26,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_recognizer
+from refldm_core.cli.output import escape_what_cannot_be_encoded
 from refldm_core.data.distances import BLOCK, DistanceGraph, grow
 from refldm_core.data.splits import SplitSettings, group_members
 from refldm_core.data.synthetic import conditions, person, render
@@ -33,6 +34,7 @@ from refldm_core.face.identity import Embeddings, embed_crops, normalise
 from refldm_core.images import u8_to_tensor
 
 from .measuring import machine, peak_bytes
+from .reporting import write
 
 LIMITS = (SplitSettings().near_duplicate, SplitSettings().same_person)
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -54,11 +56,12 @@ def main() -> None:
         print(json.dumps(measure(args.faces, args.dimensions, args.block)))
         return
     words = [sys.executable, "-m", "benchmarks.dataset", *sys.argv[1:], "--measure"]
-    measured = json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    measured = json.loads(subprocess.run(words, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout)
+    escape_what_cannot_be_encoded()
     report = "\n".join([*graph_report(args, measured), *(curve_report(args.people) if args.people else [])]) + "\n"
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(report, encoding="utf-8")
+        write(args.output, report)
     print(report)
 
 

@@ -59,7 +59,10 @@ def run_fresh(module: str, job: Job, environment: Mapping[str, str] | None = Non
         environment: the process's variables; None is this one's.
     """
     words = [sys.executable, "-m", module, "--job", json.dumps(job)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment)
+    # A library's chatter may be in any encoding; the values are ASCII.
+    done = subprocess.run(
+        words, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False, cwd=ROOT, env=environment
+    )
     values: Values = {}
     for line in done.stdout.splitlines():
         if line.startswith("{"):  # anything else is a library's chatter

@@ -69,7 +69,7 @@ METRICS: dict[str, Metric] = {
     "psnr": Metric("PSNR (dB)", 1, 2),
     "ssim": Metric("SSIM", 1, 3),
     "sharpness": Metric("sharpness", 0, 2),
-    "iris": Metric("iris error (ΔE)", -1, 1),
+    "iris": Metric("iris error (\u0394E)", -1, 1),
     "moles": Metric("moles found", 1, 2),
     "glasses": Metric("glasses right", 1, 2),
 }

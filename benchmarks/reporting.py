@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from refldm_core.cli.output import escape_what_cannot_be_encoded
 from refldm_core.errors import ReFLDMError
 from refldm_core.files import atomic_write, require_writable
 
@@ -21,6 +22,7 @@ def run_and_report(make: Callable[[], str], output: Path | None, *others: Path |
     Returns:
         The exit code: 2 where something must be mended, which is then told.
     """
+    escape_what_cannot_be_encoded()
     try:
         for path in (output, *others):
             if path is not None:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.options import choose_device, model_path
+from refldm_core.images import save_image
 from refldm_core.model.variants import RELEASED
 
 from .fresh import Job, Values, run_fresh, serve
@@ -92,7 +93,7 @@ def compare(args: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, Le
     if args.save_pictures:
         args.save_pictures.mkdir(parents=True, exist_ok=True)
         for name, picture in levels.items():
-            Image.fromarray(picture.round().astype(np.uint8)).save(args.save_pictures / f"{name}.png")
+            save_image(Image.fromarray(picture.round().astype(np.uint8)), args.save_pictures / f"{name}.png")
     return measured, levels
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from ..refldm_core.errors import OutputError
+from ..refldm_core.files import folded, spellings
 
 _LONGEST = 120  # bytes; file systems take 255, and temporary names are longer
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -29,6 +31,17 @@ def safetensors_name(name: str) -> str:
             remedy="choose another name",
         )
     return f"{stem}.safetensors"
+
+
+def safetensors_path(folder: Path, name: str) -> Path:
+    """The path of a person's file in a folder; errors as `safetensors_name`.
+
+    A name that differs from an existing file's in capitals only means that file on every operating system, as it does
+    on Windows and macOS.
+    """
+    file = safetensors_name(name)
+    there = spellings(folder).get(folded(file), [])
+    return folder / (there[0] if there and file not in there else file)
 
 
 def _reason_against(stem: str) -> str:

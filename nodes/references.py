@@ -15,7 +15,7 @@ from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
 from .crops import fit
-from .filenames import safetensors_name
+from .filenames import safetensors_name, safetensors_path
 from .types import References, ReferenceSet, schema
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
@@ -135,7 +135,7 @@ class SaveReferences(io.ComfyNode):
                 remedy="save each person under a name of their own, before Batch References",
             )
         person = references[0]
-        path = host.first_folder(host.REFERENCES) / safetensors_name(name)
+        path = safetensors_path(host.first_folder(host.REFERENCES), name)
         names = person.names or tuple(f"{path.stem} {i + 1}" for i in range(person.kv.count))
         stored = StoredReferences(person.kv, names, person.thumbnails, person.latents)
         if path.exists() and not overwrite:

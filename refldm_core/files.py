@@ -5,16 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Generator
+import time
+import unicodedata
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from .errors import OutputError
+
+_FULL = (39, 112, 1295)
+"""Windows' codes for a full disk and for a quota, two of which Python maps to EINVAL."""
+_IN_USE = (5, 32, 1224)
+"""Windows' codes where a file is open or memory-mapped; 5 also means that the permission is missing."""
+_PAUSES = (0.05, 0.2, 0.75)
+"""Seconds to wait between attempts at a file in use: virus scanners open new files for a moment."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path, None, None]:
     """Give a temporary path beside `path`; what was written there takes its place when the block ends well.
+
+    The block must close the temporary file, since Windows does not rename open files.
 
     Raises:
         OutputError: the folder is missing or not writable, or the disk is full; `path` is as it was before.
@@ -23,15 +35,28 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
     try:
         temporary = _create_beside(path)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())  # some file systems report a full disk only here
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
-                temporary.unlink()
+                _patiently(temporary.unlink)
+
+
+def put_in_place(written: Path, path: Path) -> None:
+    """Flush a closed file to the disk and give it its final name, in place of an older file.
+
+    Args:
+        written: the complete file, in the same folder as `path`.
+        path: the final name.
+
+    Raises:
+        OSError: the disk is full, or `path` cannot be replaced.
+    """
+    with written.open("r+b") as file:  # Windows flushes writable handles only
+        os.fsync(file.fileno())  # some file systems report a full disk only here
+    _patiently(partial(os.replace, written, path))
 
 
 def require_writable(path: Path) -> None:
@@ -43,7 +68,7 @@ def require_writable(path: Path) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder.", expected="a file name", remedy="add a file name to the path")
     try:
-        _create_beside(path).unlink()
+        _patiently(_create_beside(path).unlink)
     except OSError as error:
         raise output_error(path, error) from error
 
@@ -64,14 +89,65 @@ def output_error(path: Path, error: OSError) -> OutputError:
             expected="an existing folder to write to",
             remedy="create it, or choose another --output",
         )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _no_room() or _windows_code(error) in _FULL:
         return OutputError(
             f"There is no room to write {path} ({error.strerror}). Nothing was left half-written.",
             expected="free space on that disk",
             remedy="free some space, or choose another disk",
+        )
+    if _windows_code(error) in _IN_USE and path.is_file():
+        return OutputError(
+            f"{path} cannot be replaced ({error.strerror}). It is as it was before.",
+            expected="a file that no program has open, in a folder that you may write to",
+            remedy="close the program that uses the file (a viewer, or ComfyUI), or choose another name",
         )
     return OutputError(
         f"{path} cannot be written ({error.strerror or error}).",
         expected="a folder that you may write to",
         remedy="change its permissions, or choose another --output",
     )
+
+
+def folded(name: str) -> str:
+    """A form of a name or path in which capitals and the composition of accents do not count.
+
+    Windows and macOS take two names for one file where these are equal (Unicode's canonical caseless matching).
+    """
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+def spellings(folder: Path) -> dict[str, list[str]]:
+    """The names in a folder by their `folded` form; nothing where there is no such folder.
+
+    Raises:
+        OutputError: the folder cannot be listed.
+    """
+    names: dict[str, list[str]] = {}
+    try:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            names.setdefault(folded(path.name), []).append(path.name)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return names
+
+
+def _patiently(act: Callable[[], None]) -> None:
+    """Act on a file, and try again after `_PAUSES` where Windows says that the file is in use."""
+    for pause in _PAUSES:
+        try:
+            return act()
+        except PermissionError as error:
+            if _windows_code(error) not in _IN_USE:
+                raise
+            time.sleep(pause)
+    return act()
+
+
+def _no_room() -> set[int]:
+    """Error numbers for a full disk; some systems lack the one for quotas."""
+    return {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _windows_code(error: OSError) -> int | None:
+    """Windows' own code of an error; None on other systems."""
+    return getattr(error, "winerror", None)

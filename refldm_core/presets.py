@@ -35,12 +35,12 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         PUBLISHED: Preset(SamplingSettings(), "the published settings"),
-        "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.002 ± 0.001 on drawn people"),
+        "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.002 +/- 0.001 on drawn people"),
         # The fewest steps that keep the likeness of drawn people within 0.01.
         # Guidance in the noisier of them changes little.
         "fast": Preset(
             SamplingSettings(steps=2, sampler="dpmpp_2m", guidance_interval=(0, 500)),
-            "IDS +0.002 ± 0.003 on drawn people, softer pictures",
+            "IDS +0.002 +/- 0.003 on drawn people, softer pictures",
         ),
     }
 )

@@ -12,6 +12,7 @@ from torch import Tensor
 from refldm_core.checkpoints.building import load_model
 from refldm_core.pipeline import Restorer
 
+from . import windows
 from .weights import GOLDEN, TinyFiles, write_tiny
 
 # The tests' tensors are small: threads cost more than they bring, most of all beside other work.
@@ -48,3 +49,9 @@ def lq_latent(restorer: Restorer, golden: dict[str, Tensor]) -> Tensor:
 def reference_images(golden: dict[str, Tensor]) -> Tensor:
     """(3, 3, 128, 128) in [-1, 1]."""
     return torch.cat(golden["in.ref_wide"].chunk(3, dim=-1))
+
+
+@pytest.fixture
+def windows_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows' rules for files."""
+    windows.impose(monkeypatch)

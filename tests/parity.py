@@ -23,7 +23,8 @@ FACTOR = 10
 """Tolerance over the largest difference that builds of the published code have among themselves."""
 
 NOISE_FLOOR: dict[str, float] = {
-    group: row["max_rel"] for group, row in json.loads((GOLDEN / "noise_floor.json").read_text()).items()
+    group: row["max_rel"]
+    for group, row in json.loads((GOLDEN / "noise_floor.json").read_text(encoding="utf-8")).items()
 }
 """Group of tensors -> largest difference as a fraction of the tensor's rms."""
 

@@ -7,7 +7,6 @@ few lines are here.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 import requests
 
 from ..errors import DownloadError
-from ..files import atomic_write, output_error
+from ..files import atomic_write, output_error, put_in_place
 
 LICENCE = """\
 The official ReF-LDM weights are for NON-COMMERCIAL RESEARCH USE ONLY. They are published by their authors at
@@ -91,7 +90,7 @@ def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> P
         except DownloadError:
             part.unlink()  # going on from a wrong file would only give another wrong one
             raise
-        os.replace(part, target)
+        put_in_place(part, target)
     except requests.RequestException as error:
         # RequestException is an OSError too, so this clause comes first.
         raise DownloadError(

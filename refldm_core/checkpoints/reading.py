@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,7 +23,8 @@ class TensorFile:
     Attributes:
         path: of the file.
         format: "safetensors" or "pickle" (any file of torch.save).
-        tensors: name -> tensor, on the CPU; those of a nested `state_dict` where there is one.
+        tensors: name -> tensor, on the CPU; those of a nested `state_dict` where there is one. They may be views of the
+            memory-mapped file, which Windows neither replaces nor deletes while one of them exists.
         metadata: text of a safetensors header; empty for pickles.
     """
 
@@ -33,13 +34,22 @@ class TensorFile:
     metadata: Mapping[str, str]
 
 
-def read_tensors(path: Path) -> TensorFile:
+def read_tensors(path: Path, *, copy: bool = False) -> TensorFile:
     """Read a .safetensors file or a pickled checkpoint; the kind is told by the content, not by the name.
+
+    Args:
+        path: of the file.
+        copy: copy the tensors out of the file, so that it can be replaced while they are in use.
 
     Raises:
         UnsafeCheckpointError: a pickle that names anything but tensors and plain containers. It was not run.
         CheckpointError: missing, empty, truncated, or no model file.
     """
+    file = _read(path)
+    return replace(file, tensors={name: tensor.clone() for name, tensor in file.tensors.items()}) if copy else file
+
+
+def _read(path: Path) -> TensorFile:
     head = _head(path)
     if head[8:9] == b"{":
         return _read_safetensors(path)

@@ -85,12 +85,12 @@ def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = t
 
 
 def load_references(path: Path) -> StoredReferences:
-    """Read what `save_references` wrote.
+    """Read what `save_references` wrote. The file is closed afterwards, so that it can be replaced at any time.
 
     Raises:
         CheckpointError: missing, damaged, or another kind of file.
     """
-    file = read_tensors(path)
+    file = read_tensors(path, copy=True)
     described = _described(file)
     layers: dict[str, KeyValue] = {}
     for name in (n.removesuffix(".k") for n in file.tensors if n.endswith(".k")):

@@ -55,15 +55,48 @@ def convert(
         CheckpointError: a source that cannot be used, or values that `dtype` cannot hold.
         OutputError: `output` cannot be written.
     """
+    # Windows does not replace a memory-mapped file, so a source that is the output too is copied out of its mapping.
+    replaced = any(_is_same_file(output, source) for source in (path, first_stage_path) if source)
+    new = _converted(path, first_stage_path, config, dtype, weights, copy=replaced)
+    write_safetensors(new.tensors, output, new.metadata)
+    return Conversion(output, new.spec, new.weights, new.metadata[FINGERPRINT_KEY], output.stat().st_size)
+
+
+@dataclass(frozen=True)
+class _Converted:
+    """The content of a converted file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    spec: ModelSpec
+    weights: Weights
+
+
+def _converted(
+    path: Path,
+    first_stage_path: Path | None,
+    config: Path | None,
+    dtype: torch.dtype,
+    weights: Weights,
+    *,
+    copy: bool,
+) -> _Converted:
+    """Arguments and errors as for `convert`; with `copy` nothing of the files stays mapped after the call."""
     files = inspect_model(path, first_stage_path, config)
     used, unet = files.main.unet_weights(weights)
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet.items()}
     tensors |= {FIRST_STAGE_PREFIX + name: tensor for name, tensor in files.first_stage.parts.first_stage.items()}
     require_finite(tensors, path)
-    name = files.main.fingerprint(unet)
-    cast = {key: _cast(key, tensor, torch.float32 if key == _CODEBOOK else dtype) for key, tensor in tensors.items()}
-    write_safetensors(cast, output, {**metadata_of(files.spec), FINGERPRINT_KEY: name, WEIGHTS_KEY: used})
-    return Conversion(output, files.spec, used, name, output.stat().st_size)
+    cast = {
+        name: _cast(name, tensor, torch.float32 if name == _CODEBOOK else dtype, copy=copy)
+        for name, tensor in tensors.items()
+    }
+    metadata = {**metadata_of(files.spec), FINGERPRINT_KEY: files.main.fingerprint(unet), WEIGHTS_KEY: used}
+    return _Converted(cast, metadata, files.spec, used)
+
+
+def _is_same_file(output: Path, source: Path) -> bool:
+    return output.exists() and source.exists() and output.samefile(source)
 
 
 def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -102,8 +135,8 @@ def save_pickled(content: Mapping[str, object], path: Path) -> None:
             ) from error
 
 
-def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    cast = tensor.to(dtype).contiguous()
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype, *, copy: bool) -> Tensor:
+    cast = tensor.to(dtype, copy=copy).contiguous()
     if not cast.isfinite().all():
         raise CheckpointError(
             f"The tensor {name} has values that {dtype} cannot hold.",

@@ -35,6 +35,7 @@ from ..evaluation.benchmark import (
     RestoreSettings,
     degrade_target,
     make_folder,
+    require_distinct_results,
     restore_target,
     result_path,
     seconds_in,
@@ -230,6 +231,7 @@ def _plan(args: argparse.Namespace, arms: Sequence[Arm], low: Mapping[str, Path]
     drawn: Path = args.output / "drawn"
     folder, references = (drawn, drawn / "references.csv") if args.synthetic is not None else _dataset(args)
     targets, findings = find_targets(folder, references, args.people)
+    require_distinct_results(targets[: args.limit])
     others = sorted(set(pictures_in(folder)) - {target.name for target in targets[: args.limit]})
     kinds: list[Kind] = [kind for kind in get_args(Kind) if kind in args.kinds]
     return _Plan(args.output, kinds, arms, targets[: args.limit], findings, references, others, low)

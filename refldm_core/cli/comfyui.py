@@ -66,7 +66,7 @@ def link(path: Path) -> Path:
             remedy="clone the project into custom_nodes, or run this command from a clone of it",
         )
     target = folder / _NAME
-    if target.exists() and target.resolve() == _PACK:
+    if target.exists() and target.samefile(_PACK):
         return target
     if os.path.lexists(target):
         raise OutputError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from PIL import Image
 
 from ..errors import ImageFileError, OutputError
-from ..files import require_writable
+from ..files import folded, require_writable, spellings
 from ..images import require_image_format
 
 Item = TypeVar("Item")
@@ -56,6 +57,8 @@ def find_jobs(inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool
         )
     jobs = _jobs(found, out) if out.is_dir() else [Job(found[0].path, out, True)]
     _require_no_loss(jobs, overwrite=overwrite, resume=resume)
+    if out.is_dir():
+        _require_one_spelling(jobs)
     # Shared out first: every process must see the same list, whatever the others have finished by now.
     todo = [job for job in share_of(jobs) if not (resume and job.target.exists())]
     for target in {job.target.parent: job.target for job in todo}.values():
@@ -92,10 +95,10 @@ def share_of(jobs: Sequence[Item]) -> Sequence[Item]:
 def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
     path = Path(text)
     if path.is_dir():
-        # Results of an earlier run may lie in a folder inside.
-        results = out.resolve() if out and out.resolve() != path.resolve() else None
-        files = [file for file in sorted(path.rglob("*")) if results is None or results not in file.resolve().parents]
-        pictures = [file for file in files if _is_picture(file)]
+        # Results of an earlier run may lie in a folder inside, whose name may be typed with other capitals.
+        files = sorted(path.rglob("*"))
+        results = _same_folder(out, files) if out is not None and out.is_dir() else None
+        pictures = [file for file in files if results not in file.parents and _is_picture(file)]
         yield from (_Found(file, file.relative_to(path), False) for file in pictures)
     elif not path.exists() and glob.has_magic(text):
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
@@ -112,33 +115,42 @@ def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
         )
 
 
+def _same_folder(folder: Path, paths: Sequence[Path]) -> Path | None:
+    return next((path for path in paths if path.is_dir() and path.samefile(folder)), None)
+
+
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in Image.registered_extensions() and path.is_file()
 
 
 def _jobs(found: Sequence[_Found], out: Path) -> list[Job]:
-    """Results are PNG files; where a.jpg and a.png lie together they become a.jpg.png and a.png.png."""
-    stems = Counter(picture.inside.with_suffix("") for picture in found)
+    """Results are PNG files; where a.jpg and a.png (or A.png) lie together they become a.jpg.png and a.png.png."""
+    stems = Counter(_stem(picture.inside) for picture in found)
     jobs: list[Job] = []
     for path, inside, named in found:
-        alone = stems[inside.with_suffix("")] == 1
+        alone = stems[_stem(inside)] == 1
         jobs.append(Job(path, out / (inside.with_suffix(".png") if alone else f"{inside}.png"), named))
     return jobs
 
 
+def _stem(inside: Path) -> str:
+    return folded(inside.with_suffix("").as_posix())
+
+
 def _require_no_loss(jobs: Sequence[Job], *, overwrite: bool, resume: bool) -> None:
-    sources = {job.source.resolve() for job in jobs}
-    seen: dict[Path, Path] = {}
+    sources = {folded(str(job.source.resolve())) for job in jobs}
+    seen: dict[str, Path] = {}
     for source, target, _ in jobs:
         require_image_format(target)
-        if target in seen:
+        name = folded(str(target))
+        if name in seen:
             raise OutputError(
-                f"{seen[target]} and {source} would both become {target}.",
-                expected="pictures with different names",
-                remedy="rename one, or restore them into different folders",
+                f"{seen[name]} and {source} would both become {target}.",
+                expected="pictures whose names differ in more than capitals, which Windows and macOS ignore",
+                remedy="rename one, or write them into different folders",
             )
-        seen[target] = source
-        if target.resolve() in sources:
+        seen[name] = source
+        if folded(str(target.resolve())) in sources:
             raise OutputError(
                 f"{target} is one of the inputs.", expected="a new file", remedy="choose another --output"
             )
@@ -148,3 +160,25 @@ def _require_no_loss(jobs: Sequence[Job], *, overwrite: bool, resume: bool) -> N
                 expected="a new file",
                 remedy="choose another --output, or add --overwrite, or --resume to leave out what is done",
             )
+
+
+def _require_one_spelling(jobs: Sequence[Job]) -> None:
+    """Refuse results whose names differ from an existing file's in capitals only: Windows and macOS replace that."""
+    targets: dict[Path, list[Path]] = defaultdict(list)
+    for job in jobs:
+        targets[job.target.parent].append(job.target)
+    for folder, results in targets.items():
+        names = spellings(folder)
+        for target in results:
+            there = names.get(folded(target.name), [])
+            if there and _composed(target.name) not in map(_composed, there):
+                raise OutputError(
+                    f"{folder / there[0]} exists already, and {target} differs from it in capitals only.",
+                    expected="names that differ in more than capitals, which Windows and macOS ignore",
+                    remedy="rename the picture, or choose another --output",
+                )
+
+
+def _composed(name: str) -> str:
+    """A name with composed accents: some file systems of macOS store decomposed ones, whatever was asked for."""
+    return unicodedata.normalize("NFC", name)

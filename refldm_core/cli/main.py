@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ReFLDMError
-from .output import Output
+from .output import Output, escape_what_cannot_be_encoded
 
 COMMANDS = {
     "restore": "restore faces with references of the same person",
@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    escape_what_cannot_be_encoded()
     words = sys.argv[1:] if argv is None else argv
     args = build_parser(words[0] if words else None).parse_args(words)
     output = Output(quiet=args.quiet, as_json=args.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Generator, Iterable
@@ -16,6 +17,17 @@ if TYPE_CHECKING:  # imports torch, for which `refldm --help` need not wait
     from ..progress import OnStep, Step
 
 Item = TypeVar("Item")
+
+
+def escape_what_cannot_be_encoded() -> None:
+    """Print characters that standard output's encoding lacks as escapes such as \\u65e5, instead of failing.
+
+    Redirected output has a legacy code page on Windows, and file names may hold any character. Standard error does so
+    in any case.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.errors in ("strict", "surrogateescape"):
+        out.reconfigure(errors="backslashreplace")
 
 
 class Output:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from ..errors import ImageFileError, OutputError
-from ..files import output_error
+from ..files import folded, output_error
 from ..images import load_image, save_image, to_pil
 from ..progress import Each, quietly
 from .photo_reading import PhotoReader, pixel_hash
@@ -84,7 +85,7 @@ class _Folder:
         self._reader = reader
         there = [record for record in known if record.name in photos and record.outcome != "same pixels"]
         self._originals = {record.pixels: record.name for record in there if record.pixels}
-        self._taken = {record.crop.lower(): record.name for record in known if record.crop}
+        self._taken = {folded(record.crop): record.name for record in known if record.crop}
 
     def read(self, name: str, path: Path, earlier: PhotoRecord | None) -> None:
         state = _state(path)
@@ -113,10 +114,11 @@ class _Folder:
         self._store.put(record, reading.embedding)
 
     def _crop_name(self, name: str) -> str:
-        """A name for a crop that no other has, also where capitals do not count."""
+        """A name for a crop that no other has, also where capitals do not count: a.png, a.jpg.png, a.jpg.2.png."""
         plain = PurePosixPath(name).with_suffix(".png").as_posix()
-        crop = plain if self._taken.get(plain.lower(), name) == name else f"{name}.png"
-        self._taken[crop.lower()] = name
+        candidates = chain((plain, f"{name}.png"), (f"{name}.{number}.png" for number in count(2)))
+        crop = next(crop for crop in candidates if self._taken.get(folded(crop), name) == name)
+        self._taken[folded(crop)] = name
         return crop
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ from ..data.corpus import synthetic_portrait
 from ..data.degradation import Kind
 from ..data.degraded import degrade_file, picture_seed
 from ..errors import SettingsError
-from ..files import atomic_write, output_error
+from ..files import atomic_write, folded, output_error
 from ..images import load_image, save_image, to_pil, to_tensor
 from ..pipeline import PUBLISHED_SEED, ReferenceEncoding, Restorer, SamplingSettings
 from .dataset import Target
@@ -167,6 +167,24 @@ def result_path(target: Target, folder: Path) -> Path:
     """Where a target's result lies: PNG files under the targets' names, a.jpg's as a.jpg.png."""
     name = PurePosixPath(target.name)
     return folder / (name if name.suffix.lower() == ".png" else PurePosixPath(f"{target.name}.png"))
+
+
+def require_distinct_results(targets: Iterable[Target]) -> None:
+    """Check that every target has a result file of its own, also where capitals in names do not count.
+
+    Raises:
+        SettingsError: two targets would have one result; they are named.
+    """
+    seen: dict[str, str] = {}
+    for target in targets:
+        name = folded(result_path(target, Path()).as_posix())
+        if name in seen:
+            raise SettingsError(
+                f"The results of {seen[name]} and {target.name} would be one file.",
+                expected="pictures whose names differ in more than capitals, which Windows and macOS ignore",
+                remedy="rename one of them, also in the CSV of the references",
+            )
+        seen[name] = target.name
 
 
 def make_folder(folder: Path) -> None:

@@ -75,7 +75,8 @@ def open_set_metric(name: str, device: torch.device | str = "cpu") -> SetMetric:
     metric = _create(name, device)
 
     def judge(predictions: Sequence[Path], truths: Sequence[Path]) -> float:
-        with tempfile.TemporaryDirectory() as folder, _quiet_stdout():
+        # Windows deletes no file that pyiqa still has open; the result matters more.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, _quiet_stdout():
             first = _gather(predictions, Path(folder) / "predictions")
             second = _gather(truths, Path(folder) / "truths")
             return float(metric(str(first), str(second), verbose=False, num_workers=0))

@@ -15,6 +15,9 @@ from .summary import Comparison, MethodSummary, Summary, best, columns, value_of
 Table = Sequence[Sequence[str]]
 """The heading and the rows; every row as long as the heading."""
 
+_UP, _DOWN = "\u2191", "\u2193"
+"""Arrows, which headings show as the paper's tables do."""
+
 UNAVAILABLE = "n/a"
 """In a column whose metric could not be had; the report says why."""
 
@@ -134,7 +137,7 @@ def _extremes(rows: Mapping[str, Sequence[Row]], count: int = 4) -> Table:
 
 def heading(metric: str) -> str:
     """A metric's name with the direction that is better."""
-    return f"{METRICS[metric].label} {'↑' if METRICS[metric].better > 0 else '↓'}"
+    return f"{METRICS[metric].label} {_UP if METRICS[metric].better > 0 else _DOWN}"
 
 
 def with_interval(interval: Interval, digits: int, *, sign: str = "") -> str:
@@ -146,8 +149,8 @@ def with_interval(interval: Interval, digits: int, *, sign: str = "") -> str:
 
 
 def number(value: float, digits: int, *, sign: str = "") -> str:
-    """A value in a table; ∞ for equal pictures' PSNR."""
-    return "∞" if math.isinf(value) and value > 0 else f"{value:{sign}.{digits}f}"
+    """A value in a table; "inf" for equal pictures' PSNR."""
+    return f"{value:{sign}.{digits}f}"
 
 
 def _cell(summary: Summary, method: MethodSummary, metric: str) -> str:

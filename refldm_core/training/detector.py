@@ -10,14 +10,13 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
+from ..checkpoints.saving import write_safetensors
 from ..data.corpus import CorpusSpec
 from ..face.backends import RetinaFaceNetwork
 from ..face.packages import import_optional
-from ..files import atomic_write
 from .scenes import Picture, TrainingScene, training_scene
 from .spec import DetectorSpec, TrainSpec
 from .task import Batch, Examples, Logs, Part, derive
@@ -132,8 +131,7 @@ class DetectorTask:
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         """See `Task`: weights in 16 bits, as safetensors in the published file's name, which is what is looked for."""
         path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
-        with atomic_write(path) as temporary:
-            save_file(self._averaged(ema), temporary, {"format": "pt", "network": "RetinaFace mobile0.25"})
+        write_safetensors(self._averaged(ema), path, {"format": "pt", "network": "RetinaFace mobile0.25"})
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
+from ..checkpoints.reading import read_tensors
 from ..checkpoints.saving import write_safetensors
 from ..data.corpus import CorpusSpec
 from ..data.groups import Group, Groups, stack
@@ -111,7 +111,7 @@ class LatentCache:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(self.folder, error) from error
-        self._here: dict[int, dict[str, Tensor]] = {}
+        self._here: dict[int, Mapping[str, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """A pickled copy reads the folder anew; the latents in memory stay here."""
@@ -121,9 +121,10 @@ class LatentCache:
         """Whether the example's latents are kept, so that its pictures need not be drawn."""
         return recipe in self._here or self._path(recipe).exists()
 
-    def get(self, recipe: int) -> dict[str, Tensor]:
+    def get(self, recipe: int) -> Mapping[str, Tensor]:
         if recipe not in self._here:
-            self._here[recipe] = load_file(self._path(recipe))
+            # Copied: another process may write the same file, and Windows does not replace a mapped one.
+            self._here[recipe] = read_tensors(self._path(recipe), copy=True).tensors
         return self._here[recipe]
 
     def put(self, recipe: int, latents: dict[str, Tensor]) -> None:

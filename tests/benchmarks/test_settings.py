@@ -49,9 +49,9 @@ def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model", str(tmp_path / "m.safetensors"), "--recognizer", str(tmp_path / "r.onnx"), "--batch", "2"]
     words += ["--settings", "ddim:4", "dpmpp_2m:2:1.5:0-500@bfloat16", "--json", str(tmp_path / "s.json")]
     assert main([*words, "--people", "2", "--output", str(tmp_path / "s.md")]) == 0
-    before = json.loads((tmp_path / "s.json").read_text())["people"]
+    before = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["people"]
     assert main([*words, "--people", "3", "--resume"]) == 0
-    people = json.loads((tmp_path / "s.json").read_text())["people"]
+    people = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["people"]
     assert {name: len(found) for name, found in people.items()} == {
         "ddim:4": 3,
         "dpmpp_2m:2:1.5:0-500@bfloat16": 3,
@@ -64,6 +64,6 @@ def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "not found under the same conditions" in capsys.readouterr().err
     assert main(["--report", str(tmp_path / "s.json")]) == 0
     assert capsys.readouterr().out.startswith("3 drawn people")
-    (tmp_path / "s.json").write_text("{}")
+    (tmp_path / "s.json").write_text("{}", encoding="utf-8")
     assert main(["--report", str(tmp_path / "s.json")]) == 2
     assert "cannot be read as a file of scores" in capsys.readouterr().err

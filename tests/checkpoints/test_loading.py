@@ -145,7 +145,10 @@ def test_dtype_and_precedence_of_config(tiny: TinyFiles, tmp_path: Path) -> None
     path = tmp_path / "one.safetensors"
     convert(tiny.ckpt, path, config=tiny.config)
     config = tmp_path / "other.yaml"
-    config.write_text(tiny.config.read_text().replace("num_head_channels: 16", "num_head_channels: 8"))
+    config.write_text(
+        tiny.config.read_text(encoding="utf-8").replace("num_head_channels: 16", "num_head_channels: 8"),
+        encoding="utf-8",
+    )
     assert load_model(path, config=config).spec.unet.num_head_channels == 8
     hints = inspect_file(path).hints
     assert hints.values["latent_size"] == 16 and "metadata" in hints.reasons["latent_size"]
@@ -198,9 +201,12 @@ BAD_FILES: dict[str, tuple[Callable[[TinyFiles, Path], object], str]] = {
     "missing": (lambda f, p: None, "no file"),
     "folder": (lambda f, p: p.mkdir(), "folder"),
     "empty": (lambda f, p: p.touch(), "is empty"),
-    "text": (lambda f, p: p.write_text("hello " * 100), "not a model file"),
-    "web page": (lambda f, p: p.write_text("<!DOCTYPE html><html>"), "web page"),
-    "git lfs pointer": (lambda f, p: p.write_text("version https://git-lfs.github.com/spec/v1"), "Git LFS pointer"),
+    "text": (lambda f, p: p.write_text("hello " * 100, encoding="utf-8"), "not a model file"),
+    "web page": (lambda f, p: p.write_text("<!DOCTYPE html><html>", encoding="utf-8"), "web page"),
+    "git lfs pointer": (
+        lambda f, p: p.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"),
+        "Git LFS pointer",
+    ),
     "truncated": (_truncated, "damaged or cut short"),
     "truncated safetensors": (_truncated_safetensors, "damaged or cut short"),
     "a list": (_plain_pickle, "damaged or cut short"),
@@ -306,7 +312,7 @@ CONFIGS = {
 def test_bad_configs(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     text, says = CONFIGS[case]
-    good = tiny.config.read_text()
+    good = tiny.config.read_text(encoding="utf-8")
     replaced = {
         "new attention order": "num_head_channels: 16\n        use_new_attention_order: true",
         "another width": "model_channels: 64",
@@ -314,16 +320,19 @@ def test_bad_configs(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
     }
     if case in replaced:
         assert text in good
-        path.write_text(good.replace(str(text), replaced[case]))
+        path.write_text(good.replace(str(text), replaced[case]), encoding="utf-8")
     elif text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match=says):
         load_model(tiny.ckpt, config=path)
 
 
 def test_a_head_size_that_does_not_divide(tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(tiny.config.read_text().replace("num_head_channels: 16", "num_head_channels: 24"))
+    path.write_text(
+        tiny.config.read_text(encoding="utf-8").replace("num_head_channels: 16", "num_head_channels: 24"),
+        encoding="utf-8",
+    )
     with pytest.raises(CheckpointError, match="heads of 24 channels"):
         load_model(tiny.ckpt, config=path)
 

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from refldm_core.cli.main import main
+from refldm_core.errors import SettingsError
 from refldm_core.evaluation import benchmark
-from refldm_core.evaluation.benchmark import Arm, result_path, seconds_in
+from refldm_core.evaluation.benchmark import Arm, require_distinct_results, result_path, seconds_in
 from refldm_core.evaluation.dataset import Target
 
 from ..embedded import needs_embedded
@@ -187,6 +188,27 @@ def test_what_cannot_be_done(
 ) -> None:
     assert run(*words) == 2
     assert message in capsys.readouterr().err
+
+
+@needs_embedded
+def test_targets_whose_results_are_one_file_on_some_systems(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("faces").mkdir()
+    for name in ("A.png", "a.png", "c.png"):
+        Image.new("RGB", (16, 16)).save(f"faces/{name}")
+    Path("test.csv").write_text("gt_image,ref_image\nA.png,['c.png']\na.png,['c.png']\n", encoding="utf-8")
+    assert run("--dataset", "faces", "--references", "test.csv") == 2
+    assert "The results of A.png and a.png would be one file" in capsys.readouterr().err
+    assert not Path("out/restored").exists()
+
+
+def test_distinct_results() -> None:
+    def require(*names: str) -> None:
+        require_distinct_results([Target(name, Path(name), name) for name in names])
+
+    require("a.png", "a.jpg", "sub/a.png", "b.png")
+    for names in (("a.jpg", "A.JPG"), ("a.jpg", "a.jpg.png"), ("\xe9.png", "e\u0301.png")):
+        with pytest.raises(SettingsError, match="would be one file"):
+            require(*names)
 
 
 def test_names() -> None:

@@ -132,7 +132,7 @@ def test_the_reports(run: Run) -> None:
     assert re.search(r"<b>1\.000</b>\s*<small>\[1\.000, 1\.000\]</small>", page)
     words = Path("out/report.md").read_text(encoding="utf-8")
     assert "## Differences" in words and "Best and worst" in words and "Every picture was judged" in words
-    assert "IDS, 2nd recogniser ↑" in words and "95% interval" in words
+    assert "IDS, 2nd recogniser \u2191" in words and "95% interval" in words
     assert words.count("**") == 2 * 6, "the best of each column"
 
 

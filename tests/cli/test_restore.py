@@ -191,7 +191,7 @@ def test_odd_pictures_are_restored(kind: str, restore: Run, folder: Path) -> Non
 
 
 def _text(folder: Path) -> None:
-    (folder / "text.png").write_text("no picture")
+    (folder / "text.png").write_text("no picture", encoding="utf-8")
 
 
 def _cut(folder: Path) -> None:

@@ -28,6 +28,7 @@ from refldm_core.data.splits import SplitSettings
 from refldm_core.data.synthetic import group, person
 from refldm_core.errors import OutputError, SettingsError
 from refldm_core.face.detection import DetectionSettings
+from refldm_core.files import folded
 
 from ..embedded import needs_embedded
 from .photos import FIRST, PEOPLE, ByColour, colour_reader, drawn, flat, photos_in, write_flat
@@ -104,7 +105,10 @@ def test_no_person_in_two_splits(built: tuple[Path, BuildReport]) -> None:
         of[row["image"]] = row["person"]
     assert all(len(splits) == 1 for splits in people.values())
     assert {split: report.splits[split].people for split in ("val", "test")} == {"val": 1, "test": 2}
-    lists = {s: (output / "id_based_split" / f"{s}_image.txt").read_text().split() for s in ("train", "val", "test")}
+    lists = {
+        s: (output / "id_based_split" / f"{s}_image.txt").read_text(encoding="utf-8").split()
+        for s in ("train", "val", "test")
+    }
     assert sorted(name for names in lists.values() for name in names) == sorted(of)
     seen: dict[str, set[str]] = {}
     for split, names in lists.items():
@@ -350,6 +354,19 @@ def test_names_that_would_collide(tmp_path: Path) -> None:
     images = [row["image"] for row in table(tmp_path / "out/people.csv")]
     assert len({name.lower() for name in images}) == 3
     assert all((tmp_path / "out/images" / name).is_file() for name in images)
+
+
+def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
+    """Names in capitals or with accents of another composition, which a folder of Linux may hold side by side."""
+    files = iter(write_flat(tmp_path / "photos").values())
+    names = ["A.JPG", "A.jpg", "a.jpg", "a.png", "\xe9.png", "e\u0301.png", "B/a.png", "b/A.png", "b/a.jpg.png"]
+    photos = dict(zip(names, files, strict=False))
+    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), BuildSettings(SplitSettings(test=1)))
+    crops = {row["image"] for row in table(tmp_path / "out/people.csv")}
+    assert len(crops) == len({folded(crop) for crop in crops}) == len(names)
+    assert {
+        path.relative_to(tmp_path / "out/images").as_posix() for path in photos_in(tmp_path / "out/images").values()
+    } == crops
 
 
 def test_what_cannot_be_built(tmp_path: Path) -> None:

@@ -93,8 +93,11 @@ def test_a_name_in_use_is_not_overwritten_by_accident(server: Server, base: Path
     with pytest.raises(PromptError, match="exists already, with other references"):
         server.run(saving("bert", photos=REFERENCES[:1]).api)
     assert path.read_bytes() == before
-    server.run(saving("bert", photos=REFERENCES[:1], overwrite=True).api)
+    with pytest.raises(PromptError, match=r"bert\.safetensors exists already, with other references"):
+        server.run(saving("BERT", photos=REFERENCES[:1]).api)
+    server.run(saving("Bert", photos=REFERENCES[:1], overwrite=True).api)
     assert path.read_bytes() != before
+    assert [file.name for file in people(base).iterdir() if file.stem.lower() == "bert"] == ["bert.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_after_a_restart_with_other_flags(  # noqa: PLR0917
     extra = tmp_path / "elsewhere" / "faces"
     extra.mkdir(parents=True)
     (extra / "moved.safetensors").symlink_to((base / "models" / "refldm" / "tiny.safetensors").resolve())
-    (extra / "notes.txt").write_text("no model")
+    (extra / "notes.txt").write_text("no model", encoding="utf-8")
     config = tmp_path / "paths.yaml"
     config.write_text(f"elsewhere:\n  base_path: {tmp_path / 'elsewhere'}\n  refldm: faces\n", encoding="utf-8")
     flags = ["--bf16-unet", "--bf16-vae", "--extra-model-paths-config", str(config)]

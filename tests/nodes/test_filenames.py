@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from .pack import load
 
-safetensors_name = load("nodes.filenames").safetensors_name
+filenames = load("nodes.filenames")
+safetensors_name = filenames.safetensors_name
 OutputError = load("refldm_core.errors").OutputError
 
 
@@ -50,3 +51,32 @@ def test_what_is_accepted_is_one_name_everywhere(typed: str) -> None:
         assert kind("folder", name).parent == kind("folder")
         assert kind("folder", name).name == name
     assert not PureWindowsPath(name).is_reserved()
+
+
+@pytest.mark.parametrize(
+    ("there", "typed", "file"),
+    [
+        ([], "anna", "anna"),
+        (["Anna"], "Anna", "Anna"),
+        (["Anna"], "anna", "Anna"),
+        (["Ren\xe9"], "RENE\u0301", "Ren\xe9"),
+        (["Anna", "Anna 2"], "ANNA 2", "Anna 2"),
+        (["Anna"], "Ann", "Ann"),
+    ],
+)
+def test_capitals_name_the_same_file(there: list[str], typed: str, file: str, tmp_path: Path) -> None:
+    for name in there:
+        (tmp_path / f"{name}.safetensors").touch()
+    assert filenames.safetensors_path(tmp_path, typed) == tmp_path / f"{file}.safetensors"
+
+
+def test_an_exact_name_goes_before_its_twin(tmp_path: Path) -> None:
+    for name in ("Anna", "anna"):  # of a folder that came from Linux
+        (tmp_path / f"{name}.safetensors").touch()
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system takes them for one")
+    assert filenames.safetensors_path(tmp_path, "anna").name == "anna.safetensors"
+
+
+def test_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
+    assert filenames.safetensors_path(tmp_path / "new", "Anna") == tmp_path / "new" / "Anna.safetensors"

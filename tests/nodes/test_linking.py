@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from refldm_core.cli.comfyui import link
 from refldm_core.cli.main import main
 from refldm_core.errors import OutputError
 
+from .. import windows
 from .pack import PACK
 
 
@@ -45,6 +47,24 @@ def test_it_names_the_python_to_install_into(
     assert f"{command} install -r {PACK / 'requirements.txt'}" in capsys.readouterr().out
 
 
+def test_windows_gets_a_junction(comfyui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which needs no right to make symbolic links, unlike those."""
+    make_link, made = os.symlink, []
+
+    class Windows:
+        @staticmethod
+        def CreateJunction(source: str, target: str) -> None:
+            made.append((source, target))
+            make_link(source, target)
+
+    monkeypatch.setitem(sys.modules, "_winapi", Windows)
+    windows.impose(monkeypatch)
+    monkeypatch.setattr(sys, "platform", "win32")
+    linked = link(comfyui)
+    assert made == [(str(PACK), str(linked))]
+    assert link(comfyui) == linked
+
+
 def test_not_a_comfyui(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is no ComfyUI"):
         link(tmp_path)
@@ -56,7 +76,7 @@ def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
     if kind == "folder":
         taken.mkdir()
     elif kind == "file":
-        taken.write_text("mine")
+        taken.write_text("mine", encoding="utf-8")
     else:
         try:
             taken.symlink_to(comfyui / "nowhere")

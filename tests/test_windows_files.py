@@ -1,0 +1,246 @@
+"""Every writer, and every file that is loaded, with Windows' rules for files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks import reporting
+from benchmarks.likeness_data import Run
+from refldm_core import embedded
+from refldm_core.checkpoints import download
+from refldm_core.checkpoints.building import load_first_stage, load_model
+from refldm_core.checkpoints.download import RemoteFile, fetch, unpack
+from refldm_core.checkpoints.faces import load_detector, load_recognizer
+from refldm_core.checkpoints.published import save_refldm
+from refldm_core.checkpoints.reading import read_tensors
+from refldm_core.checkpoints.references import StoredReferences, load_references, save_references
+from refldm_core.checkpoints.saving import convert, save_pickled, write_safetensors
+from refldm_core.data.build_output import write_references
+from refldm_core.data.builder import BuildSettings, build_dataset
+from refldm_core.data.degradation import RANGES, draw
+from refldm_core.data.degraded import Degraded, write_table
+from refldm_core.data.splits import SplitSettings
+from refldm_core.evaluation import learned
+from refldm_core.evaluation.benchmark import write_drawn_people, write_seconds
+from refldm_core.evaluation.dataset import find_targets
+from refldm_core.evaluation.scores import Scores
+from refldm_core.evaluation.session import Evaluation, JudgeSettings, evaluate, open_judges
+from refldm_core.files import atomic_write
+from refldm_core.images import save_image
+from refldm_core.model.attention import KeyValue
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.training.latents import LatentCache
+
+from .data.photos import ByColour, colour_reader, write_flat
+from .weights import TinyFiles
+from .windows import mapped_files, open_files
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+
+REFERENCES = ReferenceKV({"layer": KeyValue(torch.randn(1, 4, 2), torch.randn(1, 4, 2))}, 2, (1, 2), "fingerprint")
+TENSORS = {"a": torch.arange(1000.0)}
+
+
+Writer = Callable[[Path], object]
+
+
+def _model(folder: Path, tiny: TinyFiles) -> None:
+    loaded = load_model(tiny.ckpt, config=tiny.config)
+    unet, first_stage = loaded.unet.state_dict(), loaded.first_stage.state_dict()
+    save_refldm(folder, loaded.spec, unet, unet, first_stage, updates=3)
+
+
+def _unpack(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "pack.zip", "w") as packed:
+        packed.writestr("pack/det.onnx", b"det")
+    unpack(folder / "pack.zip", folder / "pack", {"det.onnx": hashlib.sha256(b"det").hexdigest()})
+
+
+def _download(folder: Path) -> None:
+    def transfer(file: RemoteFile, part: Path, on_bytes: object) -> None:
+        part.write_bytes(b"model")
+
+    (folder / "model.ckpt").unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "_transfer", transfer)
+        fetch(RemoteFile("model.ckpt", "", hashlib.sha256(b"model").hexdigest()), folder)
+
+
+def _build(folder: Path) -> None:
+    photos = write_flat(folder / "photos")
+    build_dataset(photos, folder / "dataset", colour_reader(ByColour()), BuildSettings(SplitSettings(test=2)))
+
+
+def _evaluate(folder: Path) -> None:
+    for part in ("truth", "ours"):
+        (folder / part).mkdir(exist_ok=True)
+        Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(folder / part / "a.png")
+    settings = JudgeSettings(["psnr"])
+    job = Evaluation("Title", *find_targets(folder / "truth"), {"ours": folder / "ours"})
+    evaluate(job, settings, open_judges(settings), folder / "judged", overwrite=True)
+
+
+def _figure(folder: Path) -> None:
+    with atomic_write(folder / "plot.png") as temporary:
+        Figure().savefig(temporary)
+
+
+WRITERS: dict[str, Writer] = {
+    "picture": lambda folder: save_image(Image.new("RGB", (8, 8)), folder / "a.png"),
+    "JPEG picture": lambda folder: save_image(Image.new("RGB", (8, 8)), folder / "a.jpg"),
+    "plot": _figure,
+    "safetensors": lambda folder: write_safetensors(TENSORS, folder / "a.safetensors", {}),
+    "pickle": lambda folder: save_pickled(TENSORS, folder / "a.ckpt"),
+    "references": lambda folder: save_references(StoredReferences(REFERENCES), folder / "a.safetensors"),
+    "cached latents": lambda folder: LatentCache(folder, "").put(0, TENSORS),
+    "files of an archive": _unpack,
+    "download": _download,
+    "table of degradations": lambda folder: write_table(
+        folder / "a.csv", {}, [Degraded("a.png", "severe", 1, draw(RANGES["severe"], 1))]
+    ),
+    "table of references": lambda folder: write_references(folder / "a.csv", [("a", ["b"])], degraded=False),
+    "table of seconds": lambda folder: write_seconds(folder / "a.csv", {("severe", "ours", "a.png"): 1.0}),
+    "dataset": _build,
+    "drawn people": lambda folder: write_drawn_people(folder / "people", 1, 1, 32, overwrite=True),
+    "scores": lambda folder: Scores(folder / "a.csv", resume=False).write(),
+    "evaluation": _evaluate,
+    "report of a benchmark": lambda folder: reporting.write(folder / "a.md", "text"),
+    "file of scores": lambda folder: Run({}, "machine").write(folder / "a.json"),
+}
+
+
+def _contents(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.usefixtures("windows_files")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_writer_works_with_windows_rules_and_may_run_again(writer: str, tmp_path: Path) -> None:
+    WRITERS[writer](tmp_path)
+    first = _contents(tmp_path)
+    assert first and all(first.values())
+    WRITERS[writer](tmp_path)
+    assert _contents(tmp_path).keys() == first.keys()
+
+
+@pytest.mark.usefixtures("windows_files")
+def test_a_model_of_the_published_layout_is_written_with_windows_rules(tiny: TinyFiles, tmp_path: Path) -> None:
+    for _ in range(2):
+        _model(tmp_path, tiny)
+    assert {path.name for path in tmp_path.iterdir()} == {"refldm.ckpt", "refldm.yaml"}
+
+
+@needs_proc
+def test_the_rules_are_windows_own(tmp_path: Path, windows_files: None) -> None:
+    """The emulation itself: without it the tests of this file hold nothing."""
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b")
+    with (tmp_path / "a").open("rb") as file:
+        with pytest.raises(OSError, match=r"Bad file|Errno 9"):
+            os.fsync(file.fileno())
+        with pytest.raises(PermissionError):
+            (tmp_path / "a").unlink()
+        with pytest.raises(PermissionError):
+            (tmp_path / "b").replace(tmp_path / "a")
+    with pytest.raises(FileExistsError):
+        (tmp_path / "a").rename(tmp_path / "b")
+    held = torch.UntypedStorage.from_file(str(tmp_path / "a"), shared=False, nbytes=1)
+    with pytest.raises(PermissionError):
+        (tmp_path / "a").unlink()
+    del held
+    (tmp_path / "a").replace(tmp_path / "b")
+
+
+@needs_proc
+@pytest.mark.usefixtures("windows_files")
+def test_loaded_references_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "anna.safetensors"
+    latents, thumbnails = torch.randn(2, 4, 1, 2), torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    save_references(StoredReferences(REFERENCES, ("a", "b"), thumbnails, latents), path)
+    loaded = load_references(path)
+    assert str(path) not in mapped_files() | open_files()
+    before = loaded.references.layers["layer"].k.clone()
+    save_references(StoredReferences(REFERENCES), path)
+    assert loaded.latents is not None and torch.equal(loaded.latents, latents)
+    assert torch.equal(loaded.references.layers["layer"].k, before)
+
+
+@needs_proc
+@pytest.mark.usefixtures("windows_files")
+def test_latents_that_another_process_writes_too(tmp_path: Path) -> None:
+    LatentCache(tmp_path, "").put(0, TENSORS)
+    reader = LatentCache(tmp_path, "")
+    held = reader.get(0)
+    LatentCache(tmp_path, "").put(0, TENSORS)
+    assert torch.equal(held["a"], TENSORS["a"])
+
+
+@needs_proc
+@pytest.mark.usefixtures("windows_files")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("part", ["model", "first stage"])
+def test_a_model_converts_onto_itself(part: str, dtype: torch.dtype, tiny: TinyFiles, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    convert(tiny.ckpt, path, config=tiny.config)
+    if part == "model":
+        convert(path, path, dtype=dtype)
+    else:
+        convert(tiny.ckpt, path, path, tiny.config, dtype=dtype)
+    convert(tiny.ckpt, tmp_path / "anew.safetensors", config=tiny.config, dtype=dtype)
+    ours, theirs = (read_tensors(file) for file in (path, tmp_path / "anew.safetensors"))
+    assert ours.metadata == theirs.metadata and ours.tensors.keys() == theirs.tensors.keys()
+    assert all(torch.equal(tensor, theirs.tensors[name]) for name, tensor in ours.tensors.items())
+
+
+@needs_proc
+@pytest.mark.usefixtures("windows_files")
+def test_networks_leave_their_files_alone(tiny: TinyFiles, tmp_path: Path) -> None:
+    """A training run writes models again that it began with, and a user may convert one that is in use."""
+    model, detector = tmp_path / "model.safetensors", tmp_path / embedded.DETECTOR.name
+    recognizer = tmp_path / embedded.RECOGNIZER.name
+    convert(tiny.ckpt, model, config=tiny.config)
+    ckpt, vqgan = (Path(shutil.copy(path, tmp_path)) for path in (tiny.ckpt, tiny.vqgan))
+    shutil.copy(embedded.DETECTOR, detector)
+    shutil.copy(embedded.RECOGNIZER, recognizer)
+    held = [
+        load_model(model),
+        load_model(ckpt, config=tiny.config),
+        load_first_stage(vqgan),
+        load_recognizer(recognizer),
+        load_detector("embedded", tmp_path),
+    ]
+    for path in (model, ckpt, vqgan, detector, recognizer):
+        path.unlink()
+    assert held
+
+
+@needs_proc
+@pytest.mark.usefixtures("windows_files")
+def test_a_metric_of_folders_copies_pictures_and_may_keep_them_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[BinaryIO] = []
+
+    def metric(first: str, second: str, **options: object) -> float:
+        held.extend(path.open("rb") for folder in (first, second) for path in Path(folder).iterdir())
+        return float(len({file.read() for file in held}))
+
+    monkeypatch.setattr(learned, "_create", lambda name, device: metric)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    assert learned.open_set_metric("fid")([tmp_path / "a.png"], [tmp_path / "b.png"]) == 2
+    for file in held:
+        file.close()
+    shutil.rmtree(Path(held[0].name).parents[1])
