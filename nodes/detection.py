@@ -241,15 +241,15 @@ def _with_transforms(faces: Sequence[face.Face], images: Tensor, crop_size: int)
 
 
 def _preview(images: Tensor, fit: face.Faces, chosen: face.Faces) -> Tensor:
-    taken = {id(one) for one in chosen.faces}
+    taken = {id(item) for item in chosen.faces}
     longest = _SMALL if len(images) > _MANY else None
     drawn: list[Tensor] = []
     for frame, image in enumerate(images):
         ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        labels = [(one, _label(i, one), id(one) in taken) for i, one in enumerate(ordered)]
+        labels = [(item, _label(i, item), id(item) in taken) for i, item in enumerate(ordered)]
         drawn.append(draw_faces(image, labels, longest))
     return model_to_bhwc(torch.stack(drawn))
 
 
-def _label(number: int, one: face.Face) -> str:
-    return str(number) if one.track is None else f"{number} (track {one.track})"
+def _label(number: int, item: face.Face) -> str:
+    return str(number) if item.track is None else f"{number} (track {item.track})"

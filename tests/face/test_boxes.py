@@ -18,8 +18,8 @@ from refldm_core.face.errors import FaceError
 from refldm_core.face.types import Face, Faces, Landmarks5
 
 SIZE = (192, 256)
-ONE = {"x": 10, "y": 20, "width": 30, "height": 40}
-TWO = {"x": 100.5, "y": 60.25, "width": 50.0, "height": 60.0, "label": "face", "score": 0.75}
+PLAIN = {"x": 10, "y": 20, "width": 30, "height": 40}
+LABELED = {"x": 100.5, "y": 60.25, "width": 50.0, "height": 60.0, "label": "face", "score": 0.75}
 
 
 def bounds(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
@@ -29,12 +29,12 @@ def bounds(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ([[ONE, TWO], [], [TWO]], [(0, 9.5), (0, 100.0), (2, 100.0)]),  # RT-DETR, SAM3, SDPose, MediaPipe
-        ([[ONE]], [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Create Bounding Boxes: one canvas for all pictures
+        ([[PLAIN, LABELED], [], [LABELED]], [(0, 9.5), (0, 100.0), (2, 100.0)]),  # RT-DETR, SAM3, SDPose, MediaPipe
+        ([[PLAIN]], [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Create Bounding Boxes: one canvas for all pictures
         ([], []),  # Create Bounding Boxes with an empty canvas
         ([[], [], []], []),
-        ([ONE, TWO], [(0, 9.5), (0, 100.0), (1, 9.5), (1, 100.0), (2, 9.5), (2, 100.0)]),
-        (ONE, [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Bounding Box
+        ([PLAIN, LABELED], [(0, 9.5), (0, 100.0), (1, 9.5), (1, 100.0), (2, 9.5), (2, 100.0)]),
+        (PLAIN, [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Bounding Box
     ],
 )
 def test_every_layout_of_the_host_is_read(value, expected):
@@ -42,7 +42,7 @@ def test_every_layout_of_the_host_is_read(value, expected):
 
 
 def test_a_box_keeps_its_place_score_and_label():
-    plain, labeled = parse_boxes([ONE, TWO], [SIZE])
+    plain, labeled = parse_boxes([PLAIN, LABELED], [SIZE])
     # The host's x is the edge of a pixel, ours is 0 in the middle of the first pixel.
     assert plain == BoundingBox((9.5, 19.5, 39.5, 59.5))
     assert labeled == BoundingBox((100.0, 59.75, 150.0, 119.75), 0, 0.75, "face")
@@ -50,26 +50,26 @@ def test_a_box_keeps_its_place_score_and_label():
 
 def test_boxes_of_another_number_of_pictures_are_refused():
     with pytest.raises(SettingsError, match="boxes of 3 pictures for 2 pictures"):
-        parse_boxes([[ONE], [], [ONE]], [SIZE] * 2)
+        parse_boxes([[PLAIN], [], [PLAIN]], [SIZE] * 2)
 
 
 @pytest.mark.parametrize(
     "box",
     [
         {"x": 1, "y": 2, "width": 3},
-        {**ONE, "width": 0},
-        {**ONE, "height": -4},
-        {**ONE, "x": math.nan},
-        {**ONE, "width": math.inf},
-        {**ONE, "x": "left"},
-        {**ONE, "score": "high"},
+        {**PLAIN, "width": 0},
+        {**PLAIN, "height": -4},
+        {**PLAIN, "x": math.nan},
+        {**PLAIN, "width": math.inf},
+        {**PLAIN, "x": "left"},
+        {**PLAIN, "score": "high"},
         [10, 20, 30, 40],
         7,
     ],
 )
 def test_what_is_no_box_is_named(box):
     with pytest.raises(FaceError, match="picture 2 has no place or no area"):
-        parse_boxes([[], [ONE, box]], [SIZE] * 2)
+        parse_boxes([[], [PLAIN, box]], [SIZE] * 2)
 
 
 def test_what_holds_no_boxes_is_named():
@@ -78,10 +78,10 @@ def test_what_holds_no_boxes_is_named():
 
 
 def test_a_box_outside_its_picture_is_refused_but_one_across_its_border_is_not():
-    parse_boxes({**ONE, "x": -10, "y": 170}, [SIZE])
+    parse_boxes({**PLAIN, "x": -10, "y": 170}, [SIZE])
     for place in ({"x": 512}, {"y": 512}, {"x": -40}, {"y": -50}):
         with pytest.raises(FaceError, match="outside that picture of 256x192 pixels"):
-            parse_boxes({**ONE, **place}, [SIZE])
+            parse_boxes({**PLAIN, **place}, [SIZE])
 
 
 def test_an_upright_average_face_comes_back_from_its_box():
@@ -112,26 +112,26 @@ def detected(left: float, top: float, width: float, height: float, *, frame: int
 
 def test_a_detected_face_gives_its_landmarks_to_the_box_around_it():
     inside, beside = detected(12, 22, 28, 36), detected(150, 22, 28, 36)
-    (face,) = faces_from_boxes(parse_boxes({**ONE, "score": 0.5}, [SIZE]), [beside, inside])
+    (face,) = faces_from_boxes(parse_boxes({**PLAIN, "score": 0.5}, [SIZE]), [beside, inside])
     assert face.landmarks is inside.landmarks
     assert face.box == (9.5, 19.5, 39.5, 59.5), "the box is the user's"
     assert face.score == 0.5
-    (face,) = faces_from_boxes(parse_boxes(ONE, [SIZE]), [inside])
+    (face,) = faces_from_boxes(parse_boxes(PLAIN, [SIZE]), [inside])
     assert face.score == 0.9, "a box without a score takes the detector's"
 
 
 @pytest.mark.parametrize(
-    "found",
+    "elsewhere",
     [
         [],
-        [detected(150, 22, 28, 36)],  # elsewhere
+        [detected(150, 22, 28, 36)],  # beside it
         [detected(12, 22, 28, 36, frame=1)],  # in another picture
         [detected(14, 26, 5, 6)],  # an eye taken for a face
         [detected(32, 22, 28, 36)],  # a neighbor whose middle is outside
     ],
 )
-def test_a_box_of_a_face_without_a_detected_one_holds_an_average_face(found):
-    (face,) = faces_from_boxes(parse_boxes([[ONE], []], [SIZE] * 2), found)
+def test_a_box_of_a_face_without_a_detected_one_holds_an_average_face(elsewhere):
+    (face,) = faces_from_boxes(parse_boxes([[PLAIN], []], [SIZE] * 2), elsewhere)
     expected = face_from_box((9.5, 19.5, 39.5, 59.5))
     np.testing.assert_array_equal(face.landmarks.points, expected.landmarks.points)
 
@@ -144,12 +144,12 @@ def test_a_box_of_a_person_says_only_where_to_look():
     assert face is head, "with its own box, landmarks and score; no face on the chair"
     assert faces_from_boxes(parse_boxes([[chair]], [SIZE]), [head]) == []
     with pytest.raises(FaceError, match='labeled "person"'):
-        faces_from_boxes(parse_boxes([[TWO, person]], [SIZE]))
+        faces_from_boxes(parse_boxes([[LABELED, person]], [SIZE]))
 
 
 def test_two_boxes_never_share_a_face():
     boxes = parse_boxes(
-        [{"x": 0, "y": 0, "width": 100, "height": 190, "label": "person"}, {**ONE, "label": "Face 1"}], [SIZE]
+        [{"x": 0, "y": 0, "width": 100, "height": 190, "label": "person"}, {**PLAIN, "label": "Face 1"}], [SIZE]
     )
     left, right = detected(12, 22, 28, 36), detected(60, 22, 28, 36)
     of_person, of_face = faces_from_boxes(boxes, [left, right])

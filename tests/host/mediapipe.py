@@ -14,26 +14,27 @@ from torch import Tensor
 NAME = "mediapipe_face_fp32.safetensors"
 """The file that ComfyUI's blueprints and the workflow name."""
 
+LANDMARKS = np.array([[72, 77], [120, 77], [96, 101], [79, 125], [115, 123]], dtype=np.float64)
+"""Of the toy face at place 0 of `photo`: left eye, right eye, nose, left and right corner of the mouth."""
+
+TEXT = " ".join(f"{value:g}" for value in LANDMARKS.flatten())
+"""The same, typed in."""
+
+MESH = (48, 48, 144, 144)
+"""(left, top, right, bottom): the extent of the mesh, around that face."""
+
 _FIVE = [468, 473, 1, 61, 291]  # irises, tip of the nose, corners of the mouth
 _PARTS = ("face_oval", "left_eye", "right_eye", "left_eyebrow", "right_eyebrow", "lips", "irises", "nose")
 _INPUT = 192  # pixels of the face mesh's input
 _REGION = 12.0  # its side in the picture by the picture's longer side: the detector's box, 8, times the margin, 1.5
 
 
-def save_mediapipe(
-    host: Path,
-    detection: Path,
-    landmarks: NDArray[np.float64],
-    box: tuple[float, float, float, float],
-    size: tuple[int, int],
-) -> None:
+def save_mediapipe(host: Path, detection: Path, size: tuple[int, int]) -> None:
     """Write the file into a folder models/detection.
 
     Args:
         host: a ComfyUI with MediaPipe nodes, whose own classes name the tensors.
         detection: the folder.
-        landmarks: (5, 2) pixels that the five landmarks of the mesh have.
-        box: (left, top, right, bottom) in pixels, the extent of the mesh.
         size: (height, width) of the pictures that the places are meant for.
     """
     path = host / "comfy_extras" / "mediapipe" / "face_landmarker.py"
@@ -53,7 +54,7 @@ def save_mediapipe(
         tensors[name].fill_(-50.0)
     tensors["detector_short.cls_8.bias"][0] = 3.0
     tensors["detector_short.reg_8.bias"][2:4] = 128.0 * _REGION / 1.5
-    mesh = _mesh(landmarks, box)
+    mesh = _mesh()
     side = _REGION * max(size)
     middle = np.array([size[1] / 2.0, size[0] / 2.0])
     points = np.zeros((len(mesh), 3))
@@ -69,10 +70,10 @@ def save_mediapipe(
     save_file(tensors, detection / NAME)
 
 
-def _mesh(landmarks: NDArray[np.float64], box: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """(478, 2): the five landmarks, two corners of the box, and points between them."""
-    low, high = np.array(box[:2]), np.array(box[2:])
+def _mesh() -> NDArray[np.float64]:
+    """(478, 2): the five landmarks, two corners of the extent, and points between them."""
+    low, high = np.array(MESH[:2]), np.array(MESH[2:])
     mesh = np.random.default_rng(0).uniform(low, high, (478, 2))
     mesh[[0, 2]] = low, high
-    mesh[_FIVE] = landmarks
+    mesh[_FIVE] = LANDMARKS
     return mesh

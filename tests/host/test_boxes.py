@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from .boxes import BoxGraph, Place
 from .comfy import PromptError, Server
-from .faces import FaceGraph, changed, photo, require_packages, save, save_networks
-from .graphs import Link, Node
-from .mediapipe import NAME, save_mediapipe
+from .faces import changed, photo, require_packages, save, save_networks
+from .graphs import Link
+from .mediapipe import MESH, TEXT, save_mediapipe
 from .test_faces import saved, text_of
-
-Place = dict[str, Any]
 
 HEADS: list[Place] = [{"x": 32, "y": 30, "width": 128, "height": 140}, {"x": 296, "y": 28, "width": 112, "height": 144}]
 """Around the toy faces at the places 0 and 1: wider than a face is, and higher."""
 
-TIGHT = {"x": 48, "y": 48, "width": 96, "height": 96}
-"""The toy face at place 0, as large as its detector says."""
-
-LANDMARKS = np.array([[72, 77], [120, 77], [96, 101], [79, 125], [115, 123]], dtype=np.float64)
+TIGHT = {"x": MESH[0], "y": MESH[1], "width": MESH[2] - MESH[0], "height": MESH[3] - MESH[1]}
+"""The toy face at place 0, as the stand-in of MediaPipe finds it."""
 
 
 @pytest.fixture(scope="module")
@@ -62,53 +58,6 @@ def needs(server: Server, node: str) -> None:
         pytest.skip(f"{server.host.name} has no node {node}")
 
 
-class BoxGraph(FaceGraph):
-    """A graph with the host's nodes that find or make boxes."""
-
-    def create(self, boxes: list[Place], size: tuple[int, int] = (192, 512)) -> Link:
-        # Wrapped as the page does it: a list alone would be a link.
-        places = {"__value__": [{**box, "metadata": {}} for box in boxes]}
-        return self.add("CreateBoundingBoxes", height=size[0], width=size[1], editor_state=places)[1]
-
-    def network(self, kind: str, boxes: list[Place]) -> Link:
-        return self.add("RefldmProbeDetectionModel", kind=kind, boxes=json.dumps(boxes))[0]
-
-    def rtdetr(self, image: Link, boxes: list[Place]) -> Link:
-        model = self.network("rtdetr", boxes)
-        return self.add("RTDETR_detect", model=model, image=image, threshold=0.5, class_name="all", max_detections=100)[
-            0
-        ]
-
-    def sam3(self, image: Link, boxes: list[Place]) -> Link:
-        prompt = self.add("RefldmProbeConditioning")[0]
-        settings = {"threshold": 0.5, "refine_iterations": 0, "individual_masks": False}
-        return self.add("SAM3_Detect", model=self.network("sam3", boxes), image=image, conditioning=prompt, **settings)[
-            1
-        ]
-
-    def sdpose(self, box: Place, size: tuple[int, int], count: int) -> Link:
-        corners = [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
-        settings = {"height": size[0], "width": size[1], "count": count}
-        points = self.add("RefldmProbeKeypoints", box=json.dumps(corners), **settings)[0]
-        return self.add("SDPoseFaceBBoxes", keypoints=points, scale=1.0, force_square=False)[0]
-
-    def mediapipe(self, image: Link) -> tuple[Link, Link]:
-        """Landmarks and boxes."""
-        network = self.add("LoadMediaPipeFaceLandmarker", model_name=NAME)[0]
-        settings = {"num_faces": 1, "min_confidence": 0.5, "missing_frame_fallback": "empty"}
-        found = self.add(
-            "MediaPipeFaceLandmarker", face_detection_model=network, image=image, detector_variant="both", **settings
-        )
-        return found[0], found[1]
-
-    def boxed(self, image: Link, bboxes: Link, detector: Link | None = None, **settings: object) -> Node:
-        """Detect Faces in boxes."""
-        found = self.detect(image, detector or bboxes, bboxes=bboxes, **settings)
-        if detector is None:
-            del self.api[found.number]["inputs"]["face_detector"]
-        return found
-
-
 def boxes_of(server: Server, graph: BoxGraph, bboxes: Link) -> list[list[Place]]:
     return json.loads(text_of(server, graph, bboxes))
 
@@ -141,9 +90,9 @@ def test_the_interface_is_the_hosts(server: Server) -> None:
 
 def test_neither_detector_nor_boxes_is_refused_before_anything_runs(pictures: Server) -> None:
     graph = BoxGraph()
-    found = graph.boxed(graph.image("two.png"), Link("1", 0))
-    del graph.api[found.number]["inputs"]["bboxes"]
-    graph.save(found[2])
+    detected = graph.boxed(graph.image("two.png"), Link("1", 0))
+    del graph.api[detected.number]["inputs"]["bboxes"]
+    graph.save(detected[2])
     answer = pictures.post("/prompt", {"prompt": graph.api}).json()
     assert "neither a face detector nor boxes" in json.dumps(answer["node_errors"])
 
@@ -151,9 +100,9 @@ def test_neither_detector_nor_boxes_is_refused_before_anything_runs(pictures: Se
 def test_boxes_alone_restore_their_faces(pictures: Server) -> None:
     graph = BoxGraph()
     model, image = graph.load_model(), graph.image("two.png")
-    found = graph.boxed(image, graph.create(HEADS), select="1")
-    restored = graph.sampler(model[0], model[1], found[1], steps=2, faces=found[0])
-    after, preview = saved(pictures, graph, graph.paste(image, found[0], restored[0])[0], found[2])
+    detected = graph.boxed(image, graph.create(HEADS), select="1")
+    restored = graph.sampler(model[0], model[1], detected[1], steps=2, faces=detected[0])
+    after, preview = saved(pictures, graph, graph.paste(image, detected[0], restored[0])[0], detected[2])
     before = photo([2, -2])
     assert [changed(before, after[0], at) > 5 for at in range(2)] == [False, True]
     assert (after[0][:, :200] == before[:, :200]).all(), "outside the box, to the last bit"
@@ -182,15 +131,15 @@ def source(graph: BoxGraph, kind: str, image: Link) -> tuple[Link, list[Place]]:
 def test_boxes_of_the_hosts_nodes(host: Path, base: Path, pictures: Server, kind: str) -> None:
     needs(pictures, kind)
     if kind.startswith("MediaPipe"):
-        save_mediapipe(host, base / "models" / "detection", LANDMARKS, (48, 48, 144, 144), (192, 512))
+        save_mediapipe(host, base / "models" / "detection", (192, 512))
     graph = BoxGraph()
     image = graph.image("two.png", "moved.png")
     bboxes, expected = source(graph, kind, image)
-    found = graph.boxed(image, bboxes)
-    told = boxes_of(pictures, graph, found[3])
+    detected = graph.boxed(image, bboxes)
+    told = boxes_of(pictures, graph, detected[3])
     assert places(told) == [[place(box) for box in expected]] * 2
     assert all(box["label"] == "face" for frame in told for box in frame)
-    (crops,) = saved(pictures, graph, found[1])
+    (crops,) = saved(pictures, graph, detected[1])
     assert len(crops) == 2 * len(expected)
 
 
@@ -230,20 +179,20 @@ def test_a_box_in_which_the_detector_finds_nothing_is_a_face_all_the_same(faces:
     image = graph.image("nobody.png")
     with_both = graph.boxed(image, graph.create(HEADS[:1]), graph.detector())
     alone = graph.boxed(image, graph.create(HEADS[:1]))
-    (one,), (other,) = saved(faces, graph, with_both[1], alone[1])
-    assert (one == other).all()
+    (refined,), (average,) = saved(faces, graph, with_both[1], alone[1])
+    assert (refined == average).all()
 
 
 def test_boxes_go_out_as_the_host_draws_them_and_come_back(faces: Server) -> None:
     graph = BoxGraph()
     image = graph.image("two.png", "nobody.png")
-    found = graph.detect(image, select="1")
-    again = graph.boxed(image, found[3])
-    told, back = boxes_of(faces, graph, found[3]), boxes_of(faces, graph, again[3])
+    detected = graph.detect(image, select="1")
+    again = graph.boxed(image, detected[3])
+    told, back = boxes_of(faces, graph, detected[3]), boxes_of(faces, graph, again[3])
     assert [len(frame) for frame in told] == [1, 0]
     assert told == back
     needs(faces, "DrawBBoxes")
-    drawn = graph.add("DrawBBoxes", image=image, bboxes=found[3])[0]
+    drawn = graph.add("DrawBBoxes", image=image, bboxes=detected[3])[0]
     (pictures,) = saved(faces, graph, drawn)
     left, top = (round(told[0][0][key]) for key in ("x", "y"))
     assert (pictures[0][top + 40, left] == (255, 0, 0)).all(), "the host's red line"
@@ -254,8 +203,8 @@ def test_each_frame_of_a_video_has_its_own_boxes(faces: Server) -> None:
     """As RT-DETR, SAM3, SDPose and MediaPipe give them: a face that moves, and a frame without one."""
     graph = BoxGraph()
     frames = graph.image("two.png", "moved.png", "nobody.png")
-    found = graph.detect(frames, select="0")
-    followed = graph.boxed(frames, found[3], video=True)
+    detected = graph.detect(frames, select="0")
+    followed = graph.boxed(frames, detected[3], video=True)
     told = boxes_of(faces, graph, followed[3])
     assert [len(frame) for frame in told] == [1, 1, 0]
     assert told[1][0]["x"] - told[0][0]["x"] == pytest.approx(16, abs=1)
@@ -265,8 +214,8 @@ def test_each_frame_of_a_video_has_its_own_boxes(faces: Server) -> None:
 
 def test_boxes_of_other_pictures_are_refused(faces: Server) -> None:
     graph = BoxGraph()
-    found = graph.detect(graph.image("two.png", "moved.png", "nobody.png"), select="0")
-    graph.save(graph.boxed(graph.image("two.png", "moved.png"), found[3])[1])
+    detected = graph.detect(graph.image("two.png", "moved.png", "nobody.png"), select="0")
+    graph.save(graph.boxed(graph.image("two.png", "moved.png"), detected[3])[1])
     with pytest.raises(PromptError, match="boxes of 3 pictures for 2 pictures"):
         faces.run(graph.api)
     graph = BoxGraph()
@@ -288,18 +237,17 @@ def test_an_empty_canvas_is_no_face(pictures: Server) -> None:
 
 def test_landmarks_of_the_hosts_mediapipe(host: Path, base: Path, pictures: Server) -> None:
     needs(pictures, "MediaPipeFaceLandmarker")
-    save_mediapipe(host, base / "models" / "detection", LANDMARKS, (48, 48, 144, 144), (192, 512))
+    save_mediapipe(host, base / "models" / "detection", (192, 512))
     graph = BoxGraph()
     image = graph.image("two.png")
-    text = " ".join(f"{value:g}" for value in LANDMARKS.flatten())
-    typed = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=text, crop_size=128)
-    found, _ = graph.mediapipe(image)
-    meshed = graph.add("ReFLDM_FacesFromLandmarks", image=image, text="", crop_size=128, face_landmarks=found)
-    (one,), (other,) = saved(pictures, graph, typed[1], meshed[1])
-    assert np.abs(one.astype(int) - other).max() <= 1
+    typed = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=TEXT, crop_size=128)
+    landmarks, _ = graph.mediapipe(image)
+    meshed = graph.add("ReFLDM_FacesFromLandmarks", image=image, text="", crop_size=128, face_landmarks=landmarks)
+    (of_text,), (of_mesh,) = saved(pictures, graph, typed[1], meshed[1])
+    assert np.abs(of_text.astype(int) - of_mesh).max() <= 1
     # Found in a picture of another size, they would be at another place.
     small = graph.add("ImageScale", image=image, upscale_method="area", width=256, height=96, crop="disabled")[0]
-    wrong = graph.add("ReFLDM_FacesFromLandmarks", image=small, text="", crop_size=128, face_landmarks=found)
+    wrong = graph.add("ReFLDM_FacesFromLandmarks", image=small, text="", crop_size=128, face_landmarks=landmarks)
     graph.save(wrong[1])
     with pytest.raises(PromptError, match="1 pictures of 512x192 pixels for 1 pictures of 256x96 pixels"):
         pictures.run(graph.api)

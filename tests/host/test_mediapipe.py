@@ -14,14 +14,11 @@ from .comfy import Api, PromptError, Server, make_base, running
 from .converting import to_api
 from .faces import FaceGraph, changed, photo, save
 from .graphs import with_files
-from .mediapipe import NAME, save_mediapipe
+from .mediapipe import NAME, TEXT, save_mediapipe
 from .test_faces import saved
 from .test_workflows import WORKFLOWS, api_of, require_nodes
 
 PATH = next(path for path in WORKFLOWS if path.stem.startswith("08"))
-SIZE = (192, 256)
-LANDMARKS = np.array([[72, 77], [120, 77], [96, 101], [79, 125], [115, 123]], dtype=np.float64)
-TEXT = " ".join(f"{value:g}" for value in LANDMARKS.flatten())
 
 BLOCKED = "import sys\nsys.modules.update(dict.fromkeys(('insightface', 'onnxruntime', 'facexlib')))\n"
 """Python runs it when it starts: importing these packages then fails as if they were not there."""
@@ -39,7 +36,7 @@ def bare(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory
     for i in (1, 2, 3):
         save(photo([2], background=127 - 8 * i), base / "input" / f"reference_{i}.png")
     if (host / "comfy_extras" / "nodes_mediapipe.py").is_file():
-        save_mediapipe(host, base / "models" / "detection", LANDMARKS, (48, 48, 144, 144), SIZE)
+        save_mediapipe(host, base / "models" / "detection", (192, 256))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         with running(host, base) as server:
@@ -57,9 +54,9 @@ def test_the_pack_loads_without_face_packages(bare: Server) -> None:
 def test_typed_landmarks_restore_without_face_packages(bare: Server) -> None:
     graph = FaceGraph()
     model, image = graph.load_model(), graph.image("photo.png")
-    found = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=TEXT, crop_size=128)
-    restored = graph.sampler(model[0], model[1], found[1], steps=2, faces=found[0])
-    ((after,),) = saved(bare, graph, graph.paste(image, found[0], restored[0])[0])
+    known = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=TEXT, crop_size=128)
+    restored = graph.sampler(model[0], model[1], known[1], steps=2, faces=known[0])
+    ((after,),) = saved(bare, graph, graph.paste(image, known[0], restored[0])[0])
     assert changed(photo([2]), after, 0) > 5
 
 
