@@ -26,16 +26,13 @@ class BoxGraph(FaceGraph):
 
     def rtdetr(self, image: Link, boxes: list[Place]) -> Link:
         model = self.network("rtdetr", boxes)
-        return self.add("RTDETR_detect", model=model, image=image, threshold=0.5, class_name="all", max_detections=100)[
-            0
-        ]
+        settings = {"threshold": 0.5, "class_name": "all", "max_detections": 100}
+        return self.add("RTDETR_detect", model=model, image=image, **settings)[0]
 
     def sam3(self, image: Link, boxes: list[Place]) -> Link:
-        prompt = self.add("RefldmProbeConditioning")[0]
+        model, prompt = self.network("sam3", boxes), self.add("RefldmProbeConditioning")[0]
         settings = {"threshold": 0.5, "refine_iterations": 0, "individual_masks": False}
-        return self.add("SAM3_Detect", model=self.network("sam3", boxes), image=image, conditioning=prompt, **settings)[
-            1
-        ]
+        return self.add("SAM3_Detect", model=model, image=image, conditioning=prompt, **settings)[1]
 
     def sdpose(self, box: Place, size: tuple[int, int], count: int) -> Link:
         corners = [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
