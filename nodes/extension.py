@@ -7,9 +7,10 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import host
 from .degradation import Degrade
-from .detection import DetectFaces, FacesFromLandmarks
+from .detection import DetectFaces
 from .evaluation import FaceSimilarity
 from .face_loaders import LoadFaceDetector, LoadFaceParser, LoadFaceRecognizer
+from .landmarks import FacesFromLandmarks
 from .loaders import LoadModel
 from .paste import PasteFaces
 from .people import MatchPeople, SelectReferences

@@ -234,7 +234,7 @@ def test_landmarks_typed_in_or_from_the_host(faces: Server) -> None:
     graph.add("ReFLDM_FacesFromLandmarks", image=image, text="", crop_size=128, face_landmarks=other[0])
     wrong = str(len(graph.api))
     graph.add("PreviewImage", images=Link(wrong, 1))
-    with pytest.raises(PromptError, match="landmarks of 2 pictures for 1"):
+    with pytest.raises(PromptError, match="landmarks of 2 pictures of 256x192 pixels for 1"):
         faces.run(graph.api)
 
 

@@ -20,6 +20,9 @@ from .oracle import assert_same, restore
 Pictures = dict[str, Tensor]
 
 WORKFLOWS = sorted((PACK / "workflows").glob("*.json"))
+NEWER = {"08 core MediaPipe detection": {"LoadMediaPipeFaceLandmarker", "MediaPipeFaceLandmarker"}}
+"""Workflows that need nodes which the oldest supported host has not."""
+
 NODES = (
     "LoadModel",
     "EncodeReferences",
@@ -68,11 +71,22 @@ def test_every_input_is_explained(server: Server) -> None:
 
 def test_the_host_lists_the_workflows(server: Server) -> None:
     assert sorted(server.get("/workflow_templates")[PACK_NAME]) == [path.stem for path in WORKFLOWS]
-    assert len(WORKFLOWS) == 6
+    assert WORKFLOWS
+
+
+def require_nodes(server: Server, path: Path) -> None:
+    """Skip where the host is too old for a workflow that says so."""
+    absent = {node["class_type"] for node in api_of(path).values()} - set(server.get("/object_info"))
+    if absent:
+        assert absent == NEWER.get(path.stem)
+        pytest.skip(
+            f"{server.host.name} has no {', '.join(sorted(absent))}: workflow {path.stem} needs a newer ComfyUI"
+        )
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow_and_api_twin_are_the_same_graph(server: Server, path: Path) -> None:
+    require_nodes(server, path)
     workflow = json.loads(path.read_text(encoding="utf-8"))
     assert to_api(workflow, server.get("/object_info"), muted=True) == api_of(path)
 

@@ -16,6 +16,8 @@ from aiohttp import web
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from server import PromptServer
 
+from . import detection
+
 
 class PlainConditioning:
     """A conditioning without anything of ReF-LDM's in it."""
@@ -67,6 +69,7 @@ NODE_CLASS_MAPPINGS = {
     "RefldmProbeConditioning": PlainConditioning,
     "RefldmProbeCompile": Traced,
     "RefldmProbeLandmarks": Landmarks,
+    **detection.NODES,
 }
 
 counts: Counter = Counter()

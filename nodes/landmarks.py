@@ -1,0 +1,94 @@
+"""Faces whose landmarks are known already."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..refldm_core.errors import SettingsError
+from ..refldm_core.face import types as face
+from ..refldm_core.face.alignment import align_faces, face_from_landmarks
+from ..refldm_core.face.errors import FaceError
+from ..refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
+from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from .face_types import Faces, crop_size_input
+from .types import schema
+
+HostLandmarks = io.Custom("FACE_LANDMARKS")
+"""From ComfyUI's own MediaPipe nodes, where the host has them: {"frames": [[{"landmarks_xy": (468 or 478, 2)}]],
+"image_size": (height, width)}."""
+
+
+class FacesFromLandmarks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "FacesFromLandmarks",
+            display_name="Faces From Landmarks",
+            description="Aligns faces whose landmarks are known: typed in, or from ComfyUI's own MediaPipe nodes. It "
+            "needs no face detector.",
+            search_aliases=["landmarks", "mediapipe", "manual face", "face points", "align face"],
+            inputs=[
+                io.Image.Input("image", tooltip="Connect whole photos or video frames, one or a batch."),
+                io.String.Input(
+                    "text",
+                    default="",
+                    multiline=True,
+                    tooltip="Write one face on each line, as ten numbers in pixels: x and y of the left eye, the right "
+                    "eye, the nose, and the left and right corner of the mouth. Left and right are those of the "
+                    "picture. The faces are the same in every picture of a batch. The text is ignored where "
+                    "face_landmarks is connected.",
+                ),
+                crop_size_input(),
+                HostLandmarks.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="Connect the node Detect Face Landmarks (MediaPipe), which ComfyUI 0.23 and newer have.",
+                ),
+            ],
+            outputs=[
+                Faces.Output(display_name="faces", tooltip="Where the faces are."),
+                io.Image.Output(display_name="crops", tooltip="The faces, aligned, as one batch."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Tensor, text: str, crop_size: int, face_landmarks: dict[str, Any] | None = None
+    ) -> io.NodeOutput:
+        images = bhwc_to_model(image)
+        known = _typed(text, len(images)) if face_landmarks is None else _from_host(face_landmarks, images)
+        faces, crops = align_faces(list(images), known, crop_size)
+        return io.NodeOutput(faces, model_to_bhwc(crops))
+
+
+def _typed(text: str, frames: int) -> list[face.Face]:
+    lines = parse_landmarks(text)
+    return [face_from_landmarks(landmarks, frame) for frame in range(frames) for landmarks in lines]
+
+
+def _from_host(landmarks: dict[str, Any], images: Tensor) -> list[face.Face]:
+    frames, size = landmarks["frames"], tuple(images.shape[-2:])
+    if len(frames) != len(images) or tuple(landmarks.get("image_size", size)) != size:
+        height, width = landmarks.get("image_size", size)
+        raise SettingsError(
+            f"There are landmarks of {len(frames)} pictures of {width}x{height} pixels for {len(images)} pictures of "
+            f"{size[1]}x{size[0]} pixels.",
+            expected="the pictures that the landmarks were found in",
+            remedy="connect the same pictures to both nodes",
+        )
+    known = [
+        face_from_landmarks(landmarks_from_points(detected["landmarks_xy"]), frame)
+        for frame, faces in enumerate(frames)
+        for detected in faces
+    ]
+    if not known:
+        raise FaceError(
+            "The connected landmarks hold no face.",
+            expected="at least one face",
+            remedy="lower min_confidence in Detect Face Landmarks, or use Detect Faces",
+        )
+    return known
