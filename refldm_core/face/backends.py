@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..memory import is_out_of_memory
 from .detection import Findings, Picture
 from .errors import MissingPackageError
 
@@ -213,6 +214,8 @@ def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=list(providers or ["CPUExecutionProvider"]))
     except Exception as error:  # onnxruntime's own exceptions have no common base
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{path} cannot be loaded by onnxruntime ({str(error).splitlines()[0]}).",
             expected="a whole ONNX file",
