@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from argparse import Namespace
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from refldm_core.checkpoints import reading
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.cli import dataset, demo, evaluate, faces, inspect, sampling
 from refldm_core.cli.main import main
-from refldm_core.errors import CheckpointError
-from refldm_core.evaluation import runner
+from refldm_core.errors import CheckpointError, OutputError
+from refldm_core.evaluation import learned, runner
 from refldm_core.face import backends
 from refldm_core.pipeline import Restorer
+from refldm_core.training import loop
+from refldm_core.training.recognition import differentiable_recognizer
 
 from ..weights import TinyFiles
 
@@ -200,6 +203,36 @@ def test_an_onnx_file_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.Monk
     assert not isinstance(caught.value, CheckpointError)
 
 
+def test_metrics_that_do_not_fit_are_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "open_pair_metric", failing(GPU_FULL))
+    with pytest.raises(torch.OutOfMemoryError):
+        learned.open_learned(["lpips"])
+    monkeypatch.setattr(learned, "open_pair_metric", failing(RuntimeError("no network")))
+    assert "no network" in learned.open_learned(["lpips"]).absent["lpips"]
+
+
+def test_training_calls_neither_its_state_nor_its_folder_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer: Any = None
+    monkeypatch.setattr(torch, "load", failing(CPU_FULL))
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        loop._Trainer._load(trainer, tmp_path / "state.pt")
+    with pytest.raises(OSError, match="Cannot allocate memory"), loop._output_errors(tmp_path):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+    with pytest.raises(OutputError), loop._output_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_training_calls_no_recognizer_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx2torch")
+    monkeypatch.setattr(onnx, "load", failing(MemoryError()))
+    (tmp_path / "recognizer.onnx").write_bytes(b"any")
+    with pytest.raises(MemoryError):
+        differentiable_recognizer(tmp_path / "recognizer.onnx")
+
+
 def test_evaluate(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("truth", "restored"):
         (tmp_path / folder).mkdir()
@@ -230,8 +263,6 @@ def test_demo(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_train(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refldm_core.training import loop
-
     (tmp_path / "config.yaml").write_text(f"task: recognizer\noutput: {tmp_path / 'run'}\n", encoding="utf-8")
     monkeypatch.setattr(loop, "train", failing(GPU_FULL))
     assert main(["train", str(tmp_path / "config.yaml")]) == 2
