@@ -17,7 +17,7 @@ from torch import Tensor
 
 from refldm_core.checkpoints import reading
 from refldm_core.checkpoints.reading import read_tensors
-from refldm_core.cli import dataset, demo, evaluate, faces, inspect, sampling
+from refldm_core.cli import benchmark_table, dataset, demo, evaluate, faces, inspect, sampling
 from refldm_core.cli.main import main
 from refldm_core.errors import CheckpointError, OutputError
 from refldm_core.evaluation import learned, runner
@@ -26,6 +26,7 @@ from refldm_core.pipeline import Restorer
 from refldm_core.training import loop
 from refldm_core.training.recognition import differentiable_recognizer
 
+from ..embedded import needs_embedded
 from ..weights import TinyFiles
 
 Run = Callable[..., int]
@@ -247,6 +248,20 @@ def test_evaluate(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(evaluate, "open_judges", failing(MemoryError()))
     assert main([*words, "--overwrite"]) == 2
     assert "judge the pictures" in said()
+
+
+@needs_embedded
+def test_benchmark_table(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["benchmark-table", "--output", str(tmp_path / "out"), "--synthetic", "1", "--counts", "1", "--steps", "1"]
+    words += ["--model", "embedded", "--recognizer", "embedded", "--metrics", "psnr", "--kinds", "severe"]
+    monkeypatch.setattr(Restorer, "restore", failing(GPU_FULL))
+    assert main(words) == 2
+    message = said()
+    assert "not enough to restore this face (CUDA out of memory" in message
+    assert "--reference-encoding separate" in message
+    monkeypatch.setattr(benchmark_table, "open_judges", failing(MemoryError()))
+    assert main([*words, "--overwrite"]) == 2
+    assert "not enough to judge the pictures" in said()
 
 
 def test_dataset(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
