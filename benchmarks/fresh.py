@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from refldm_core.errors import ReFLDMError
-from refldm_core.memory import is_out_of_memory
+from refldm_core.out_of_memory import is_out_of_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT_OF_MEMORY = "out of memory"

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError, UnsafeCheckpointError
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True)

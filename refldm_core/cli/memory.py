@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import NotEnoughMemoryError
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 
 CLOSE_PROGRAMS = "close other programs"
 ON_THE_CPU = "--device cpu, which is slow"

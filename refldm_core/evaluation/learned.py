@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..face.errors import MissingPackageError
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from .metrics import LEARNED, SETS, Picture, to_unit
 from .packages import require
 

@@ -16,7 +16,7 @@ from ..checkpoints.download import sha256_of
 from ..errors import ImageFileError
 from ..face.identity import Embeddings, Recognizer
 from ..images import load_image
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from .dataset import Finding, Target, match_predictions
 from .learned import PairMetric, SetMetric
 from .metrics import LIKENESS, METRICS, Picture, identity_similarity, mean_similarity, psnr, published_embedding, ssim

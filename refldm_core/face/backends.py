@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from .detection import Findings, Picture
 from .errors import MissingPackageError
 

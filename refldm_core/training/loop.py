@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ..checkpoints.saving import save_pickled
 from ..files import atomic_write, output_error
 from ..images import save_image
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from .ema import MovingAverage
 from .loader import Share, steps_of_batches
 from .spec import OptimiserSpec, TrainSpec, as_yaml, read_spec

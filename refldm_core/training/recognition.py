@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..face.identity import published_crop
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from .task import TrainingError
 
 

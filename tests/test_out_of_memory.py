@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from refldm_core.errors import CheckpointError
-from refldm_core.memory import is_out_of_memory
+from refldm_core.out_of_memory import is_out_of_memory
 
 
 class _WindowsError(OSError):
