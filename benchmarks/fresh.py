@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from refldm_core.errors import ReFLDMError
+from refldm_core.out_of_memory import is_out_of_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT_OF_MEMORY = "out of memory"
@@ -91,11 +90,3 @@ def serve(job: str, measure: Callable[[Job], Iterable[Values]]) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Torch's CPU allocator and some GPU libraries have no error class of their own for it."""
-    said = str(error).lower()
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in said for words in ("out of memory", "allocate memory", "not enough memory")
-    )

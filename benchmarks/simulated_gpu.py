@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +33,16 @@ GPU = torch.device("cuda")
 @contextmanager
 def simulated_gpu() -> Generator[None, None, None]:
     """All tensors that are made inside are fake; those on the device "cuda" are on the simulated GPU."""
-    with FakeTensorMode(), warnings.catch_warnings():
+    finite = mock.patch("refldm_core.pipeline.require_finite_values", _copy_whether_finite)
+    with FakeTensorMode(), warnings.catch_warnings(), finite:
         # Restorer asks where the weights lie to notice other ones. A fake tensor answers 0, with a warning.
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
         yield
+
+
+def _copy_whether_finite(what: str, *batches: Tensor, remedy: str) -> None:
+    """The work of `require_finite_values` and its one copy; fake values are neither finite nor not."""
+    torch.stack([batch.isfinite().all() for batch in batches]).all().reshape(1).cpu()
 
 
 def simulated_restorer(spec: ModelSpec, dtype: torch.dtype) -> Restorer:

@@ -57,3 +57,11 @@ class OutputError(ReFLDMError):
 
 class DownloadError(ReFLDMError):
     """A download failed or gave another file than the published one."""
+
+
+class NotFiniteError(ReFLDMError):
+    """A computation gave values that are not finite (NaN or infinity)."""
+
+
+class NotEnoughMemoryError(ReFLDMError):
+    """The memory of the machine or of its GPU is not enough for what was asked."""

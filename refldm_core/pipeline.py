@@ -14,6 +14,7 @@ from .diffusion.sampling import SamplerName, ddim, dpmpp_2m, initial_noise
 from .diffusion.schedule import NoiseSpec, Spacing, sampling_table
 from .errors import ReferencesError, SettingsError
 from .model.memory import free_bytes
+from .model.precision import exact_float32, remedy_for, require_finite_values
 from .model.reference import ReferenceKV
 from .model.unet import References, UNet
 from .model.variants import ModelSpec
@@ -101,16 +102,25 @@ class Restorer:
         return next(self.unet.parameters()).dtype
 
     @torch.no_grad()
+    @exact_float32()
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, height, width) in [-1, 1] -> (batch, c, height / 8, width / 8) float32, scaled for the U-Net."""
         return self.first_stage.encode(images.to(self.device)).float() * self.spec.scale_factor
 
     @torch.no_grad()
+    @exact_float32()
     def decode(self, latents: Tensor) -> Tensor:
-        """(batch, c, h, w) -> (batch, 3, 8 h, 8 w) float32 in about [-1, 1], not clamped."""
-        return self.first_stage.decode(latents.to(self.device) / self.spec.scale_factor).float()
+        """(batch, c, h, w) -> (batch, 3, 8 h, 8 w) float32 in about [-1, 1], not clamped.
+
+        Raises:
+            NotFiniteError: a picture has NaN or infinite values, as it has where its latent has some.
+        """
+        pictures = self.first_stage.decode(latents.to(self.device) / self.spec.scale_factor).float()
+        require_finite_values("restored pictures", pictures, remedy=remedy_for(self.dtype))
+        return pictures
 
     @torch.no_grad()
+    @exact_float32()
     def encode_references(self, images: Tensor, encoding: ReferenceEncoding = "joint") -> ReferenceKV:
         """Build the CacheKV of one person's reference photos.
 
@@ -125,6 +135,7 @@ class Restorer:
 
         Raises:
             ReferencesError: no image, or so many that encoding them jointly takes more memory than the device has.
+            NotFiniteError: a key or value is NaN or infinite.
         """
         if not len(images):
             raise ReferencesError(
@@ -138,7 +149,9 @@ class Restorer:
             latents = torch.cat(self.encode(side_by_side).chunk(len(images), dim=-1))
         else:
             latents = torch.cat([self.encode(image.unsqueeze(0)) for image in images])
-        return self.unet.encode_references(latents.to(self.device, self.dtype))
+        references = self.unet.encode_references(latents.to(self.device, self.dtype))
+        require_finite_values("encoded references", *references.tensors, remedy=remedy_for(self.dtype))
+        return references
 
     def _require_memory_for_joint_encoding(self, images: Tensor) -> None:
         count, _, height, width = images.shape
@@ -153,6 +166,7 @@ class Restorer:
             )
 
     @torch.no_grad()
+    @exact_float32()
     def null_references(self, count: int, latent_size: tuple[int, int]) -> ReferenceKV:
         """The null of guidance: `count` all-zero latents, run through the U-Net as any reference is.
 
@@ -162,6 +176,7 @@ class Restorer:
         return self.unet.encode_references(zeros).repeat(count)
 
     @torch.no_grad()
+    @exact_float32()
     def sample(
         self,
         lq_latents: Tensor,
@@ -235,6 +250,9 @@ class Restorer:
 
         Returns:
             (batch, 3, crop, crop) float32, clamped to [-1, 1].
+
+        Raises:
+            NotFiniteError: as `decode`.
 
         See `sample` for the other arguments.
         """

@@ -18,6 +18,7 @@ from ...refldm_core.checkpoints.building import ModelFiles, require_finite
 from ...refldm_core.errors import ReferencesError, SettingsError
 from ...refldm_core.model.attention import Attention, fused_attention
 from ...refldm_core.model.layers import plain_layers
+from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.vqgan import FirstStage
 from .patching import load_strictly, patcher_class
 
@@ -98,6 +99,12 @@ class ReFLDMVAE(comfy.sd.VAE):
         finally:
             self._tiles_allowed = True
 
+    def decode(self, samples_in: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return _finite(samples_in, super().decode(samples_in, *args, **kwargs))
+
+    def decode_tiled(self, samples: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return _finite(samples, super().decode_tiled(samples, *args, **kwargs))
+
     def encode_tiled_(self, *args: Any, **kwargs: Any) -> Any:
         if not self._tiles_allowed:
             raise _MustNotTile
@@ -151,6 +158,19 @@ def memory_estimates(first_stage: FirstStage) -> tuple[MemoryEstimate, MemoryEst
 
     return encode, decode
 
+
+def _finite(latents: Tensor, pictures: Tensor) -> Tensor:
+    """The pictures; raises `NotFiniteError` where these or their latents have NaN or infinite values."""
+    require_finite_values("restored pictures", latents, remedy=USE_FLOAT32)
+    require_finite_values("decoded pictures", pictures, remedy=_USE_FLOAT32_VAE)
+    return pictures
+
+
+USE_FLOAT32 = (
+    "choose float32 as dtype in the node Load ReF-LDM Model; if that is chosen already, take off LoRAs and get the "
+    "model file again"
+)
+_USE_FLOAT32_VAE = "start ComfyUI with --fp32-vae; if that does not help, get the file of the first stage again"
 
 _TILED = (
     "encoding or decoding in tiles gives a different picture, since this first stage looks at the whole picture at "

@@ -72,13 +72,15 @@ def _types(
     """The type of the weights, and the one to compute in where that is another."""
     management, flags = comfy.model_management, comfy.cli_args.args
     storage = DTYPES.get(dtype) or management.unet_dtype(
+        device=device,
         model_params=sum(tensor.numel() for tensor in weights.values()),
         supported_dtypes=supported,
         weight_dtype=comfy.utils.weight_dtype(dict(weights)),
     )
     if dtype == "auto" and storage == torch.float32 and not (flags.fp32_unet or flags.force_fp32):
         # The host chooses float32 on every CPU, whether that is the fastest or not.
-        storage = torch.bfloat16 if _computes_on_cpu_in_bfloat16(torch.bfloat16, device) else storage
+        fast = torch.bfloat16 in supported and _computes_on_cpu_in_bfloat16(torch.bfloat16, device)
+        storage = torch.bfloat16 if fast else storage
     if _computes_on_cpu_in_bfloat16(storage, device):
         return storage, None
     return storage, management.unet_manual_cast(storage, device, supported)

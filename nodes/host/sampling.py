@@ -16,21 +16,29 @@ from torch import Tensor
 from ...refldm_core.diffusion.sampling import SamplerName, ddim, dpmpp_2m
 from ...refldm_core.diffusion.schedule import SamplingTable
 from ...refldm_core.errors import ReferencesError
+from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.progress import Step
 from ..types import ReferenceSet
+from .first_stage import USE_FLOAT32
 from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY
 
 
 def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
-    """Keys and values of reference latents, scaled as the U-Net takes them, made with a MODEL's patched weights."""
+    """Keys and values of reference latents, scaled as the U-Net takes them, made with a MODEL's patched weights.
+
+    Raises:
+        NotFiniteError: a key or value is NaN or infinite.
+    """
     batch = [latents.shape[0], model.model.spec.unet.in_channels, *latents.shape[2:]]
     comfy.model_management.load_models_gpu([model], memory_required=model.model.memory_required(batch))
     model.pre_run()
     try:
-        return model.model.encode_references(latents, model.load_device)
+        references = model.model.encode_references(latents, model.load_device)
     finally:
         model.cleanup()
+    require_finite_values("encoded references", *references.tensors, remedy=USE_FLOAT32)
+    return references
 
 
 def conditioning(

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError, UnsafeCheckpointError
+from ..out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def _read_safetensors(path: Path) -> TensorFile:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return TensorFile(path, "safetensors", tensors, dict(file.metadata() or {}))
     except SafetensorError as error:
+        if is_out_of_memory(error):
+            raise
         raise _damaged(path, error) from error
 
 
@@ -108,6 +111,8 @@ def _read_pickle(path: Path, *, zipped: bool) -> TensorFile:
     except pickle.UnpicklingError as error:
         raise _unpicklable(path, error) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise _damaged(path, error) from error
     named = _as_dict(content)
     if named is not None:

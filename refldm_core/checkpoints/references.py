@@ -63,7 +63,7 @@ def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = t
         OutputError: the file cannot be written; `path` is then as before.
     """
     kv = stored.references.to("cpu", dtype).written_out()
-    if not all(t.isfinite().all() for layer in kv.layers.values() for t in (layer.k, layer.v)):
+    if not all(tensor.isfinite().all() for tensor in kv.tensors):
         raise ReferencesError(
             f"The references have values that {dtype} cannot hold.",
             expected=f"values within {torch.finfo(dtype).min:.3g}..{torch.finfo(dtype).max:.3g}",

@@ -22,7 +22,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,14 +50,15 @@ from ..evaluation.summary import Summary
 from ..files import atomic_write
 from ..model.fingerprint import fingerprint
 from ..pipeline import Restorer
-from .evaluate import add_judge_arguments, in_words, judge_settings
+from .evaluate import add_judge_arguments, in_words, judge_settings, judging_stage
 from .inputs import share_of
+from .memory import explained_memory_errors
 from .output import Output
 from .people import TRAINED_REFERENCES
 from .processes import join_processes, leave_processes, wait_for_all
 from .sampling import (
     add_sampling_arguments,
-    explained_memory_errors,
+    encoding_stage,
     load_named_model,
     sampling_device,
     sampling_settings,
@@ -135,7 +136,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     first = join_processes() == 0
     if first:
         _require_asked(args)
-    judges = open_judges(judging) if first else None
+    with explained_memory_errors(judging_stage(args)):
+        judges = open_judges(judging) if first else None
     device = sampling_device(args)
     model = load_named_model(args, device, output)
     make_folder(args.output)
@@ -159,25 +161,26 @@ def run(args: argparse.Namespace, output: Output) -> int:
     for kind in plan.kinds:
         methods = plan.methods(kind)
         timed = {name: [s for (k, n, _), s in seconds.items() if (k, n) == (kind, name)] for name in methods}
-        summaries[kind] = evaluate(
-            Evaluation(
-                f"ReF-LDM, {kind} degradation",
-                plan.targets,
-                plan.findings,
-                methods,
-                plan.others,
-                plan.references,
-                {name: statistics.median(times) for name, times in timed.items() if times},
-                arms[0].label,
-            ),
-            judging,
-            judges,
-            plan.folder / kind,
-            resume=not args.overwrite,
-            overwrite=args.overwrite,
-            restart=True,
-            each=lambda todo: output.each(todo, "judging", len(todo)),
-        )
+        with explained_memory_errors(judging_stage(args)):
+            summaries[kind] = evaluate(
+                Evaluation(
+                    f"ReF-LDM, {kind} degradation",
+                    plan.targets,
+                    plan.findings,
+                    methods,
+                    plan.others,
+                    plan.references,
+                    {name: statistics.median(times) for name, times in timed.items() if times},
+                    arms[0].label,
+                ),
+                judging,
+                judges,
+                plan.folder / kind,
+                resume=not args.overwrite,
+                overwrite=args.overwrite,
+                restart=True,
+                each=lambda todo: output.each(todo, "judging", len(todo)),
+            )
     return _report(plan, summaries, output)
 
 
@@ -187,6 +190,7 @@ def _restore_all(
     """Restore one process's share; what fails is said here, and the evaluation names what is missing."""
     given = {kind: match_predictions(_DEGRADED, folder, plan.targets)[0] for kind, folder in plan.low.items()}
     share = share_of(plan.targets)
+    stage = replace(encoding_stage(args, restorer), work="restore this face")  # encoding takes the most memory
     for target in output.each(share, "faces", len(share)):
         for kind in plan.kinds:
             try:
@@ -201,7 +205,7 @@ def _restore_all(
                 for arm in plan.arms:
                     path = result_path(target, plan.restored_folder(kind, arm))
                     if args.overwrite or not path.exists():
-                        with explained_memory_errors():
+                        with explained_memory_errors(stage):
                             restore_target(restorer, lq, target.references[: arm.count], path, settings)
             except ReFLDMError as error:
                 if isinstance(error, OutputError):  # a full disk would fail all the others too

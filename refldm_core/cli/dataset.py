@@ -23,6 +23,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from ..checkpoints.faces import DETECTOR_FILES, load_recognizer
 from ..data.builder import BuildSettings, build_dataset
 from ..data.ffhq_ref import Check, check_celeba_ref, check_ffhq_ref
@@ -30,8 +32,9 @@ from ..data.photo_folder import make_folder
 from ..data.photo_reading import PhotoReader, ReadingSettings, file_hash
 from ..data.splits import SplitSettings
 from ..face.backends import find_pack
-from .faces import add_detection_arguments, load_detector_of, recognizer_path
+from .faces import add_detection_arguments, face_networks_stage, load_detector_of, recognizer_path
 from .inputs import pictures_below
+from .memory import explained_memory_errors
 from .options import DEVICES, choose_device
 from .output import Output
 
@@ -136,19 +139,21 @@ def _build(args: argparse.Namespace, output: Output) -> int:
         seed=args.seed,
     )
     photos = pictures_below(args.folder, args.output)
-    reader = _reader(args)
-    report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)
+    device = choose_device(args.device)
+    with explained_memory_errors(face_networks_stage(device)):
+        reader = _reader(args, device)
+        report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)
     told = [*report.in_words(), f"{args.output / 'report.md'} says more."]
     output.result("\n".join(told), report.as_json() | {"output": str(args.output)})
     return 0
 
 
-def _reader(args: argparse.Namespace) -> PhotoReader:
+def _reader(args: argparse.Namespace, device: torch.device) -> PhotoReader:
     settings = ReadingSettings(args.aligned, args.crop_size, args.min_size, args.several)
     path = recognizer_path(args) or args.face_models / DETECTOR_FILES["insightface"]
     recognizer = load_recognizer(path)
     file = find_pack(path)[1] if path.is_dir() else path
-    detector = None if args.aligned else load_detector_of(args, choose_device(args.device))
+    detector = None if args.aligned else load_detector_of(args, device)
     search = [args.detector, args.threshold, args.smallest, "upright" if args.upright else None]
     described = " ".join(str(word) for word in search if word is not None)
     return PhotoReader(recognizer, detector, settings, (described, f"{file.name} {file_hash(file)}"))

@@ -28,6 +28,7 @@ from ..demo.showing import COLUMNS, Row, Shown, choose, load_networks, show, to_
 from ..demo.story import NAMES, Picture, Story, draw_story, workflow_inputs
 from ..files import output_error
 from ..images import save_image
+from .memory import Stage, explained_memory_errors
 from .output import Output
 
 
@@ -45,15 +46,20 @@ def run(args: argparse.Namespace, output: Output) -> int:
         (folder / "input").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
+    with explained_memory_errors(Stage("run the demo", expected="about 1.3 GB")):
+        return _show(folder, args.seed, start, output)
+
+
+def _show(folder: Path, seed: int, start: float, output: Output) -> int:
     networks = load_networks()
     output.remark("Drawing four people, their albums and a group photo ...")
-    story = draw_story(args.seed)
+    story = draw_story(seed)
     output.remark("Choosing references from the albums ...")
     chosen = choose(story, networks)
     output.remark("Finding, recognising and restoring the faces of the group photo ...")
     with output.steps("restoring") as on_step:
-        shown = show(story, networks, chosen, args.seed, on_step)
-    pictures = _save(story, shown, folder, args.seed)
+        shown = show(story, networks, chosen, seed, on_step)
+    pictures = _save(story, shown, folder, seed)
     means = _means(shown.rows)
     output.result(
         "\n".join(_in_words(shown, means, folder)),
@@ -69,7 +75,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             ],
             "mean": dict(zip(COLUMNS, means, strict=True)),
             "references": {name: list(one.names) for name, one in chosen.items()},
-            "seed": args.seed,
+            "seed": seed,
             "seconds": round(time.perf_counter() - start, 1),
         },
     )

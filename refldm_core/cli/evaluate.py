@@ -36,6 +36,7 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
+from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import DEVICES, MODEL_FOLDER, choose_device
 from .output import Output
 
@@ -127,26 +128,34 @@ def judge_settings(args: argparse.Namespace) -> JudgeSettings:
     return JudgeSettings(args.metrics, {"ids": first, "ids_second": second}, choose_device(args.judge_device))
 
 
+def judging_stage(args: argparse.Namespace) -> Stage:
+    """Loading the networks that judge, and running them."""
+    on_cpu = [] if args.judge_device == "cpu" else ["--judge-device cpu, which is slow"]
+    return Stage("judge the pictures", [*on_cpu, "fewer --metrics", CLOSE_PROGRAMS])
+
+
 def run(args: argparse.Namespace, output: Output) -> int:
     methods = _methods(args.predictions)
     seconds = _seconds(args.seconds, methods)
     settings = judge_settings(args)
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
-    judges = open_judges(settings)
+    with explained_memory_errors(judging_stage(args)):
+        judges = open_judges(settings)
     for metric, why in judges.absent.items():
         output.remark(f"{METRICS[metric].label} is left out: {why}.")
     title = "Evaluation of " + ", ".join(methods)
     others = pictures_in(args.ground_truth) if args.references else ()
     job = Evaluation(title, targets, findings, methods, others, args.references, seconds, args.baseline)
-    summary = evaluate(
-        job,
-        settings,
-        judges,
-        args.output,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        each=lambda todo: output.each(todo, "pictures", len(todo)),
-    )
+    with explained_memory_errors(judging_stage(args)):
+        summary = evaluate(
+            job,
+            settings,
+            judges,
+            args.output,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            each=lambda todo: output.each(todo, "pictures", len(todo)),
+        )
     folder: Path = args.output
     output.result(
         "\n".join([*markdown_table(results_table(summary)), *in_words(summary), f"Report: {folder / HTML}"]),

@@ -15,6 +15,7 @@ from ..face.paste import PasteSettings
 from ..face.selection import parse_indices
 from ..photos import PhotoSettings
 from ..pipeline import SamplingSettings
+from .memory import CLOSE_PROGRAMS, ON_THE_CPU, Stage, explained_memory_errors
 from .options import MODEL_FOLDER
 from .people import FaceTools
 
@@ -148,10 +149,21 @@ def load_detector_of(args: argparse.Namespace, device: torch.device) -> Searchin
 
 
 def load_tools(args: argparse.Namespace, device: torch.device) -> FaceTools:
-    """Raises: CheckpointError, MissingPackageError: a file or package that is not there."""
+    """The face networks that the arguments name.
+
+    Raises:
+        CheckpointError, MissingPackageError: a file or package that is not there.
+        NotEnoughMemoryError: the networks do not fit.
+    """
     path = recognizer_path(args)
-    return FaceTools(
-        load_detector_of(args, device),
-        None if path is None else load_recognizer(path),
-        None if args.parser is None else load_parser(args.parser, args.face_models, device),
-    )
+    with explained_memory_errors(face_networks_stage(device)):
+        return FaceTools(
+            load_detector_of(args, device),
+            None if path is None else load_recognizer(path),
+            None if args.parser is None else load_parser(args.parser, args.face_models, device),
+        )
+
+
+def face_networks_stage(device: torch.device) -> Stage:
+    """Loading and running the face networks."""
+    return Stage("find and recognize faces", [*([] if device.type == "cpu" else [ON_THE_CPU]), CLOSE_PROGRAMS])

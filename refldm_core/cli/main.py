@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ReFLDMError
+from .memory import Stage, explained_memory_errors
 from .output import Output, escape_what_cannot_be_encoded
 
 COMMANDS = {
@@ -75,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(words[0] if words else None).parse_args(words)
     output = Output(quiet=args.quiet, as_json=args.json)
     try:
-        return _module(args.command).run(args, output)
+        with explained_memory_errors(Stage("go on")):  # where a command does not say more itself
+            return _module(args.command).run(args, output)
     except ReFLDMError as error:
         output.error(error)
         return EXIT_USER_ERROR

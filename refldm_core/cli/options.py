@@ -11,7 +11,7 @@ import torch
 from .. import embedded
 from ..errors import SettingsError
 from ..hardware import has_nvidia_driver, unused_gpu
-from ..model.precision import has_fast_bfloat16
+from ..model.precision import device_properties, half_precision
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -72,9 +72,5 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type that a name means; "auto" is half precision where the device computes in it, else float32."""
-    if name != "auto":
-        return dtype_of(name)
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and has_fast_bfloat16() else torch.float32
+    """The type that a name means; "auto" is the 16-bit type that the device is right and fast in, else float32."""
+    return half_precision(device_properties(device)) if name == "auto" else dtype_of(name)

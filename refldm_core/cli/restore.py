@@ -37,12 +37,14 @@ from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
 from . import faces
 from .inputs import Job, find_jobs, pictures_of
+from .memory import explained_memory_errors
 from .output import Output
 from .people import TRAINED_REFERENCES, FaceTools, aligned_person, gather_people, named_folders
 from .sampling import (
     add_sampling_arguments,
-    explained_memory_errors,
+    encoding_stage,
     load_named_model,
+    restoring_stage,
     sampling_device,
     sampling_settings,
 )
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    with explained_memory_errors():
+    with explained_memory_errors(encoding_stage(args, restorer)):
         gathered = _gather(args, restorer, tools, people, output)
     if tools is None:
         restore = _aligned(restorer, gathered, settings, args.seed)
@@ -106,7 +108,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         restore = _whole_photos(restorer, gathered, tools, faces.photo_settings(args, settings))
     for job in output.each(jobs, "pictures", len(jobs)):
         try:
-            with explained_memory_errors():
+            with explained_memory_errors(restoring_stage(args, restorer)):
                 done.append(_restore_one(job, restore, output))
         except ReFLDMError as error:
             if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would fail all the others too

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..face.errors import MissingPackageError
+from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .output import Output
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
             bar.set_postfix_str(f"loss {progress.loss:.4f}", refresh=False)
             bar.update(progress.step - bar.n)
 
-        done = train(spec, lambda: make_task(spec), on_step)
+        with explained_memory_errors(_TRAINING):
+            done = train(spec, lambda: make_task(spec), on_step)
     if first_process:
         output.result(
             f"{done.step} steps, last loss {done.loss:.4f}: {', '.join(map(str, done.files))}",
@@ -68,6 +70,17 @@ def run(args: argparse.Namespace, output: Output) -> int:
         )
     return 0
 
+
+_TRAINING = Stage(
+    "train",
+    [
+        "a larger run.accumulate, which splits each batch",
+        "run.checkpoint_activations: true",
+        "run.precision: bfloat16",
+        "a smaller run.batch",
+        CLOSE_PROGRAMS,
+    ],
+)
 
 _TASKS = {
     "first_stage": ("first_stage", "FirstStageTask"),

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..face.errors import MissingPackageError
+from ..out_of_memory import is_out_of_memory
 from .metrics import LEARNED, SETS, Picture, to_unit
 from .packages import require
 
@@ -96,6 +97,8 @@ def _open_each(
         except MissingPackageError as error:
             absent[name] = f"{error.problem} {error.remedy}"
         except (OSError, RuntimeError) as error:  # no network, no room, a broken file: urllib's and torch's errors
+            if is_out_of_memory(error):
+                raise
             absent[name] = f"pyiqa could not get its weights ({str(error).splitlines()[0]})"
     return opened
 

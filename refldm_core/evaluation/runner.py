@@ -16,6 +16,7 @@ from ..checkpoints.download import sha256_of
 from ..errors import ImageFileError
 from ..face.identity import Embeddings, Recognizer
 from ..images import load_image
+from ..out_of_memory import is_out_of_memory
 from .dataset import Finding, Target, match_predictions
 from .learned import PairMetric, SetMetric
 from .metrics import LIKENESS, METRICS, Picture, identity_similarity, mean_similarity, psnr, published_embedding, ssim
@@ -143,6 +144,8 @@ def judge_all(
                     value = metric([files[method][row.image] for row in of], [paths[row.image] for row in of])
                 sets[method][name] = value
             except _METRIC_ERRORS as error:
+                if is_out_of_memory(error):
+                    raise
                 findings.append(_no_value(name, "all pictures", method, str(error)))
     return Judged(rows, sets, files, list(dict.fromkeys(findings)))
 
@@ -232,6 +235,8 @@ class _Work:
             try:
                 value = self._judges.pairs[name](*pictures)
             except _METRIC_ERRORS as error:
+                if is_out_of_memory(error):
+                    raise
                 findings.append(_no_value(name, target.name, method, str(error)))
                 continue
             if math.isnan(value):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..out_of_memory import is_out_of_memory
 from .detection import Findings, Picture
 from .packages import import_optional
 
@@ -196,6 +197,8 @@ def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=list(providers or ["CPUExecutionProvider"]))
     except Exception as error:  # onnxruntime's own exceptions have no common base
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{path} cannot be loaded by onnxruntime ({str(error).splitlines()[0]}).",
             expected="a whole ONNX file",

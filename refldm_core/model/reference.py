@@ -50,9 +50,14 @@ class ReferenceKV:
             )
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """Keys and values of all layers."""
+        return [tensor for kv in self.layers.values() for tensor in (kv.k, kv.v)]
+
+    @property
     def nbytes(self) -> int:
         """Memory that the keys and values take, in bytes."""
-        return sum(t.numel() * t.element_size() for kv in self.layers.values() for t in (kv.k, kv.v))
+        return sum(t.numel() * t.element_size() for t in self.tensors)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..checkpoints.saving import save_pickled
 from ..files import atomic_write, output_error
 from ..images import save_image
+from ..out_of_memory import is_out_of_memory
 from .ema import MovingAverage
 from .loader import Share, steps_of_batches
 from .spec import OptimiserSpec, TrainSpec, as_yaml, read_spec
@@ -226,6 +227,8 @@ class _Trainer:
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
         except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            if is_out_of_memory(error):
+                raise
             raise TrainingError(
                 f"The state {path} cannot be gone on with ({str(error).splitlines()[0]}).",
                 expected="a state that this config wrote",
@@ -274,6 +277,8 @@ def _output_errors(folder: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
+        if is_out_of_memory(error):
+            raise
         raise output_error(folder, error) from error
 
 

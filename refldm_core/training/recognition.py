@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..face.identity import published_crop
+from ..out_of_memory import is_out_of_memory
 from .task import TrainingError
 
 
@@ -43,6 +44,8 @@ def differentiable_recognizer(path: Path) -> nn.Module:
     try:
         module = cast(nn.Module, onnx2torch.convert(onnx.load(str(path))))
     except Exception as error:  # whatever a file that is none makes these packages raise
+        if is_out_of_memory(error):
+            raise
         raise TrainingError(
             f"The recogniser {path} cannot be converted for training ({error!r}).",
             expected="an ArcFace ONNX file of insightface's layout",

@@ -24,7 +24,7 @@ def recognizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ByColour:
     monkeypatch.chdir(tmp_path)
     write_flat(tmp_path / "photos")
     found = ByColour()
-    monkeypatch.setattr(command, "_reader", lambda args: colour_reader(found))
+    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(found))
     return found
 
 
@@ -49,10 +49,10 @@ def test_build_into_a_folder_inside(recognizer: ByColour) -> None:
 def test_build_interrupted(
     recognizer: ByColour, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_reader", lambda args: colour_reader(ByColour(stop_at=5)))
+    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(ByColour(stop_at=5)))
     assert main(["dataset", "build", "photos", "--output", "out"]) == 130
     assert "Interrupted" in capsys.readouterr().err
-    monkeypatch.setattr(command, "_reader", lambda args: colour_reader(recognizer))
+    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(recognizer))
     assert main(["dataset", "build", "photos", "--output", "out"]) == 0
     assert len(recognizer.seen) == 19
 
