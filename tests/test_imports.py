@@ -17,7 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "embedded": {"errors"},
     "files": {"errors"},
-    "images": {"errors", "files"},
+    "pictures": {"errors"},
+    "images": {"errors", "files", "pictures"},
     "progress": set(),
     "diffusion": {"errors", "progress"},
     "model": {"errors", "diffusion"},
@@ -26,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
     "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
+    "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "data": {"errors", "files", "images", "progress", "face", "pipeline"},
     "training": {
         *("errors", "files", "images", "progress", "face", "model", "diffusion", "checkpoints", "pipeline", "data"),
