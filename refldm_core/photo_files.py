@@ -67,11 +67,10 @@ class Photo:
         """The same photo for a result that is new everywhere: RGB without transparency, whatever the file has."""
         decoded = self.decoded
         if decoded.picture.mode == "RGB":
-            return replace(self, decoded=replace(decoded, alpha=None))
+            return replace(self, decoded=replace(decoded, picture=decoded.on_white(), alpha=None))
         profile = None if decoded.space is None else srgb_profile()
-        return replace(
-            self, decoded=Decoded(decoded.srgb(), profile=profile), metadata=replace(self.metadata, profile=profile)
-        )
+        in_color = Decoded(decoded.srgb(), profile=profile)
+        return replace(self, decoded=in_color, metadata=replace(self.metadata, profile=profile))
 
     def _values(self) -> Tensor:
         """(3, height, width) in [-1, 1] of the file's own values; a gray file has three equal channels."""
@@ -93,8 +92,8 @@ def load_photo(path: Path, *, keep_location: bool = False) -> Photo:
         ImageFileError: as `load_image`.
     """
     with open_image(path) as opened:
-        metadata = read_metadata(opened, keep_location=keep_location)
         decoded = decode(path, opened)
+        metadata = read_metadata(opened, keep_location=keep_location)
     notes = tuple(note for note in (decoded.note, metadata.problem) if note)
     bits = 8 if decoded.samples is None else 16
     return Photo(path, decoded, bits, replace(metadata, profile=decoded.profile), notes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 from torch.nn import functional as F
 
+_BLACK_POINT_COMPENSATION = 0x2000  # littlecms's flag, for which older Pillow versions have no name
 _PROBES, _NODES = 6, 86  # of 256 levels along each channel, so that both fall on whole levels
 _SAME = 2  # levels: sRGB profiles of different authors differ by less
 
@@ -113,14 +114,8 @@ def _built_in(name: Literal["sRGB", "LAB"]) -> ImageCms.ImageCmsProfile:
 
 
 def _transform(source: Any, target: Any, source_mode: str, target_mode: str) -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(
-        source,
-        target,
-        source_mode,
-        target_mode,
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, cast(Any, _BLACK_POINT_COMPENSATION)
+    return ImageCms.buildTransform(source, target, source_mode, target_mode, intent, flags)
 
 
 def _grid(steps: int) -> NDArray[np.uint8]:
@@ -133,7 +128,7 @@ def _convert(levels: NDArray[np.uint8], transform: ImageCms.ImageCmsTransform) -
     """(n, channels) -> (n, channels of the result)."""
     row = levels[None] if levels.shape[1] > 1 else np.reshape(levels, (1, -1))
     converted = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(row)), transform)
-    return np.reshape(np.asarray(converted, np.uint8), (len(levels), -1))
+    return np.reshape(np.array(converted, np.uint8), (len(levels), -1))
 
 
 def _is_identity(probes: NDArray[np.uint8], transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

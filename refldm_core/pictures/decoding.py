@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .color import ColorSpace, UnusableProfileError, color_space, lab_to_srgb, srgb_profile
-from .samples import Samples, is_deep, read_samples, to_eight_bits
+from .samples import Samples, has_more_than_16_bits, is_deep, read_samples, to_eight_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +32,18 @@ class Decoded:
     profile: bytes | None = None
     note: str = ""
 
+    def on_white(self) -> Image.Image:
+        """The picture with what is transparent put on white, in its own color space."""
+        if self.alpha is None:
+            return self.picture
+        return Image.composite(self.picture, Image.new(self.picture.mode, self.picture.size, "white"), self.alpha)
+
     def srgb(self) -> Image.Image:
-        """The picture as 8-bit RGB in sRGB, transparency put on white."""
+        """The same as 8-bit RGB in sRGB."""
+        picture = self.on_white()
         if self.space is not None:
-            rgb = self.space.to_srgb(self.picture)
-        else:
-            rgb = self.picture if self.picture.mode == "RGB" else self.picture.convert("RGB")
-        return rgb if self.alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size, "white"), self.alpha)
+            return self.space.to_srgb(picture)
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def decode(path: Path, opened: Image.Image) -> Decoded:
@@ -54,13 +59,14 @@ def decode(path: Path, opened: Image.Image) -> Decoded:
     """
     profile: bytes | None = opened.info.get("icc_profile")
     if opened.mode == "LAB":
-        note = "its Lab colors were converted to sRGB, and the result is sRGB"
+        note = "its Lab colors were converted to sRGB, and the result is sRGB with 8 bits a channel"
         return Decoded(lab_to_srgb(ImageOps.exif_transpose(opened)), profile=srgb_profile(), note=note)
     if opened.mode == "CMYK":
         return _from_cmyk(ImageOps.exif_transpose(opened), profile)
     if is_deep(opened):
+        note = "its samples were scaled to 16 bits" if has_more_than_16_bits(opened) else ""
         samples = read_samples(path, opened)
-        return _in_space(Decoded(*_eight_bits(samples), samples), profile)
+        return _in_space(Decoded(*_eight_bits(samples), samples, note=note), profile)
     return _in_space(Decoded(*_without_alpha(ImageOps.exif_transpose(opened))), profile)
 
 

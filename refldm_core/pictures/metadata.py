@@ -50,7 +50,7 @@ def read_metadata(image: Image.Image, *, keep_location: bool = False) -> Metadat
     """Read the metadata of a file.
 
     Args:
-        image: the opened file, not yet turned upright.
+        image: the opened file, loaded already: asking a PNG file for its EXIF data loads it.
         keep_location: keep where the photo was taken (EXIF GPS).
     """
     dpi = _dpi(image)

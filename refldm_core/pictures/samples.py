@@ -39,6 +39,11 @@ def is_deep(image: Image.Image) -> bool:
     return _is_gray(image) or any(";16" in raw for raw in _raw_modes(image)) or any(count > 8 for count in bits)
 
 
+def has_more_than_16_bits(image: Image.Image) -> bool:
+    """Whether a file that `is_deep` has samples which 16-bit integers cannot hold as they are."""
+    return image.mode == "F" or _first(_tags(image), _BITS, 16) > 16
+
+
 def read_samples(path: Path, image: Image.Image) -> Samples:
     """Read the samples of a file that `is_deep`, upright by its EXIF orientation.
 

@@ -108,3 +108,18 @@ def _lut8(inputs: int, table: Sequence[tuple[float, float, float]]) -> bytes:
         value for lightness, a, b in table for value in (round(lightness * 2.55), round(a + 128), round(b + 128))
     )
     return head + identity * inputs + nodes + identity * 3
+
+
+def linear_of_srgb(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_of_linear(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    linear = np.clip(linear, 0.0, 1.0)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def as_srgb(values: NDArray[np.float64], primaries: Primaries, gamma: float | None) -> NDArray[np.float64]:
+    """What (..., 3) values in 0..1 of a space look like in sRGB, by the definition; gamma None is sRGB's curve."""
+    linear = linear_of_srgb(values) if gamma is None else values**gamma
+    return srgb_of_linear(linear @ np.array(primaries) @ np.linalg.inv(np.array(SRGB)))
