@@ -17,6 +17,7 @@ from ..model.variants import ModelSpec
 from .building import FINGERPRINT_KEY, WEIGHTS_KEY, inspect_model, require_finite
 from .hints import metadata_of
 from .layout import CODEBOOK, FIRST_STAGE_PREFIX, UNET_PREFIX, Weights
+from .training_data import TRAINED_ON_KEY
 
 _CODEBOOK = FIRST_STAGE_PREFIX + CODEBOOK
 
@@ -40,6 +41,7 @@ def convert(
     *,
     dtype: torch.dtype = torch.float32,
     weights: Weights = "ema",
+    trained_on: str = "",
 ) -> Conversion:
     """Write U-Net and first stage into one .safetensors file with the spec in its metadata.
 
@@ -50,6 +52,7 @@ def convert(
         output: file to write; it replaces an older one only when it is whole.
         dtype: of the weights in the file.
         weights: which copy of the U-Net to write.
+        trained_on: the only kind of pictures that the model knows, for `caution`; "" for what the source says.
 
     Raises:
         CheckpointError: a source that cannot be used, or values that `dtype` cannot hold.
@@ -62,7 +65,9 @@ def convert(
     require_finite(tensors, path)
     name = files.main.fingerprint(unet)
     cast = {key: _cast(key, tensor, torch.float32 if key == _CODEBOOK else dtype) for key, tensor in tensors.items()}
-    write_safetensors(cast, output, {**metadata_of(files.spec), FINGERPRINT_KEY: name, WEIGHTS_KEY: used})
+    metadata = {**metadata_of(files.spec), FINGERPRINT_KEY: name, WEIGHTS_KEY: used}
+    trained_on = trained_on or files.main.file.metadata.get(TRAINED_ON_KEY, "")
+    write_safetensors(cast, output, metadata | ({TRAINED_ON_KEY: trained_on} if trained_on else {}))
     return Conversion(output, files.spec, used, name, output.stat().st_size)
 
 

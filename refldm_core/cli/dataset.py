@@ -30,7 +30,8 @@ from ..data.photo_folder import make_folder
 from ..data.photo_reading import PhotoReader, ReadingSettings, file_hash
 from ..data.splits import SplitSettings
 from ..face.backends import find_pack
-from .faces import add_detection_arguments, load_detector_of, recognizer_path
+from .cautions import warn
+from .faces import add_detection_arguments, load_detector_of, metadata_of, recognizer_path
 from .inputs import pictures_below
 from .options import DEVICES, choose_device
 from .output import Output
@@ -136,19 +137,20 @@ def _build(args: argparse.Namespace, output: Output) -> int:
         seed=args.seed,
     )
     photos = pictures_below(args.folder, args.output)
-    reader = _reader(args)
+    reader = _reader(args, output)
     report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)
     told = [*report.in_words(), f"{args.output / 'report.md'} says more."]
     output.result("\n".join(told), report.as_json() | {"output": str(args.output)})
     return 0
 
 
-def _reader(args: argparse.Namespace) -> PhotoReader:
+def _reader(args: argparse.Namespace, output: Output) -> PhotoReader:
     settings = ReadingSettings(args.aligned, args.crop_size, args.min_size, args.several)
     path = recognizer_path(args) or args.face_models / DETECTOR_FILES["insightface"]
     recognizer = load_recognizer(path)
     file = find_pack(path)[1] if path.is_dir() else path
     detector = None if args.aligned else load_detector_of(args, choose_device(args.device))
+    warn(output, metadata_of(detector, recognizer))
     search = [args.detector, args.threshold, args.smallest, "upright" if args.upright else None]
     described = " ".join(str(word) for word in search if word is not None)
     return PhotoReader(recognizer, detector, settings, (described, f"{file.name} {file_hash(file)}"))

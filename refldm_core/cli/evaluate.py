@@ -36,9 +36,12 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
+from ..face.identity import ArcFaceRecognizer
+from .cautions import warn
 from .options import DEVICES, MODEL_FOLDER, choose_device
 from .output import Output
 
+_CALLED = {"ids": "recognizer", "ids_second": "second recognizer"}
 _SHOWN = 20
 """Findings that are printed; a wrong folder has thousands."""
 
@@ -133,6 +136,10 @@ def run(args: argparse.Namespace, output: Output) -> int:
     settings = judge_settings(args)
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
     judges = open_judges(settings)
+    judging = {_CALLED[name]: network for name, network in judges.recognizers.items()}
+    warn(
+        output, {name: network.metadata for name, network in judging.items() if isinstance(network, ArcFaceRecognizer)}
+    )
     for metric, why in judges.absent.items():
         output.remark(f"{METRICS[metric].label} is left out: {why}.")
     title = "Evaluation of " + ", ".join(methods)

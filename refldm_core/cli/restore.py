@@ -37,6 +37,7 @@ from ..photos import Person, PhotoRestorer, PhotoSettings
 from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
 from . import faces
+from .cautions import warn
 from .inputs import Job, find_jobs, pictures_of
 from .output import Output
 from .people import TRAINED_REFERENCES, FaceTools, aligned_person, gather_people, named_folders
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     tools = None if args.aligned else faces.load_tools(args, device)
     model = load_named_model(args, device, output)
     restorer = Restorer(model.unet, model.first_stage, model.spec)
+    warning = warn(output, {"model": model.metadata, **(tools.metadata if tools else {})})
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with explained_memory_errors():
@@ -122,6 +124,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         {
             "restored": done,
             "failed": failed,
+            "warning": warning,
             "references": {name: [str(path) for path in paths] for name, paths in people.items()},
             "reference_encoding": args.reference_encoding,
             "preset": args.preset,

@@ -14,6 +14,7 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
+from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
 from ..data.corpus import CorpusSpec
 from ..face.backends import RetinaFaceNetwork, import_optional
 from ..files import atomic_write
@@ -132,7 +133,8 @@ class DetectorTask:
         """See `Task`: weights in 16 bits, as safetensors in the published file's name, which is what is looked for."""
         path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
         with atomic_write(path) as temporary:
-            save_file(self._averaged(ema), temporary, {"format": "pt", "network": "RetinaFace mobile0.25"})
+            described = {"format": "pt", "network": "RetinaFace mobile0.25", TRAINED_ON_KEY: DRAWN_PEOPLE}
+            save_file(self._averaged(ema), temporary, described)
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
