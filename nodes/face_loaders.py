@@ -19,7 +19,7 @@ from ..refldm_core.checkpoints.faces import (
 )
 from ..refldm_core.face.parsing import ParserKind
 from .face_types import FaceDetector, FaceParser, FaceRecognizer
-from .host import face_files, face_networks
+from .host import face_files, face_networks, warn_of_training
 from .types import schema
 
 _PACK = DETECTOR_FILES["insightface"]
@@ -55,7 +55,9 @@ class LoadFaceDetector(io.ComfyNode):
     @classmethod
     def execute(cls, backend: DetectorName) -> io.NodeOutput:
         folder = face_files.face_folder(DETECTOR_FILES[backend])
-        return io.NodeOutput(face_networks.managed(load_detector(backend, folder).network))
+        network = load_detector(backend, folder).network
+        warn_of_training({"detector": network.metadata})
+        return io.NodeOutput(face_networks.managed(network))
 
 
 class LoadFaceRecognizer(io.ComfyNode):
@@ -88,7 +90,9 @@ class LoadFaceRecognizer(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
-        return io.NodeOutput(load_recognizer(_recognizer(model)))
+        recognizer = load_recognizer(_recognizer(model))
+        warn_of_training({"recognizer": recognizer.metadata})
+        return io.NodeOutput(recognizer)
 
 
 class LoadFaceParser(io.ComfyNode):

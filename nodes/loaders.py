@@ -80,7 +80,9 @@ class LoadModel(io.ComfyNode):
         other = None if first_stage == _INSIDE else _path(first_stage)
         if path is None or (other is None and first_stage != _INSIDE):
             raise _missing(checkpoint if path is None else first_stage)
-        return io.NodeOutput(*host.load_model(path, other, dtype))
+        model, vae = host.load_model(path, other, dtype)
+        host.warn_of_training({"model": vae.refldm_metadata})
+        return io.NodeOutput(model, vae)
 
 
 def _path(name: str) -> Path | None:

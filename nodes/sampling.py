@@ -252,6 +252,7 @@ def _nothing(spec: ModelSpec) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _encode(vae: Any, image: Tensor) -> Tensor:
     vae = host.require_vae(vae)
+    host.warn_of_training({"model": vae.refldm_metadata})
     return vae.encode(fit(image, vae.refldm_spec.crop_size))
 
 

@@ -6,24 +6,48 @@ float32 in [0, 1].
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import ImageFileError, OutputError
 from .files import atomic_write
+from .pictures.decoding import decode
+from .pictures.metadata import Metadata
 
 MIN_SIDE = 8
 """Pixels; a picture with a shorter side cannot show a face."""
 
+_QUALITY: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
+
 
 def load_image(path: Path) -> Image.Image:
-    """Read a picture as RGB, upright by its EXIF orientation; 16-bit grey is scaled, transparency put on white.
+    """Read a picture as 8-bit sRGB, upright by its EXIF orientation.
+
+    Colors go through the file's profile, 16-bit samples are rounded, transparency is put on white.
+
+    Raises:
+        ImageFileError: missing, not a picture, damaged, with a side below `MIN_SIDE`, or with samples whose range is
+            not known.
+    """
+    with open_image(path) as opened:
+        return decode(path, opened).srgb()
+
+
+@contextmanager
+def open_image(path: Path) -> Generator[Image.Image, None, None]:
+    """Open a picture file, with this package's errors for opening it and for what the block reads of it.
 
     Raises:
         ImageFileError: missing, not a picture, damaged, or with a side below `MIN_SIDE`.
@@ -31,7 +55,8 @@ def load_image(path: Path) -> Image.Image:
     try:
         opened: Image.Image = Image.open(path)
         with opened:
-            image = _to_rgb(ImageOps.exif_transpose(opened))
+            _require_size(path, opened)
+            yield opened
     except FileNotFoundError as error:
         raise ImageFileError(
             f"There is no file {path}.", expected="a picture", remedy="check the path for typing mistakes"
@@ -46,23 +71,15 @@ def load_image(path: Path) -> Image.Image:
         raise ImageFileError(
             f"{path} cannot be read: {error}.", expected="a whole picture", remedy="copy or save it again"
         ) from error
+
+
+def _require_size(path: Path, image: Image.Image) -> None:
     if min(image.size) < MIN_SIDE:
         raise ImageFileError(
             f"{path} is {image.width}x{image.height} pixels, too small to show a face.",
             expected=f"at least {MIN_SIDE} pixels along each side",
             remedy="use a larger version of the picture",
         )
-    return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey: Pillow's own conversion clips at 255
-        values = np.asarray(image, dtype=np.int64).clip(0, 65535)
-        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
 
 
 def to_tensor(image: Image.Image, size: int) -> Tensor:
@@ -127,15 +144,30 @@ def model_to_bhwc(images: Tensor) -> Tensor:
     return ((images.float() + 1.0) / 2.0).clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
-def save_image(image: Image.Image, path: Path) -> None:
-    """Write a picture; the format is the name's ending.
+def save_image(image: Image.Image, path: Path, metadata: Metadata | None = None) -> None:
+    """Write a picture; the format is the name's ending. JPEG files get quality 95 and whole colors (4:4:4).
+
+    Args:
+        image: of any mode that the format can hold.
+        path: of the file.
+        metadata: what the file shall say besides, as far as the format can.
 
     Raises:
         OutputError: an ending that is no format's, no folder, no permission or no room. `path` is then as before.
     """
-    require_image_format(path)
+    options = _QUALITY.get(image_format(path), {}) | (metadata.for_pillow() if metadata else {})
     with atomic_write(path) as temporary:
-        image.save(temporary)
+        image.save(temporary, **options)
+
+
+def image_format(path: Path) -> str:
+    """Pillow's name of the format that a name's ending means.
+
+    Raises:
+        OutputError: pictures of that ending cannot be written.
+    """
+    require_image_format(path)
+    return Image.registered_extensions()[path.suffix.lower()]
 
 
 def require_image_format(path: Path) -> None:

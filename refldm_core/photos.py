@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -74,11 +74,29 @@ class PhotoSettings:
             )
 
 
+def _unchanged(crops: Tensor) -> Tensor:
+    return crops
+
+
+class Canvas(NamedTuple):
+    """What restored faces are put into, where it is not the picture that networks see.
+
+    Attributes:
+        image: (3, height, width) in [-1, 1], in any color space, of the size of the picture that networks see.
+        from_srgb: crops (batch, 3, height, width) in sRGB -> the same in the canvas's color space.
+        opacity: (height, width) in [0, 1]: nothing changes where it is 0. None for 1 everywhere.
+    """
+
+    image: Tensor
+    from_srgb: Callable[[Tensor], Tensor] = _unchanged
+    opacity: Tensor | None = None
+
+
 class RestoredPhoto(NamedTuple):
     """What became of a photo.
 
     Attributes:
-        image: (3, height, width) in [-1, 1]; bit-identical to the photo outside the restored faces.
+        image: (3, height, width) in [-1, 1]; bit-identical to the photo, or to its canvas, outside the restored faces.
         mask: (height, width) in [0, 1], where it was changed.
         faces: that were restored, with whom they were taken for.
         found: how many faces the detector found in all.
@@ -136,12 +154,13 @@ class PhotoRestorer:
         self.parser = parser
         self.settings = settings or PhotoSettings()
 
-    def restore(self, image: Tensor, on_step: OnStep = ignore_steps) -> RestoredPhoto:
+    def restore(self, image: Tensor, on_step: OnStep = ignore_steps, canvas: Canvas | None = None) -> RestoredPhoto:
         """Restore the chosen faces of one photo.
 
         Args:
-            image: (3, height, width) in [-1, 1].
+            image: (3, height, width) in [-1, 1], sRGB.
             on_step: called after each sampling step of each batch of faces.
+            canvas: what the faces are put into; None for `image`.
 
         Raises:
             FaceError: nothing was found or chosen, and `when_empty` is "error".
@@ -161,12 +180,20 @@ class PhotoRestorer:
             when_empty=settings.when_empty,
         )
         faces = self._recognise(image, chosen)
+        canvas = canvas or Canvas(image)
         if not len(faces):
-            return RestoredPhoto(image, image.new_zeros(size), (), len(detected))
+            return RestoredPhoto(canvas.image, image.new_zeros(size), (), len(detected))
         crops = torch.stack([align(image, transform) for transform in faces.transforms])
         restored = self._restore_crops(crops, faces.faces, on_step)
         masks = list(self.parser.mask(crops)) if self.parser else None
-        pasted = paste_faces([image], faces, restored, settings.paste, crop_masks=masks)[0]
+        pasted = paste_faces(
+            [canvas.image],
+            faces,
+            canvas.from_srgb(restored),
+            settings.paste,
+            crop_masks=masks,
+            image_masks=[canvas.opacity],
+        )[0]
         return RestoredPhoto(pasted.image, pasted.mask, faces.faces, len(detected))
 
     def _recognise(self, image: Tensor, faces: Faces) -> Faces:

@@ -18,7 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "embedded": {"errors"},
     "files": {"errors"},
     "out_of_memory": {"errors"},
-    "images": {"errors", "files"},
+    "pictures": {"errors"},
+    "images": {"errors", "files", "pictures"},
     "progress": set(),
     "diffusion": {"errors", "progress"},
     "model": {"errors", "diffusion"},
@@ -27,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
     "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
+    "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "data": {"errors", "files", "images", "progress", "face", "pipeline"},
     "training": {
         *("errors", "files", "images", "out_of_memory", "progress"),

@@ -10,6 +10,7 @@ from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
 from .guidance import guided_at_timesteps, guided_during
 from .loading import DTYPES, load_model
+from .messages import warn_of_training
 from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
 from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
 
@@ -37,4 +38,5 @@ __all__ = [
     "sample",
     "sigmas_of",
     "state_of",
+    "warn_of_training",
 ]

@@ -23,6 +23,8 @@ class ManagedRetinaFace(RetinaFaceNetwork):
     def __init__(self, network: RetinaFaceNetwork) -> None:
         self.module = network.module
         self._tile = network.tile
+        self._turned_threshold = network.turned_threshold
+        self._metadata = dict(network.metadata)
         self._patcher = _patcher(network.module)
 
     def find(self, picture: Picture, threshold: float) -> Findings:

@@ -36,6 +36,7 @@ class ReFLDMVAE(comfy.sd.VAE):
 
     Attributes:
         refldm_spec: of the whole model.
+        refldm_metadata: what the model's file says of itself.
     """
 
     _tiles_allowed = True
@@ -48,6 +49,7 @@ class ReFLDMVAE(comfy.sd.VAE):
         # The smallest VAE that the host builds: fills in the attributes that each version expects.
         super().__init__(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=dtype)
         self.refldm_spec = spec
+        self.refldm_metadata = dict(files.main.file.metadata)
         on_cpu = management.is_device_cpu(management.vae_device())
         operations = plain_layers if on_cpu else comfy.ops.disable_weight_init  # nothing to move or to cast there
         attention = fused_attention if on_cpu else _host_attention()

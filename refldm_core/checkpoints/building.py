@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -65,12 +65,14 @@ class LoadedModel:
         unet, first_stage: loaded.
         spec: of both.
         weights: which copy of the U-Net was used, "ema" or "raw".
+        metadata: text that the U-Net's file says of itself.
     """
 
     unet: UNet
     first_stage: FirstStage
     spec: ModelSpec
     weights: Weights
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def inspect_file(path: Path, config: Path | None = None) -> Inspected:
@@ -188,7 +190,7 @@ def load_model(
     first_stage_dtype = first_stage_dtype or first_stage_dtype_for(dtype)
     _load(first_stage, files.first_stage.parts.first_stage, files.first_stage.file.path, device, first_stage_dtype)
     unet.fingerprint = files.main.fingerprint(unet_weights)
-    return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used)
+    return LoadedModel(unet.eval(), first_stage.eval(), files.spec, used, files.main.file.metadata)
 
 
 def first_stage_dtype_for(dtype: torch.dtype) -> torch.dtype:

@@ -67,7 +67,11 @@ def load_detector(
         network = ScrfdNetwork(find_pack(path)[0])
     else:
         kind = "resnet50" if name == "retinaface_resnet50" else "mobile0.25"
-        network = RetinaFaceNetwork(kind, read_tensors(path).tensors, device)
+        file = read_tensors(path)
+        turned_threshold = embedded.TURNED_THRESHOLD if name == "embedded" else None
+        network = RetinaFaceNetwork(
+            kind, file.tensors, device, turned_threshold=turned_threshold, metadata=file.metadata
+        )
     return SearchingDetector(network, settings)
 
 

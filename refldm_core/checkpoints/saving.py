@@ -17,6 +17,7 @@ from ..model.variants import ModelSpec
 from .building import FINGERPRINT_KEY, WEIGHTS_KEY, inspect_model, require_finite
 from .hints import metadata_of
 from .layout import CODEBOOK, FIRST_STAGE_PREFIX, UNET_PREFIX, Weights
+from .training_data import TRAINED_ON_KEY
 
 _CODEBOOK = FIRST_STAGE_PREFIX + CODEBOOK
 
@@ -40,6 +41,7 @@ def convert(
     *,
     dtype: torch.dtype = torch.float32,
     weights: Weights = "ema",
+    trained_on: str = "",
 ) -> Conversion:
     """Write U-Net and first stage into one .safetensors file with the spec in its metadata.
 
@@ -50,6 +52,7 @@ def convert(
         output: file to write; it replaces an older one only when it is whole.
         dtype: of the weights in the file.
         weights: which copy of the U-Net to write.
+        trained_on: the only kind of pictures that the model knows, for `caution`; "" for what the source says.
 
     Raises:
         CheckpointError: a source that cannot be used, or values that `dtype` cannot hold.
@@ -57,7 +60,7 @@ def convert(
     """
     # Windows does not replace a memory-mapped file, so a source that is the output too is copied out of its mapping.
     replaced = any(_is_same_file(output, source) for source in (path, first_stage_path) if source)
-    new = _converted(path, first_stage_path, config, dtype, weights, copy=replaced)
+    new = _converted(path, first_stage_path, config, dtype, weights, trained_on=trained_on, copy=replaced)
     write_safetensors(new.tensors, output, new.metadata)
     return Conversion(output, new.spec, new.weights, new.metadata[FINGERPRINT_KEY], output.stat().st_size)
 
@@ -79,6 +82,7 @@ def _converted(
     dtype: torch.dtype,
     weights: Weights,
     *,
+    trained_on: str,
     copy: bool,
 ) -> _Converted:
     """Arguments and errors as for `convert`; with `copy` nothing of the files stays mapped after the call."""
@@ -92,7 +96,8 @@ def _converted(
         for name, tensor in tensors.items()
     }
     metadata = {**metadata_of(files.spec), FINGERPRINT_KEY: files.main.fingerprint(unet), WEIGHTS_KEY: used}
-    return _Converted(cast, metadata, files.spec, used)
+    trained_on = trained_on or files.main.file.metadata.get(TRAINED_ON_KEY, "")
+    return _Converted(cast, metadata | ({TRAINED_ON_KEY: trained_on} if trained_on else {}), files.spec, used)
 
 
 def _is_same_file(output: Path, source: Path) -> bool:

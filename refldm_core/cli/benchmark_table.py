@@ -50,6 +50,7 @@ from ..evaluation.summary import Summary
 from ..files import atomic_write
 from ..model.fingerprint import fingerprint
 from ..pipeline import Restorer
+from .cautions import warn
 from .evaluate import add_judge_arguments, in_words, judge_settings, judging_stage
 from .inputs import share_of
 from .memory import explained_memory_errors
@@ -140,6 +141,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         judges = open_judges(judging) if first else None
     device = sampling_device(args)
     model = load_named_model(args, device, output)
+    if first and args.synthetic is None:
+        warn(output, {"model": model.metadata})
     make_folder(args.output)
     if first and args.synthetic is not None:
         most = max(TRAINED_REFERENCES, *args.counts)  # so that a resumed run may use more of them

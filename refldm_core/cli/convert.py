@@ -29,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="ema",
         help="copy of the U-Net to keep: the moving average, for sampling, or the raw one, for training (default: ema)",
     )
+    parser.add_argument(
+        "--trained-on",
+        default="",
+        metavar="TEXT",
+        help='the only kind of pictures that the model knows, such as "drawn people", which commands and nodes then '
+        "say (default: what the source's file says)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     add_model_arguments(parser)
 
@@ -46,7 +53,15 @@ def run(args: argparse.Namespace, output: Output) -> int:
         )
     require_writable(args.output)
     source, dtype = model_path(args.file), dtype_of(args.dtype)
-    done = convert(source, args.output, args.vqgan, args.config, dtype=dtype, weights=args.weights)
+    done = convert(
+        source,
+        args.output,
+        args.vqgan,
+        args.config,
+        dtype=dtype,
+        weights=args.weights,
+        trained_on=args.trained_on,
+    )
     output.result(
         f"{done.output}: {done.bytes / 1e6:,.0f} MB, {args.dtype}, {done.weights} weights, model {done.fingerprint}",
         {

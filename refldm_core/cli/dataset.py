@@ -32,7 +32,8 @@ from ..data.photo_folder import make_folder
 from ..data.photo_reading import PhotoReader, ReadingSettings, file_hash
 from ..data.splits import SplitSettings
 from ..face.backends import find_pack
-from .faces import add_detection_arguments, face_networks_stage, load_detector_of, recognizer_path
+from .cautions import warn
+from .faces import add_detection_arguments, face_networks_stage, load_detector_of, metadata_of, recognizer_path
 from .inputs import pictures_below
 from .memory import explained_memory_errors
 from .options import DEVICES, choose_device
@@ -141,19 +142,20 @@ def _build(args: argparse.Namespace, output: Output) -> int:
     photos = pictures_below(args.folder, args.output)
     device = choose_device(args.device)
     with explained_memory_errors(face_networks_stage(device)):
-        reader = _reader(args, device)
+        reader = _reader(args, device, output)
         report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)
     told = [*report.in_words(), f"{args.output / 'report.md'} says more."]
     output.result("\n".join(told), report.as_json() | {"output": str(args.output)})
     return 0
 
 
-def _reader(args: argparse.Namespace, device: torch.device) -> PhotoReader:
+def _reader(args: argparse.Namespace, device: torch.device, output: Output) -> PhotoReader:
     settings = ReadingSettings(args.aligned, args.crop_size, args.min_size, args.several)
     path = recognizer_path(args) or args.face_models / DETECTOR_FILES["insightface"]
     recognizer = load_recognizer(path)
     file = find_pack(path)[1] if path.is_dir() else path
     detector = None if args.aligned else load_detector_of(args, device)
+    warn(output, metadata_of(detector, recognizer))
     search = [args.detector, args.threshold, args.smallest, "upright" if args.upright else None]
     described = " ".join(str(word) for word in search if word is not None)
     return PhotoReader(recognizer, detector, settings, (described, f"{file.name} {file_hash(file)}"))

@@ -36,10 +36,13 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
+from ..face.identity import ArcFaceRecognizer
+from .cautions import warn
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import DEVICES, MODEL_FOLDER, choose_device
 from .output import Output
 
+_CALLED = {"ids": "recognizer", "ids_second": "second recognizer"}
 _SHOWN = 20
 """Findings that are printed; a wrong folder has thousands."""
 
@@ -141,6 +144,10 @@ def run(args: argparse.Namespace, output: Output) -> int:
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
     with explained_memory_errors(judging_stage(args)):
         judges = open_judges(settings)
+    judging = {_CALLED[name]: network for name, network in judges.recognizers.items()}
+    warn(
+        output, {name: network.metadata for name, network in judging.items() if isinstance(network, ArcFaceRecognizer)}
+    )
     for metric, why in judges.absent.items():
         output.remark(f"{METRICS[metric].label} is left out: {why}.")
     title = "Evaluation of " + ", ".join(methods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from .. import embedded
 from ..checkpoints.faces import DETECTOR_FILES, PARSER_FILES, load_detector, load_parser, load_recognizer
 from ..face.detection import DetectionSettings, SearchingDetector
+from ..face.identity import ArcFaceRecognizer
 from ..face.matching import SAME_PERSON
 from ..face.paste import PasteSettings
 from ..face.selection import parse_indices
@@ -97,7 +99,10 @@ def add_detection_arguments(
         help=f"folder with the files of detector, recogniser and parser (default: {MODEL_FOLDER})",
     )
     finding.add_argument(
-        "--threshold", type=float, help="least confidence of a face, 0 to 1 (default: the detector's own)"
+        "--threshold",
+        type=float,
+        help="least confidence of a face, 0 to 1 (default: the detector's own; that of embedded is higher for faces "
+        "lying on their side)",
     )
     finding.add_argument(
         "--smallest", type=float, metavar="PX", help="smallest face to look for; smaller takes longer (default: 24)"
@@ -157,13 +162,20 @@ def load_tools(args: argparse.Namespace, device: torch.device) -> FaceTools:
     """
     path = recognizer_path(args)
     with explained_memory_errors(face_networks_stage(device)):
-        return FaceTools(
-            load_detector_of(args, device),
-            None if path is None else load_recognizer(path),
-            None if args.parser is None else load_parser(args.parser, args.face_models, device),
-        )
+        detector = load_detector_of(args, device)
+        recognizer = None if path is None else load_recognizer(path)
+        parser = None if args.parser is None else load_parser(args.parser, args.face_models, device)
+    return FaceTools(detector, recognizer, parser, metadata_of(detector, recognizer))
 
 
 def face_networks_stage(device: torch.device) -> Stage:
     """Loading and running the face networks."""
     return Stage("find and recognize faces", [*([] if device.type == "cpu" else [ON_THE_CPU]), CLOSE_PROGRAMS])
+
+
+def metadata_of(
+    detector: SearchingDetector | None, recognizer: ArcFaceRecognizer | None
+) -> dict[str, Mapping[str, str]]:
+    """What the files of the face networks say of themselves, for `caution`."""
+    named = {"detector": detector and detector.network, "recognizer": recognizer}
+    return {part: network.metadata for part, network in named.items() if network is not None}

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ..checkpoints.building import Inspected, inspect_file
+from ..checkpoints.training_data import TRAINED_ON_KEY
 from ..model.variants import RELEASED
 from .options import model_path
 from .output import Output
@@ -54,6 +55,7 @@ def _describe(found: Inspected) -> dict[str, Any]:
     return {
         "file": str(found.file.path),
         "format": found.file.format,
+        "trained on": found.file.metadata.get(TRAINED_ON_KEY),
         "is": _kind(found),
         "parts": parts,
         "ignored": dict(found.parts.ignored),
@@ -83,6 +85,8 @@ def _known(value: Any, reason: str) -> dict[str, Any]:
 
 def _in_words(described: dict[str, Any]) -> Iterator[str]:
     yield f"{described['file']} ({described['format']}): {described['is']}"
+    if described["trained on"]:
+        yield f"trained on {described['trained on']} only"
     for name, part in described["parts"].items():
         yield ""
         yield name + (f": {part['parameters']:,} parameters, {part['type']}" if "parameters" in part else "")

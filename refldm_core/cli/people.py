@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +53,16 @@ def named_folders(texts: Sequence[str]) -> dict[str, list[Path]]:
 
 @dataclass(frozen=True)
 class FaceTools:
-    """The face networks that a command runs; `recognizer` and `parser` are None where there are none."""
+    """The face networks that a command runs; `recognizer` and `parser` are None where there are none.
+
+    Attributes:
+        metadata: what the files of detector and recognizer say of themselves, for `caution`.
+    """
 
     detector: Detector
     recognizer: Recognizer | None
     parser: FaceParser | None
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
 
 def gather_people(

@@ -26,16 +26,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from torch import Tensor
 
 from ..errors import OutputError, ReFLDMError, SettingsError
 from ..files import output_error
-from ..images import load_image, save_image, to_full_tensor, to_pil, to_tensor
+from ..images import load_image, to_tensor
 from ..model.compiling import is_compiled
+from ..photo_files import Photo, load_photo, require_format, save_photo
 from ..photos import Person, PhotoRestorer, PhotoSettings
 from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep
 from . import faces
+from .cautions import warn
 from .inputs import Job, find_jobs, pictures_of
 from .memory import explained_memory_errors
 from .output import Output
@@ -52,8 +54,8 @@ from .sampling import (
 _ONLY = "reference"
 """Name of the person whose photos --reference gives."""
 
-Restore = Callable[[Image.Image, OnStep], tuple[Image.Image, dict[str, Any]]]
-"""A picture and the progress callback -> the result, and what the report says of it."""
+Restore = Callable[[Photo, OnStep], tuple[Tensor, dict[str, Any]]]
+"""A photo and the progress callback -> the result (3, height, width) in the photo's color space, and a report of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="OUT", help="file for one picture, existing folder for several"
     )
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned face crops already")
+    parser.add_argument(
+        "--keep-location", action="store_true", help="keep where a photo was taken (EXIF GPS), which is left out"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--resume", action="store_true", help="leave out pictures whose results exist")
     add_sampling_arguments(parser)
@@ -98,6 +103,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     tools = None if args.aligned else faces.load_tools(args, device)
     model = load_named_model(args, device, output)
     restorer = Restorer(model.unet, model.first_stage, model.spec)
+    warning = warn(output, {"model": model.metadata, **(tools.metadata if tools else {})})
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with explained_memory_errors(encoding_stage(args, restorer)):
@@ -109,7 +115,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     for job in output.each(jobs, "pictures", len(jobs)):
         try:
             with explained_memory_errors(restoring_stage(args, restorer)):
-                done.append(_restore_one(job, restore, output))
+                done.append(_restore_one(args, job, restore, output))
         except ReFLDMError as error:
             if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would fail all the others too
                 raise
@@ -120,6 +126,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         {
             "restored": done,
             "failed": failed,
+            "warning": warning,
             "references": {name: [str(path) for path in paths] for name, paths in people.items()},
             "reference_encoding": args.reference_encoding,
             "preset": args.preset,
@@ -133,17 +140,23 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return 2 if failed else 0
 
 
-def _restore_one(job: Job, restore: Restore, output: Output) -> dict[str, Any]:
+def _restore_one(args: argparse.Namespace, job: Job, restore: Restore, output: Output) -> dict[str, Any]:
     start = time.perf_counter()
+    photo = load_photo(job.source, keep_location=args.keep_location)
+    if args.aligned:
+        photo = photo.for_crop()
+    notes = [*photo.notes, *require_format(photo, job.target)]
+    for note in notes:
+        output.remark(f"{job.source}: {note}.")
     with output.steps(job.source.name) as on_step:
-        result, report = restore(load_image(job.source), on_step)
+        result, report = restore(photo, on_step)
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)  # a subfolder of an input folder
     except OSError as error:
         raise output_error(job.target, error) from error
-    save_image(result, job.target)
+    save_photo(photo, result, job.target, truncated=args.aligned)
     seconds = round(time.perf_counter() - start, 3)
-    return {"input": str(job.source), "output": str(job.target), "seconds": seconds, **report}
+    return {"input": str(job.source), "output": str(job.target), "seconds": seconds, "notes": notes, **report}
 
 
 def _summary(done: int, failed: Sequence[dict[str, str]]) -> list[str]:
@@ -168,9 +181,10 @@ def _gather(
 def _aligned(restorer: Restorer, people: dict[str, Person], settings: SamplingSettings, seed: int) -> Restore:
     references = people[_ONLY].references if people else None
 
-    def restore(image: Image.Image, on_step: OnStep) -> tuple[Image.Image, dict[str, Any]]:
-        crop = to_tensor(image, restorer.spec.crop_size).unsqueeze(0)
-        return to_pil(restorer.restore(crop, references, [seed], settings, on_step)[0]), {}
+    def restore(photo: Photo, on_step: OnStep) -> tuple[Tensor, dict[str, Any]]:
+        crop = to_tensor(photo.decoded.srgb(), restorer.spec.crop_size).unsqueeze(0)
+        restored = restorer.restore(crop, references, [seed], settings, on_step).cpu()
+        return photo.from_srgb(restored)[0], {}
 
     return restore
 
@@ -186,10 +200,10 @@ def _whole_photos(restorer: Restorer, people: dict[str, Person], tools: FaceTool
         settings=settings,
     )
 
-    def restore(image: Image.Image, on_step: OnStep) -> tuple[Image.Image, dict[str, Any]]:
-        restored = photos.restore(to_full_tensor(image), on_step)
+    def restore(photo: Photo, on_step: OnStep) -> tuple[Tensor, dict[str, Any]]:
+        restored = photos.restore(photo.srgb(), on_step, photo.canvas())
         described = [{"box": [round(v, 1) for v in face.box], "person": face.person} for face in restored.faces]
-        return to_pil(restored.image, rounded=True), {"found": restored.found, "faces": described}
+        return restored.image, {"found": restored.found, "faces": described}
 
     return restore
 

@@ -22,6 +22,9 @@ DETECTOR = FOLDER / "detector.safetensors"
 RECOGNIZER = FOLDER / "recognizer.onnx"
 """A recogniser of insightface's layout."""
 
+TURNED_THRESHOLD = 0.95
+"""Least confidence of the detector in a face that lies on its side. README.md says how it was chosen."""
+
 
 def require(path: Path) -> Path:
     """One of the files above, if it is there.

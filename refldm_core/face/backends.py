@@ -25,6 +25,7 @@ RetinaFaceKind = Literal["resnet50", "mobile0.25"]
 
 _SMALLEST_SIDE = 64  # pixels: the feature pyramid of a smaller picture would be empty
 _NMS = 0.4
+_RETINAFACE_THRESHOLD, _SCRFD_THRESHOLD = 0.8, 0.5  # the defaults of facexlib and insightface
 _ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides, of both RetinaFace files
 _VARIANCE = (0.1, 0.2)
 _USUAL = ("det_", "scrfd_", "w600k_", "glintr")
@@ -60,6 +61,8 @@ class RetinaFaceNetwork:
         tensors: of the published file, as `read_tensors` gives them.
         device: to run on.
         tile: pixels; a larger one needs more memory and is a little faster on large pictures.
+        turned_threshold: see `FaceNetwork`; None for facexlib's threshold of all faces.
+        metadata: see `FaceNetwork`.
 
     Raises:
         MissingPackageError: facexlib is not installed.
@@ -72,6 +75,9 @@ class RetinaFaceNetwork:
         tensors: Mapping[str, Tensor],
         device: torch.device | str = "cpu",
         tile: int = 1280,
+        *,
+        turned_threshold: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         retinaface = import_optional("facexlib.detection.retinaface", "facexlib")
         with warnings.catch_warnings():
@@ -80,6 +86,8 @@ class RetinaFaceNetwork:
         load_strictly(self.module, tensors, f"RetinaFace {kind}")
         self.module.eval().requires_grad_(False)
         self._tile = tile
+        self._turned_threshold = _RETINAFACE_THRESHOLD if turned_threshold is None else turned_threshold
+        self._metadata = dict(metadata or {})
         self.to(device)
 
     @property
@@ -88,7 +96,15 @@ class RetinaFaceNetwork:
 
     @property
     def threshold(self) -> float:
-        return 0.8  # facexlib's default
+        return _RETINAFACE_THRESHOLD
+
+    @property
+    def turned_threshold(self) -> float:
+        return self._turned_threshold
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return self._metadata
 
     def to(self, device: torch.device | str) -> RetinaFaceNetwork:
         """Move to a device; facexlib keeps part of its state outside the module."""
@@ -157,6 +173,7 @@ class ScrfdNetwork:
         fixed = [side for side in shape[2:] if isinstance(side, int) and side > 0]
         self._tile = min(fixed) if len(fixed) == 2 else tile
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (tile, tile)
+        self._metadata = metadata_of(session)
         self.model: Any = scrfd.SCRFD(model_file=str(path), session=session)
         self.model.prepare(0, input_size=self._size, nms_thresh=_NMS)
 
@@ -166,7 +183,15 @@ class ScrfdNetwork:
 
     @property
     def threshold(self) -> float:
-        return 0.5  # insightface's default
+        return _SCRFD_THRESHOLD
+
+    @property
+    def turned_threshold(self) -> float:
+        return _SCRFD_THRESHOLD
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return self._metadata
 
     def find(self, picture: Picture, threshold: float) -> Findings:
         """See `FaceNetwork`."""
@@ -204,6 +229,11 @@ def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
             expected="a whole ONNX file",
             remedy="get the file again",
         ) from error
+
+
+def metadata_of(session: Any) -> dict[str, str]:
+    """Text that an ONNX file says of itself."""
+    return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def find_pack(folder: Path) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ findings of one face is kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -52,13 +52,22 @@ class FaceNetwork(Protocol):
     Attributes:
         tile: pixels along the longest side of a picture that the network takes.
         threshold: the least confidence of a face that its authors use; networks differ in how sure they are.
+        turned_threshold: the same for a face in a turned picture. Most pictures are upright, and a network that takes
+            much in their turned versions for faces must be surer there.
+        metadata: text that the network's file says of itself.
     """
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
 
     @property
     def tile(self) -> int: ...
 
     @property
     def threshold(self) -> float: ...
+
+    @property
+    def turned_threshold(self) -> float: ...
 
     def find(self, picture: Picture, threshold: float) -> Findings:
         """Find the faces of one picture no larger than `tile`."""
@@ -78,7 +87,7 @@ class DetectionSettings:
     """How to search.
 
     Attributes:
-        threshold: least confidence of a face, 0..1; None for the network's own.
+        threshold: least confidence of a face, 0..1; None for the network's own, which may be higher in turned pictures.
         smallest: size in pixels of the smallest face to look for; smaller takes longer. None is 24 pixels, and 1/85 of
             the longer side in pictures of more than 2048 pixels.
         turns: quarter turns (counter-clockwise) at which the picture is searched; (0,) is fastest, and finds faces
@@ -133,7 +142,8 @@ class SearchingDetector:
         ]
 
     def _search(self, picture: Picture, turn: int, size: tuple[int, ...]) -> Iterator[Findings]:
-        threshold = self.network.threshold if self.settings.threshold is None else self.settings.threshold
+        usual = self.network.threshold if turn == 0 else self.network.turned_threshold
+        threshold = usual if self.settings.threshold is None else self.settings.threshold
         for scale in scales(picture.shape[:2], self.network.tile, self.settings.smallest):
             resized, factors = _resize(picture, scale)
             for left, top, tile in _tiles(resized, self.network.tile):

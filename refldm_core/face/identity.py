@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .alignment import FFHQ_SIZE, similarity, template
-from .backends import onnx_session
+from .backends import metadata_of, onnx_session
 from .errors import FaceError
 from .types import CropTransform, Face, Faces, Landmarks5, Matrix
 from .warping import warp
@@ -47,6 +47,9 @@ class ArcFaceRecognizer:
         path: of the ONNX file.
         providers: of onnxruntime, best first; None for the CPU.
 
+    Attributes:
+        metadata: text that the file says of itself.
+
     Raises:
         MissingPackageError: onnxruntime is not installed.
         CheckpointError: no ONNX file, or none of that layout.
@@ -54,6 +57,7 @@ class ArcFaceRecognizer:
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
         self._session: Any = onnx_session(path, providers)
+        self.metadata = metadata_of(self._session)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = list(inputs[0].shape)
         if len(inputs) != 1 or len(outputs) != 1 or shape[1:] != [3, ARCFACE_SIZE, ARCFACE_SIZE]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
 from ..checkpoints.saving import write_safetensors
+from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
 from ..data.corpus import CorpusSpec
 from ..face.backends import RetinaFaceNetwork
 from ..face.packages import import_optional
@@ -131,7 +132,8 @@ class DetectorTask:
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         """See `Task`: weights in 16 bits, as safetensors in the published file's name, which is what is looked for."""
         path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
-        write_safetensors(self._averaged(ema), path, {"format": "pt", "network": "RetinaFace mobile0.25"})
+        described = {"format": "pt", "network": "RetinaFace mobile0.25", TRAINED_ON_KEY: DRAWN_PEOPLE}
+        write_safetensors(self._averaged(ema), path, described)
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:

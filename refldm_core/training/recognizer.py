@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
 from ..data.corpus import CorpusSpec, synthetic_portrait
 from ..data.degradation import DegradationRanges, degrade, draw
 from ..data.synthetic import SyntheticPerson, conditions, person, render
 from ..face.alignment import FFHQ_SIZE, FFHQ_TEMPLATE, similarity
+from ..face.backends import import_optional
 from ..face.identity import ARCFACE_SIZE, ARCFACE_TEMPLATE
 from ..face.types import Matrix, compose
 from ..face.warping import shift, warp
@@ -219,7 +221,7 @@ class RecognizerTask:
         """See `Task`: one ONNX file that insightface, onnxruntime and onnx2torch load."""
         path = folder / FILE
         with atomic_write(path) as temporary:
-            save_onnx(self._averaged(ema), temporary)
+            save_onnx(self._averaged(ema), temporary, {TRAINED_ON_KEY: DRAWN_PEOPLE})
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
@@ -299,11 +301,20 @@ def lookalike(number: int) -> SyntheticPerson:
     )
 
 
-def save_onnx(network: RecognizerNetwork, path: Path) -> None:
+def save_onnx(network: RecognizerNetwork, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a network in insightface's layout: input "input.1" (n, 3, 112, 112), one output, float32.
 
     The weights stay in 32 bits: onnx2torch reads no others.
+
+    Args:
+        network: to write.
+        path: of the file.
+        metadata: text that the file shall say of itself.
+
+    Raises:
+        MissingPackageError: onnx is not installed.
     """
+    onnx = import_optional("onnx", "onnx")
     export = cast(Any, torch.onnx).export  # typed in part only
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that needs no further package is called legacy
@@ -317,6 +328,9 @@ def save_onnx(network: RecognizerNetwork, path: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.save(model, str(path))
 
 
 def _jitter(rng: np.random.Generator) -> Matrix:

@@ -77,7 +77,9 @@ def test_build_with_the_embedded_models(
             Image.fromarray(drawn(who, which)).save(f"photos/{who}_{which}.png")
     words = ["dataset", "build", "photos", "--output", "out", "--detector", "embedded", "--recognizer", "embedded"]
     assert main([*words, "--min-size", "30", "--upright", "--crop-size", "96"]) == 0
-    assert "4 faces of 2 people in 4 photos." in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "4 faces of 2 people in 4 photos." in said.out
+    assert "The detector and the recognizer were trained on drawn people only" in said.err
     assert main([*words, "--min-size", "50", "--upright", "--crop-size", "96"]) == 2
     assert "least face 30, now 50" in capsys.readouterr().err
 

@@ -30,7 +30,9 @@ ROOT = Path(__file__).parents[2]
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "SAMPLING", SamplingSettings(steps=2, sampler="dpmpp_2m"))
     assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert "trained on" not in said.err, "the demo's people are those that the models know"
+    told = json.loads(said.out)
     assert all(Path(path).is_file() for path in told["pictures"])
     assert {row["name"] for row in told["faces"]} <= set(NAMES) and len(told["faces"]) >= 3
     assert all(row["similarity"]["truth"] == pytest.approx(1.0) for row in told["faces"])
@@ -58,7 +60,11 @@ def test_embedded_models_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixtur
     for part in ("model", "detector", "recognizer"):
         words += [f"--{part}", "embedded"]
     assert main([*words, "--json"]) == 0
-    (one,) = json.loads(capsys.readouterr().out)["restored"]
+    said = capsys.readouterr()
+    warning = json.loads(said.out)["warning"]
+    assert warning.startswith("The model, the detector and the recognizer were trained on drawn people only: ")
+    assert f"Warning: {warning} For photos leave out --model" in said.err
+    (one,) = json.loads(said.out)["restored"]
     assert one["found"] >= 3 and [face["person"] for face in one["faces"]] == ["anna"]
 
 

@@ -73,6 +73,7 @@ def test_json(restore: Run, capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(captured.out)
     assert captured.err == ""
     assert report["restored"][0]["output"] == "out.png" and report["restored"][0]["seconds"] > 0
+    assert report["warning"] is None
     assert report["settings"]["sampler"] == "dpmpp_2m" and report["settings"]["seed"] == 2024
     assert report["preset"] == "published"
     assert report["model"]["weights"] == "ema" and len(report["references"]["reference"]) == 3

@@ -67,6 +67,27 @@ def test_a_turned_face_needs_its_turn(network):
     assert SearchingDetector(network, DetectionSettings(0.4, turns=(0,))).detect(image) == []
 
 
+class Surer:
+    """The network, surer in turned pictures."""
+
+    def __init__(self, network, turned_threshold):
+        self.network, self.turned_threshold = network, turned_threshold
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+
+def test_a_face_on_its_side_may_have_to_be_surer(network):
+    image = grey(300, 420)
+    draw_face(image, (250, 120), 60, 1)
+    (face,) = SearchingDetector(network).detect(image)
+    assert SearchingDetector(Surer(network, face.score - 0.01)).detect(image)
+    assert not SearchingDetector(Surer(network, face.score + 0.01)).detect(image)
+    draw_face(image, (100, 120), 60)
+    assert len(SearchingDetector(Surer(network, 1.0)).detect(image)) == 1, "an upright one need not be"
+    assert len(SearchingDetector(Surer(network, 1.0), DetectionSettings(0.4)).detect(image)) == 2, "asked for"
+
+
 def test_each_face_of_a_crowd_is_found_once_across_tiles_scales_and_turns(network):
     image = grey(1000, 1500)
     centres = [(130 + 120 * i, 110 + 130 * j) for i in range(11) for j in range(7)]

@@ -53,7 +53,10 @@ def test_a_workflow_runs(fresh: Server, number: int) -> None:
     outputs = fresh.run(api)
     end = next(node for node, content in api.items() if content["class_type"] == "SaveImage")
     after = fresh.picture(outputs[end]["images"][0])
+    warned = [line for line in fresh.log.splitlines() if "trained on drawn people only" in line]
+    assert any("The model was" in line for line in warned) and "choose refldm.ckpt" in warned[0]
     if number:
+        assert any("The detector was" in line for line in warned)
         assert after.shape == before.shape
         assert 1 < np.abs(after.astype(int) - before).mean() < 60
         assert (after[:2] == before[:2]).all(), "outside the face, to the last bit"

@@ -15,6 +15,7 @@ pytest.importorskip("facexlib")
 
 from refldm_core.checkpoints.faces import DETECTOR_FILES, load_detector
 from refldm_core.checkpoints.reading import read_tensors
+from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.face.backends import RetinaFaceNetwork
 from refldm_core.training.detector import Answers, DetectorTask, anchors, detection_loss, encode
 from refldm_core.training.scenes import TrainingScene, training_scene
@@ -136,6 +137,7 @@ def test_the_projects_loader_reads_the_file(tmp_path):
     ema["network.ClassHead.0.conv1x1.bias"] += 1
     path = tmp_path / DETECTOR_FILES["retinaface_mobile0.25"]
     assert task.export(tmp_path, 1, {"detector": ema}) == [path]
+    assert read_tensors(path).metadata[TRAINED_ON_KEY] == "drawn people"
     assert path.stat().st_size < 1.2e6
     assert read_tensors(path).format == "safetensors"
     detector = load_detector("retinaface_mobile0.25", tmp_path)

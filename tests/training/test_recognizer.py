@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from refldm_core.checkpoints.faces import load_recognizer
+from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.data.corpus import CorpusSpec
 from refldm_core.face.alignment import FFHQ_TEMPLATE
 from refldm_core.face.identity import ARCFACE_TEMPLATE
@@ -128,6 +129,7 @@ def test_insightface_reads_it(exported):
     assert (model.input_mean, model.input_std, model.input_size) == (127.5, 127.5, (112, 112))
     pictures = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
     theirs = model.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in pictures])
+    assert load_recognizer(exported[0]).metadata == {TRAINED_ON_KEY: "drawn people"}
     ours = load_recognizer(exported[0]).embed(torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1)
     np.testing.assert_allclose(theirs / np.linalg.norm(theirs, axis=1, keepdims=True), ours, atol=1e-5)
 

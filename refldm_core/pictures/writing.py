@@ -1,0 +1,101 @@
+"""Writing pictures of 16 bits a channel, which Pillow does for gray alone: PNG and TIFF files."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, TiffTags
+from PIL import TiffImagePlugin as Tiff
+
+from .metadata import Metadata
+from .samples import Samples
+
+_LEVEL = 4  # of zlib: photos of 16 bits hardly get smaller with more, and take twice as long
+_ROWS = 256  # written at once
+_INCHES_PER_METER = 1 / 0.0254
+
+# Values of TIFF tags.
+_MIN_IS_BLACK, _RGB, _STRAIGHT_ALPHA, _INTERLEAVED, _DEFLATE, _HORIZONTAL = 1, 2, 2, 1, 8, 2
+
+
+def write_png(samples: Samples, path: Path, metadata: Metadata) -> None:
+    """Write a PNG file of 16 bits a channel (ISO/IEC 15948), with gray, alpha and RGB as `samples` has them.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    height, width, channels = samples.shape
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))
+        if metadata.profile is not None:
+            _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile))
+        if metadata.dpi is not None:
+            x, y = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
+            _chunk(file, b"pHYs", struct.pack(">IIB", x, y, 1))
+        if metadata.exif is not None:
+            _chunk(file, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
+        compressor = zlib.compressobj(_LEVEL)
+        for start in range(0, height, _ROWS):
+            _chunk(file, b"IDAT", compressor.compress(_filtered(samples[start : start + _ROWS])))
+        _chunk(file, b"IDAT", compressor.flush())
+        _chunk(file, b"IEND", b"")
+
+
+def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+    file.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
+
+
+def _filtered(samples: Samples) -> bytes:
+    """Rows as PNG stores them: differences of bytes to the pixel on the left (filter type 1, Sub)."""
+    rows = np.reshape(np.frombuffer(samples.astype(">u2").tobytes(), np.uint8), (len(samples), -1))
+    step = 2 * samples.shape[2]
+    filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 1
+    filtered[:, 1 : 1 + step] = rows[:, :step]
+    np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
+    return filtered.tobytes()
+
+
+def write_tiff(samples: Samples, path: Path, metadata: Metadata) -> None:
+    """Write a TIFF file of 16 bits a channel, deflated, with gray, alpha and RGB as `samples` has them.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    height, width, channels = samples.shape
+    differences = samples.astype("<u2")  # horizontal differencing, TIFF's predictor 2
+    differences[:, 1:] -= samples[:, :-1]
+    strip = zlib.compress(differences.tobytes(), _LEVEL)
+    tags = _directory(metadata)
+    tags[Tiff.IMAGEWIDTH], tags[Tiff.IMAGELENGTH], tags[Tiff.ROWSPERSTRIP] = width, height, height
+    tags[Tiff.SAMPLESPERPIXEL], tags[Tiff.BITSPERSAMPLE] = channels, (16,) * channels
+    tags[Tiff.PHOTOMETRIC_INTERPRETATION] = _RGB if channels > 2 else _MIN_IS_BLACK
+    if channels in (2, 4):
+        tags[Tiff.EXTRASAMPLES] = _STRAIGHT_ALPHA
+    tags[Tiff.PLANAR_CONFIGURATION], tags[Tiff.COMPRESSION], tags[Tiff.PREDICTOR] = _INTERLEAVED, _DEFLATE, _HORIZONTAL
+    for tag, value in ((Tiff.STRIPBYTECOUNTS, len(strip)), (Tiff.STRIPOFFSETS, 0)):
+        tags[tag], tags.tagtype[tag] = value, TiffTags.LONG
+    with path.open("wb") as file:
+        tags.save(file)  # adds to the strip's offset where the tags end
+        file.write(strip)
+
+
+def _directory(metadata: Metadata) -> Tiff.ImageFileDirectory_v2:
+    tags = Tiff.ImageFileDirectory_v2()
+    if metadata.exif is not None:
+        exif = Image.Exif()
+        exif.load(metadata.exif)
+        for tag, value in exif.items():
+            tags[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else value
+    if metadata.dpi is not None:
+        tags[Tiff.X_RESOLUTION], tags[Tiff.Y_RESOLUTION] = metadata.dpi
+        tags[Tiff.RESOLUTION_UNIT] = 2  # inch
+    if metadata.profile is not None:
+        tags[Tiff.ICCPROFILE] = metadata.profile
+    return tags
