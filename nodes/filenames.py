@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..refldm_core.errors import OutputError
 from ..refldm_core.files import folded, spellings
+from ..refldm_core.paths import WINDOWS_DEVICE
 
 _LONGEST = 120  # bytes; file systems take 255, and temporary names are longer
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 
 
 def safetensors_name(name: str) -> str:
@@ -51,8 +51,7 @@ def _reason_against(stem: str) -> str:
         return 'it has one of < > : " / \\ | ? * or a control character'
     if stem.startswith(".") or stem.endswith("."):
         return "it starts or ends with a dot"
-    # Windows gives these to devices, whatever follows the first dot.
-    if _DEVICE.fullmatch(stem.partition(".")[0].strip()):
+    if WINDOWS_DEVICE.fullmatch(stem.partition(".")[0].strip()):
         return "Windows keeps it for a device"
     if len(stem.encode()) > _LONGEST:
         return f"it is longer than {_LONGEST} bytes"

@@ -47,12 +47,35 @@ class SettingsError(ReFLDMError):
     """A setting, or a combination of settings, that has no meaning."""
 
 
+class OutOfRangeError(SettingsError):
+    """A number of a spec that is missing, no number, not finite or outside its range.
+
+    Args:
+        name: of the spec's field.
+        value: what was found there, as text.
+        expected: the range.
+        source: where the value comes from; "" where nobody knows.
+    """
+
+    def __init__(self, name: str, value: str, expected: str, source: str = "") -> None:
+        self.name, self.value = name, value
+        super().__init__(
+            f"{name} is {value}{f' ({source})' if source else ''}.",
+            expected=expected,
+            remedy="correct the value, or use the model file and config that its authors published",
+        )
+
+
 class ImageFileError(ReFLDMError):
     """A picture cannot be read or written."""
 
 
 class OutputError(ReFLDMError):
     """A result cannot be written where it was asked for."""
+
+
+class UnsafePathError(ReFLDMError):
+    """A name that a file holds would lead out of the folder that it belongs to."""
 
 
 class DownloadError(ReFLDMError):
@@ -65,3 +88,22 @@ class NotFiniteError(ReFLDMError):
 
 class NotEnoughMemoryError(ReFLDMError):
     """The memory of the machine or of its GPU is not enough for what was asked."""
+
+
+def shortened(value: object, length: int = 80) -> str:
+    """A value's `repr` for a message, cut to `length` characters; a container's is never made whole.
+
+    Nested containers that share their parts (YAML aliases) can have a text of gigabytes.
+    """
+    if isinstance(value, str | bytes):
+        text = repr(value[:length])
+    elif isinstance(value, bool | int | float | None):
+        text = _number_text(value)
+    else:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _number_text(value: float | None) -> str:
+    # Python refuses to write whole numbers of more than 4300 digits, and takes long for a few less.
+    return repr(value) if not isinstance(value, int) or value.bit_length() < 256 else "a number of more than 70 digits"

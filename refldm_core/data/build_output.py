@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..files import atomic_write, output_error
+from ..paths import path_inside
 from ..progress import Each
 from .degradation import Kind
 from .degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
@@ -82,22 +83,26 @@ def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], see
 
     Raises:
         OutputError: one cannot be written.
+        UnsafePathError: a name, or a link on the way, leads out of the dataset; nothing was deleted.
     """
     wanted = {name: picture_seed(name, seed) for name in names}
     for kind in kinds:
-        folder = output / "test_images" / TEST_SETS[kind]
+        path = path_inside(output, f"test_images/{TEST_SETS[kind]}/{TABLE}", str(output))
+        folder = path.parent
         make_folder(folder)
-        earlier = read_table(folder / TABLE)
+        earlier = read_table(path)
+        # Every name is checked before the first file is deleted.
+        inside = {name: path_inside(folder, name, str(path)) for name in {**earlier, **wanted}}
         for name in sorted(set(earlier) - set(wanted)):
-            _remove(folder / name)
+            _remove(inside[name])
         table = {name: row for name, row in earlier.items() if name in wanted}
-        todo = [n for n in names if not _up_to_date(output / IMAGES / n, folder / n, table.get(n), wanted[n])]
+        todo = [n for n in names if not _up_to_date(output / IMAGES / n, inside[n], table.get(n), wanted[n])]
         done: list[Degraded] = []
         try:
             for name in each(todo, f"{kind} test pictures", len(todo)):
-                done.append(degrade_file(output / IMAGES / name, folder / name, name, kind, wanted[name]))
+                done.append(degrade_file(output / IMAGES / name, inside[name], name, kind, wanted[name]))
         finally:  # also of what was done before an interruption
-            write_table(folder / TABLE, table, done)
+            write_table(path, table, done)
 
 
 def _remove(path: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ReFLDMError
+from ..errors import ReFLDMError, shortened
 from ..images import load_image
+from ..paths import require_plain
 from .synthetic import Portrait, conditions, person, render
 
 Picture = NDArray[np.uint8]
@@ -166,6 +167,7 @@ def read_references(path: Path, *, alone: bool = False) -> list[tuple[str, tuple
 
     Raises:
         DataError: unreadable, without its columns, empty, or a row with no references or with itself among them.
+        UnsafePathError: a name that would lead out of the folder of pictures.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -190,9 +192,9 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
         references = tuple(str(name) for name in cast(list[object], parsed))
         if not isinstance(parsed, list | tuple):
             raise ValueError
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:  # the last two: deep brackets
         raise DataError(
-            f"Line {line} of {path} has the references {row['ref_image']!r}.",
+            f"Line {line} of {path} has the references {shortened(row['ref_image'])}.",
             expected="a list of file names such as ['00012.png', '00345.png']",
             remedy="correct the line",
         ) from error
@@ -203,6 +205,8 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
             expected="other pictures of the same person",
             remedy="correct the line or leave it out: a model that sees the answer learns nothing",
         )
+    for name in (target, *references):
+        require_plain(name, f"Line {line} of {path}")
     return target, references
 
 

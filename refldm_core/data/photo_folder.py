@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain, count
@@ -10,9 +11,12 @@ from pathlib import Path, PurePosixPath
 from ..errors import ImageFileError, OutputError
 from ..files import folded, output_error
 from ..images import load_image, save_image, to_pil
+from ..paths import path_inside
 from ..progress import Each, quietly
 from .photo_reading import PhotoReader, pixel_hash
 from .photo_store import FileState, PhotoRecord, PhotoStore
+
+_NOT_PORTABLE = re.compile(r"[\\:\x00-\x1f\x7f]")
 
 
 def read_photos(
@@ -108,15 +112,19 @@ class _Folder:
         record = PhotoRecord(name, state, pixels, reading.outcome, reading.note, reading.faces)
         if reading.crop is not None:
             record = replace(record, crop=self._crop_name(name))
-            target = self._images / record.crop
+            target = path_inside(self._images, record.crop, name)
             make_folder(target.parent)
             save_image(to_pil(reading.crop, rounded=True), target)
         self._store.put(record, reading.embedding)
 
     def _crop_name(self, name: str) -> str:
-        """A name for a crop that no other has, also where capitals do not count: a.png, a.jpg.png, a.jpg.2.png."""
-        plain = PurePosixPath(name).with_suffix(".png").as_posix()
-        candidates = chain((plain, f"{name}.png"), (f"{name}.{number}.png" for number in count(2)))
+        """A name for a crop that no other has, also where capitals do not count: a.png, a.jpg.png, a.jpg.2.png.
+
+        Characters that Windows cannot have in a name become "_".
+        """
+        portable = _NOT_PORTABLE.sub("_", name)
+        plain = PurePosixPath(portable).with_suffix(".png").as_posix()
+        candidates = chain((plain, f"{portable}.png"), (f"{portable}.{number}.png" for number in count(2)))
         crop = next(crop for crop in candidates if self._taken.get(folded(crop), name) == name)
         self._taken[folded(crop)] = name
         return crop

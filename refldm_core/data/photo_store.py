@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError, SettingsError
 from ..face.identity import Embeddings
+from ..paths import require_plain
 from .distances import DistanceGraph
 from .splits import Split
 
@@ -102,11 +103,23 @@ class PhotoStore:
             self._database.close()
 
     def records(self) -> list[PhotoRecord]:
-        """All, in the order in which they were first read."""
+        """All, in the order in which they were first read.
+
+        Raises:
+            UnsafePathError: a crop whose name would lead out of the folder of crops.
+        """
         with self._errors():
             rows = self._database.execute(f"SELECT {_COLUMNS} FROM photos ORDER BY id").fetchall()
         return [
-            PhotoRecord(name, FileState(size, modified), pixels, outcome, note, faces, crop)
+            PhotoRecord(
+                name,
+                FileState(size, modified),
+                pixels,
+                outcome,
+                note,
+                faces,
+                "" if crop == "" else require_plain(crop, str(self._path)),
+            )
             for name, size, modified, pixels, outcome, note, faces, crop in rows
         ]
 

@@ -19,6 +19,7 @@ from ..data.degraded import degrade_file, picture_seed
 from ..errors import SettingsError
 from ..files import atomic_write, folded, output_error
 from ..images import load_image, save_image, to_pil, to_tensor
+from ..paths import path_inside
 from ..pipeline import PUBLISHED_SEED, ReferenceEncoding, Restorer, SamplingSettings
 from .dataset import Target
 
@@ -164,9 +165,13 @@ def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> 
 
 
 def result_path(target: Target, folder: Path) -> Path:
-    """Where a target's result lies: PNG files under the targets' names, a.jpg's as a.jpg.png."""
-    name = PurePosixPath(target.name)
-    return folder / (name if name.suffix.lower() == ".png" else PurePosixPath(f"{target.name}.png"))
+    """Where a target's result lies: PNG files under the targets' names, a.jpg's as a.jpg.png.
+
+    Raises:
+        UnsafePathError: the name, or a link on the way, leads out of the folder.
+    """
+    png = PurePosixPath(target.name).suffix.lower() == ".png"
+    return path_inside(folder, target.name if png else f"{target.name}.png", "The list of targets")
 
 
 def require_distinct_results(targets: Iterable[Target]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from refldm_core.cli.main import main
-from refldm_core.errors import SettingsError
+from refldm_core.errors import SettingsError, UnsafePathError
 from refldm_core.evaluation import benchmark
 from refldm_core.evaluation.benchmark import Arm, require_distinct_results, result_path, seconds_in
 from refldm_core.evaluation.dataset import Target
@@ -220,3 +220,5 @@ def test_names() -> None:
     assert result_path(Target("sub/a.jpg", Path("a.jpg"), "a"), Path("x")) == Path("x/sub/a.jpg.png")
     assert result_path(Target("a.png", Path("a.png"), "a"), Path("x")) == Path("x/a.png")
     assert seconds_in(Path("nothing.png")) is None
+    with pytest.raises(UnsafePathError, match="cannot be used"):
+        result_path(Target("../a.png", Path("a.png"), "a"), Path("x"))

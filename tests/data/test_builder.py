@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +29,7 @@ from refldm_core.data.distances import block_distances
 from refldm_core.data.photo_reading import PhotoReader, ReadingSettings
 from refldm_core.data.splits import SplitSettings
 from refldm_core.data.synthetic import group, person
-from refldm_core.errors import OutputError, SettingsError
+from refldm_core.errors import OutputError, SettingsError, UnsafePathError
 from refldm_core.face.detection import DetectionSettings
 from refldm_core.files import folded
 
@@ -343,6 +346,55 @@ def test_test_pictures_of_no_target_any_more_go(tmp_path: Path) -> None:
     folder = tmp_path / "out/test_images/severe_degrad"
     assert sorted(path.name for path in folder.glob("*.png")) == targets
     assert [row["file"] for row in table(folder / degraded.TABLE)] == targets
+
+
+@pytest.mark.parametrize("kind", ["absolute", "up", "link", "linked folder"])
+def test_nothing_outside_the_dataset_is_deleted(kind: str, tmp_path: Path) -> None:
+    photos = write_flat(tmp_path / "photos")
+    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    folder, victim = tmp_path / "out/test_images/severe_degrad", tmp_path / "mine/precious.png"
+    victim.parent.mkdir()
+    victim.write_bytes(b"precious")
+    names = {"absolute": str(victim), "up": "../../../mine/precious.png", "link": "sub/precious.png"}
+    name = names.get(kind, victim.name)
+    if kind == "link":
+        (folder / "sub").symlink_to(victim.parent, target_is_directory=True)
+    rows = (folder / degraded.TABLE).read_text(encoding="utf-8")
+    if kind == "linked folder":
+        for path in folder.iterdir():
+            path.rename(victim.parent / path.name)
+        folder.rmdir()
+        folder.symlink_to(victim.parent, target_is_directory=True)
+    (folder / degraded.TABLE).write_text(f"{rows}{name},severe,1,1,1,1,80\n", encoding="utf-8")
+    before = contents(tmp_path / "out")
+    with pytest.raises(UnsafePathError, match="cannot be used"):
+        build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), SETTINGS)
+    assert victim.read_bytes() == b"precious"
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_store_cannot_name_files_outside(tmp_path: Path) -> None:
+    photos = write_flat(tmp_path / "photos")
+    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    with closing(sqlite3.connect(tmp_path / "out" / builder.STATE)) as database, database:
+        database.execute("UPDATE photos SET crop = '../../photos/' || crop")
+    before = contents(tmp_path)
+    with pytest.raises(UnsafePathError, match=r"build\.sqlite names '\.\./\.\./photos/"):
+        build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), SETTINGS)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_photos_whose_names_windows_cannot_have(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for which, name in enumerate(("a:1.png", "a\\1.png", "a_1.png")):
+        flat(0, which).save(folder / name)
+    for _ in range(2):  # the second finds what the first wrote
+        build_dataset(photos_in(folder), tmp_path / "out", colour_reader(ByColour()))
+    images = {row["image"] for row in table(tmp_path / "out/people.csv")}
+    assert len(images) == 3 and not any(set(name) & set(":\\") for name in images)
+    assert {path.name for path in (tmp_path / "out/images").iterdir()} == images
 
 
 def test_names_that_would_collide(tmp_path: Path) -> None:

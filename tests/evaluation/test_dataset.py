@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from refldm_core.data.corpus import DataError
+from refldm_core.errors import UnsafePathError
 from refldm_core.evaluation.dataset import find_targets, match_predictions
 
 
@@ -52,6 +53,19 @@ def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
         ("reference missing", "h.png", True),
         ("one photo", "g.png", False),
     }
+
+
+@pytest.mark.parametrize("row", ["../b.png,['a.png']", "a.png,['/etc/b.png']", "a.png,['..\\\\b.png']"])
+def test_names_that_lead_out_of_the_folder(row: str, tmp_path: Path) -> None:
+    faces = save(tmp_path / "faces", "a.png", "../b.png")
+    with pytest.raises(UnsafePathError, match=r"Line 2 of .*r\.csv names .* cannot be used"):
+        find_targets(faces, write(tmp_path / "r.csv", "gt_image,ref_image", row))
+
+
+def test_deep_brackets(tmp_path: Path) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    with pytest.raises(DataError, match=r"Line 2 of .* has the references '\[+\.\.\."):
+        find_targets(tmp_path, write(tmp_path / "r.csv", "gt_image,ref_image", f"a.png,{deep}"))
 
 
 def test_people_by_a_list(tmp_path: Path) -> None:
