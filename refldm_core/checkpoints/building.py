@@ -15,7 +15,7 @@ from ..model.unet import UNet, UNetSpec
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage, FirstStageSpec
 from .detection import Detected, detect_first_stage, detect_unet
-from .hints import Hints, gather
+from .hints import Hints, build_spec, gather
 from .layout import CODEBOOK, Parts, Weights, split
 from .reading import TensorFile, read_tensors
 from .scale import require_scaled_conditions
@@ -98,7 +98,7 @@ def inspect_file(path: Path, config: Path | None = None) -> Inspected:
         )
     hints = gather(config, file.metadata, parts.buffers)
     heads = int(hints.values["num_head_channels"])
-    unet = detect_unet(_shapes(parts.unet), heads) if parts.unet else None
+    unet = detect_unet(_shapes(parts.unet), heads, hints.reasons["num_head_channels"]) if parts.unet else None
     if unet is not None:
         _require_agreement(config, hints, unet.spec)
     return Inspected(
@@ -154,7 +154,8 @@ def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path
             expected="a U-Net and a first stage that were trained together",
             remedy="use the first stage that the U-Net was trained on",
         )
-    spec = ModelSpec(unet, first_stage, main.hints.noise, int(values["latent_size"]), float(values["scale_factor"]))
+    size, scale, noise = int(values["latent_size"]), float(values["scale_factor"]), main.hints.noise
+    spec = build_spec(lambda: ModelSpec(unet, first_stage, noise, size, scale), main.hints.reasons)
     require_scaled_conditions(path, spec.scale_factor, main.hints.conditions_scaled)
     return ModelFiles(main, other, spec)
 
@@ -273,7 +274,13 @@ def _require_agreement(config: Path | None, hints: Hints, unet: UNetSpec) -> Non
     for name, stated in hints.also_stated.items():
         if stated != found[name]:
             raise CheckpointError(
-                f"The config {config} says {name} {stated}, the file's shapes say {found[name]}.",
+                f"The config {config} says {name} {_stated(stated)}, the file's shapes say {found[name]}.",
                 expected="the config that the model was trained with",
                 remedy="pass that config, or none for the official files",
             )
+
+
+def _stated(value: object) -> str:
+    """A value of a config for a message; YAML's limits bound the number of its parts, not their length."""
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."

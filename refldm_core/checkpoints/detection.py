@@ -9,9 +9,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from ..errors import CheckpointError, SettingsError
+from ..errors import CheckpointError
 from ..model.unet import UNet, UNetSpec
 from ..model.vqgan import FirstStage, FirstStageSpec
+from .hints import build_spec
 from .layout import CODEBOOK
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -26,12 +27,13 @@ class Detected(Generic[Spec]):
     reasons: Mapping[str, str]
 
 
-def detect_unet(shapes: Shapes, num_head_channels: int) -> Detected[UNetSpec]:
+def detect_unet(shapes: Shapes, num_head_channels: int, reason: str = "") -> Detected[UNetSpec]:
     """Spec of a U-Net.
 
     Args:
         shapes: names (without prefix) and shapes of its tensors.
         num_head_channels: which shapes cannot tell.
+        reason: where it comes from, for messages.
 
     Raises:
         CheckpointError: naming the tensor that is missing, superfluous or of another shape.
@@ -49,18 +51,6 @@ def detect_unet(shapes: Shapes, num_head_channels: int) -> Detected[UNetSpec]:
         raise _not("U-Net", f"a level is {uneven[0]} wide", f"multiples of the first level's {model_channels}")
     mults = tuple(level.widths[0] // model_channels for level in levels)
     attention = tuple(2**i for i, level in enumerate(levels) if level.has_attention)
-    spec = _spec(
-        lambda: UNetSpec(
-            in_channels=in_channels,
-            out_channels=_shape(shapes, last)[0],
-            model_channels=model_channels,
-            channel_mult=mults,
-            num_res_blocks=blocks.pop(),
-            attention_downsampling=attention,
-            num_head_channels=num_head_channels,
-        )
-    )
-    _require_same_tensors("U-Net", shapes, lambda: UNet(spec))
     reasons = {
         "in_channels": f"columns of {first}",
         "out_channels": f"rows of {last}",
@@ -69,6 +59,19 @@ def detect_unet(shapes: Shapes, num_head_channels: int) -> Detected[UNetSpec]:
         "num_res_blocks": "input blocks between one input_blocks.*.0.op and the next",
         "attention_downsampling": "levels that have input_blocks.*.1.qkv",
     }
+    spec = build_spec(
+        lambda: UNetSpec(
+            in_channels=in_channels,
+            out_channels=_shape(shapes, last)[0],
+            model_channels=model_channels,
+            channel_mult=mults,
+            num_res_blocks=blocks.pop(),
+            attention_downsampling=attention,
+            num_head_channels=num_head_channels,
+        ),
+        {**reasons, "num_head_channels": reason},
+    )
+    _require_same_tensors("U-Net", shapes, lambda: UNet(spec))
     return Detected(spec, reasons)
 
 
@@ -82,7 +85,8 @@ def _unet_levels(shapes: Shapes) -> list[_Level]:
     """Walk the input blocks; a block that is a strided convolution begins the next level."""
     levels = [_Level([])]
     index = 1
-    while any(name.startswith(f"input_blocks.{index}.") for name in shapes):
+    blocks = {name.split(".")[1] for name in shapes if name.startswith("input_blocks.")}
+    while str(index) in blocks:
         block = f"input_blocks.{index}"
         if f"{block}.0.op.weight" in shapes:
             levels.append(_Level([]))
@@ -96,9 +100,9 @@ def _unet_levels(shapes: Shapes) -> list[_Level]:
 
 
 def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
-    """Spec of a first stage; see `detect_unet` for the arguments and errors."""
+    """Spec of a first stage; see `detect_unet` for the argument and errors."""
     codebook, conv_in, conv_out = CODEBOOK, "encoder.conv_in.weight", "encoder.conv_out.weight"
-    size, dim = _shape(shapes, codebook)
+    size, dim = _shape(shapes, codebook, 2)
     channels, image_channels = _shape(shapes, conv_in)[:2]
     widths: list[int] = []
     while f"encoder.down.{len(widths)}.block.0.conv1.weight" in shapes:
@@ -108,18 +112,6 @@ def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
         blocks += 1
     if not widths or any(width % channels for width in widths):
         raise _not("first stage", f"its levels are {widths} wide", f"multiples of the input's {channels}")
-    spec = _spec(
-        lambda: FirstStageSpec(
-            image_channels=image_channels,
-            channels=channels,
-            channel_mult=tuple(width // channels for width in widths),
-            num_res_blocks=blocks,
-            z_channels=_shape(shapes, conv_out)[0],
-            embed_dim=dim,
-            codebook_size=size,
-        )
-    )
-    _require_same_tensors("first stage", shapes, lambda: FirstStage(spec))
     reasons = {
         "image_channels": f"columns of {conv_in}",
         "channels": f"rows of {conv_in}",
@@ -129,22 +121,32 @@ def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
         "embed_dim": f"columns of {codebook}",
         "codebook_size": f"rows of {codebook}",
     }
+    spec = build_spec(
+        lambda: FirstStageSpec(
+            image_channels=image_channels,
+            channels=channels,
+            channel_mult=tuple(width // channels for width in widths),
+            num_res_blocks=blocks,
+            z_channels=_shape(shapes, conv_out)[0],
+            embed_dim=dim,
+            codebook_size=size,
+        ),
+        reasons,
+    )
+    _require_same_tensors("first stage", shapes, lambda: FirstStage(spec))
     return Detected(spec, reasons)
 
 
-def _spec(make: Callable[[], Spec]) -> Spec:
-    try:
-        return make()
-    except SettingsError as error:
-        raise CheckpointError(error.problem, expected=error.expected, remedy=error.remedy) from error
-
-
-def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
+def _shape(shapes: Shapes, name: str, dimensions: int = 4) -> tuple[int, ...]:
     if name not in shapes:
         raise CheckpointError(
             f"The tensor {name} is missing.",
             expected="a ReF-LDM U-Net and first stage in the published layout",
             remedy="check that this is a ReF-LDM file and not another model's",
+        )
+    if len(shapes[name]) != dimensions or not all(shapes[name]):
+        raise _not(
+            "part", f"the tensor {name} has the shape {shapes[name]}", f"{dimensions} dimensions, none of them 0"
         )
     return shapes[name]
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import yaml
 from torch import Tensor
 
 from ..diffusion.schedule import NoiseSpec
-from ..errors import CheckpointError
+from ..errors import CheckpointError, OutOfRangeError, SettingsError
+from ..model.unet import UNetSpec
 from ..model.variants import RELEASED, ModelSpec
+from ..ranges import Range, ranges_of
+from ..yaml_text import YamlError, read_yaml
 from .scale import conditions_are_scaled, require_one_scale
 
 METADATA_KEY = "refldm.spec"
 
 Value = int | float
+Spec = TypeVar("Spec")
+
+_RANGES: Mapping[str, Range] = {**ranges_of(UNetSpec), **ranges_of(NoiseSpec), **ranges_of(ModelSpec)}
+_METADATA, _TABLES = "the file's metadata", "the file's noise tables"
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,11 @@ class Hints:
 
     @property
     def noise(self) -> NoiseSpec:
+        """Raises: CheckpointError: values that do not fit together."""
         v = self.values
-        return NoiseSpec(int(v["timesteps"]), float(v["linear_start"]), float(v["linear_end"]))
+        return build_spec(
+            lambda: NoiseSpec(int(v["timesteps"]), float(v["linear_start"]), float(v["linear_end"])), self.reasons
+        )
 
 
 def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[str, Tensor]) -> Hints:
@@ -51,7 +60,7 @@ def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[st
 
     Raises:
         CheckpointError: a config that cannot be read, that describes what this package does not implement, or that has
-            another scale factor than the file.
+            another scale factor than the file; a value outside its range.
     """
     params, unet = _read_config(config) if config else ({}, {})
     from_config, stated = _from_config(config, params, unet) if config else ({}, {})
@@ -61,8 +70,8 @@ def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[st
         require_one_scale(config, float(from_config["scale_factor"]), float(scale))
     sources: list[tuple[str, Mapping[str, Value]]] = [
         (f"config {config.name if config else ''}", from_config),
-        ("the file's metadata", from_metadata),
-        ("the file's noise tables", from_buffers),
+        (_METADATA, from_metadata),
+        (_TABLES, from_buffers),
         ("the released model's value: nothing in the file tells it", _of(RELEASED)),
     ]
     values: dict[str, Value] = {}
@@ -73,6 +82,25 @@ def gather(config: Path | None, metadata: Mapping[str, str], buffers: Mapping[st
                 values[name], reasons[name] = value, source
     # `refldm convert` writes metadata for models that scale every latent, as this package does.
     return Hints(values, reasons, stated, bool(from_metadata) or conditions_are_scaled(params, buffers))
+
+
+def build_spec(make: Callable[[], Spec], reasons: Mapping[str, str]) -> Spec:
+    """Make a spec of values from a model file.
+
+    Args:
+        make: makes it.
+        reasons: where each value comes from, by field name.
+
+    Raises:
+        CheckpointError: the values have no meaning; the message says where the wrong one comes from.
+    """
+    try:
+        return make()
+    except OutOfRangeError as error:
+        problem = f"{error.name} is {error.value} ({reasons.get(error.name, 'from the shapes of the tensors')})."
+        raise CheckpointError(problem, expected=error.expected, remedy=error.remedy) from error
+    except SettingsError as error:
+        raise CheckpointError(error.problem, expected=error.expected, remedy=error.remedy) from error
 
 
 def metadata_of(spec: ModelSpec) -> dict[str, str]:
@@ -96,20 +124,28 @@ def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Value]:
         return {}
     try:
         spec = cast(dict[str, Any], json.loads(metadata[METADATA_KEY]))
-        return {
-            "num_head_channels": int(spec["unet"]["num_head_channels"]),
-            "latent_size": int(spec["latent_size"]),
-            "scale_factor": float(spec["scale_factor"]),
-            "timesteps": int(spec["noise"]["timesteps"]),
-            "linear_start": float(spec["noise"]["linear_start"]),
-            "linear_end": float(spec["noise"]["linear_end"]),
+        stated: dict[str, Any] = {
+            "num_head_channels": spec["unet"]["num_head_channels"],
+            "latent_size": spec["latent_size"],
+            "scale_factor": spec["scale_factor"],
+            **{name: spec["noise"][name] for name in ("timesteps", "linear_start", "linear_end")},
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"The file's metadata {METADATA_KEY} cannot be read ({error!r}).",
+            f"The file's metadata {METADATA_KEY} cannot be read ({type(error).__name__}: {str(error)[:80]}).",
             expected="the JSON that `refldm convert` writes",
             remedy="convert the original checkpoint again",
         ) from error
+    return _numbers(stated, _METADATA)
+
+
+def _numbers(stated: Mapping[str, Any], source: str) -> dict[str, Value]:
+    """The values that are stated, as numbers of their ranges."""
+    return {
+        name: build_spec(lambda n=name, v=value: _RANGES[n].number(n, v), {name: source})
+        for name, value in stated.items()
+        if value is not None
+    }
 
 
 def _from_buffers(buffers: Mapping[str, Tensor]) -> dict[str, Value]:
@@ -123,8 +159,9 @@ def _from_buffers(buffers: Mapping[str, Tensor]) -> dict[str, Value]:
             "linear_end": float(f"{betas[-1].item():.7g}"),
         }
     if "scale_factor" in buffers:
-        known["scale_factor"] = float(buffers["scale_factor"])
-    return known
+        scale = buffers["scale_factor"]
+        known["scale_factor"] = float(scale) if scale.numel() == 1 else float("nan")
+    return _numbers(known, _TABLES)
 
 
 def _from_config(
@@ -135,41 +172,34 @@ def _from_config(
         raise _unsupported(path, "use_new_attention_order: true", 'the published "legacy" order')
     if "num_head_channels" not in unet and "num_heads" in unet:
         raise _unsupported(path, "num_heads", "num_head_channels")
-    found = {
+    stated = {
         "num_head_channels": unet.get("num_head_channels"),
         "latent_size": params.get("image_size", unet.get("image_size")),
         **{name: params.get(name) for name in ("timesteps", "linear_start", "linear_end", "scale_factor")},
     }
-    shapes_tell = {
-        "in_channels": unet.get("in_channels"),
-        "out_channels": unet.get("out_channels"),
-        "model_channels": unet.get("model_channels"),
-        "num_res_blocks": unet.get("num_res_blocks"),
-        "channel_mult": tuple(unet["channel_mult"]) if "channel_mult" in unet else None,
-    }
-    try:
-        values = {
-            n: float(v) if n.startswith(("linear", "scale")) else int(v) for n, v in found.items() if v is not None
-        }
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"A value in the config {path} is not a number ({error}).",
-            expected="numbers for image_size, timesteps, linear_start, linear_end and num_head_channels",
-            remedy="compare it with the published configs/refldm.yaml",
-        ) from error
-    return values, {n: v for n, v in shapes_tell.items() if v is not None}
+    names = ("in_channels", "out_channels", "model_channels", "num_res_blocks", "channel_mult")
+    shapes_tell = {name: _comparable(unet[name]) for name in names if unet.get(name) is not None}
+    source = f"config {path.name}"
+    latent_size = _numbers({"latent_size": stated.pop("latent_size")}, f"image_size in {source}")
+    return {**latent_size, **_numbers(stated, source)}, shapes_tell
+
+
+def _comparable(value: object) -> object:
+    return tuple(cast(list[object], value)) if isinstance(value, list) else value
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        params = cast(dict[str, Any], content["model"]["params"])
-        return params, cast(dict[str, Any], params["unet_config"]["params"])
+        content = read_yaml(path)
+        params, unet = content["model"]["params"], content["model"]["params"]["unet_config"]["params"]
+        if not (isinstance(params, dict) and isinstance(unet, dict)):
+            raise TypeError("params are not keys and values")
+        return cast(dict[str, Any], params), cast(dict[str, Any], unet)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no config {path}.", expected="a YAML file", remedy="check the path") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, YamlError, LookupError, TypeError) as error:
         raise CheckpointError(
-            f"The config {path} cannot be used ({str(error).splitlines()[0]}).",
+            f"The config {path} cannot be used ({str(error).splitlines()[0][:200]}).",
             expected="YAML of the published layout, with model.params.unet_config.params",
             remedy="pass the configs/refldm.yaml that belongs to the checkpoint",
         ) from error

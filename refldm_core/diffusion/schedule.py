@@ -11,9 +11,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
+from ..errors import OutOfRangeError, SettingsError
+from ..ranges import bounded, check_ranges
 
 Spacing = Literal["trailing", "uniform"]
+
+LEAST_ALPHA = 1e-9
+"""Smallest alpha_bar of the noisiest level: below it the prediction of x_0 divides by almost nothing, and pictures are
+black. The released model ends at 7e-4."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,26 @@ class NoiseSpec:
     Attributes:
         timesteps: number of noise levels.
         linear_start, linear_end: first and last beta; their square roots are spaced evenly.
+
+    Raises:
+        OutOfRangeError: a value outside its range, a last beta below the first, or betas that leave nothing of x_0.
     """
 
-    timesteps: int = 1000
-    linear_start: float = 0.0015
-    linear_end: float = 0.0155
+    timesteps: int = bounded(1000, 1, 100_000)
+    linear_start: float = bounded(0.0015, 1e-6, 0.5)
+    linear_end: float = bounded(0.0155, 1e-6, 0.999)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.linear_end < self.linear_start:
+            raise OutOfRangeError("linear_end", f"{self.linear_end:g}", f"at least linear_start, {self.linear_start:g}")
+        if self.alphas_cumprod[-1] < LEAST_ALPHA:
+            raise OutOfRangeError(
+                "linear_end",
+                f"{self.linear_end:g}",
+                f"betas that leave a trace of the picture after {self.timesteps} timesteps (alpha_bar {LEAST_ALPHA:g} "
+                "or more)",
+            )
 
     @cached_property
     def betas(self) -> NDArray[np.float64]:

@@ -13,7 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..ranges import Range
+
 NORM_GROUPS = 32
+MOST_LEVELS = 8
+"""Most levels of a network: each but one halves the picture."""
+CHANNEL_MULT = Range(1, 64, whole=True)
+DOWNSAMPLING = Range(1, 2 ** (MOST_LEVELS - 1), whole=True)
+"""Ranges of a level's width as a multiple of the first level's, and of its downsampling factor."""
 
 _STRIP_BYTES = 8 << 20
 """Of the input of one strip of `norm_silu_conv`: it and what is made of it stay in the processor's cache."""

@@ -40,7 +40,9 @@ class ReferenceKV:
                 remedy="pass None where there are no references",
             )
         uneven = [
-            name for name, kv in self.layers.items() if kv.k.shape != kv.v.shape or kv.tokens * kv.copies % self.count
+            name
+            for name, kv in self.layers.items()
+            if kv.k.ndim != 3 or kv.k.shape != kv.v.shape or kv.tokens * kv.copies % self.count
         ]
         if uneven:
             raise ReferencesError(
@@ -168,6 +170,27 @@ class ReferenceKV:
                 expected="one size for references and pictures",
                 remedy="resize the pictures to the size that the model was trained for",
             )
+
+    def require_layers(self, shapes: Mapping[str, tuple[int, int, int]]) -> None:
+        """Check that the keys and values have the model's layers and shapes: what can be verified of a fingerprint
+        without encoding the references again.
+
+        Args:
+            shapes: layer name -> (heads, tokens of one reference, head channels).
+
+        Raises:
+            ReferencesError: naming the first layer that is missing, superfluous or of another shape.
+        """
+        for name in [*shapes, *self.layers]:
+            expected, kv = shapes.get(name), self.layers.get(name)
+            shape = None if kv is None else (kv.k.shape[0], kv.tokens * kv.copies // self.count, kv.k.shape[2])
+            if shape != expected:
+                raise ReferencesError(
+                    f"These references do not fit the model: the layer {name} "
+                    + ("is missing." if shape is None else f"has the shape {shape} for each reference."),
+                    expected="no such layer" if expected is None else f"(heads, tokens, head channels) {expected}",
+                    remedy="build the references again from the photos with the model in use",
+                )
 
 
 def _size(latent: tuple[int, int]) -> str:

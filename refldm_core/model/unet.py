@@ -15,8 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ReferencesError, SettingsError
+from ..ranges import bounded, check_ranges, check_sequence
 from .attention import Attend, Attention, AttentionBlock, KeyValue, attend_with_references, fused_attention
-from .layers import NORM_GROUPS, Layers, inference_on_cpu, plain_layers, upsample_conv
+from .layers import (
+    CHANNEL_MULT,
+    DOWNSAMPLING,
+    MOST_LEVELS,
+    NORM_GROUPS,
+    Layers,
+    inference_on_cpu,
+    plain_layers,
+    upsample_conv,
+)
 from .reference import ReferenceKV
 
 References = ReferenceKV | Sequence[ReferenceKV | None] | None
@@ -35,17 +45,25 @@ class UNetSpec:
         num_res_blocks: residual blocks in each level on the way down (one more on the way up).
         attention_downsampling: downsampling factors of the levels that have attention.
         num_head_channels: channels of an attention head; shapes do not tell it.
+
+    Raises:
+        OutOfRangeError: a value outside its range.
+        SettingsError: values that do not fit together.
     """
 
-    in_channels: int = 16
-    out_channels: int = 8
-    model_channels: int = 160
+    in_channels: int = bounded(16, 2, 1024)
+    out_channels: int = bounded(8, 1, 512)
+    model_channels: int = bounded(160, NORM_GROUPS, 8192)
     channel_mult: tuple[int, ...] = (1, 2, 2, 4)
-    num_res_blocks: int = 2
+    num_res_blocks: int = bounded(2, 1, 32)
     attention_downsampling: tuple[int, ...] = (2, 4, 8)
-    num_head_channels: int = 32
+    num_head_channels: int = bounded(32, 1, 8192)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
+        check_sequence("channel_mult", self.channel_mult, CHANNEL_MULT, MOST_LEVELS)
+        if self.attention_downsampling:
+            check_sequence("attention_downsampling", self.attention_downsampling, DOWNSAMPLING, MOST_LEVELS)
         if self.model_channels % NORM_GROUPS:
             raise SettingsError(
                 f"The U-Net's model_channels is {self.model_channels}.",
@@ -186,6 +204,20 @@ class UNet(nn.Module):
         self.middle_block = build.middle_block()
         self.output_blocks = build.output_blocks(skip_widths)
         self.out = build.out()
+        self._attention_levels = build.attention_levels
+
+    def reference_shapes(self, latent_size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
+        """Layer name -> (heads, tokens of one reference, head channels) of the keys and values at a latent size."""
+        height, width = latent_size
+        head_channels = self.spec.num_head_channels
+        return {
+            name: (
+                self.spec.model_channels * self.spec.channel_mult[level] // head_channels,
+                (height >> level) * (width >> level),
+                head_channels,
+            )
+            for name, level in self._attention_levels.items()
+        }
 
     def forward(self, x: Tensor, timesteps: Tensor, references: References = None) -> Tensor:
         """Predict the noise.
@@ -200,7 +232,7 @@ class UNet(nn.Module):
             (batch, out_channels, height, width) in x's type.
 
         Raises:
-            ReferencesError: as many entries as images are needed, of this model and this latent size.
+            ReferencesError: as many entries as images are needed, of this model, its layers and this latent size.
         """
         given = self._for_each_image(references, x)
 
@@ -219,6 +251,9 @@ class UNet(nn.Module):
 
         Returns:
             `ReferenceKV` with one reference for each latent, in order.
+
+        Raises:
+            ReferencesError: latents with another number of channels.
         """
         recorded: dict[str, KeyValue] = {}
 
@@ -227,6 +262,12 @@ class UNet(nn.Module):
             return self.attention(q, k, v)
 
         count, channels, height, width = latents.shape
+        if channels != self.spec.out_channels:
+            raise ReferencesError(
+                f"The latents of these references have {channels} channels.",
+                expected=f"{self.spec.out_channels}, as the model's latents",
+                remedy="build the references again from the photos with the model in use",
+            )
         # A reference stands where the noisy latent would; there is no LQ latent, so those channels are zero.
         x = F.pad(latents, (0, 0, 0, 0, 0, self.spec.in_channels - channels))
         # What comes after the last attention has no keys and values.
@@ -262,6 +303,8 @@ class UNet(nn.Module):
         for kv in given:
             if kv is not None:
                 kv.require_fit(self.fingerprint, (height, width))
+                if not torch.compiler.is_compiling():  # comparing names and shapes is nothing to compile
+                    kv.require_layers(self.reference_shapes((height, width)))
         return given
 
 
@@ -314,6 +357,8 @@ class _Builder:
         self.make = make
         self.emb_channels = 4 * spec.model_channels
         self.widths = [spec.model_channels * mult for mult in spec.channel_mult]
+        self.attention_levels: dict[str, int] = {}
+        """Name of each attention layer -> how often its feature map was halved."""
 
     def time_embed(self) -> nn.Sequential:
         return nn.Sequential(
@@ -339,7 +384,13 @@ class _Builder:
 
     def middle_block(self) -> Block:
         width = self.widths[-1]
-        return Block([self._res(width, width), self._attention("middle_block.1", width), self._res(width, width)])
+        return Block(
+            [
+                self._res(width, width),
+                self._attention("middle_block.1", width, len(self.widths) - 1),
+                self._res(width, width),
+            ]
+        )
 
     def output_blocks(self, skips: list[int]) -> nn.ModuleList:
         width = self.widths[-1]
@@ -365,11 +416,12 @@ class _Builder:
     def _layers(self, block: str, level: int, in_width: int, out_width: int) -> list[nn.Module]:
         layers: list[nn.Module] = [self._res(in_width, out_width)]
         if 2**level in self.spec.attention_downsampling:
-            layers.append(self._attention(f"{block}.1", out_width))
+            layers.append(self._attention(f"{block}.1", out_width, level))
         return layers
 
     def _res(self, in_width: int, out_width: int) -> ResBlock:
         return ResBlock(self.make, in_width, out_width, self.emb_channels)
 
-    def _attention(self, name: str, width: int) -> AttentionBlock:
+    def _attention(self, name: str, width: int, level: int) -> AttentionBlock:
+        self.attention_levels[name] = level
         return AttentionBlock(self.make, name, width, self.spec.num_head_channels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..diffusion.schedule import NoiseSpec
+from ..errors import OutOfRangeError, SettingsError
+from ..ranges import bounded, check_ranges
 from .unet import UNetSpec
 from .vqgan import FirstStageSpec
 
@@ -18,13 +20,33 @@ class ModelSpec:
         noise: the noise that the model was trained on.
         latent_size: height and width of the latent that the U-Net was trained on; shapes do not tell it.
         scale_factor: the U-Net works on latents times this, those of LQ pictures and references included.
+
+    Raises:
+        OutOfRangeError: a latent size or scale factor outside its range.
+        SettingsError: a U-Net and a first stage that do not fit together.
     """
 
     unet: UNetSpec = field(default_factory=UNetSpec)
     first_stage: FirstStageSpec = field(default_factory=FirstStageSpec)
     noise: NoiseSpec = field(default_factory=NoiseSpec)
-    latent_size: int = 64
-    scale_factor: float = 1.0
+    latent_size: int = bounded(64, 1, 1024)
+    scale_factor: float = bounded(1.0, 1e-4, 1e4)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        smallest = 2 ** (len(self.unet.channel_mult) - 1)
+        if self.latent_size % smallest:
+            raise OutOfRangeError(
+                "latent_size", str(self.latent_size), f"a multiple of {smallest}, which the U-Net's levels divide it by"
+            )
+        latent = self.first_stage.embed_dim
+        if (self.unet.in_channels, self.unet.out_channels) != (2 * latent, latent):
+            raise SettingsError(
+                f"The U-Net takes {self.unet.in_channels} channels and predicts {self.unet.out_channels}, the first "
+                f"stage's latents have {latent}.",
+                expected="a U-Net that takes two latents, the noisy and the LQ one, and predicts one",
+                remedy="use a U-Net and a first stage that were trained together",
+            )
 
     @property
     def crop_size(self) -> int:

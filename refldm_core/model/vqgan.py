@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SettingsError
+from ..ranges import bounded, check_ranges, check_sequence
 from .attention import Attention, fused_attention
-from .layers import NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
+from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,30 @@ class FirstStageSpec:
     """Everything that shapes the first stage; the defaults are the released model.
 
     Attributes:
-        image_channels: of the picture.
+        image_channels: of the picture, which is RGB.
         channels: width of the first level; a multiple of 32, the number of normalisation groups.
         channel_mult: width of each level as a multiple of channels; each level but the last halves the size.
         num_res_blocks: residual blocks in each encoder level (one more in the decoder's).
         z_channels: channels of the encoder's output.
         embed_dim: channels of the latent and of a codebook entry.
         codebook_size: number of codebook entries.
+
+    Raises:
+        OutOfRangeError: a value outside its range.
+        SettingsError: a width that normalization groups do not divide.
     """
 
-    image_channels: int = 3
-    channels: int = 128
+    image_channels: int = bounded(3, 3, 3)
+    channels: int = bounded(128, NORM_GROUPS, 8192)
     channel_mult: tuple[int, ...] = (1, 1, 2, 4)
-    num_res_blocks: int = 2
-    z_channels: int = 8
-    embed_dim: int = 8
-    codebook_size: int = 8192
+    num_res_blocks: int = bounded(2, 1, 32)
+    z_channels: int = bounded(8, 1, 512)
+    embed_dim: int = bounded(8, 1, 512)
+    codebook_size: int = bounded(8192, 1, 2**24)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
+        check_sequence("channel_mult", self.channel_mult, CHANNEL_MULT, MOST_LEVELS)
         if self.channels % NORM_GROUPS:
             raise SettingsError(
                 f"The first stage's width is {self.channels}.",

@@ -16,8 +16,10 @@ import yaml
 from ..data.corpus import CorpusSpec
 from ..data.groups import GroupSpec
 from ..diffusion.schedule import NoiseSpec
+from ..errors import OutOfRangeError, shortened
 from ..model.unet import UNetSpec
 from ..model.vqgan import FirstStageSpec
+from ..yaml_text import YamlError, parse_yaml, read_yaml
 from .losses import DiffusionLossSpec, FirstStageLossSpec
 from .task import TrainingError
 
@@ -215,8 +217,8 @@ def read_spec(path: Path, changes: Sequence[str] = ()) -> TrainSpec:
             value of another type.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path) or {}
+    except (OSError, YamlError) as error:
         raise TrainingError(
             f"The config {path} cannot be read ({str(error).splitlines()[0]}).",
             expected="a YAML file",
@@ -248,7 +250,12 @@ def _apply(values: dict[str, Any], change: str) -> None:
         )
     for section in sections:
         values = _section(name, values.setdefault(section, {}), "--set")
-    values[key] = yaml.safe_load(text)
+    try:
+        values[key] = parse_yaml(text)
+    except YamlError as error:
+        raise TrainingError(
+            f"{name} cannot be set to {shortened(text)} ({error}).", expected="a value as in YAML", remedy="see --help"
+        ) from error
 
 
 def _build(kind: Any, value: Any, name: str, source: str) -> Any:
@@ -270,7 +277,8 @@ def _build(kind: Any, value: Any, name: str, source: str) -> Any:
             try:
                 return _build(choice, value, name, source)
             except TrainingError:
-                continue
+                if is_dataclass(choice) and isinstance(value, dict):  # its error says more
+                    raise
         raise _wrong(name, value, str(kind).replace("typing.", ""), source)
     if kind is float and not isinstance(value, bool):
         try:  # YAML 1.1 reads 1e-4 as text
@@ -301,7 +309,13 @@ def _build_dataclass(kind: Any, value: Any, name: str, source: str) -> Any:
             expected="a task (first_stage, ldm, refldm, recognizer or detector) and an output folder",
             remedy=f"add a line {missing[0]}: ...",
         )
-    return kind(**{key: _build(types[key], item, f"{name}.{key}".lstrip("."), source) for key, item in values.items()})
+    built = {key: _build(types[key], item, f"{name}.{key}".lstrip("."), source) for key, item in values.items()}
+    try:
+        return kind(**built)
+    except OutOfRangeError as error:
+        raise _wrong(
+            f"{name}.{error.name}".lstrip("."), built.get(error.name, error.value), error.expected, source
+        ) from error
 
 
 def _section(name: str, value: object, source: str) -> dict[str, Any]:
@@ -313,10 +327,12 @@ def _section(name: str, value: object, source: str) -> dict[str, Any]:
 def _unknown(name: str, key: str, known: Sequence[str], source: str) -> TrainingError:
     near = difflib.get_close_matches(key, known, 1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-    return TrainingError(f"{source} has the key {name}, which means nothing.", expected=hint, remedy="correct its name")
+    return TrainingError(
+        f"{source} has the key {name[:80]}, which means nothing.", expected=hint, remedy="correct its name"
+    )
 
 
 def _wrong(name: str, value: Any, expected: str, source: str) -> TrainingError:
     return TrainingError(
-        f"{source}: {name or 'the config'} is {value!r}.", expected=expected, remedy="correct the value"
+        f"{source}: {name or 'the config'} is {shortened(value)}.", expected=expected, remedy="correct the value"
     )

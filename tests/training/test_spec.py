@@ -75,3 +75,23 @@ def test_mistakes_are_named(tmp_path: Path, text: str, change: str, words: list[
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothere"):
         read_spec(tmp_path / "nothere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "says"),
+    [
+        ("diffusion: {noise: {linear_end: 1.0}}", "", r"config\.yaml: diffusion\.noise\.linear_end is 1\.0"),
+        ("diffusion: {noise: {timesteps: 2000000000}}", "", r"diffusion\.noise\.timesteps is 2000000000"),
+        ("diffusion: {unet: {num_head_channels: 0}}", "", r"diffusion\.unet\.num_head_channels is 0"),
+        ("", "diffusion.noise={linear_start: .nan}", r"diffusion\.noise\.linear_start is nan"),
+        ("", "seed=[", r"seed cannot be set to '\['"),
+        ("", "seed=2024-13-45", "seed cannot be set to"),
+        ("seed: " + "9" * 5000, "", "cannot be read .a number has more than 100 characters"),
+        ("run: [[[x]]]", "", "run is a list"),
+        ("a: " + "[" * 1000, "", "nested more than 32 deep"),
+    ],
+)
+def test_values_without_meaning(text: str, change: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=says) as caught:
+        read(tmp_path, f"task: ldm\noutput: out\n{text}", *([change] if change else []))
+    assert len(str(caught.value)) < 500
