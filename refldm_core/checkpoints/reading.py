@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import CheckpointError, UnsafeCheckpointError
+from ..errors import CheckpointError
 from ..out_of_memory import is_out_of_memory
+from .pickles import USUAL_TYPES, check_legacy, check_zip, unsafe
+
+_LONGEST_HEADER = 16 << 20  # bytes; the official model needs less than a megabyte
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ def read_tensors(path: Path, *, copy: bool = False) -> TensorFile:
 
     Raises:
         UnsafeCheckpointError: a pickle that names anything but tensors and plain containers. It was not run.
-        CheckpointError: missing, empty, truncated, or no model file.
+        CheckpointError: missing, empty, truncated, or no model file; tensors of an unusual kind, or larger than their
+            numbers in the file.
     """
     file = _read(path)
     return replace(file, tensors={name: tensor.clone() for name, tensor in file.tensors.items()}) if copy else file
@@ -93,12 +98,20 @@ def _guess(head: bytes) -> str:
 
 
 def _read_safetensors(path: Path) -> TensorFile:
+    with path.open("rb") as opened_header:
+        header = int.from_bytes(opened_header.read(8), "little")
+    if header > _LONGEST_HEADER:
+        raise CheckpointError(
+            f"{path} has a header of {header:,} bytes.",
+            expected=f"at most {_LONGEST_HEADER:,}: the names and shapes of a model's tensors",
+            remedy="get the file again",
+        )
     try:
         opened: Any = safe_open(path, framework="pt", device="cpu")  # untyped
         with opened as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return TensorFile(path, "safetensors", tensors, dict(file.metadata() or {}))
-    except SafetensorError as error:
+            return _usual(TensorFile(path, "safetensors", tensors, dict(file.metadata() or {})))
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
         if is_out_of_memory(error):
             raise
         raise _damaged(path, error) from error
@@ -106,13 +119,16 @@ def _read_safetensors(path: Path) -> TensorFile:
 
 def _read_pickle(path: Path, *, zipped: bool) -> TensorFile:
     try:
+        (check_zip if zipped else check_legacy)(path)
         # mmap: a training checkpoint holds several copies of the weights, and one is needed.
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise _unpicklable(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         if is_out_of_memory(error):
             raise
+        raise _damaged(path, error) from error
+    except (zipfile.BadZipFile, StopIteration) as error:
         raise _damaged(path, error) from error
     named = _as_dict(content)
     if named is not None:
@@ -123,7 +139,19 @@ def _read_pickle(path: Path, *, zipped: bool) -> TensorFile:
             expected="a dictionary of named tensors (a state dict)",
             remedy="use the file that ReF-LDM was published as, or one that `refldm convert` wrote",
         )
-    return TensorFile(path, "pickle", {str(k): v for k, v in named.items() if isinstance(v, Tensor)}, {})
+    return _usual(TensorFile(path, "pickle", {str(k): v for k, v in named.items() if isinstance(v, Tensor)}, {}))
+
+
+def _usual(file: TensorFile) -> TensorFile:
+    """The file, if all its tensors have usual types."""
+    for name, tensor in file.tensors.items():
+        if tensor.dtype not in USUAL_TYPES or tensor.layout != torch.strided or tensor.is_meta:
+            raise CheckpointError(
+                f"The tensor {name[:200]} in {file.path} has the type {tensor.dtype}.",
+                expected="floating-point numbers of 16, 32 or 64 bits, or whole numbers",
+                remedy="convert the original checkpoint with `refldm convert`",
+            )
+    return file
 
 
 def _as_dict(content: Any) -> dict[Any, Any] | None:
@@ -134,19 +162,14 @@ def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
     named = re.search(r"(?:GLOBAL|class|function) ([\w.]*\w)", str(error))
     if named is None:
         return _damaged(path, error)
-    return UnsafeCheckpointError(
-        f"{path} was not loaded: it asks to run code while loading (it names {named[1]}).",
-        expected="a checkpoint of tensors alone",
-        remedy="get the file from its authors, whose SHA-256 `refldm download` checks; if you made it yourself, save "
-        "only its state_dict, or a .safetensors file",
-    )
+    return unsafe(path, named[1])
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     # torch puts a paragraph of advice before its reason, which here would be the wrong advice.
     reason = (str(error).split("WeightsUnpickler error:")[-1].strip() or type(error).__name__).splitlines()[0]
     return CheckpointError(
-        f"{path} is damaged or cut short ({reason}).",
+        f"{path} is damaged or cut short ({reason[:200]}).",
         expected="a whole model file",
         remedy="get the file again; `refldm download` resumes a download that broke off",
     )
