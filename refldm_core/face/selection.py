@@ -6,13 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ..errors import SettingsError
+from ..errors import SettingsError, shortened
 from .errors import FaceError
 from .types import Face, Faces
 
 Order = Literal["largest", "middle", "left to right", "top to bottom", "confidence"]
 WhenEmpty = Literal["error", "pass"]
 
+MOST_FACES = 10_000
+"""More than any picture has: positions after this one are not listed one by one."""
+_LONGEST = 1000  # characters of a list of positions
 _RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 
 
@@ -73,25 +76,25 @@ def select_faces(
 
 
 def parse_indices(text: str) -> list[int] | None:
-    """Positions typed in: "0, 2-4" is [0, 2, 3, 4]; "all" is None.
+    """Positions typed in: "0, 2-4" is [0, 2, 3, 4]; "all" is None. A range ends at `MOST_FACES` at the latest.
 
     Raises:
-        SettingsError: anything else, also nothing.
+        SettingsError: anything else, also nothing or a very long text.
     """
     if text.strip().lower() == "all":
         return None
-    found: list[int] = []
-    for part in text.split(","):
-        match = _RANGE.fullmatch(part)
+    positions: list[int] = []
+    for part in [text] if len(text) > _LONGEST else text.split(","):
+        match = _RANGE.fullmatch(part) if len(part) <= _LONGEST else None
         if match is None:
             raise SettingsError(
-                f'"{text}" is no list of faces.',
+                f"{shortened(text)} is no list of faces.",
                 expected='numbers from 0 and ranges, such as "0, 2-4", or "all"',
                 remedy='write "all" for every face',
             )
-        first, last = int(match[1]), int(match[2] or match[1])
-        found += range(min(first, last), max(first, last) + 1)
-    return list(dict.fromkeys(found))
+        low, high = sorted((int(match[1]), int(match[2] or match[1])))
+        positions += range(min(low, MOST_FACES), min(high, MOST_FACES) + 1)
+    return list(dict.fromkeys(positions))
 
 
 def _fits(face: Face, min_size: float, min_score: float) -> bool:

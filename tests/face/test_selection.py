@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from refldm_core.errors import SettingsError
 from refldm_core.face.errors import FaceError
-from refldm_core.face.selection import parse_indices, select_faces
+from refldm_core.face.selection import MOST_FACES, parse_indices, select_faces
 from refldm_core.face.types import Face, Faces, Landmarks5
 from tests.face.toys import transform_of
 
@@ -82,6 +84,28 @@ def test_impossible_settings_are_refused():
 )
 def test_positions_typed_in(text, expected):
     assert parse_indices(text) == expected
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "30000000-0", "2-" + "9" * 900, ",".join(["0-9999999"] * 90)])
+def test_huge_ranges_take_no_memory(text):
+    tracemalloc.start()
+    try:
+        positions = parse_indices(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6
+    assert sorted(positions)[-1] == MOST_FACES
+    with pytest.raises(FaceError, match="no face number 3: 3 were found"):
+        select_faces(GROUP, indices=positions)
+    assert len(select_faces(GROUP, indices=positions, when_empty="pass")) == 3 - min(positions)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "0," * 5000])
+def test_very_long_texts_are_refused_in_short(text):
+    with pytest.raises(SettingsError, match=r"\.\.\. is no list of faces") as caught:
+        parse_indices(text)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("text", ["", "1;2", "-1", "x", "1,,2"])
