@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,9 +11,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, ReferencesError
+from ..errors import CheckpointError, OutOfRangeError, ReferencesError, shortened
 from ..model.attention import KeyValue
 from ..model.reference import ReferenceKV
+from ..ranges import Range
 from .reading import TensorFile, read_tensors
 from .saving import write_safetensors
 
@@ -20,6 +22,9 @@ _KEY = "refldm.references"
 _THUMBNAILS = "thumbnails"
 _LATENTS = "latents"
 _VERSION = 1
+_COUNT = Range(1, 10_000, whole=True)
+_SIDE = Range(1, 1024, whole=True)
+_LARGEST_THUMBNAIL = 1024  # pixels
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,10 @@ def load_references(path: Path) -> StoredReferences:
     """Read what `save_references` wrote. The file is closed afterwards, so that it can be replaced at any time.
 
     Raises:
-        CheckpointError: missing, damaged, or another kind of file.
+        CheckpointError: missing, damaged, or another kind of file; keys, values, latents or thumbnails of other shapes,
+            or with values that are not finite. Whether the fingerprint is true shows only with the model: the U-Net
+            compares names and shapes of its layers (`ReferenceKV.require_layers`). That the values are what its weights
+            make of the photos cannot be verified without encoding them again.
     """
     file = read_tensors(path, copy=True)
     described = _described(file)
@@ -98,19 +106,58 @@ def load_references(path: Path) -> StoredReferences:
             raise _not_references(path, f"{name} has keys but no values")
         layers[name] = KeyValue(file.tensors[f"{name}.k"], file.tensors[f"{name}.v"])
     try:
-        height, width = described["latent_size"]
-        references = ReferenceKV(layers, int(described["count"]), (height, width), str(described["fingerprint"]))
-        names = tuple(map(str, described["names"]))
-        return StoredReferences(references, names, file.tensors.get(_THUMBNAILS), file.tensors.get(_LATENTS))
-    except (KeyError, TypeError, ValueError, ReferencesError) as error:
-        raise _not_references(path, str(error).splitlines()[0]) from error
+        head = _Head.of(described)
+        head.check(file.tensors)
+        references = ReferenceKV(layers, head.count, head.latent_size, head.fingerprint)
+        return StoredReferences(references, head.names, file.tensors.get(_THUMBNAILS), file.tensors.get(_LATENTS))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_references(path, f"its metadata lacks {str(error)[:80]}") from error
+    except (ReferencesError, OutOfRangeError) as error:
+        raise _not_references(path, error.problem.rstrip(".")) from error
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the metadata says."""
+
+    count: int
+    latent_size: tuple[int, int]
+    fingerprint: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> _Head:
+        height, width = (int(_SIDE.number("latent_size", side)) for side in described["latent_size"])
+        name = described["fingerprint"]
+        if not isinstance(name, str) or not 1 <= len(name) <= 200:
+            raise OutOfRangeError("fingerprint", shortened(name), "the name of a model's weights")
+        names = tuple(text if isinstance(text, str) else str(text)[:80] for text in described["names"])
+        return cls(int(_COUNT.number("count", described["count"])), (height, width), name, names)
+
+    def check(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raises: ReferencesError: a tensor of another shape or type, or that is not finite."""
+        for name, tensor in tensors.items():
+            shape = tuple(tensor.shape)
+            if name == _THUMBNAILS:
+                fits = tensor.dtype == torch.uint8 and len(shape) == 4 and shape[:2] == (self.count, 3)
+                fits = fits and all(1 <= side <= _LARGEST_THUMBNAIL for side in shape[2:])
+            elif name == _LATENTS:
+                fits = len(shape) == 4 and (shape[0], *shape[2:]) == (self.count, *self.latent_size)
+                fits = fits and tensor.dtype == torch.float32 and shape[1] > 0
+            else:
+                fits = name.endswith((".k", ".v")) and len(shape) == 3 and all(shape) and tensor.is_floating_point()
+            problem = "" if fits else f"has the shape {shape} and the type {tensor.dtype}"
+            if fits and tensor.is_floating_point() and not tensor.isfinite().all():
+                problem = "has values that are not finite (NaN or infinity)"
+            if problem:
+                raise ReferencesError(f"the tensor {name[:80]} {problem}")
 
 
 def _described(file: TensorFile) -> dict[str, Any]:
     try:
         described = cast(dict[str, Any], json.loads(file.metadata[_KEY]))
-        version = int(described["version"])
-    except (KeyError, ValueError, TypeError) as error:
+        version = int(_COUNT.number("version", described["version"]))
+    except (KeyError, ValueError, TypeError, RecursionError, OutOfRangeError) as error:
         raise _not_references(file.path, "its metadata does not describe any") from error
     if version != _VERSION:
         raise _not_references(file.path, f"it has format version {version}, this package reads {_VERSION}")

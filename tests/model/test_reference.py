@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -154,3 +158,97 @@ def test_file_refusals(kv: ReferenceKV, tmp_path: Path, tiny: object) -> None:
     assert not list(tmp_path.iterdir())
     with pytest.raises(CheckpointError, match="holds no references"):
         load_references(tiny.safetensors)  # type: ignore[attr-defined]
+
+
+Tensors = dict[str, Tensor]
+Described = dict[str, Any]
+Damage = Callable[[Tensors, Described], object]
+
+
+def _first(tensors: Tensors, ending: str) -> str:
+    return next(name for name in sorted(tensors) if name.endswith(ending))
+
+
+def _nan(tensors: Tensors, name: str) -> None:
+    tensors[name].view(-1)[0] = float("nan")
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "nan in a key": (lambda t, d: _nan(t, _first(t, ".k")), "not finite"),
+    "infinity in a value": (lambda t, d: t[_first(t, ".v")].fill_(float("inf")), "not finite"),
+    "nan in a latent": (lambda t, d: _nan(t, "latents"), "latents has values that are not finite"),
+    "no values": (lambda t, d: t.pop(_first(t, ".v")), "keys but no values"),
+    "a number": (lambda t, d: t.update({_first(t, ".k"): torch.tensor(1.0)}), r"has the shape \(\)"),
+    "flat keys": (lambda t, d: t.update({n: v.flatten() for n, v in t.items() if n.endswith(".k")}), "has the shape"),
+    "whole numbers": (lambda t, d: t.update({n: v.int() for n, v in t.items() if n.endswith(".k")}), "torch.int32"),
+    "superfluous": (lambda t, d: t.update(extra=torch.ones(3)), "tensor extra has the shape"),
+    "odd thumbnails": (lambda t, d: t.update(thumbnails=torch.zeros(3, 1, 9, 9)), "tensor thumbnails has the shape"),
+    "huge thumbnails": (lambda t, d: t.update(thumbnails=torch.zeros(3, 3, 2000, 1, dtype=torch.uint8)), "thumbnails"),
+    "flat thumbnails": (lambda t, d: t.update(thumbnails=torch.tensor(3, dtype=torch.uint8)), "thumbnails"),
+    "latents of another size": (lambda t, d: t.update(latents=torch.zeros(3, 8, 8, 8)), "latents has the shape"),
+    "count infinity": (lambda t, d: d.update(count=float("inf")), "count is inf"),
+    "count nan": (lambda t, d: d.update(count=float("nan")), "count is nan"),
+    "count huge": (lambda t, d: d.update(count=10**4000), "count is a number of more than 70 digits"),
+    "count text": (lambda t, d: d.update(count="three"), "count is 'three'"),
+    "count 0": (lambda t, d: d.update(count=0), "count is 0"),
+    "no count": (lambda t, d: d.pop("count"), "its metadata lacks 'count'"),
+    "one side": (lambda t, d: d.update(latent_size=[16]), "holds no references"),
+    "a side of text": (lambda t, d: d.update(latent_size=["x", 16]), "latent_size is 'x'"),
+    "fingerprint": (lambda t, d: d.update(fingerprint={"a": 1}), "fingerprint is a dict"),
+    "long fingerprint": (lambda t, d: d.update(fingerprint="x" * 10**6), "fingerprint is 'xxx"),
+    "names": (lambda t, d: d.update(names=5), "holds no references"),
+    "few names": (lambda t, d: d.update(names=["a"]), "do not fit 3 references"),
+    "version": (lambda t, d: d.update(version=float("inf")), "does not describe any"),
+}
+
+
+def _damaged(kv: ReferenceKV, path: Path, damage: Damage, text: str | None = None) -> None:
+    thumbnails, latents = torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.randn(3, 8, 16, 16)
+    save_references(StoredReferences(kv, ("a", "b", "c"), thumbnails, latents), path, torch.float32)
+    with safe_open(path, "pt") as file:
+        described = json.loads(file.metadata()["refldm.references"])
+    tensors = load_file(path)
+    damage(tensors, described)
+    save_file(tensors, path, {"refldm.references": json.dumps(described) if text is None else text})
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_damaged_files(case: str, kv: ReferenceKV, tmp_path: Path) -> None:
+    damage, says = DAMAGES[case]
+    path = tmp_path / "me.safetensors"
+    _damaged(kv, path, damage)
+    with pytest.raises(CheckpointError, match=says) as caught:
+        load_references(path)
+    assert "holds no references that can be used" in str(caught.value) and len(str(caught.value)) < 700
+    assert caught.value.expected and caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "9" * 5000, "{"])
+def test_damaged_metadata(text: str, kv: ReferenceKV, tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    _damaged(kv, path, lambda t, d: None, text)
+    with pytest.raises(CheckpointError, match="its metadata does not describe any"):
+        load_references(path)
+
+
+def _more_heads(t: Tensor) -> Tensor:
+    return t.reshape(2 * len(t), -1, t.shape[2] // 2)
+
+
+def test_layers_of_another_model_are_refused_whatever_the_fingerprint_says(kv: ReferenceKV, restorer: Restorer) -> None:
+    """A file may claim the fingerprint of the model in use."""
+    x, t = torch.randn(1, 16, 16, 16), torch.tensor([5])
+    layer, *others = kv.layers
+    heads = {name: KeyValue(_more_heads(own.k), _more_heads(own.v)) for name, own in kv.layers.items()}
+    fewer = {n: KeyValue(v.k[:, ::2], v.v[:, ::2]) for n, v in kv.layers.items() if v.tokens % 6 == 0}
+    for layers, says in (
+        ({n: kv.layers[n] for n in others}, f"the layer {layer} is missing"),
+        ({**kv.layers, "extra": kv.layers[layer]}, "the layer extra has the shape"),
+        (heads, rf"the layer {layer} has the shape \({2 * len(kv.layers[layer].k)}, "),
+        ({**kv.layers, **fewer}, "has the shape"),
+    ):
+        with pytest.raises(ReferencesError, match=says):
+            restorer.unet(x, t, replace(kv, layers=layers))
+    restorer.unet(x, t, kv.repeat(2))
+    with pytest.raises(ReferencesError, match="have 4 channels"):
+        restorer.unet.encode_references(torch.zeros(1, 4, 16, 16))
