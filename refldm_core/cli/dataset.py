@@ -140,7 +140,7 @@ def _build(args: argparse.Namespace, output: Output) -> int:
         seed=args.seed,
     )
     photos = pictures_below(args.folder, args.output)
-    device = choose_device(args.device)
+    device = torch.device("cpu") if args.aligned else choose_device(args.device)  # aligned crops need no detector
     with explained_memory_errors(face_networks_stage(device)):
         reader = _reader(args, device, output)
         report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)

@@ -269,6 +269,9 @@ def test_dataset(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(dataset, "load_recognizer", failing(MemoryError()))
     assert main(["dataset", "build", str(tmp_path), "--output", str(tmp_path / "out"), "--device", "cpu"]) == 2
     assert "find and recognize faces" in said()
+    monkeypatch.setattr(dataset, "choose_device", failing(AssertionError("aligned crops need no device")))
+    assert main(["dataset", "build", str(tmp_path), "--output", str(tmp_path / "out"), "--aligned"]) == 2
+    assert "--device" not in said()
 
 
 def test_demo(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
