@@ -44,7 +44,7 @@ def test_drawn_faces_are_found_and_little_else(detector: SearchingDetector) -> N
         sum(_hits(s.boxes, d) for s, d in zip(scenes, detected, strict=True)),
     )
     assert hits == faces
-    assert sum(map(len, detected)) - hits <= 1, "ten more before faces on their side had to be surer"
+    assert sum(map(len, detected)) - hits <= 1, "four more before faces on their side had to be surer"
 
 
 def test_people_who_lie_on_their_side_are_still_found(detector: SearchingDetector) -> None:
