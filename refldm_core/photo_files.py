@@ -18,9 +18,9 @@ from .pictures.color import srgb_profile
 from .pictures.decoding import Decoded, decode
 from .pictures.metadata import Metadata, read_metadata
 from .pictures.samples import Samples
-from .pictures.writing import write_png, write_tiff
+from .pictures.writing import encode_png, encode_tiff
 
-_WRITERS_OF_16_BITS = {"PNG": write_png, "TIFF": write_tiff}
+_ENCODERS_OF_16_BITS = {"PNG": encode_png, "TIFF": encode_tiff}
 _WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
 _WITH_PROFILE = {"L": ("PNG", "TIFF", "JPEG"), "RGB": ("PNG", "TIFF", "JPEG", "WEBP", "AVIF")}
 
@@ -116,7 +116,7 @@ def require_format(photo: Photo, path: Path) -> tuple[str, ...]:
             remedy=f"name the output {path.with_suffix('.png').name}",
         )
     lost: list[str] = []
-    if photo.bits == 16 and target not in _WRITERS_OF_16_BITS:
+    if photo.bits == 16 and target not in _ENCODERS_OF_16_BITS:
         lost.append(f"{path.name} has 8 of its 16 bits a channel; PNG and TIFF files have all")
     if photo.decoded.alpha is not None and target not in _WITH_ALPHA:
         lost.append(f"{path.name} cannot be transparent, so the photo was put on white")
@@ -143,9 +143,10 @@ def save_photo(photo: Photo, image: Tensor, path: Path, *, truncated: bool = Fal
         colors = torch.cat([colors, alpha])
     elif alpha is not None:
         colors = torch.lerp(torch.ones_like(colors), colors, (alpha + 1.0) / 2.0)
-    if photo.bits == 16 and target in _WRITERS_OF_16_BITS:
+    if photo.bits == 16 and target in _ENCODERS_OF_16_BITS:
+        content = _ENCODERS_OF_16_BITS[target](_to_samples(colors), photo.metadata)
         with atomic_write(path) as temporary:
-            _WRITERS_OF_16_BITS[target](_to_samples(colors), temporary, photo.metadata)
+            temporary.write_bytes(content)
         return
     levels = (tensor_to_u8 if truncated else round_to_u8)(colors).movedim(0, -1)
     picture = np.ascontiguousarray(levels.squeeze(-1).numpy())

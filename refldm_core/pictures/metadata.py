@@ -19,7 +19,11 @@ _KEPT_TAGS = frozenset(
     }
 )
 """Of the main directory. The others say how the pixels lie in the file that was read."""
-_SIZES = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_LEFT_OUT = (
+    *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop),
+    ExifTags.Base.MakerNote,  # may hold a thumbnail, and places in the file that was read
+)
+"""Of the directory of exposure details."""
 _LONGEST = 65_000
 """Bytes: a JPEG file holds no longer EXIF data."""
 
@@ -31,7 +35,8 @@ class Metadata:
     Attributes:
         profile: ICC color profile, or None.
         dpi: pixels per inch along x and y, or None.
-        exif: as in a JPEG file, beginning with "Exif", or None. Without orientation, thumbnail and sizes.
+        exif: as in a JPEG file, beginning with "Exif", or None. Without orientation, thumbnail, sizes and the maker's
+            notes.
         problem: why some of it was left out, empty where nothing was.
     """
 
@@ -80,7 +85,7 @@ def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location:
     for tag in _KEPT_TAGS & set(source):
         kept[tag] = source[tag]
     details = dict(source.get_ifd(ExifTags.IFD.Exif))
-    for tag in (*_SIZES, ExifTags.IFD.Interop):
+    for tag in _LEFT_OUT:
         details.pop(tag, None)
     directories = {
         ExifTags.IFD.Exif: details,

@@ -1,11 +1,9 @@
-"""Writing pictures of 16 bits a channel, which Pillow does for gray alone: PNG and TIFF files."""
+"""Pictures of 16 bits a channel as PNG and TIFF files, which Pillow writes for gray alone."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, TiffTags
@@ -18,37 +16,32 @@ _LEVEL = 4  # of zlib: photos of 16 bits hardly get smaller with more, and take 
 _ROWS = 256  # written at once
 _INCHES_PER_METER = 1 / 0.0254
 
+_HEADER = 8  # bytes of a TIFF file before its tags
 # Values of TIFF tags.
 _MIN_IS_BLACK, _RGB, _STRAIGHT_ALPHA, _INTERLEAVED, _DEFLATE, _HORIZONTAL = 1, 2, 2, 1, 8, 2
 
 
-def write_png(samples: Samples, path: Path, metadata: Metadata) -> None:
-    """Write a PNG file of 16 bits a channel (ISO/IEC 15948), with gray, alpha and RGB as `samples` has them.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+def encode_png(samples: Samples, metadata: Metadata) -> bytes:
+    """The content of a PNG file (ISO/IEC 15948) of 16 bits a channel, with the channels that `samples` has."""
     height, width, channels = samples.shape
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    with path.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))
-        if metadata.profile is not None:
-            _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile))
-        if metadata.dpi is not None:
-            x, y = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
-            _chunk(file, b"pHYs", struct.pack(">IIB", x, y, 1))
-        if metadata.exif is not None:
-            _chunk(file, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
-        compressor = zlib.compressobj(_LEVEL)
-        for start in range(0, height, _ROWS):
-            _chunk(file, b"IDAT", compressor.compress(_filtered(samples[start : start + _ROWS])))
-        _chunk(file, b"IDAT", compressor.flush())
-        _chunk(file, b"IEND", b"")
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))]
+    if metadata.profile is not None:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile)))
+    if metadata.dpi is not None:
+        x, y = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
+        chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
+    if metadata.exif is not None:
+        chunks.append((b"eXIf", metadata.exif.removeprefix(b"Exif\0\0")))
+    compressor = zlib.compressobj(_LEVEL)
+    for start in range(0, height, _ROWS):
+        chunks.append((b"IDAT", compressor.compress(_filtered(samples[start : start + _ROWS]))))
+    chunks += [(b"IDAT", compressor.flush()), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
-def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
-    file.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _filtered(samples: Samples) -> bytes:
@@ -62,12 +55,8 @@ def _filtered(samples: Samples) -> bytes:
     return filtered.tobytes()
 
 
-def write_tiff(samples: Samples, path: Path, metadata: Metadata) -> None:
-    """Write a TIFF file of 16 bits a channel, deflated, with gray, alpha and RGB as `samples` has them.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+def encode_tiff(samples: Samples, metadata: Metadata) -> bytes:
+    """The content of a deflated TIFF file of 16 bits a channel, with the channels that `samples` has."""
     height, width, channels = samples.shape
     differences = samples.astype("<u2")  # horizontal differencing, TIFF's predictor 2
     differences[:, 1:] -= samples[:, :-1]
@@ -81,13 +70,12 @@ def write_tiff(samples: Samples, path: Path, metadata: Metadata) -> None:
     tags[Tiff.PLANAR_CONFIGURATION], tags[Tiff.COMPRESSION], tags[Tiff.PREDICTOR] = _INTERLEAVED, _DEFLATE, _HORIZONTAL
     for tag, value in ((Tiff.STRIPBYTECOUNTS, len(strip)), (Tiff.STRIPOFFSETS, 0)):
         tags[tag], tags.tagtype[tag] = value, TiffTags.LONG
-    with path.open("wb") as file:
-        tags.save(file)  # adds to the strip's offset where the tags end
-        file.write(strip)
+    header = b"II*\0" + struct.pack("<L", _HEADER)
+    return header + tags.tobytes(_HEADER) + strip  # adds to the strip's offset where the tags end
 
 
 def _directory(metadata: Metadata) -> Tiff.ImageFileDirectory_v2:
-    tags = Tiff.ImageFileDirectory_v2()
+    tags = Tiff.ImageFileDirectory_v2()  # little endian
     if metadata.exif is not None:
         exif = Image.Exif()
         exif.load(metadata.exif)

@@ -110,7 +110,7 @@ def _exif(*, orientation: int = 1) -> bytes:
     """EXIF data with a thumbnail, as cameras write it: a second directory after the first."""
     exif = Image.Exif()
     exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "Ann", orientation
-    exif[ExifTags.IFD.Exif] = {0x9003: "2020:02:02 20:20:20", 0xA002: 256, 0xA003: 160, 0x829A: 0.005}
+    exif[ExifTags.IFD.Exif] = {0x9003: "2020:02:02 20:20:20", 0xA002: 256, 0xA003: 160, 0x829A: 0.005, 0x927C: b"note"}
     exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 12.0, 1.5), 3: "E", 4: (16.0, 22.0, 3.0)}
     data = bytearray(exif.tobytes())
     start, order = 6, "<" if data[6:8] == b"II" else ">"
@@ -180,7 +180,7 @@ def test_resolution_and_exif_data(source: str, ending: str, restore: Run, tmp_pa
         assert ending == "webp" or result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     details = exif.get_ifd(ExifTags.IFD.Exif)
     assert details[0x9003] == "2020:02:02 20:20:20" and float(details[0x829A]) == pytest.approx(0.005)
-    assert 0xA002 not in details
+    assert 0xA002 not in details and 0x927C not in details
     assert exif.get(ExifTags.Base.Orientation, 1) == 1
     assert not exif.get_ifd(ExifTags.IFD.GPSInfo) and not exif.get_ifd(ExifTags.IFD.IFD1)
     content = (tmp_path / f"out.{ending}").read_bytes()

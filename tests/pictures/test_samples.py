@@ -15,7 +15,7 @@ from refldm_core.errors import ImageFileError
 from refldm_core.images import load_image
 from refldm_core.pictures.metadata import Metadata
 from refldm_core.pictures.samples import is_deep, read_samples
-from refldm_core.pictures.writing import write_png, write_tiff
+from refldm_core.pictures.writing import encode_png, encode_tiff
 
 from . import profiles
 
@@ -36,7 +36,11 @@ FILES: dict[str, tuple[str, np.ndarray, Callable[[Path, np.ndarray], None]]] = {
     "gray PNG": ("a.png", COLORS[..., 0], _cv2),
     "RGB PNG": ("a.png", COLORS[..., :3], _cv2),
     "RGBA PNG": ("a.png", COLORS, _cv2),
-    "gray and alpha PNG": ("a.png", COLORS[..., :2], lambda path, samples: write_png(samples, path, Metadata())),
+    "gray and alpha PNG": (
+        "a.png",
+        COLORS[..., :2],
+        lambda path, samples: path.write_bytes(encode_png(samples, Metadata())),
+    ),
     "gray TIFF": ("a.tif", COLORS[..., 0], _tifffile(**GRAY)),
     "gray TIFF, big endian": ("a.tif", COLORS[..., 0], _tifffile(**GRAY, byteorder=">")),
     "RGB TIFF": ("a.tif", COLORS[..., :3], _tifffile(**RGB)),
@@ -73,16 +77,16 @@ def test_white_is_zero(tmp_path: Path) -> None:
     assert np.array_equal(_read(tmp_path / "a.tif")[..., 0], 65535 - COLORS[..., 0])
 
 
-WRITERS = {"png": write_png, "tif": write_tiff}
+ENCODERS = {"png": encode_png, "tif": encode_tiff}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize("ending", ENCODERS)
 def test_others_read_what_is_written(ending: str, channels: int, tmp_path: Path) -> None:
     samples = np.random.default_rng(1).integers(0, 65536, (300, 41, channels), dtype=np.uint16)
     path = tmp_path / f"a.{ending}"
     metadata = Metadata(profiles.gray_profile(1.8) if channels < 3 else profiles.adobe_rgb(), (300.0, 200.0))
-    WRITERS[ending](samples, path, metadata)
+    path.write_bytes(ENCODERS[ending](samples, metadata))
     if ending == "tif":
         assert np.array_equal(np.atleast_3d(tifffile.imread(path)), samples)
         with tifffile.TiffFile(path) as file:
