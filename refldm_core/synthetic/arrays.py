@@ -1,0 +1,97 @@
+"""Small functions of arrays that every part of the renderer uses. Colors are linear unless a name says sRGB."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from ..errors import SettingsError
+
+Floats = NDArray[np.floating[Any]]
+RGB = tuple[float, float, float]
+
+_LATTICE = 32
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Weights of linear red, green and blue."""
+
+
+def generator(stream: int, *seeds: int) -> np.random.Generator:
+    """Random numbers of one stream and seed, the same on every machine.
+
+    Raises:
+        SettingsError: a negative seed.
+    """
+    if min(seeds) < 0:
+        raise SettingsError(
+            f"The seed {min(seeds)} is negative.", expected="0 or a positive number", remedy="choose another seed"
+        )
+    return np.random.default_rng([stream, *seeds])
+
+
+def linear(srgb: ArrayLike) -> NDArray[np.float64]:
+    """sRGB in [0, 1] -> linear light."""
+    values = np.asarray(srgb, dtype=np.float64)
+    return np.where(values > 0.04045, ((np.maximum(values, 0.0) + 0.055) / 1.055) ** 2.4, values / 12.92)
+
+
+def srgb(light: ArrayLike) -> NDArray[np.float64]:
+    """Linear light -> sRGB in [0, 1], clipped."""
+    values = np.clip(np.asarray(light, dtype=np.float64), 0.0, 1.0)
+    return np.where(values > 0.0031308, 1.055 * values ** (1 / 2.4) - 0.055, 12.92 * values)
+
+
+def rgb(values: ArrayLike) -> RGB:
+    """Three numbers as a tuple."""
+    r, g, b = (float(value) for value in np.asarray(values))
+    return r, g, b
+
+
+def smoothstep(low: float, high: float, x: Floats | float) -> Floats:
+    """0 below `low`, 1 above `high` (or the other way round where high < low), smooth between."""
+    t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def unit(vectors: Floats) -> Floats:
+    """Vectors (..., 3) of length 1; zeros stay."""
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return vectors / np.maximum(length, 1e-9)[..., None]
+
+
+def mix(a: Any, b: Any, weight: Any) -> Any:
+    """From a (weight 0) to b (weight 1)."""
+    return a + (b - a) * weight
+
+
+def bump(points: Floats, center: ArrayLike, radius: float) -> Floats:
+    """A Gaussian hill of height 1 around a point of the right or, mirrored, the left side: (n, 3) -> (n,)."""
+    x, y, z = np.asarray(center, dtype=np.float64)
+    squared = (np.abs(points[:, 0]) - x) ** 2 + (points[:, 1] - y) ** 2 + (points[:, 2] - z) ** 2
+    return np.exp(-squared / radius**2)
+
+
+@lru_cache(maxsize=16)
+def _lattice(seed: int, smooth: float) -> NDArray[np.float32]:
+    values = np.random.default_rng([0x1A7, seed]).normal(size=(_LATTICE,) * 3)
+    if smooth:
+        values = gaussian_filter(values, smooth, mode="wrap")
+    return (values / values.std()).astype(np.float32)
+
+
+def noise(points: Floats, frequency: float, seed: int) -> NDArray[np.float32]:
+    """Smooth noise of mean 0 and deviation near 0.6, with `frequency` cells a unit of length: (n, 3) -> (n,)."""
+    at = (points * frequency).T
+    return map_coordinates(_lattice(seed % 16, 0.0), at, order=1, mode="grid-wrap", output=np.float32)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
+    """Radians -> (3, 3) for column vectors: first pitch about x, then yaw about y, then roll about z."""
+    (cy, cx, cz), (sy, sx, sz) = np.cos([yaw, pitch, roll]), np.sin([yaw, pitch, roll])
+    about_z = np.array([[cz, -sz, 0.0], [sz, cz, 0.0], [0.0, 0.0, 1.0]])
+    about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cx, -sx], [0.0, sx, cx]])
+    return about_z @ about_y @ about_x
