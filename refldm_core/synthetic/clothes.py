@@ -8,7 +8,7 @@ from .arrays import Floats, smoothstep
 from .conditions import Clothes
 
 
-def cloth_cover(clothes: Clothes, rest: Floats) -> Floats:
+def cloth_cover(clothes: Clothes, rest: Floats, softness: float = 0.01) -> Floats:
     """(n,) share of cloth in [0, 1] at (n, 3) places of the average head: everything below the garment's neckline."""
     x, y, z = rest.T
     side = np.abs(x)
@@ -21,4 +21,4 @@ def cloth_cover(clothes: Clothes, rest: Floats) -> Floats:
         line = 5.98 - 0.62 * front * np.clip(1.0 - side / 0.42, 0.0, 1.0)
     else:
         line = 6.12 - 0.16 * front
-    return smoothstep(0.0, 0.02, line - y)
+    return smoothstep(-softness, softness, line - y)

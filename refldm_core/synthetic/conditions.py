@@ -50,12 +50,12 @@ class Expression:
         """Weights of the asset's face units."""
         teeth = self.smile * self.open
         sides = {
-            "mouthSmile": 0.75 * self.smile,
-            "cheekSquint": 0.55 * self.smile,
-            "eyeSquint": 0.30 * self.smile + 0.6 * self.squint,
-            "mouthUpperUp": 0.55 * teeth,
-            "mouthLowerDown": 0.25 * teeth,
-            "mouthStretch": 0.10 * teeth,
+            "mouthSmile": 0.95 * self.smile,
+            "cheekSquint": 0.45 * self.smile,
+            "eyeSquint": 0.15 * self.smile + 0.6 * self.squint,
+            "mouthUpperUp": 0.95 * teeth,
+            "mouthLowerDown": 0.55 * teeth,
+            "mouthStretch": 0.20 * teeth,
             "browDown": 0.55 * self.frown,
             "mouthPress": 0.35 * self.frown,
             "browOuterUp": 0.55 * self.raise_brows,
@@ -65,7 +65,7 @@ class Expression:
             "eyeLookDown": max(0.0, -self.gaze[1]) / 40.0,
         }
         middle = {
-            "jawOpen": 0.34 * self.open * (0.75 if self.smile > 0.3 else 1.0),
+            "jawOpen": 0.34 * self.open * (1.0 - 0.45 * self.smile),
             "browInnerUp": 0.55 * self.raise_brows,
             "mouthPucker": 0.5 * self.pucker,
         }
@@ -181,11 +181,11 @@ def _pose(rng: np.random.Generator) -> Pose:
 
 def _expression(rng: np.random.Generator, pose: Pose) -> Expression:
     kind = str(
-        rng.choice(["calm", "smile", "laugh", "talk", "frown", "amused"], p=[0.30, 0.24, 0.22, 0.08, 0.06, 0.10])
+        rng.choice(["calm", "smile", "laugh", "talk", "frown", "amused"], p=[0.28, 0.22, 0.27, 0.07, 0.05, 0.11])
     )
     strength = float(rng.uniform(0.6, 1.0))
-    smile = {"smile": 0.75, "laugh": 1.0, "amused": 0.35, "calm": 0.12, "talk": 0.1}.get(kind, 0.0) * strength
-    mouth = {"laugh": rng.uniform(0.35, 0.9), "talk": rng.uniform(0.2, 0.7), "amused": 0.1}.get(kind, 0.0)
+    smile = {"smile": 0.75, "laugh": 1.0, "amused": 0.4, "calm": 0.2, "talk": 0.2}.get(kind, 0.0) * strength
+    mouth = {"laugh": rng.uniform(0.5, 1.0), "talk": rng.uniform(0.2, 0.7), "amused": 0.1}.get(kind, 0.0)
     away = rng.random() < 0.15
     look = (rng.normal(0.0, 14.0), rng.normal(0.0, 6.0)) if away else (rng.normal(0.0, 1.5), rng.normal(0.0, 1.0))
     return Expression(
@@ -233,7 +233,7 @@ def _light(rng: np.random.Generator, place: Place) -> Light:
         _tint(rng, 0.1),
         float(rng.uniform(0.0, 1.4)),
     )
-    return Light(key, fill, rim, float(rng.uniform(0.45, 0.9)), 0.035 if sunny else float(rng.uniform(0.07, 0.16)))
+    return Light(key, fill, rim, float(rng.uniform(0.4, 0.8)), 0.035 if sunny else float(rng.uniform(0.07, 0.16)))
 
 
 def _cloth(rng: np.random.Generator) -> RGB:

@@ -52,8 +52,8 @@ def brow_strands(person: Person, points: Floats, normals: Floats) -> list[Strand
     t = np.linspace(0.0, 1.0, 4)[None, :, None]
     length = (rng.uniform(0.05, 0.10, len(start)) * (0.7 + 0.5 * smoothstep(0.0, 0.3, u[:, 0])))[:, None, None]
     nodes = start[:, None] + length * (direction[:, None] * t + normal[:, None] * (0.22 * t * (1.0 - 0.7 * t)))
-    color = 0.8 * linear(brows.color) + 0.1 * linear(person.skin.color)
-    return [_strands(nodes, shades(color, 0.0, len(nodes), rng), 0.0065, "brow")]
+    color = 0.75 * linear(brows.color) + 0.2 * linear(person.skin.color)
+    return [_strands(nodes, shades(color, 0.0, len(nodes), rng), 0.005, "brow")]
 
 
 def beard_cover(beard: Beard | None) -> Floats:
@@ -63,7 +63,7 @@ def beard_cover(beard: Beard | None) -> Floats:
     masks = head().masks
     lips = smoothstep(0.02, 0.22, masks["lips"] + masks["inside-mouth"])
     cheeks = smoothstep(6.82, 6.60, y - 0.85 * np.clip(x - 0.30, 0.0, 1.0))
-    full = cheeks * smoothstep(0.22, 0.42, z) * smoothstep(5.95, 6.15, y + 0.3 * np.clip(1.3 - z, 0.0, None))
+    full = cheeks * smoothstep(0.22, 0.42, z) * smoothstep(6.08, 6.26, y + 0.22 * np.clip(1.3 - z, 0.0, None))
     below_lip = 1.0 - 0.85 * smoothstep(0.10, 0.14, x) * smoothstep(6.38, 6.46, y) * smoothstep(6.62, 6.54, y) * (
         x < 0.3
     )

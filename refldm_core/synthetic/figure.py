@@ -20,7 +20,7 @@ from .strands import Strands
 from .subdivision import Quads
 from .traits import Person
 
-_CLOTH_THICKNESS = 0.05
+_CLOTH_THICKNESS = 0.035
 _PUPIL_DEPTH = 0.14
 """From an eyeball's center to its surface."""
 _NOSE_LANDMARK = np.array([0.0, 6.985, 1.66])
@@ -108,7 +108,7 @@ def figure(person: Person, conditions: Conditions) -> Figure:
     part = asset.parts["skin"]
     points = (part.matrix @ vertices).astype(np.float32)
     at_rest = normals(points, part.quads)
-    cloth = cloth_cover(conditions.clothes, asset.skin)
+    cloth = cloth_cover(conditions.clothes, asset.skin, softness=0.06)
     points = points + at_rest * (_CLOTH_THICKNESS * cloth)[:, None].astype(np.float32)
     posed = turn(points)
     skin = Mesh(posed, part.quads, normals(posed, part.quads))

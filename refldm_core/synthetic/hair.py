@@ -17,6 +17,9 @@ from .traits import Hair, HairStyle, Person
 _STREAM = 0x5FB
 _GUIDES = 1500
 _STRANDS = 14000
+"""Of hair up to `_FULL_LENGTH` decimeters; longer hair covers as much with fewer."""
+_FULL_LENGTH = 0.75
+_FEWEST_STRANDS = 4800
 _WIDTH = 0.0105
 """Of a strand in decimeters: some ten hairs, so that fourteen thousand strands cover a scalp."""
 _TIE = np.array([0.0, 7.55, -0.95])
@@ -51,8 +54,8 @@ class Cut:
 _CUTS: dict[HairStyle, Cut] = {
     "buzz": Cut(0.055, lift=1.5, gravity=0.0, clump=0.1, offset=0.02, nodes=4),
     "crop": Cut(0.34, sides=0.38, lift=0.8, gravity=0.15, comb=1.0, clump=0.35, offset=0.07, nodes=8),
-    "parted": Cut(0.62, sides=0.42, lift=0.42, gravity=0.45, comb=0.8, clump=0.45, offset=0.07, nodes=10),
-    "swept": Cut(0.75, sides=0.38, lift=0.45, gravity=0.2, comb=1.0, clump=0.5, offset=0.09, nodes=12),
+    "parted": Cut(0.52, sides=0.28, lift=0.40, gravity=0.35, comb=0.8, clump=0.45, offset=0.07, nodes=10),
+    "swept": Cut(0.66, sides=0.30, lift=0.42, gravity=0.2, comb=1.0, clump=0.5, offset=0.09, nodes=12),
     "curly": Cut(0.72, sides=0.75, lift=1.1, gravity=0.10, comb=0.25, clump=0.45, offset=0.30),
     "afro": Cut(0.62, sides=0.75, lift=1.6, gravity=0.0, comb=0.0, clump=0.15, offset=0.5, nodes=12),
     "tied": Cut(1.0, lift=0.08, gravity=0.0, comb=1.0, clump=0.35, offset=0.045),
@@ -62,6 +65,7 @@ _CUTS: dict[HairStyle, Cut] = {
     "waves": Cut(2.5, sides=0.8, lift=0.4, offset=0.10, nodes=24),
 }
 
+_PARTED = ("parted", "bob", "shoulder", "long", "waves")
 _FALLING = ("bob", "shoulder", "long", "waves", "curly")
 """Styles whose hair must not hang before the face, but for a fringe."""
 
@@ -85,7 +89,8 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
     guides = _Guides.grown(hair, cut, scalp, scatter(cover, _GUIDES, rng), rng)
     keep = ~guides.before_face(guides.nodes, guides.is_fringe, scalp, hair.style)
     guides = guides.only(keep)
-    roots = scatter(cover, _STRANDS, rng)
+    count = max(_FEWEST_STRANDS, round(_STRANDS * min(1.0, _FULL_LENGTH / (cut.length * hair.length))))
+    roots = scatter(cover, count, rng)
     nodes, leaders = _followers(hair, cut, scalp, guides, roots, rng)
     keep = ~guides.before_face(nodes, guides.is_fringe[leaders], scalp, hair.style)
     nodes, leaders = nodes[keep], leaders[keep]
@@ -94,8 +99,9 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
         bun = _bun(scalp, hair, rng)
         nodes, edge = np.concatenate([nodes, bun]), np.concatenate([edge, np.ones(len(bun))])
     thin = (0.35 + 0.65 * smoothstep(0.1, 0.8, edge)) * rng.uniform(0.75, 1.2, len(nodes))
-    color = shades(linear(hair.color), hair.gray, len(nodes), rng)
-    return Strands(nodes.astype(np.float32), color, _WIDTH, "hair", thin.astype(np.float32))
+    tone = np.concatenate([rng.normal(1.0, 0.16, len(guides.nodes))[leaders], rng.normal(1.0, 0.1, len(nodes) - len(leaders))])
+    color = shades(linear(hair.color), hair.gray, len(nodes), rng) * np.clip(tone, 0.6, 1.5)[:, None]
+    return Strands(nodes.astype(np.float32), color.astype(np.float32), _WIDTH, "hair", thin.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +162,9 @@ class _Guides:
             length = np.where(is_fringe, np.minimum(length, short), length)
         if hair.style == "tied":
             length = np.linalg.norm(start - (_TIE + scalp.stretch), axis=1) * 1.12
-        offset = rng.uniform(0.2, 1.0, len(rest)) * cut.offset * hair.volume
-        return _Guides(_grow(cut, scalp, start, out, length, comb, offset, is_fringe, hair), rest, is_fringe)
+        near_part = np.exp(-(((rest[:, 0] - hair.part) / 0.3) ** 2)) * (hair.style in _PARTED)
+        offset = rng.uniform(0.2, 1.0, len(rest)) * cut.offset * hair.volume * (1.0 - 0.75 * near_part)
+        return _Guides(_grow(cut, scalp, start, out, length, comb, offset, is_fringe, near_part, hair), rest, is_fringe)
 
 
 def _combing(
@@ -193,11 +200,12 @@ def _grow(
     comb: NDArray[np.float64],
     offset: Floats,
     is_fringe: NDArray[np.bool_],
+    near_part: Floats,
     hair: Hair,
 ) -> NDArray[np.float64]:
     """(n, m, 3): each step turns a strand to where it is combed, and down, and keeps it off the skin."""
     down = np.array([0.0, -1.0, 0.0])
-    point, direction = np.array(start), np.array(out)
+    point, direction = np.array(start), unit(out * (1.0 - 0.85 * near_part[:, None]) + comb * near_part[:, None])
     nodes = [point]
     tie = _TIE + scalp.stretch
     for k in range(1, cut.nodes):
@@ -206,7 +214,7 @@ def _grow(
         hold = np.clip(1.0 - t * max(cut.length / (0.9 * cut.comb + 0.05), 0.8), 0.0, 1.0)
         hold = np.where(is_fringe, 1.0 - 0.8 * t, max(hold, 0.2 if cut.comb >= 0.8 else 0.0))[:, None]
         aim = unit(tie - point) if hair.style == "tied" else comb
-        want = cut.lift * (1.0 - t) ** 3 * normal + aim * hold + cut.gravity * (0.35 + 1.2 * t) * down
+        want = cut.lift * (1.0 - t) ** 3 * (1.0 - near_part[:, None]) * normal + aim * hold + cut.gravity * (0.35 + 1.2 * t) * down
         inward = np.minimum((want * normal).sum(1, keepdims=True), 0.0)
         direction = unit(0.5 * direction + 0.5 * unit(want - 0.9 * inward * normal))
         point = point + direction * (length / (cut.nodes - 1))[:, None]
@@ -228,8 +236,7 @@ def _followers(
     rest = roots.at(head().skin)
     distance, near = cKDTree(guides.rest).query(rest, k=3)
     same_side = np.sign(guides.rest[near, 0] - hair.part) == np.sign(rest[:, :1] - hair.part)
-    parted = hair.style in ("parted", "bob", "shoulder", "long", "waves")
-    weight = (same_side if parted else np.ones_like(same_side)) / (distance + 0.02) ** 1.5 + 1e-6
+    weight = (same_side if hair.style in _PARTED else np.ones_like(same_side)) / (distance + 0.02) ** 1.5 + 1e-6
     weight /= weight.sum(1, keepdims=True)
     leader = near[np.arange(len(near)), np.argmax(weight, 1)]
     start = roots.at(scalp.points)

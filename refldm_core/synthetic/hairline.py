@@ -13,6 +13,7 @@ _HEIGHTS = (6.50, 6.70, 7.35, 7.16, 7.30, 7.66, 7.86, 7.98, 8.02)
 """Of the hairline, from the nape over the ear to the forehead: y for each z on the average head."""
 _FOREHEAD = 5
 """First of these points that recedes."""
+_SIDEBURNS = slice(2, 5)
 _SOFTNESS = 0.09
 
 
@@ -21,6 +22,8 @@ def scalp_cover(hair: Hair) -> Floats:
     points = head().skin
     heights = np.array(_HEIGHTS)
     heights[_FOREHEAD:] += hair.recession
+    if not hair.sideburns:
+        heights[_SIDEBURNS] = np.maximum(heights[_SIDEBURNS], 7.55)
     temple = (
         0.10 * hair.recession / 0.1 * smoothstep(0.15, 0.45, np.abs(points[:, 0])) * smoothstep(0.9, 1.2, points[:, 2])
     )

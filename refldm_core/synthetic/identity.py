@@ -58,10 +58,10 @@ _HAIR: tuple[RGB, ...] = (
     (0.17, 0.12, 0.09),
     (0.27, 0.185, 0.13),
     (0.38, 0.26, 0.17),
-    (0.50, 0.37, 0.24),
-    (0.66, 0.52, 0.34),
-    (0.80, 0.67, 0.47),
-    (0.50, 0.25, 0.13),
+    (0.47, 0.37, 0.26),
+    (0.60, 0.50, 0.37),
+    (0.75, 0.66, 0.52),
+    (0.46, 0.26, 0.17),
 )
 """Black, dark browns, browns, dark blond, blond, red."""
 _HAIR_CHANCES_DARK = (0.60, 0.30, 0.10, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -72,8 +72,8 @@ _FRAMES: tuple[tuple[RGB, bool], ...] = (
     ((0.06, 0.06, 0.07), False),
     ((0.06, 0.06, 0.07), False),
     ((0.30, 0.18, 0.10), False),
-    ((0.36, 0.08, 0.10), False),
-    ((0.12, 0.18, 0.32), False),
+    ((0.26, 0.06, 0.08), False),
+    ((0.08, 0.11, 0.18), False),
     ((0.72, 0.60, 0.38), True),
     ((0.60, 0.61, 0.63), True),
 )
@@ -81,7 +81,7 @@ _FRAMES: tuple[tuple[RGB, bool], ...] = (
 _StyleChances = dict[HairStyle, float]
 _STYLES: dict[Gender, _StyleChances] = {
     "female": {"long": 4, "shoulder": 4, "waves": 4, "bob": 3, "tied": 4, "curly": 1.5, "crop": 0.6, "parted": 0.8},
-    "male": {"crop": 4, "parted": 4, "swept": 3, "buzz": 2, "curly": 1.5, "bald": 0.8, "shoulder": 0.3},
+    "male": {"crop": 4, "parted": 4, "swept": 3, "buzz": 2, "curly": 1.0, "bald": 0.8, "shoulder": 0.3},
 }
 """Straight and wavy hair."""
 _COILED_STYLES: dict[Gender, _StyleChances] = {
@@ -89,7 +89,7 @@ _COILED_STYLES: dict[Gender, _StyleChances] = {
     "male": {"buzz": 5, "afro": 2.0, "crop": 1.5, "bald": 1.5, "curly": 1},
 }
 _BEARDS: dict[BeardStyle, float] = {"stubble": 3, "short": 2.5, "full": 1.5, "goatee": 1.5, "moustache": 0.7}
-_MALE_WITH_BEARD = 0.55
+_MALE_WITH_BEARD = 0.48
 _WITH_GLASSES = 0.24
 
 
@@ -166,20 +166,21 @@ def _brows(rng: np.random.Generator, gender: Gender, age: float, hair: Hair) -> 
     gray = 0.45 * hair.gray if age > 50 else 0.0
     return Brows(
         color=rgb(mix(darker, np.array([0.55, 0.54, 0.53]), gray)),
-        thickness=float(rng.uniform(0.026, 0.042) if female else rng.uniform(0.038, 0.058)),
+        thickness=float(rng.uniform(0.018, 0.032) if female else rng.uniform(0.030, 0.048)),
         height=float(rng.normal(0.016 if female else 0.004, 0.013)),
         arch=float(rng.uniform(0.015, 0.06) if female else rng.uniform(0.0, 0.035)),
-        density=float(rng.uniform(0.7, 1.1)),
+        density=float(rng.uniform(0.45, 0.8) if female else rng.uniform(0.6, 1.0)),
     )
 
 
 def _makeup(rng: np.random.Generator, gender: Gender, age: float) -> tuple[Lips, Makeup | None]:
-    natural = Lips((0.68, 0.36, 0.35), float(rng.uniform(0.35, 0.55)), float(rng.uniform(0.2, 0.5)))
+    female = gender == "female"
+    natural = Lips((0.66, 0.35, 0.34), float(rng.uniform(0.4, 0.6) if female else rng.uniform(0.25, 0.42)), float(rng.uniform(0.2, 0.5)))
     wears, shadow = rng.random() < 0.55, rng.random() < 0.6
-    if gender == "male" or not wears:
+    if not female or not wears:
         return natural, None
     color = _LIPSTICK[int(rng.integers(len(_LIPSTICK)))]
-    lips = Lips(color, float(rng.uniform(0.45, 0.8)), float(rng.uniform(0.4, 0.9)))
+    lips = Lips(color, float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.4, 0.9)))
     tint = _EYESHADOW[int(rng.integers(len(_EYESHADOW)))]
     return lips, Makeup(tint, float(rng.uniform(0.25, 0.7)) * (1.0 if age < 60 else 0.6)) if shadow else None
 
@@ -207,6 +208,7 @@ def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[
         length=float(rng.uniform(0.8, 1.25)),
         curl=float(rng.uniform(low, high)),
         part=float(rng.choice([-1.0, 1.0]) * rng.uniform(0.02, 0.3)),
+        sideburns=gender == "male",
         fringe=bool(rng.random() < (0.32 if gender == "female" else 0.3) and not coiled),
         recession=float(max(0.0, rng.normal(0.0, 0.03) + (0.11 * (age - 30) / 45 if gender == "male" else 0.0))),
         volume=float(rng.uniform(0.75, 1.3)),

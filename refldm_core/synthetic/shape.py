@@ -65,7 +65,7 @@ _MEAN: dict[Gender, dict[str, float]] = {
         "chin-bones": -0.18,
         "chin-prominent": -0.10,
         "l-eye-scale": 0.20,
-        "l-eye-height2": 0.18,
+        "l-eye-height2": 0.26,
         "l-eye-height1": 0.06,
         "l-eye-height3": 0.06,
         "l-eye-corner2": 0.10,
@@ -89,7 +89,7 @@ _MEAN: dict[Gender, dict[str, float]] = {
         "neck-scale-depth": -0.10,
     },
     "male": {
-        "l-eye-height2": 0.10,
+        "l-eye-height2": 0.20,
         "l-eye-scale": 0.06,
         "chin-width": 0.06,
         "mouth-angles": 0.08,

@@ -71,7 +71,7 @@ def skin_fields(person: Person) -> SkinFields:
     elif person.gender == "male":  # a shaved beard shows as a cool shadow
         shadow = beard_cover(None) * (0.05 + 0.13 * max(0.0, 1.0 - 2.0 * sum(person.hair.color) / 3.0))
         color *= 1.0 - shadow[:, None] * np.array([1.0, 0.85, 0.65])
-    brow = brow_cover(person.brows) * 0.30 * person.brows.density
+    brow = brow_cover(person.brows) * 0.22 * person.brows.density
     color = mix(color, linear(person.brows.color), brow[:, None])
     shine = 0.08 * bump(points, (0.0, 7.75, 1.4), 0.4) + 0.10 * bump(points, (0.0, 7.0, 1.6), 0.16)
     shine = shine - 0.3 * scalp

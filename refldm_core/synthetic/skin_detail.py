@@ -44,12 +44,12 @@ def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pix
         amplitude = (0.055 * visible * skin)[:, None]
         fine = [noise(rest, _PORES * f, seed + k) for k, f in enumerate((1.0, 1.09, 1.19))]
         tilt += amplitude * np.stack(fine, 1)
-        factor *= 1.0 + (0.035 * visible * skin * noise(rest, 1.7 * _PORES, seed + 3))[:, None]
+        factor *= 1.0 + (0.05 * visible * skin * noise(rest, 1.7 * _PORES, seed + 3))[:, None]
     blotches = noise(rest, 16.0, seed + 5)
-    factor *= 1.0 + 0.035 * blotches[:, None] * np.array([0.5, 1.0, 1.0])
-    crack = np.sin(150.0 * rest[:, 0] + 2.5 * noise(rest, 9.0, seed + 6)) * _visible(0.04, pixel) * lips
-    tilt[:, 0] += 0.16 * crack
-    factor *= 1.0 - (0.07 * np.clip(crack, 0.0, 1.0))[:, None]
+    factor *= 1.0 + 0.05 * blotches[:, None] * np.array([0.5, 1.0, 1.0])
+    crack = np.sin(190.0 * rest[:, 0] + 2.5 * noise(rest, 9.0, seed + 6)) * _visible(0.033, pixel) * lips
+    tilt[:, 0] += 0.09 * crack
+    factor *= 1.0 - (0.05 * np.clip(crack, 0.0, 1.0))[:, None]
     if person.skin.freckles:
         factor *= _freckles(person, rest, skin)
     for mole in person.skin.moles:

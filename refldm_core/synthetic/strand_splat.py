@@ -97,7 +97,7 @@ def _dots(
     """Dots along strands that lie before what is solid."""
     height, width = solid.shape
     step = np.linalg.norm(np.diff(nodes[..., :2], axis=1), axis=-1)
-    per_segment = int(np.clip(np.ceil(np.percentile(step, 85)), 1, 12)) if step.size else 1
+    per_segment = int(np.clip(np.ceil(np.percentile(step, 80)), 1, 40)) if step.size else 1
     wide = strands.width * scale
     rows = max(1, int(np.ceil(wide / _WIDEST)))
     t = ((np.arange(per_segment) + 0.5) / per_segment).astype(np.float32)[None, None, :, None]

@@ -64,5 +64,7 @@ def shades(
 ) -> NDArray[np.float32]:
     """(count, 3) linear colors of single strands, a share of them gray."""
     own = color * rng.normal(1.0, spread, (count, 1)) * (1.0 + rng.normal(0.0, 0.03, (count, 3)))
-    white = np.array([0.42, 0.41, 0.40]) * rng.normal(1.0, 0.15, (count, 1))
-    return np.clip(np.where(rng.random((count, 1)) < gray, white, own), 0.004, 0.85).astype(np.float32)
+    white = np.array([0.42, 0.41, 0.40]) * rng.normal(1.0, 0.12, (count, 1))
+    # A strand stands for some ten hairs, of which more or fewer are gray.
+    share = np.clip(gray + rng.normal(0.0, 0.22, (count, 1)) * 4.0 * gray * (1.0 - gray), 0.0, 1.0)
+    return np.clip(own + share * (white - own), 0.004, 0.85).astype(np.float32)

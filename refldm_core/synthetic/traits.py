@@ -119,6 +119,7 @@ class Hair:
         length: factor of the style's usual length.
         curl: radius of the strands' curls.
         part: x of the parting.
+        sideburns: whether hair grows before the ears.
         fringe: whether hair falls over the forehead.
         recession: how far the hairline has moved back; 0 is none.
         volume: factor of the usual height above the scalp.
@@ -130,6 +131,7 @@ class Hair:
     length: float
     curl: float
     part: float
+    sideburns: bool
     fringe: bool
     recession: float
     volume: float
