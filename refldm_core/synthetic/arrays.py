@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ..errors import SettingsError
 
@@ -15,6 +14,7 @@ Floats = NDArray[np.floating[Any]]
 RGB = tuple[float, float, float]
 
 _LATTICE = 32
+_STRIDES = (_LATTICE**2, _LATTICE, 1)
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Weights of linear red, green and blue."""
 
@@ -33,7 +33,7 @@ def generator(stream: int, *seeds: int) -> np.random.Generator:
 
 
 def linear(srgb: ArrayLike) -> NDArray[np.float64]:
-    """sRGB in [0, 1] -> linear light."""
+    """SRGB in [0, 1] -> linear light."""
     values = np.asarray(srgb, dtype=np.float64)
     return np.where(values > 0.04045, ((np.maximum(values, 0.0) + 0.055) / 1.055) ** 2.4, values / 12.92)
 
@@ -74,18 +74,56 @@ def bump(points: Floats, center: ArrayLike, radius: float) -> Floats:
     return np.exp(-squared / radius**2)
 
 
-@lru_cache(maxsize=16)
-def _lattice(seed: int, smooth: float) -> NDArray[np.float32]:
-    values = np.random.default_rng([0x1A7, seed]).normal(size=(_LATTICE,) * 3)
-    if smooth:
-        values = gaussian_filter(values, smooth, mode="wrap")
-    return (values / values.std()).astype(np.float32)
+def dot(a: Floats, b: Floats) -> Floats:
+    """Inner products of vectors (..., 3)."""
+    return np.einsum("...i,...i->...", a, b)
+
+
+@lru_cache(maxsize=1)
+def _lattice() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Random values of a cube that repeats itself in all directions: four for each cell, and the first of them."""
+    values = np.random.default_rng(0x1A7).normal(size=(_LATTICE**3, 4)).astype(np.float32)
+    return values, np.ascontiguousarray(values[:, 0])
 
 
 def noise(points: Floats, frequency: float, seed: int) -> NDArray[np.float32]:
     """Smooth noise of mean 0 and deviation near 0.6, with `frequency` cells a unit of length: (n, 3) -> (n,)."""
-    at = (points * frequency).T
-    return map_coordinates(_lattice(seed % 16, 0.0), at, order=1, mode="grid-wrap", output=np.float32)
+    cells, share = _cells(points, frequency, seed)
+    return _interpolated(_lattice()[1], cells, list(share))
+
+
+def noise_vectors(points: Floats, frequency: float, seed: int) -> NDArray[np.float32]:
+    """Four independent kinds of `noise` at once: (n, 3) -> (n, 4)."""
+    cells, share = _cells(points, frequency, seed)
+    return _interpolated(_lattice()[0], cells, [s[:, None] for s in share])
+
+
+def _cells(points: Floats, frequency: float, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Cell of the lattice and place in it, both (3, n)."""
+    # Another seed is another place of the same lattice, far enough away.
+    shift = np.random.default_rng([0x1A8, seed]).uniform(0.0, _LATTICE, 3)
+    at = np.ascontiguousarray((points * np.float32(frequency) + shift.astype(np.float32)).T.astype(np.float32))
+    low = np.floor(at)
+    return low.astype(np.int32), at - low
+
+
+def _interpolated(
+    lattice: NDArray[np.float32], cells: NDArray[np.int32], share: list[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    last = _LATTICE - 1
+    low = [(cells[axis] & last) * stride for axis, stride in enumerate(_STRIDES)]
+    high = [((cells[axis] + 1) & last) * stride for axis, stride in enumerate(_STRIDES)]
+
+    def along_z(column: NDArray[np.int32]) -> NDArray[np.float32]:
+        first = lattice[column + low[2]]
+        return first + share[2] * (lattice[column + high[2]] - first)
+
+    def along_y(plane: NDArray[np.int32]) -> NDArray[np.float32]:
+        first = along_z(plane + low[1])
+        return first + share[1] * (along_z(plane + high[1]) - first)
+
+    first = along_y(low[0])
+    return first + share[0] * (along_y(high[0]) - first)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ _CHEST = 4.4
 """Height in decimeters below which the body is left out; the chin is at 6.2, the crown at 8.5."""
 _SHOULDER = 2.6
 """Distance from the middle beyond which the arms are left out."""
-_SKIRT = (1.2, 2.4, 3.6, 4.8)
+_SKIRT = (0.5, 1.1, 1.8, 2.5, 3.2, 3.9, 4.6)
 """Depths of the rows of quads that continue the cut chest and arms downwards."""
 _SUBDIVISIONS = {"skin": 2, "eyes": 2, "teeth": 2, "tongue": 1}
 _MASKS = ("lips", "eyelids", "face", "inside-mouth", "ears")
@@ -85,7 +85,7 @@ def _read_body(text: str) -> _Body:
 def _skirt(quads: Quads, vertices: NDArray[np.float64]) -> tuple[Quads, NDArray[np.int64], NDArray[np.float64]]:
     """Quads that continue the cut border downwards, the border vertex of each new vertex, and how far down it is."""
     directed = np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2)
-    edges, edge_of, uses = np.unique(np.sort(directed, 1), axis=0, return_inverse=True, return_counts=True)
+    _, edge_of, uses = np.unique(np.sort(directed, 1), axis=0, return_inverse=True, return_counts=True)
     border = directed[uses[edge_of.ravel()] == 1]
     border = border[(vertices[border].max(1)[:, 1] < 6.0)]
     loop = np.unique(border)

@@ -66,6 +66,12 @@ class Figure:
     landmarks: NDArray[np.float64]
     center: NDArray[np.float64]
 
+    @property
+    def face_outline(self) -> NDArray[np.bool_]:
+        """(n,) which of the skin's vertices span the face's box, from the forehead to the chin and to the ears."""
+        x, y, z = head().skin.T
+        return (y > 6.15) & (y < 7.95) & (z > 0.25) & (head().masks["ears"] < 0.5) & (np.abs(x) < 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Body:

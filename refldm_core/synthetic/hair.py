@@ -15,7 +15,7 @@ from .strands import Roots, Strands, scatter, shades
 from .traits import Hair, HairStyle, Person
 
 _STREAM = 0x5FB
-_GUIDES = 1500
+_GUIDES = 1200
 _STRANDS = 14000
 """Of hair up to `_FULL_LENGTH` decimeters; longer hair covers as much with fewer."""
 _FULL_LENGTH = 0.75
@@ -54,7 +54,7 @@ class Cut:
 _CUTS: dict[HairStyle, Cut] = {
     "buzz": Cut(0.055, lift=1.5, gravity=0.0, clump=0.1, offset=0.02, nodes=4),
     "crop": Cut(0.34, sides=0.38, lift=0.8, gravity=0.15, comb=1.0, clump=0.35, offset=0.07, nodes=8),
-    "parted": Cut(0.52, sides=0.28, lift=0.40, gravity=0.35, comb=0.8, clump=0.45, offset=0.07, nodes=10),
+    "parted": Cut(0.44, sides=0.22, lift=0.40, gravity=0.6, comb=0.8, clump=0.45, offset=0.07, nodes=10),
     "swept": Cut(0.66, sides=0.30, lift=0.42, gravity=0.2, comb=1.0, clump=0.5, offset=0.09, nodes=12),
     "curly": Cut(0.72, sides=0.75, lift=1.1, gravity=0.10, comb=0.25, clump=0.45, offset=0.30),
     "afro": Cut(0.62, sides=0.75, lift=1.6, gravity=0.0, comb=0.0, clump=0.15, offset=0.5, nodes=12),
@@ -99,14 +99,16 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
         bun = _bun(scalp, hair, rng)
         nodes, edge = np.concatenate([nodes, bun]), np.concatenate([edge, np.ones(len(bun))])
     thin = (0.35 + 0.65 * smoothstep(0.1, 0.8, edge)) * rng.uniform(0.75, 1.2, len(nodes))
-    tone = np.concatenate([rng.normal(1.0, 0.16, len(guides.nodes))[leaders], rng.normal(1.0, 0.1, len(nodes) - len(leaders))])
+    tone = np.concatenate(
+        [rng.normal(1.0, 0.16, len(guides.nodes))[leaders], rng.normal(1.0, 0.1, len(nodes) - len(leaders))]
+    )
     color = shades(linear(hair.color), hair.gray, len(nodes), rng) * np.clip(tone, 0.6, 1.5)[:, None]
     return Strands(nodes.astype(np.float32), color.astype(np.float32), _WIDTH, "hair", thin.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class _Scalp:
-    """The neutral skin: fine vertices, their normals, and a tree to find the nearest one of every second of them."""
+    """The neutral skin: fine vertices, their normals, and a tree to find the nearest one of every third of them."""
 
     points: NDArray[np.float64]
     normals: NDArray[np.float64]
@@ -122,11 +124,11 @@ class _Scalp:
         normal = normals(points, part.quads).astype(np.float64)
         eyes = 0.5 * (asset.joint("l-eye", vertices) + asset.joint("r-eye", vertices))
         rest_eyes = 0.5 * (asset.joint("l-eye", asset.base) + asset.joint("r-eye", asset.base))
-        return _Scalp(points, normal, cKDTree(points[::2]), eyes, eyes - rest_eyes)
+        return _Scalp(points, normal, cKDTree(points[::3]), eyes, eyes - rest_eyes)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Nearest point of the skin and its normal."""
-        index = 2 * self.tree.query(points)[1]
+        index = 3 * self.tree.query(points)[1]
         return self.points[index], self.normals[index]
 
 
@@ -214,7 +216,11 @@ def _grow(
         hold = np.clip(1.0 - t * max(cut.length / (0.9 * cut.comb + 0.05), 0.8), 0.0, 1.0)
         hold = np.where(is_fringe, 1.0 - 0.8 * t, max(hold, 0.2 if cut.comb >= 0.8 else 0.0))[:, None]
         aim = unit(tie - point) if hair.style == "tied" else comb
-        want = cut.lift * (1.0 - t) ** 3 * (1.0 - near_part[:, None]) * normal + aim * hold + cut.gravity * (0.35 + 1.2 * t) * down
+        want = (
+            cut.lift * (1.0 - t) ** 3 * (1.0 - near_part[:, None]) * normal
+            + aim * hold
+            + cut.gravity * (0.35 + 1.2 * t) * down
+        )
         inward = np.minimum((want * normal).sum(1, keepdims=True), 0.0)
         direction = unit(0.5 * direction + 0.5 * unit(want - 0.9 * inward * normal))
         point = point + direction * (length / (cut.nodes - 1))[:, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, smoothstep, unit
+from .arrays import Floats, dot, smoothstep, unit
 from .camera import Camera
 from .figure import Figure
 from .lighting import Illumination, ShadowMap
@@ -40,7 +40,7 @@ def lit_strands(
 
     def highlight(direction: NDArray[np.float32], shift: float, power: float) -> Floats:
         half = unit(view + direction)
-        along = ((tangents + shift * outward) * half).sum(1)
+        along = dot(tangents + np.float32(shift) * outward, half)
         return (np.clip(1.0 - along**2, 0.0, 1.0) ** (0.5 * power))[:, None]
 
     facing = np.clip(outward @ light.key.direction * 0.7 + 0.35, 0.0, 1.0)[:, None]

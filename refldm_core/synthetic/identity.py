@@ -60,7 +60,7 @@ _HAIR: tuple[RGB, ...] = (
     (0.38, 0.26, 0.17),
     (0.47, 0.37, 0.26),
     (0.60, 0.50, 0.37),
-    (0.75, 0.66, 0.52),
+    (0.70, 0.61, 0.47),
     (0.46, 0.26, 0.17),
 )
 """Black, dark browns, browns, dark blond, blond, red."""
@@ -80,7 +80,7 @@ _FRAMES: tuple[tuple[RGB, bool], ...] = (
 
 _StyleChances = dict[HairStyle, float]
 _STYLES: dict[Gender, _StyleChances] = {
-    "female": {"long": 4, "shoulder": 4, "waves": 4, "bob": 3, "tied": 4, "curly": 1.5, "crop": 0.6, "parted": 0.8},
+    "female": {"long": 4, "shoulder": 4, "waves": 4, "bob": 3, "tied": 4, "curly": 1.5, "crop": 0.8, "parted": 0.3},
     "male": {"crop": 4, "parted": 4, "swept": 3, "buzz": 2, "curly": 1.0, "bald": 0.8, "shoulder": 0.3},
 }
 """Straight and wavy hair."""
@@ -175,7 +175,11 @@ def _brows(rng: np.random.Generator, gender: Gender, age: float, hair: Hair) -> 
 
 def _makeup(rng: np.random.Generator, gender: Gender, age: float) -> tuple[Lips, Makeup | None]:
     female = gender == "female"
-    natural = Lips((0.66, 0.35, 0.34), float(rng.uniform(0.4, 0.6) if female else rng.uniform(0.25, 0.42)), float(rng.uniform(0.2, 0.5)))
+    natural = Lips(
+        (0.66, 0.35, 0.34),
+        float(rng.uniform(0.4, 0.6) if female else rng.uniform(0.25, 0.42)),
+        float(rng.uniform(0.2, 0.5)),
+    )
     wears, shadow = rng.random() < 0.55, rng.random() < 0.6
     if not female or not wears:
         return natural, None
@@ -233,7 +237,7 @@ def _glasses(rng: np.random.Generator, gender: Gender) -> Glasses | None:
     return Glasses(float(half_width), float(half_height), roundness, float(rim), color, metal) if worn else None
 
 
-def _choice(rng: np.random.Generator, chances: dict[HairStyle, float] | dict[BeardStyle, float]) -> "HairStyle | BeardStyle":  # fmt: skip
+def _choice(rng: np.random.Generator, chances: dict[HairStyle, float] | dict[BeardStyle, float]) -> HairStyle | BeardStyle:  # fmt: skip
     names = list(chances)
     weights = np.array(list(chances.values()))
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]

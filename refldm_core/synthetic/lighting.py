@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import LUMINANCE, Floats, unit
+from .arrays import LUMINANCE, Floats, dot, unit
 from .conditions import Lamp, Light
 from .rasterizer import nearest_samples
 
@@ -76,12 +76,9 @@ class Illumination:
 
     def around(self, directions: Floats) -> NDArray[np.float32]:
         """Light from all around on surfaces with (n, 3) normals: (n, 3)."""
-        squares = directions**2
-        total = np.zeros((len(directions), 3), np.float32)
-        for axis in range(3):
-            positive = directions[:, axis] > 0
-            total += squares[:, axis, None] * np.where(positive[:, None], self.ambient[axis, 1], self.ambient[axis, 0])
-        return total
+        squares = np.asarray(directions, np.float32) ** 2
+        positive = np.where(directions > 0, squares, np.float32(0.0))
+        return positive @ self.ambient[:, 1] + (squares - positive) @ self.ambient[:, 0]
 
 
 Shadow = Callable[[Floats], NDArray[np.float32]]
@@ -147,10 +144,10 @@ def gloss(normals: Floats, view: Floats, light: Floats, roughness: Floats, refle
         (n, 1) factor of the lamp's irradiance.
     """
     half = unit(view + light)
-    n_h = np.clip((normals * half).sum(1), 0.0, 1.0)
+    n_h = np.clip(dot(normals, half), 0.0, 1.0)
     n_l = np.clip(normals @ light, 0.0, 1.0)
-    n_v = np.clip((normals * view).sum(1), 0.05, 1.0)
-    v_h = np.clip((view * half).sum(1), 0.0, 1.0)
+    n_v = np.clip(dot(normals, view), 0.05, 1.0)
+    v_h = np.clip(dot(view, half), 0.0, 1.0)
     alpha = roughness**4
     distribution = alpha / (n_h**2 * (alpha - 1.0) + 1.0) ** 2
     fresnel = reflectance + (1.0 - reflectance) * (1.0 - v_h) ** 5

@@ -18,12 +18,12 @@ from .conditions import Conditions
 from .figure import figure
 from .film import develop
 from .lighting import Illumination
-from .render import Rendering, render
+from .render import Rendering, exposed, render
 from .traits import Person
 
 LEAST_SIZE = 32
-_DARK_SKIN_LIFT = 0.55
-"""Stops that the darkest skin is exposed longer, about half of what its reflectance would take."""
+BACKDROP_LIGHT = 0.8
+"""Exposure of the background, relative to the person's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +67,15 @@ def portrait(person: Person, conditions: Conditions, size: int = 512) -> Portrai
     camera = _aligned(posed.landmarks, posed.center, conditions.distance, size)
     behind = backdrop(conditions.place, conditions.place_seed, size, size, conditions.blur)
     rendering = render(posed, camera, Illumination.of(conditions.light, behind), size, size)
-    light = composed(rendering, behind * 0.8, person)
-    picture = develop(light, conditions.film, conditions.seed)
+    picture = develop(before(rendering, behind, person), conditions.film, conditions.seed)
     landmarks = camera.project(posed.landmarks)
     attributes = portrait_attributes(person, rendering)
     return Portrait(picture, landmarks, rendering.covers["face"] > 0.5, attributes)
 
 
-def composed(rendering: Rendering, behind: Floats, person: Person) -> Floats:
-    """A figure before its background, exposed for its skin."""
-    lift = 2.0 ** (_DARK_SKIN_LIFT * person.skin.melanin)
-    return rendering.color * lift + behind * (1.0 - rendering.alpha[..., None])
+def before(rendering: Rendering, behind: Floats, person: Person) -> Floats:
+    """(h, w, 3) linear light of a person before a background."""
+    return exposed(rendering, person) + BACKDROP_LIGHT * behind * (1.0 - rendering.alpha[..., None])
 
 
 def _aligned(landmarks: NDArray[np.float64], center: NDArray[np.float64], distance: float, size: int) -> Camera:

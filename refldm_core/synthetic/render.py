@@ -18,8 +18,14 @@ from .rasterizer import Fragments, rasterize
 from .strand_splat import splat, thinned
 from .strands import Strands
 from .surfaces import Layers, shade_surfaces
+from .traits import Person
 
 Plane = NDArray[np.float32]
+
+_DARK_SKIN_LIFT = 0.55
+"""Stops that the darkest skin is exposed longer, about half of what its reflectance would take."""
+_HIDDEN = 0.03
+"""Decimeters behind a surface from which on a strand's node cannot be seen."""
 
 _OCCLUSION_REACHES = ((0.03, 3.0), (0.10, 1.2))
 """Decimeters around a point in which what lies nearer to the camera hides it, and how strongly."""
@@ -64,7 +70,7 @@ def render(
     fragments = dict(zip(meshes, seen, strict=True))
     shadow = ShadowMap.of(light.key.direction, figure.center, _shadow_casters(figure))
     strands = [thinned(s, scale) for s in figure.strands if len(s.nodes)]
-    strands = [_in_frame(s, camera, supersampling, rows, columns) for s in strands]
+    strands = [_visible(s, camera, supersampling, depth) for s in strands]
     nodes = [camera.grid(s.nodes, supersampling) for s in strands]
     lit = [lit_strands(s, figure, camera, light, shadow) for s in strands]
     hair = splat(list(zip(strands, nodes, lit, strict=True)), depth, scale)
@@ -89,16 +95,24 @@ def render(
     )
 
 
+def exposed(rendering: Rendering, person: Person) -> Plane:
+    """(h, w, 3) light of a figure, multiplied by its alpha, exposed for the person's skin."""
+    return rendering.color * np.float32(2.0 ** (_DARK_SKIN_LIFT * person.skin.melanin))
+
+
 def _meshes(figure: Figure) -> dict[str, Mesh]:
     meshes = {"skin": figure.skin, "eyes": figure.eyes, "teeth": figure.teeth, "tongue": figure.tongue}
     return meshes if figure.glasses is None else meshes | {"glasses": figure.glasses}
 
 
-def _in_frame(strands: Strands, camera: Camera, supersampling: int, rows: int, columns: int) -> Strands:
-    """The strands of which at least one node is in the picture."""
+def _visible(strands: Strands, camera: Camera, supersampling: int, depth: Plane) -> Strands:
+    """The strands of which at least one node is in the picture and not behind the body."""
+    rows, columns = depth.shape
     places = camera.grid(strands.nodes, supersampling)
-    inside = (places[..., 0] > 0) & (places[..., 1] > 0) & (places[..., 0] < columns) & (places[..., 1] < rows)
-    keep = inside.any(1)
+    x, y = places[..., 0].astype(np.int32), places[..., 1].astype(np.int32)
+    inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+    hiding = depth[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
+    keep = (inside & ((hiding == 0) | (places[..., 2] < hiding + _HIDDEN))).any(1)
     return Strands(strands.nodes[keep], strands.colors[keep], strands.width, strands.kind, strands.thinness[keep])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, bump, noise, smoothstep
+from .arrays import Floats, bump, noise, noise_vectors, smoothstep
 from .traits import Crease, Person
 
 _PORES = 46.0
@@ -22,8 +22,8 @@ _FRONT = 0.7
 class SkinDetail:
     """Factor of the albedo (n, 3), and tilt of the normal (n, 3) in the head's frame."""
 
-    factor: NDArray[np.float64]
-    tilt: NDArray[np.float64]
+    factor: NDArray[np.float32]
+    tilt: NDArray[np.float32]
 
 
 def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pixel: float) -> SkinDetail:
@@ -35,16 +35,15 @@ def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pix
         lips, stubble: (n,) shares in [0, 1].
         pixel: size of a pixel in decimeters; what is finer fades out, so that it does not alias.
     """
-    factor = np.ones((len(rest), 3))
-    tilt = np.zeros((len(rest), 3))
+    factor = np.ones((len(rest), 3), np.float32)
+    tilt = np.zeros((len(rest), 3), np.float32)
     seed = person.seed
     skin = 1.0 - lips
     visible = _visible(1.0 / _PORES, pixel)
     if visible > 0.0:
-        amplitude = (0.055 * visible * skin)[:, None]
-        fine = [noise(rest, _PORES * f, seed + k) for k, f in enumerate((1.0, 1.09, 1.19))]
-        tilt += amplitude * np.stack(fine, 1)
-        factor *= 1.0 + (0.05 * visible * skin * noise(rest, 1.7 * _PORES, seed + 3))[:, None]
+        fine = noise_vectors(rest, _PORES, seed) * (visible * skin)[:, None]
+        tilt += 0.055 * fine[:, :3]
+        factor *= 1.0 + 0.05 * fine[:, 3:]
     blotches = noise(rest, 16.0, seed + 5)
     factor *= 1.0 + 0.05 * blotches[:, None] * np.array([0.5, 1.0, 1.0])
     crack = np.sin(190.0 * rest[:, 0] + 2.5 * noise(rest, 9.0, seed + 6)) * _visible(0.033, pixel) * lips
@@ -71,7 +70,7 @@ def _visible(wavelength: float, pixel: float) -> float:
     return float(smoothstep(0.8, 2.2, wavelength / pixel))
 
 
-def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float64]:
+def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float32]:
     spots = smoothstep(0.55, 1.15, noise(rest, 21.0, person.seed + 9) + 0.4 * noise(rest, 8.0, person.seed + 10))
     where = (
         bump(rest, (0.30, 7.0, 1.4), 0.34)
@@ -82,7 +81,7 @@ def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float64]
     return 1.0 - cover[:, None] * np.array([0.26, 0.42, 0.52])
 
 
-def _press(crease: Crease, rest: Floats, factor: NDArray[np.float64], tilt: NDArray[np.float64], pixel: float) -> None:
+def _press(crease: Crease, rest: Floats, factor: NDArray[np.float32], tilt: NDArray[np.float32], pixel: float) -> None:
     """Press a line into the skin, in place."""
     start, end = np.array(crease.start), np.array(crease.end)
     along = end - start

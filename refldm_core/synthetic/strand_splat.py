@@ -15,7 +15,7 @@ _FRONT_LAYER = 0.035
 _BIAS = 0.006
 """Decimeters that hair may lie under the skin and still be seen."""
 _OPACITY = 0.9
-_WIDEST = 1.6
+_WIDEST = 2.4
 """Pixels of one dot; a wider strand is several dots wide."""
 _THINNEST = 1.4
 """Pixels; of thinner strands only some are drawn, as much wider."""
@@ -97,8 +97,9 @@ def _dots(
     """Dots along strands that lie before what is solid."""
     height, width = solid.shape
     step = np.linalg.norm(np.diff(nodes[..., :2], axis=1), axis=-1)
-    per_segment = int(np.clip(np.ceil(np.percentile(step, 80)), 1, 40)) if step.size else 1
     wide = strands.width * scale
+    spacing = max(1.0, min(0.65 * wide, 1.6))
+    per_segment = int(np.clip(np.ceil(np.percentile(step, 80) / spacing), 1, 40)) if step.size else 1
     rows = max(1, int(np.ceil(wide / _WIDEST)))
     t = ((np.arange(per_segment) + 0.5) / per_segment).astype(np.float32)[None, None, :, None]
     places = nodes[:, :-1, None] * (1 - t) + nodes[:, 1:, None] * t

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from .arrays import Floats, linear, noise, smoothstep, unit
+from .arrays import Floats, dot, linear, noise, smoothstep, unit
 from .asset import head
 from .camera import Camera
 from .clothes import cloth_cover
@@ -47,12 +47,15 @@ class Layers:
 
     def smooth(self, values: Floats, pixels: NDArray[np.int64], sigma: float) -> NDArray[np.float32]:
         """Blur values (n,) at pixels among those pixels alone."""
-        plane, mask = np.zeros((2, self.rows * self.columns), np.float32)
-        plane[pixels], mask[pixels] = values, 1.0
-        shape = (self.rows, self.columns)
-        total = gaussian_filter(plane.reshape(shape), sigma, truncate=2.5)
-        weight = gaussian_filter(mask.reshape(shape), sigma, truncate=2.5)
-        return (total / np.maximum(weight, 1e-4)).ravel()[pixels]
+        step = 2 if sigma > 4.0 else 1
+        rows, columns = -(-self.rows // step), -(-self.columns // step)
+        cells = (pixels // self.columns // step) * columns + pixels % self.columns // step
+        count = rows * columns
+        plane = np.bincount(cells, values, count).astype(np.float32).reshape(rows, columns)
+        mask = np.bincount(cells, minlength=count).astype(np.float32).reshape(rows, columns)
+        total = gaussian_filter(plane, sigma / step, truncate=2.5)
+        weight = gaussian_filter(mask, sigma / step, truncate=2.5)
+        return (total / np.maximum(weight, 1e-4)).ravel()[cells]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +109,13 @@ def shade_surfaces(
 
 
 def _points(layers: Layers, fragments: Fragments, mesh: Mesh, softness: float) -> _Points:
-    places = fragments.at(mesh.vertices)
+    places, normals = fragments.all_at(mesh.vertices, mesh.normals)
     lamp = layers.shadow.light_on_surface(places, softness)
     if len(places):
         lamp = layers.smooth(lamp, fragments.pixels, max(1.0, 0.35 * softness * layers.scale))
     view = unit(layers.camera.position.astype(np.float32) - places)
     openness = layers.openness[fragments.pixels]
-    return _Points(fragments.pixels, places, unit(fragments.at(mesh.normals)), view, lamp, openness)
+    return _Points(fragments.pixels, places, unit(normals), view, lamp, openness)
 
 
 def _diffuse(light: Illumination, points: _Points, wrap: Floats) -> NDArray[np.float64]:
@@ -136,7 +139,7 @@ def _gloss(light: Illumination, points: _Points, roughness: Floats, reflectance:
     total = light.key.color * gloss(normals, view, light.key.direction, roughness, reflectance) * points.lamp[:, None]
     total = total + light.fill.color * gloss(normals, view, light.fill.direction, roughness, reflectance)
     total = total + light.rim.color * gloss(normals, view, light.rim.direction, roughness, reflectance)
-    facing = np.clip((normals * view).sum(1), 0.0, 1.0)
+    facing = np.clip(dot(normals, view), 0.0, 1.0)
     mirrored = unit(2.0 * facing[:, None] * normals - view)
     fresnel = reflectance + 0.35 * (1.0 - facing) ** 4 * (1.0 - roughness)
     return total + light.around(mirrored) * (fresnel * points.openness * (1.1 - roughness))[:, None]
@@ -145,19 +148,27 @@ def _gloss(light: Illumination, points: _Points, roughness: Floats, reflectance:
 def _skin(layers: Layers, fragments: Fragments) -> NDArray[np.float64]:
     figure = layers.figure
     points = _points(layers, fragments, figure.skin, layers.light.softness)
-    rest = fragments.at(head().skin)
-    lips, inside = fragments.at(figure.fields.lips), fragments.at(figure.fields.inside)
+    fields = figure.fields
+    values = (
+        head().skin,
+        fields.albedo,
+        fields.roughness,
+        fields.lips,
+        fields.inside,
+        fields.stubble,
+        head().occlusion,
+    )
+    rest, albedo, roughness, lips, inside, stubble, occlusion = fragments.all_at(*values)
     cloth = cloth_cover(figure.clothes, rest)
     bare = (cloth < 0.5).astype(np.float32)[:, None]
-    detail = skin_detail(figure.person, rest, lips, fragments.at(figure.fields.stubble), 1.0 / layers.scale)
+    detail = skin_detail(figure.person, rest, lips, stubble, 1.0 / layers.scale)
     tilted = unit(points.normals + bare * (detail.tilt @ figure.head_rotation.T))
-    open_skin = points.openness * (0.25 + 0.75 * fragments.at(head().occlusion) ** 0.8)
+    open_skin = points.openness * (0.25 + 0.75 * occlusion**0.8)
     # What lies in the mouth gets light through its opening alone.
     open_skin = open_skin * (1.0 - 0.75 * inside)
     points = _Points(points.pixels, points.places, tilted, points.view, points.lamp * (1.0 - 0.8 * inside), open_skin)
     arriving = _bled(layers, points.pixels, _diffuse(layers.light, points, _WRAP))
-    albedo = fragments.at(figure.fields.albedo) * detail.factor
-    roughness = fragments.at(figure.fields.roughness)
+    albedo = albedo * detail.factor
     skin = (
         albedo * arriving + _gloss(layers.light, points, np.clip(roughness, 0.2, 1.0)) * (1.0 - 0.6 * inside)[:, None]
     )
@@ -194,7 +205,7 @@ def _eyes(layers: Layers, fragments: Fragments) -> tuple[NDArray[np.float64], ND
     white = _Points(points.pixels, points.places, points.normals, points.view, 0.25 + 0.75 * points.lamp, openness)
     out = surface.albedo * _diffuse(light, white, np.full(3, 0.2))
     normals = unit(surface.normals @ to_eye.T)
-    facing = np.clip((normals * points.view).sum(1), 0.0, 1.0)[:, None]
+    facing = np.clip(dot(normals, points.view), 0.0, 1.0)[:, None]
     mirrored = unit(2.0 * facing * normals - points.view)
     fresnel = 0.025 + 0.5 * (1.0 - facing) ** 5
     out = out + light.around(mirrored) * fresnel * (0.6 * openness)[:, None]
