@@ -12,7 +12,7 @@ from .render import Rendering
 from .traits import BeardStyle, HairStyle, Person
 
 _MOSTLY = 0.75
-"""Share of a pixel, or of a mole, that must be seen for it to count as seen."""
+"""Share of a mole that must be seen for it to count as seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ def portrait_attributes(person: Person, rendering: Rendering) -> PortraitAttribu
     nothing = np.zeros(rendering.alpha.shape, dtype=np.bool_)
     return PortraitAttributes(
         iris_color=person.eyes.color,
-        left_iris=covers["left_iris"] > _MOSTLY,
-        right_iris=covers["right_iris"] > _MOSTLY,
+        left_iris=covers["left_iris"] > 0.5,
+        right_iris=covers["right_iris"] > 0.5,
         moles=moles[moles[:, 3] > _MOSTLY, :3],
         glasses=person.glasses is not None,
         frame=covers["glasses"] > 0.5 if "glasses" in covers else nothing,

@@ -64,9 +64,10 @@ def beard_cover(beard: Beard | None) -> Floats:
     lips = smoothstep(0.02, 0.22, masks["lips"] + masks["inside-mouth"])
     cheeks = smoothstep(6.82, 6.60, y - 0.85 * np.clip(x - 0.30, 0.0, 1.0))
     full = cheeks * smoothstep(0.22, 0.42, z) * smoothstep(6.08, 6.26, y + 0.22 * np.clip(1.3 - z, 0.0, None))
-    below_lip = 1.0 - 0.85 * smoothstep(0.10, 0.14, x) * smoothstep(6.38, 6.46, y) * smoothstep(6.62, 6.54, y) * (
-        x < 0.3
+    side_of_lip = (
+        smoothstep(0.09, 0.13, x) * smoothstep(0.25, 0.20, x) * smoothstep(6.42, 6.50, y) * smoothstep(6.62, 6.56, y)
     )
+    below_lip = 1.0 - 0.6 * side_of_lip
     full = full * below_lip
     moustache = smoothstep(0.31, 0.24, x) * smoothstep(6.60, 6.68, y) * smoothstep(6.87, 6.80, y) * (z > 1.25)
     moustache = moustache * (1.0 - 0.5 * smoothstep(0.035, 0.01, x) * smoothstep(6.78, 6.84, y))

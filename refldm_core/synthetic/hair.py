@@ -165,7 +165,9 @@ class _Guides:
         if hair.style == "tied":
             length = np.linalg.norm(start - (_TIE + scalp.stretch), axis=1) * 1.12
         near_part = np.exp(-(((rest[:, 0] - hair.part) / 0.3) ** 2)) * (hair.style in _PARTED)
-        offset = rng.uniform(0.2, 1.0, len(rest)) * cut.offset * hair.volume * (1.0 - 0.75 * near_part)
+        if hair.style == "tied":  # flat all over
+            near_part = np.ones(len(rest))
+        offset = rng.uniform(0.2, 1.0, len(rest)) * cut.offset * hair.volume * (1.0 - 0.6 * near_part)
         return _Guides(_grow(cut, scalp, start, out, length, comb, offset, is_fringe, near_part, hair), rest, is_fringe)
 
 

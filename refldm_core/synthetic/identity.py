@@ -39,7 +39,7 @@ _SKIN: tuple[RGB, ...] = (
     (0.36, 0.255, 0.20),
 )
 """From melanin 0 to 1."""
-_MELANIN = (0.80, 0.34, 0.16)
+_MELANIN = (0.92, 0.40, 0.12)
 """Mean for African, Asian and Caucasian ancestry."""
 _IRISES: tuple[tuple[RGB, RGB], ...] = (
     ((0.22, 0.13, 0.08), (0.16, 0.09, 0.06)),
@@ -102,8 +102,8 @@ def person(seed: int) -> Person:
     """
     rng = generator(_STREAMS["body"], seed)
     gender: Gender = "female" if rng.random() < 0.5 else "male"
-    age = 18.0 + 57.0 * float(rng.beta(1.25, 2.0))
-    a, b, c = (float(share) for share in rng.dirichlet((0.45, 0.45, 0.45)))
+    age = 18.0 + 57.0 * float(rng.beta(1.1, 1.5))
+    a, b, c = (float(share) for share in rng.dirichlet((0.38, 0.38, 0.38)))
     ancestry = (a, b, c)
     weight, muscle = float(np.clip(rng.normal(0.0, 0.38), -0.8, 0.9)), float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.8))
     shape = ancestry_weights(gender, age, ancestry, weight, muscle)
@@ -139,7 +139,7 @@ def _skin(
 ) -> Skin:
     melanin = float(np.clip(np.dot(ancestry, _MELANIN) + rng.normal(0.0, 0.11), 0.0, 1.0))
     color = np.array(_between(_SKIN, melanin)) * rng.uniform(0.97, 1.03) + rng.normal(0.0, 0.008, 3)
-    freckled = rng.random() < 0.35 * max(0.0, 1.0 - 2.5 * melanin)
+    freckled = rng.random() < 0.5 * max(0.0, 1.0 - 2.5 * melanin)
     lines = wrinkles(marks, age)
     mark = scar(marks, beard is not None) if marks.random() < 0.10 else None
     return Skin(

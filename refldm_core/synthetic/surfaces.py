@@ -28,6 +28,7 @@ _WRAP = np.array([0.26, 0.12, 0.07], np.float32)
 _TONGUE = (0.50, 0.22, 0.22)
 _CATCHLIGHT = 2.2
 """Brightness of that image, relative to the irradiance of the lamp."""
+_SKIN_REFLECTANCE = 0.022
 _SOFTBOX = (0.26, 0.34)
 """Half width and height, in radians, of the main lamp's image in the eye."""
 
@@ -170,7 +171,7 @@ def _skin(layers: Layers, fragments: Fragments) -> NDArray[np.float64]:
     arriving = _bled(layers, points.pixels, _diffuse(layers.light, points, _WRAP))
     albedo = albedo * detail.factor
     skin = (
-        albedo * arriving + _gloss(layers.light, points, np.clip(roughness, 0.2, 1.0)) * (1.0 - 0.6 * inside)[:, None]
+        albedo * arriving + _gloss(layers.light, points, roughness, _SKIN_REFLECTANCE) * (1.0 - 0.6 * inside)[:, None]
     )
     return skin * bare + _cloth(layers, points, rest) * (1.0 - bare)
 
@@ -213,7 +214,7 @@ def _eyes(layers: Layers, fragments: Fragments) -> tuple[NDArray[np.float64], ND
     out = out + _CATCHLIGHT * shine[:, None] * light.key.color
     out = out + (0.25 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
     plain = smoothstep(0.45, 0.55, np.arccos(np.clip(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
-    return out, (surface.iris > 0.9) * (plain > 0.5) * (shine < 0.05) * np.float32(1.0)
+    return out, (surface.iris > 0.7) * (plain > 0.3) * (shine < 0.05) * np.float32(1.0)
 
 
 def _softbox(mirrored: Floats, direction: Floats) -> Floats:
