@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingsError
+from .untyped import transposed
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[Any]
 RGB = tuple[float, float, float]
 
 _LATTICE = 32
@@ -40,7 +41,7 @@ def linear(srgb: ArrayLike) -> NDArray[np.float64]:
 
 def srgb(light: ArrayLike) -> NDArray[np.float64]:
     """Linear light -> sRGB in [0, 1], clipped."""
-    values = np.clip(np.asarray(light, dtype=np.float64), 0.0, 1.0)
+    values = clamp(np.asarray(light, dtype=np.float64), 0.0, 1.0)
     return np.where(values > 0.0031308, 1.055 * values ** (1 / 2.4) - 0.055, 12.92 * values)
 
 
@@ -50,9 +51,19 @@ def rgb(values: ArrayLike) -> RGB:
     return r, g, b
 
 
+def clamp(values: ArrayLike, low: float, high: float) -> Floats:
+    """Values within [low, high]. (numpy's own clip has no types that a strict checker can follow.)"""
+    return np.minimum(np.maximum(np.asarray(values, dtype=_float_type(values)), low), high)
+
+
+def _float_type(values: ArrayLike) -> type[np.float32] | type[np.float64]:
+    """Float32 stays what it is, everything else becomes float64."""
+    return np.float32 if getattr(values, "dtype", None) == np.float32 else np.float64
+
+
 def smoothstep(low: float, high: float, x: Floats | float) -> Floats:
     """0 below `low`, 1 above `high` (or the other way round where high < low), smooth between."""
-    t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
+    t = clamp((np.asarray(x) - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -102,7 +113,8 @@ def _cells(points: Floats, frequency: float, seed: int) -> tuple[NDArray[np.int3
     """Cell of the lattice and place in it, both (3, n)."""
     # Another seed is another place of the same lattice, far enough away.
     shift = np.random.default_rng([0x1A8, seed]).uniform(0.0, _LATTICE, 3)
-    at = np.ascontiguousarray((points * np.float32(frequency) + shift.astype(np.float32)).T.astype(np.float32))
+    placed = np.asarray(points, np.float32) * np.float32(frequency) + shift.astype(np.float32)
+    at = np.ascontiguousarray(transposed(placed))
     low = np.floor(at)
     return low.astype(np.int32), at - low
 
@@ -116,14 +128,14 @@ def _interpolated(
 
     def along_z(column: NDArray[np.int32]) -> NDArray[np.float32]:
         first = lattice[column + low[2]]
-        return first + share[2] * (lattice[column + high[2]] - first)
+        return np.asarray(first + share[2] * (lattice[column + high[2]] - first), np.float32)
 
     def along_y(plane: NDArray[np.int32]) -> NDArray[np.float32]:
         first = along_z(plane + low[1])
-        return first + share[1] * (along_z(plane + high[1]) - first)
+        return np.asarray(first + share[1] * (along_z(plane + high[1]) - first), np.float32)
 
     first = along_y(low[0])
-    return first + share[0] * (along_y(high[0]) - first)
+    return np.asarray(first + share[0] * (along_y(high[0]) - first), np.float32)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:

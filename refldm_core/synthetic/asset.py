@@ -8,13 +8,13 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..errors import ReFLDMError
 from .arrays import Floats, unit
 from .build_asset import HEAD
 from .subdivision import Quads, refined
+from .untyped import reshaped, sparse
 
 _LEVELS = {"skin": 2, "eyes": 2, "teeth": 2, "tongue": 1}
 """Subdivision steps. Two of them make the skin's quads about 2 mm wide."""
@@ -70,7 +70,7 @@ class Head:
         vector = np.zeros(len(self.target_index), dtype=np.float32)
         for name, weight in weights:
             vector[self.target_index[name]] += weight
-        return np.asarray(self.targets.T @ vector, dtype=np.float64).reshape(-1, 3)
+        return reshaped(np.asarray(self.targets.T @ vector, dtype=np.float64), -1, 3)
 
     def joint(self, name: str, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
         """(3,) place of a joint in a shape."""
@@ -106,7 +106,7 @@ def head() -> Head:
         coarse_masks=masks,
         masks={name: skin @ mask for name, mask in masks.items()},
         occlusion=arrays["occlusion"] / 255.0,
-        targets=sp.csr_matrix(triple, (len(names), base.size)),
+        targets=sparse.csr_matrix(triple, (len(names), base.size)),
         target_index={name: i for i, name in enumerate(names)},
     )
 

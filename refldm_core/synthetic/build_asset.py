@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..files import atomic_write
+from .arrays import clamp
 from .subdivision import Quads, refined
+from .untyped import reshaped, sparse, transposed
 
 HEAD = Path(__file__).with_name("head.npz")
 
@@ -84,7 +85,7 @@ def _read_body(text: str) -> _Body:
 
 def _skirt(quads: Quads, vertices: NDArray[np.float64]) -> tuple[Quads, NDArray[np.int64], NDArray[np.float64]]:
     """Quads that continue the cut border downwards, the border vertex of each new vertex, and how far down it is."""
-    directed = np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2)
+    directed = reshaped(np.stack([quads, np.roll(quads, -1, 1)], -1), -1, 2)
     _, edge_of, uses = np.unique(np.sort(directed, 1), axis=0, return_inverse=True, return_counts=True)
     border = directed[uses[edge_of.ravel()] == 1]
     border = border[(vertices[border].max(1)[:, 1] < 6.0)]
@@ -102,7 +103,7 @@ def _skirt(quads: Quads, vertices: NDArray[np.float64]) -> tuple[Quads, NDArray[
 def _read_target(content: bytes, packed: bool) -> NDArray[np.float64]:
     text = gzip.decompress(content).decode() if packed else content.decode()
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return reshaped(np.array(rows, dtype=np.float64), -1, 4)
 
 
 def _is_wanted(name: str) -> bool:
@@ -167,7 +168,7 @@ def _select(body: _Body) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.
     skirt, border, depth = _skirt(arrays["quads_skin"], body.vertices[used])
     arrays["quads_skin"] = np.concatenate([arrays["quads_skin"], skirt])
     texture = np.zeros((len(used), 2))
-    texture[position[skin[..., 0]].ravel()] = body.texture[skin[..., 1]].reshape(-1, 2)
+    texture[position[skin[..., 0]].ravel()] = reshaped(body.texture[skin[..., 1]], -1, 2)
     arrays["texture"] = np.concatenate([texture, texture[border]])
     arrays |= {name: array.astype(np.int16) for name, array in arrays.items() if name.startswith("quads_")}
     return arrays, np.concatenate([used, used[border]]), np.concatenate([np.zeros(len(used)), depth])
@@ -187,8 +188,8 @@ def _targets(archive: zipfile.ZipFile, count: int, source: NDArray[np.int64]) ->
         moved[target[:, 0].astype(int)] = target[:, 1:]
         if np.abs(moved[source]).max() >= _LEAST_CHANGE:
             names.append(name.rsplit("/", 1)[-1].split(".")[0])
-            rows.append(sp.csr_matrix(moved[source].reshape(1, -1)))
-    return names, sp.vstack(rows).tocsr()
+            rows.append(sparse.csr_matrix(reshaped(moved[source], 1, -1)))
+    return names, sparse.vstack(rows).tocsr()
 
 
 def _occlusion(arrays: dict[str, Any], directions: int = 128, cell: float = 0.02) -> NDArray[np.uint8]:
@@ -213,17 +214,17 @@ def _occlusion(arrays: dict[str, Any], directions: int = 128, cell: float = 0.02
         side = np.cross(direction, [0.3, 0.2, 0.93])
         side /= np.linalg.norm(side)
         frame = np.stack([side, np.cross(direction, side), direction])
-        at = solid @ frame.T
+        at = solid @ transposed(frame)
         low = at[:, :2].min(0)
         cells = ((at[:, :2] - low) / cell).astype(int)
         depth = np.full(cells.max(0) + 1, -np.inf)
         np.maximum.at(depth, (cells[:, 0], cells[:, 1]), at[:, 2])
         own = cells[: len(points)]
-        cosine = np.clip(normals @ direction, 0.0, 1.0)
+        cosine = clamp(normals @ direction, 0.0, 1.0)
         is_open = depth[own[:, 0], own[:, 1]] - at[: len(points), 2] < 2.5 * cell
         open_sum += cosine * is_open
         weight_sum += cosine
-    return np.clip(255.0 * open_sum / np.maximum(weight_sum, 1e-9), 0, 255).astype(np.uint8)
+    return clamp(255.0 * open_sum / np.maximum(weight_sum, 1e-9), 0, 255).astype(np.uint8)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..face.types import Matrix, transform_points
 from .arrays import Floats
+from .untyped import reshaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Camera:
     def project(self, points: Floats) -> NDArray[np.float64]:
         """(..., 3) points of the scene -> (..., 2) pixels."""
         plane = self.plane(points)
-        return transform_points(self.image_from_plane, plane.reshape(-1, 2)).reshape(plane.shape)
+        return reshaped(transform_points(self.image_from_plane, reshaped(plane, -1, 2)), *plane.shape)
 
     def grid(self, points: Floats, supersampling: int) -> NDArray[np.float32]:
         """(..., 3) -> (..., 3): place in the supersampled picture, whose first pixel covers [0, 1], and depth (dm)."""

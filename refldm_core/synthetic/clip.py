@@ -107,7 +107,7 @@ class _Wave:
 
 @dataclass(frozen=True, eq=False)
 class _Motion:
-    """Motions of the head and the face, each a function of the time in seconds; blinks are the times of their middles."""
+    """Motions of the head and the face as functions of the time in seconds; blinks are the times of their middles."""
 
     yaw: _Wave
     pitch: _Wave
@@ -120,12 +120,12 @@ class _Motion:
 
     @staticmethod
     def drawn(rng: np.random.Generator, seconds: float) -> _Motion:
-        head = [_Wave.drawn(rng, degrees, 0.08, 0.45) for degrees in (7.0, 3.5, 2.5)]
+        yaw, pitch, roll = (_Wave.drawn(rng, degrees, 0.08, 0.45) for degrees in (7.0, 3.5, 2.5))
         smile, brows = _Wave.drawn(rng, 0.3, 0.08, 0.3), _Wave.drawn(rng, 0.15, 0.1, 0.4)
         talk = _Wave.drawn(rng, 0.16, 0.6, 2.0)
         gaze = (_Wave.drawn(rng, 3.0, 0.1, 0.5), _Wave.drawn(rng, 1.5, 0.1, 0.5))
         blinks = np.cumsum(rng.uniform(1.5, 4.5, 1 + int(seconds / 1.5)))
-        return _Motion(*head, smile, talk, brows, gaze, blinks - rng.uniform(0.0, 1.5))
+        return _Motion(yaw, pitch, roll, smile, talk, brows, gaze, blinks - rng.uniform(0.0, 1.5))
 
     def at(self, seconds: float, still: Conditions) -> Conditions:
         """The conditions of one moment; light, clothes and background are those of `still`."""

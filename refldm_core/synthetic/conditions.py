@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from .arrays import RGB, generator, rgb
+from .arrays import RGB, clamp, generator, rgb
 
 _STREAM = 0x5C0
 
@@ -160,10 +160,10 @@ def conditions(seed: int) -> Conditions:
         blur=float(rng.uniform(0.022, 0.06)),
         distance=float(rng.uniform(9.0, 20.0)),
         film=Film(
-            exposure=float(np.clip(rng.normal(0.35, 0.2), -0.1, 0.75)),
+            exposure=float(clamp(rng.normal(0.35, 0.2), -0.1, 0.75)),
             contrast=float(rng.uniform(0.05, 0.35)),
             warmth=float(rng.normal(0.0, 0.35)),
-            grain=float(rng.uniform(0.8, 3.2)),
+            grain=float(rng.uniform(0.5, 2.2)),
         ),
         seed=seed,
     )
@@ -173,9 +173,9 @@ def _pose(rng: np.random.Generator) -> Pose:
     tail = rng.random() < 0.12
     yaw = rng.choice([-1.0, 1.0]) * rng.uniform(20.0, 55.0) if tail else rng.normal(0.0, 10.0)
     return Pose(
-        float(np.clip(yaw, -55.0, 55.0)),
-        float(np.clip(rng.normal(0.0, 6.0), -22.0, 18.0)),
-        float(np.clip(rng.normal(0.0, 5.0), -20.0, 20.0)),
+        float(clamp(yaw, -55.0, 55.0)),
+        float(clamp(rng.normal(0.0, 6.0), -22.0, 18.0)),
+        float(clamp(rng.normal(0.0, 5.0), -20.0, 20.0)),
     )
 
 
@@ -205,7 +205,7 @@ _WARM, _COOL = np.array([1.13, 1.0, 0.80]), np.array([0.90, 1.0, 1.14])
 
 def _tint(rng: np.random.Generator, warmth: float) -> RGB:
     """Color of light: warmth -1 is blue sky, 1 a light bulb."""
-    at = float(np.clip(warmth + rng.normal(0.0, 0.25), -1.0, 1.0))
+    at = float(clamp(warmth + rng.normal(0.0, 0.25), -1.0, 1.0))
     color = 1.0 + (at * (_WARM - 1.0) if at > 0 else -at * (_COOL - 1.0))
     return rgb(color / color.mean())
 
@@ -213,7 +213,7 @@ def _tint(rng: np.random.Generator, warmth: float) -> RGB:
 def _light(rng: np.random.Generator, place: Place) -> Light:
     sunny = place in ("street", "garden") and rng.random() < 0.4
     side = float(rng.choice([-1.0, 1.0]))
-    azimuth = side * float(np.clip(abs(rng.normal(32.0, 18.0)), 5.0, 75.0))
+    azimuth = side * float(clamp(abs(rng.normal(36.0, 20.0)), 5.0, 80.0))
     warmth = {"room": 0.35, "night": 0.6, "wall": 0.1}.get(place, 0.0) + (0.25 if sunny else 0.0)
     key = Lamp(
         azimuth,
@@ -225,7 +225,7 @@ def _light(rng: np.random.Generator, place: Place) -> Light:
         -side * float(rng.uniform(25.0, 70.0)),
         float(rng.uniform(-8.0, 25.0)),
         _tint(rng, 0.0),
-        float(rng.uniform(0.15, 0.5)),
+        float(rng.uniform(0.08, 0.4)),
     )
     rim = Lamp(
         -side * float(rng.uniform(120.0, 155.0)),
@@ -238,4 +238,4 @@ def _light(rng: np.random.Generator, place: Place) -> Light:
 
 def _cloth(rng: np.random.Generator) -> RGB:
     tone = float(rng.choice([rng.uniform(0.08, 0.25), rng.uniform(0.3, 0.6), rng.uniform(0.7, 0.93)]))
-    return rgb(np.clip(tone + rng.normal(0.0, 0.07, 3), 0.04, 0.95))
+    return rgb(clamp(tone + rng.normal(0.0, 0.07, 3), 0.04, 0.95))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
+def _single_threaded() -> Generator[None, None, None]:
     """Processes that are started meanwhile use one thread each; this one is as before."""
     earlier = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

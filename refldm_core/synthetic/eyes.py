@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, linear, mix, smoothstep, unit
+from .arrays import Floats, clamp, linear, mix, smoothstep, unit
 from .traits import Eyes
 
 _PUPIL = 0.42
@@ -22,7 +22,7 @@ _VEIN = np.array([0.0, 0.25, 0.25])
 
 @dataclass(frozen=True, eq=False)
 class EyeSurface:
-    """At (n,) points of eyeballs: linear albedo (n, 3), normal of the cornea in the eye's frame (n, 3), share of iris."""
+    """At n points of eyeballs: linear albedo (n, 3), normal in the frame of the gaze (n, 3), share of iris (n,)."""
 
     albedo: NDArray[np.float64]
     normals: Floats
@@ -38,7 +38,7 @@ def eye_surface(eyes: Eyes, directions: Floats, light: Floats, seed: int) -> Eye
         light: (3,) towards the main lamp in the same frame; the iris is lighter on the side away from it.
         seed: of the iris's fibers.
     """
-    angle = np.arccos(np.clip(directions[:, 2], -1.0, 1.0))
+    angle = np.arccos(clamp(directions[:, 2], -1.0, 1.0))
     around = np.arctan2(directions[:, 1], directions[:, 0])
     radius = angle / eyes.iris
     fibers = np.random.default_rng([0x1815, seed]).normal(size=(2, 96))
@@ -48,7 +48,7 @@ def eye_surface(eyes: Eyes, directions: Floats, light: Floats, seed: int) -> Eye
     color = mix(inner, linear(eyes.color), smoothstep(0.42, 0.85, radius + 0.06 * coarse)[:, None])
     color *= (1.0 + 0.16 * coarse + 0.14 * fine)[:, None].clip(0.5, 1.6)
     toward = (directions[:, :2] @ light[:2]) / max(eyes.iris, 1e-6)
-    color *= (1.15 - 0.45 * np.clip(toward, -1.0, 1.0))[:, None]  # the cornea focuses light on the far side
+    color *= (1.15 - 0.45 * clamp(toward, -1.0, 1.0))[:, None]  # the cornea focuses light on the far side
     color *= (1.0 - 0.72 * smoothstep(0.80, 1.02, radius))[:, None]
     pupil = smoothstep(_PUPIL + 0.04, _PUPIL - 0.04, radius)[:, None]
     color = mix(color, np.full(3, 0.004), pupil)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, linear, smoothstep, unit
+from .arrays import Floats, clamp, linear, smoothstep, unit
 from .asset import head
 from .strands import Strands, scatter, shades
 from .traits import Beard, Brows, Person
+from .untyped import transposed
 
 _STREAM = 0x5FA
 _BROW_HEIGHT, _BROW_START, _BROW_LENGTH = 7.487, 0.11, 0.43
@@ -21,10 +22,10 @@ _UPPER_LASHES = 7.275
 
 def _brow_frame(brows: Brows) -> tuple[Floats, Floats, Floats]:
     """At the fine vertices: share of the way along the brow, height above its middle, distance in half thicknesses."""
-    x, y, z = head().skin.T
+    x, y, z = transposed(head().skin)
     along = (np.abs(x) - _BROW_START) / _BROW_LENGTH
-    inside = np.clip(along, 0.0, 1.0)
-    middle = _BROW_HEIGHT + brows.height + brows.arch * np.sin(2.6 * inside) - 0.085 * np.clip(along - 0.6, 0.0, 1.0)
+    inside = clamp(along, 0.0, 1.0)
+    middle = _BROW_HEIGHT + brows.height + brows.arch * np.sin(2.6 * inside) - 0.085 * clamp(along - 0.6, 0.0, 1.0)
     half = brows.thickness * (1.0 - 0.72 * inside**2) * (0.55 + 0.45 * smoothstep(0.0, 0.25, along))
     distance = np.abs(y - middle) / half
     distance[(along < -0.02) | (along > 1.0) | (z < 0.9)] = 9.0
@@ -58,12 +59,12 @@ def brow_strands(person: Person, points: Floats, normals: Floats) -> list[Strand
 
 def beard_cover(beard: Beard | None) -> Floats:
     """(n,) share of beard in [0, 1] at each fine vertex; None is where a shaved one would grow."""
-    x, y, z = head().skin.T
+    x, y, z = transposed(head().skin)
     x = np.abs(x)
     masks = head().masks
     lips = smoothstep(0.02, 0.22, masks["lips"] + masks["inside-mouth"])
-    cheeks = smoothstep(6.82, 6.60, y - 0.85 * np.clip(x - 0.30, 0.0, 1.0))
-    full = cheeks * smoothstep(0.22, 0.42, z) * smoothstep(6.08, 6.26, y + 0.22 * np.clip(1.3 - z, 0.0, None))
+    cheeks = smoothstep(6.82, 6.60, y - 0.85 * clamp(x - 0.30, 0.0, 1.0))
+    full = cheeks * smoothstep(0.22, 0.42, z) * smoothstep(6.08, 6.26, y + 0.22 * np.maximum(1.3 - z, 0.0))
     side_of_lip = (
         smoothstep(0.09, 0.13, x) * smoothstep(0.25, 0.20, x) * smoothstep(6.42, 6.50, y) * smoothstep(6.62, 6.56, y)
     )

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, rotation, smoothstep, unit
+from .arrays import Floats, clamp, rotation, smoothstep, unit
 from .asset import head, normals
 from .clothes import cloth_cover
 from .conditions import Clothes, Conditions
@@ -19,6 +19,7 @@ from .skin import SkinFields, skin_fields
 from .strands import Strands
 from .subdivision import Quads
 from .traits import Person
+from .untyped import transposed
 
 _CLOTH_THICKNESS = 0.035
 _PUPIL_DEPTH = 0.14
@@ -69,7 +70,7 @@ class Figure:
     @property
     def face_outline(self) -> NDArray[np.bool_]:
         """(n,) which of the skin's vertices span the face's box, from the forehead to the chin and to the ears."""
-        x, y, z = head().skin.T
+        x, y, z = transposed(head().skin)
         return (y > 6.15) & (y < 7.95) & (z > 0.25) & (head().masks["ears"] < 0.5) & (np.abs(x) < 1.0)
 
 
@@ -99,7 +100,7 @@ class _Turn:
 
     def __call__(self, points: Floats) -> NDArray[np.float32]:
         share = smoothstep(self.pivot[1] - 0.75, self.pivot[1] + 0.35, points[..., 1:2])
-        turned = (points - self.pivot) @ self.rotation.T + self.pivot
+        turned = (points - self.pivot) @ transposed(self.rotation) + self.pivot
         return (points + share * (turned - points)).astype(np.float32)
 
 
@@ -158,9 +159,9 @@ def _eyes(
     points = np.asarray(part.matrix @ vertices, dtype=np.float64)
     # The gaze is relative to the camera; the eyes turn back what the head turned, as far as they reach.
     right, up = conditions.expression.gaze
-    looks = head_rotation.T @ rotation(*np.radians([right, -up, 0.0]))[:, 2]
-    yaw = np.clip(np.arctan2(looks[0], looks[2]), -0.6, 0.6)
-    pitch = np.clip(np.arcsin(looks[1]), -0.4, 0.4)
+    looks = transposed(head_rotation) @ rotation(*np.radians([right, -up, 0.0]))[:, 2]
+    yaw = clamp(np.arctan2(looks[0], looks[2]), -0.6, 0.6)
+    pitch = clamp(np.arcsin(looks[1]), -0.4, 0.4)
     turned = rotation(float(yaw), -float(pitch), 0.0)
     directions = np.zeros_like(points)
     for name in ("l-eye", "r-eye"):

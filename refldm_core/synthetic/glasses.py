@@ -9,6 +9,7 @@ from .arrays import Floats, unit
 from .asset import head
 from .subdivision import Quads
 from .traits import Glasses
+from .untyped import reshaped
 
 _SIDES = 8
 _CURVATURE = 0.35
@@ -36,7 +37,7 @@ def glasses_mesh(glasses: Glasses, vertices: NDArray[np.float64]) -> tuple[NDArr
     for eye, side in ((right, 1.0), (left, -1.0)):
         center = eye + np.array([side * 0.01, -0.035, 0.0])
         x = center[0] + outline[:, 0]
-        rim = np.stack([x, center[1] + outline[:, 1], plane - _CURVATURE * np.clip(np.abs(x) - 0.1, 0, None) ** 2], 1)
+        rim = np.stack([x, center[1] + outline[:, 1], plane - _CURVATURE * np.maximum(np.abs(x) - 0.1, 0.0) ** 2], 1)
         tubes.append(_tube(rim, glasses.rim, closed=True))
         tubes.append(_tube(_temple(center, side, half_width, plane, skin), 0.85 * glasses.rim, closed=False))
     along = np.linspace(0.0, 1.0, 9)
@@ -82,10 +83,10 @@ def _tube(path: NDArray[np.float64], radius: float, *, closed: bool) -> tuple[ND
     second = np.cross(tangent, first)
     angle = 2.0 * np.pi * np.arange(_SIDES) / _SIDES
     ring = np.cos(angle)[None, :, None] * first[:, None] + np.sin(angle)[None, :, None] * second[:, None]
-    points = (path[:, None] + radius * ring).reshape(-1, 3)
+    points = reshaped((path[:, None] + radius * ring), -1, 3)
     count = len(path)
     i = np.arange(count if closed else count - 1)[:, None]
     j = np.arange(_SIDES)[None]
     after, beside = (i + 1) % count, (j + 1) % _SIDES
     quads = np.stack([i * _SIDES + j, i * _SIDES + beside, after * _SIDES + beside, after * _SIDES + j], -1)
-    return points, quads.reshape(-1, 4)
+    return points, reshaped(quads, -1, 4)

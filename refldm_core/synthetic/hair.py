@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from .arrays import Floats, linear, smoothstep, unit
+from .arrays import Floats, clamp, linear, smoothstep, unit
 from .asset import head, normals
 from .hairline import scalp_cover
+from .hairstyles import CUTS, FALLING, PARTED, Cut
 from .strands import Roots, Strands, scatter, shades
 from .traits import Hair, HairStyle, Person
+from .untyped import Tree, transposed, tree
 
 _STREAM = 0x5FB
 _GUIDES = 1200
@@ -24,50 +25,6 @@ _WIDTH = 0.0105
 """Of a strand in decimeters: some ten hairs, so that fourteen thousand strands cover a scalp."""
 _TIE = np.array([0.0, 7.55, -0.95])
 """Where tied hair is gathered, on the average head."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How a style grows.
-
-    Attributes:
-        length: decimeters on top.
-        sides: factor of the length low at the sides and the back.
-        lift: how much hair stands up from the scalp at its root.
-        gravity: how much it falls.
-        comb: how long it keeps to the way it is combed.
-        clump: share of a guide's tip that its strands share.
-        offset: decimeters from the scalp that lower hair holds upper hair at.
-        nodes: points of a strand.
-    """
-
-    length: float
-    sides: float = 1.0
-    lift: float = 0.25
-    gravity: float = 1.0
-    comb: float = 0.5
-    clump: float = 0.5
-    offset: float = 0.08
-    nodes: int = 14
-
-
-_CUTS: dict[HairStyle, Cut] = {
-    "buzz": Cut(0.055, lift=1.5, gravity=0.0, clump=0.1, offset=0.02, nodes=4),
-    "crop": Cut(0.34, sides=0.38, lift=0.8, gravity=0.15, comb=1.0, clump=0.35, offset=0.07, nodes=8),
-    "parted": Cut(0.44, sides=0.22, lift=0.40, gravity=0.6, comb=0.8, clump=0.45, offset=0.07, nodes=10),
-    "swept": Cut(0.66, sides=0.30, lift=0.42, gravity=0.2, comb=1.0, clump=0.5, offset=0.09, nodes=12),
-    "curly": Cut(0.72, sides=0.75, lift=1.1, gravity=0.10, comb=0.25, clump=0.45, offset=0.30),
-    "afro": Cut(0.62, sides=0.75, lift=1.6, gravity=0.0, comb=0.0, clump=0.15, offset=0.5, nodes=12),
-    "tied": Cut(1.0, lift=0.08, gravity=0.0, comb=1.0, clump=0.35, offset=0.045),
-    "bob": Cut(1.5, sides=0.72, offset=0.075, nodes=16),
-    "shoulder": Cut(2.1, sides=0.8, offset=0.07, nodes=18),
-    "long": Cut(3.1, sides=0.85, offset=0.065, nodes=22),
-    "waves": Cut(2.5, sides=0.8, lift=0.4, offset=0.10, nodes=24),
-}
-
-_PARTED = ("parted", "bob", "shoulder", "long", "waves")
-_FALLING = ("bob", "shoulder", "long", "waves", "curly")
-"""Styles whose hair must not hang before the face, but for a fringe."""
 
 
 def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | None:
@@ -85,13 +42,13 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
         return None
     rng = np.random.default_rng([_STREAM, person.seed])
     scalp = _Scalp.of(vertices)
-    cut, cover = _CUTS[hair.style], scalp_cover(hair)
+    cut, cover = CUTS[hair.style], scalp_cover(hair)
     guides = _Guides.grown(hair, cut, scalp, scatter(cover, _GUIDES, rng), rng)
     keep = ~guides.before_face(guides.nodes, guides.is_fringe, scalp, hair.style)
     guides = guides.only(keep)
     count = max(_FEWEST_STRANDS, round(_STRANDS * min(1.0, _FULL_LENGTH / (cut.length * hair.length))))
     roots = scatter(cover, count, rng)
-    nodes, leaders = _followers(hair, cut, scalp, guides, roots, rng)
+    nodes, leaders = _followers(hair, cut, scalp, guides=guides, roots=roots, rng=rng)
     keep = ~guides.before_face(nodes, guides.is_fringe[leaders], scalp, hair.style)
     nodes, leaders = nodes[keep], leaders[keep]
     edge = roots.at(cover)[keep]
@@ -102,7 +59,7 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
     tone = np.concatenate(
         [rng.normal(1.0, 0.16, len(guides.nodes))[leaders], rng.normal(1.0, 0.1, len(nodes) - len(leaders))]
     )
-    color = shades(linear(hair.color), hair.gray, len(nodes), rng) * np.clip(tone, 0.6, 1.5)[:, None]
+    color = shades(linear(hair.color), hair.gray, len(nodes), rng) * clamp(tone, 0.6, 1.5)[:, None]
     return Strands(nodes.astype(np.float32), color.astype(np.float32), _WIDTH, "hair", thin.astype(np.float32))
 
 
@@ -112,7 +69,7 @@ class _Scalp:
 
     points: NDArray[np.float64]
     normals: NDArray[np.float64]
-    tree: cKDTree
+    tree: Tree
     eyes: NDArray[np.float64]
     stretch: NDArray[np.float64]
 
@@ -124,7 +81,7 @@ class _Scalp:
         normal = normals(points, part.quads).astype(np.float64)
         eyes = 0.5 * (asset.joint("l-eye", vertices) + asset.joint("r-eye", vertices))
         rest_eyes = 0.5 * (asset.joint("l-eye", asset.base) + asset.joint("r-eye", asset.base))
-        return _Scalp(points, normal, cKDTree(points[::3]), eyes, eyes - rest_eyes)
+        return _Scalp(points, normal, tree(points[::3]), eyes, eyes - rest_eyes)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Nearest point of the skin and its normal."""
@@ -147,7 +104,7 @@ class _Guides:
         self, nodes: NDArray[np.float64], is_fringe: NDArray[np.bool_], scalp: _Scalp, style: HairStyle
     ) -> NDArray[np.bool_]:
         """Which strands hang before the face."""
-        if style not in _FALLING:
+        if style not in FALLING:
             return np.zeros(len(nodes), dtype=bool)
         x, y, z = np.moveaxis(nodes - scalp.eyes, -1, 0)
         return ((np.abs(x) < 0.50) & (y < 0.28) & (z > -0.3)).any(1) & ~is_fringe
@@ -164,18 +121,30 @@ class _Guides:
             length = np.where(is_fringe, np.minimum(length, short), length)
         if hair.style == "tied":
             length = np.linalg.norm(start - (_TIE + scalp.stretch), axis=1) * 1.12
-        near_part = np.exp(-(((rest[:, 0] - hair.part) / 0.3) ** 2)) * (hair.style in _PARTED)
+        near_part = np.exp(-(((rest[:, 0] - hair.part) / 0.3) ** 2)) * (hair.style in PARTED)
         if hair.style == "tied":  # flat all over
             near_part = np.ones(len(rest))
         offset = rng.uniform(0.2, 1.0, len(rest)) * cut.offset * hair.volume * (1.0 - 0.6 * near_part)
-        return _Guides(_grow(cut, scalp, start, out, length, comb, offset, is_fringe, near_part, hair), rest, is_fringe)
+        nodes = _grow(
+            cut,
+            scalp,
+            start=start,
+            out=out,
+            length=length,
+            comb=comb,
+            offset=offset,
+            is_fringe=is_fringe,
+            near_part=near_part,
+            tied=hair.style == "tied",
+        )
+        return _Guides(nodes, rest, is_fringe)
 
 
 def _combing(
     hair: Hair, rest: NDArray[np.float64], low: Floats, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n, 3) where hair is combed to, and which is of the fringe."""
-    x, y, z = rest.T
+    x, y, z = transposed(rest)
     front = smoothstep(0.5, 1.25, z) * smoothstep(7.5, 7.9, y)
     away = np.where(x > hair.part, 1.0, -1.0)
     one = np.ones_like(x)
@@ -198,6 +167,7 @@ def _combing(
 def _grow(
     cut: Cut,
     scalp: _Scalp,
+    *,
     start: Floats,
     out: Floats,
     length: Floats,
@@ -205,19 +175,19 @@ def _grow(
     offset: Floats,
     is_fringe: NDArray[np.bool_],
     near_part: Floats,
-    hair: Hair,
+    tied: bool,
 ) -> NDArray[np.float64]:
     """(n, m, 3): each step turns a strand to where it is combed, and down, and keeps it off the skin."""
     down = np.array([0.0, -1.0, 0.0])
     point, direction = np.array(start), unit(out * (1.0 - 0.85 * near_part[:, None]) + comb * near_part[:, None])
     nodes = [point]
-    tie = _TIE + scalp.stretch
+    target = _TIE + scalp.stretch
     for k in range(1, cut.nodes):
         t = k / cut.nodes
         _, normal = scalp.nearest(point)
-        hold = np.clip(1.0 - t * max(cut.length / (0.9 * cut.comb + 0.05), 0.8), 0.0, 1.0)
+        hold = clamp(1.0 - t * max(cut.length / (0.9 * cut.comb + 0.05), 0.8), 0.0, 1.0)
         hold = np.where(is_fringe, 1.0 - 0.8 * t, max(hold, 0.2 if cut.comb >= 0.8 else 0.0))[:, None]
-        aim = unit(tie - point) if hair.style == "tied" else comb
+        aim = unit(target - point) if tied else comb
         want = (
             cut.lift * (1.0 - t) ** 3 * (1.0 - near_part[:, None]) * normal
             + aim * hold
@@ -230,7 +200,7 @@ def _grow(
         height = ((point - skin) * normal).sum(1)
         least = np.minimum(offset, 0.015 + 0.6 * length * t)
         pushed = (height < least)[:, None]
-        point = point + normal * np.clip(least - height, 0.0, 0.2)[:, None]
+        point = point + normal * clamp(least - height, 0.0, 0.2)[:, None]
         inward = np.minimum((direction * normal).sum(1, keepdims=True), 0.0)
         direction = np.where(pushed, direction - normal * inward, direction)
         nodes.append(point)
@@ -238,13 +208,13 @@ def _grow(
 
 
 def _followers(
-    hair: Hair, cut: Cut, scalp: _Scalp, guides: _Guides, roots: Roots, rng: np.random.Generator
+    hair: Hair, cut: Cut, scalp: _Scalp, *, guides: _Guides, roots: Roots, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Strands (n, m, 3) between the guides beside them, drawn towards the nearest one's tip; and which that is."""
     rest = roots.at(head().skin)
-    distance, near = cKDTree(guides.rest).query(rest, k=3)
+    distance, near = tree(guides.rest).query(rest, k=3)
     same_side = np.sign(guides.rest[near, 0] - hair.part) == np.sign(rest[:, :1] - hair.part)
-    weight = (same_side if hair.style in _PARTED else np.ones_like(same_side)) / (distance + 0.02) ** 1.5 + 1e-6
+    weight = (same_side if hair.style in PARTED else np.ones_like(same_side)) / (distance + 0.02) ** 1.5 + 1e-6
     weight /= weight.sum(1, keepdims=True)
     leader = near[np.arange(len(near)), np.argmax(weight, 1)]
     start = roots.at(scalp.points)
@@ -277,7 +247,7 @@ def _curls(hair: Hair, cut: Cut, leader: NDArray[np.int64], rng: np.random.Gener
 
 def _bun(scalp: _Scalp, hair: Hair, rng: np.random.Generator, count: int = 900) -> NDArray[np.float64]:
     """Strands (n, m, 3) wound around a ball behind the head."""
-    m = _CUTS["tied"].nodes
+    m = CUTS["tied"].nodes
     radius = 0.26 * hair.length * rng.uniform(0.85, 1.0, (count, 1, 1))
     axis = unit(rng.normal(0.0, 1.0, (count, 3)) * np.array([1.0, 1.0, 0.4]))
     first = unit(np.cross(axis, np.array([0.1, 0.2, 1.0])))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, dot, smoothstep, unit
+from .arrays import Floats, clamp, dot, smoothstep, unit
 from .camera import Camera
 from .figure import Figure
 from .lighting import Illumination, ShadowMap
 from .strands import Strands
+from .untyped import reshaped
 
 _SKULL = np.array([0.0, 0.25, -0.95])
 """From the point between the eyes to the middle of the skull."""
@@ -24,8 +25,8 @@ def lit_strands(
 ) -> NDArray[np.float32]:
     """(n, m, 3) linear light from each node of strands towards the camera."""
     count, nodes = strands.nodes.shape[:2]
-    points = strands.nodes.reshape(-1, 3).astype(np.float32)
-    tangents = unit(np.gradient(strands.nodes, axis=1)).reshape(-1, 3).astype(np.float32)
+    points = reshaped(strands.nodes, -1, 3).astype(np.float32)
+    tangents = reshaped(unit(_tangents(strands.nodes)), -1, 3).astype(np.float32)
     middle = (figure.center + figure.head_rotation @ _SKULL).astype(np.float32)
     outward = unit(points - middle)
     view = unit(camera.position.astype(np.float32) - points)
@@ -35,15 +36,15 @@ def lit_strands(
     root = (0.5 + 0.5 * smoothstep(0.0, 0.4, t)) if strands.kind == "hair" else np.float32(0.85)
 
     def diffuse(direction: NDArray[np.float32]) -> Floats:
-        sine = np.sqrt(np.clip(1.0 - (tangents @ direction) ** 2, 0.0, 1.0))
-        return (sine * np.clip(0.5 + 0.5 * (outward @ direction), 0.0, 1.0))[:, None]
+        sine = np.sqrt(clamp(1.0 - (tangents @ direction) ** 2, 0.0, 1.0))
+        return (sine * clamp(0.5 + 0.5 * (outward @ direction), 0.0, 1.0))[:, None]
 
     def highlight(direction: NDArray[np.float32], shift: float, power: float) -> Floats:
         half = unit(view + direction)
         along = dot(tangents + np.float32(shift) * outward, half)
-        return (np.clip(1.0 - along**2, 0.0, 1.0) ** (0.5 * power))[:, None]
+        return np.power(clamp(1.0 - along * along, 0.0, 1.0), 0.5 * power)[:, None]
 
-    facing = np.clip(outward @ light.key.direction * 0.7 + 0.35, 0.0, 1.0)[:, None]
+    facing = clamp(outward @ light.key.direction * 0.7 + 0.35, 0.0, 1.0)[:, None]
     key = light.key.color * seen
     body = key * diffuse(light.key.direction) + 0.7 * light.fill.color * diffuse(light.fill.direction)
     body = body + 0.8 * light.rim.color * diffuse(light.rim.direction) + 0.85 * light.around(outward)
@@ -52,4 +53,10 @@ def lit_strands(
     shine = key * facing * (white + own) + 0.05 * light.rim.color * highlight(light.rim.direction, 0.0, 50.0)
     if strands.kind != "hair":
         shine = 0.35 * shine
-    return ((color * body + shine) * root).reshape(count, nodes, 3).astype(np.float32)
+    return reshaped(((color * body + shine) * root), count, nodes, 3).astype(np.float32)
+
+
+def _tangents(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m, 3) differences of the nodes beside each node."""
+    ends = nodes[:, 1:2] - nodes[:, :1], nodes[:, -1:] - nodes[:, -2:-1]
+    return np.concatenate([ends[0], 0.5 * (nodes[:, 2:] - nodes[:, :-2]), ends[1]], 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
-from .arrays import RGB, generator, mix, rgb
+from .arrays import RGB, clamp, generator, mix, rgb
 from .marks import moles, scar, wrinkles
 from .shape import ancestry_weights, face_weights
 from .traits import (
@@ -78,6 +79,8 @@ _FRAMES: tuple[tuple[RGB, bool], ...] = (
     ((0.60, 0.61, 0.63), True),
 )
 
+Style = TypeVar("Style", bound=str)
+
 _StyleChances = dict[HairStyle, float]
 _STYLES: dict[Gender, _StyleChances] = {
     "female": {"long": 4, "shoulder": 4, "waves": 4, "bob": 3, "tied": 4, "curly": 1.5, "crop": 0.8, "parted": 0.3},
@@ -105,7 +108,7 @@ def person(seed: int) -> Person:
     age = 18.0 + 57.0 * float(rng.beta(1.1, 1.5))
     a, b, c = (float(share) for share in rng.dirichlet((0.38, 0.38, 0.38)))
     ancestry = (a, b, c)
-    weight, muscle = float(np.clip(rng.normal(0.0, 0.38), -0.8, 0.9)), float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.8))
+    weight, muscle = float(clamp(rng.normal(0.0, 0.38), -0.8, 0.9)), float(clamp(rng.normal(0.0, 0.4), -0.8, 0.8))
     shape = ancestry_weights(gender, age, ancestry, weight, muscle)
     for name, value in face_weights(generator(_STREAMS["shape"], seed), gender).items():
         shape[name] = shape.get(name, 0.0) + value
@@ -137,13 +140,13 @@ def _skin(
     ancestry: tuple[float, float, float],
     beard: Beard | None,
 ) -> Skin:
-    melanin = float(np.clip(np.dot(ancestry, _MELANIN) + rng.normal(0.0, 0.11), 0.0, 1.0))
+    melanin = float(clamp(np.dot(ancestry, _MELANIN) + rng.normal(0.0, 0.11), 0.0, 1.0))
     color = np.array(_between(_SKIN, melanin)) * rng.uniform(0.97, 1.03) + rng.normal(0.0, 0.008, 3)
     freckled = rng.random() < 0.5 * max(0.0, 1.0 - 2.5 * melanin)
     lines = wrinkles(marks, age)
     mark = scar(marks, beard is not None) if marks.random() < 0.10 else None
     return Skin(
-        color=rgb(np.clip(color, 0.05, 0.97)),
+        color=rgb(clamp(color, 0.05, 0.97)),
         melanin=melanin,
         redness=float(rng.uniform(0.15, 0.9)),
         freckles=float(rng.uniform(0.35, 1.0)) if freckled else 0.0,
@@ -154,9 +157,9 @@ def _skin(
 
 
 def _eyes(rng: np.random.Generator, ancestry: tuple[float, float, float], hair: Hair) -> Eyes:
-    dark = ancestry[2] < 0.55 or sum(hair.color) < 0.36
+    dark = ancestry[2] < 0.6 or sum(hair.color) < 0.36
     kind = int(rng.integers(3)) if dark and rng.random() < 0.94 else int(rng.integers(1, len(_IRISES)))
-    outer, inner = (np.clip(np.array(c) * rng.uniform(0.88, 1.12), 0.03, 0.9) for c in _IRISES[kind])
+    outer, inner = (clamp(np.array(c) * rng.uniform(0.88, 1.12), 0.03, 0.9) for c in _IRISES[kind])
     return Eyes(rgb(outer), rgb(inner), float(rng.uniform(0.445, 0.485)))
 
 
@@ -195,10 +198,10 @@ def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[
     if gender == "male" and age > 50:
         chances["bald"] = chances["bald"] + 2.0
     style = _choice(rng, chances)
-    dark = coiled or ancestry[1] > 0.5
+    dark = ancestry[2] < 0.6
     kind = int(rng.choice(len(_HAIR), p=_HAIR_CHANCES_DARK if dark else _HAIR_CHANCES_LIGHT))
     onset = rng.normal(52.0, 9.0)
-    gray = float(np.clip((age - onset) / 22.0, 0.0, 1.0))
+    gray = float(clamp((age - onset) / 22.0, 0.0, 1.0))
     dyed = gender == "female" and rng.random() < 0.5
     curls = {"curly": (0.035, 0.06), "afro": (0.02, 0.03), "waves": (0.03, 0.05)}
     low, high = (0.012, 0.03) if coiled else (0.0, 0.012)
@@ -207,7 +210,7 @@ def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[
         low, high = 0.0, 0.006
     return Hair(
         style=style,
-        color=rgb(np.clip(np.array(_HAIR[kind]) * rng.uniform(0.85, 1.15), 0.03, 0.95)),
+        color=rgb(clamp(np.array(_HAIR[kind]) * rng.uniform(0.85, 1.15), 0.03, 0.95)),
         gray=0.0 if dyed else gray,
         length=float(rng.uniform(0.8, 1.25)),
         curl=float(rng.uniform(low, high)),
@@ -224,7 +227,7 @@ def _beard(rng: np.random.Generator, gender: Gender, age: float, hair: Hair) -> 
     if gender == "female" or rng.random() > _MALE_WITH_BEARD:
         return None
     color = rgb(np.array(hair.color) * rng.uniform(0.75, 1.0))
-    return Beard(style, color, float(np.clip(hair.gray * 1.1 + (0.1 if age > 45 else 0.0), 0.0, 1.0)))
+    return Beard(style, color, float(clamp(hair.gray * 1.1 + (0.1 if age > 45 else 0.0), 0.0, 1.0)))
 
 
 def _glasses(rng: np.random.Generator, gender: Gender) -> Glasses | None:
@@ -237,7 +240,8 @@ def _glasses(rng: np.random.Generator, gender: Gender) -> Glasses | None:
     return Glasses(float(half_width), float(half_height), roundness, float(rim), color, metal) if worn else None
 
 
-def _choice(rng: np.random.Generator, chances: dict[HairStyle, float] | dict[BeardStyle, float]) -> HairStyle | BeardStyle:  # fmt: skip
+def _choice(rng: np.random.Generator, chances: dict[Style, float]) -> Style:
+    """One of the keys, as often as its value says."""
     names = list(chances)
     weights = np.array(list(chances.values()))
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import LUMINANCE, Floats, dot, unit
+from .arrays import LUMINANCE, Floats, clamp, dot, unit
 from .conditions import Lamp, Light
 from .rasterizer import nearest_samples
+from .untyped import reshaped, transposed
 
 _SHADOW_CELLS = 240
 _SHADOW_REACH = 1.9
@@ -61,7 +62,7 @@ class Illumination:
         left, right, middle = picture[:, :half].mean((0, 1)), picture[:, half:].mean((0, 1)), picture.mean((0, 1))
         sides = np.stack([[left, right], [middle, middle], [middle, middle]])
         sides = sides / max(float(middle @ LUMINANCE), 1e-3)
-        sides = np.clip(0.62 + 0.38 * sides, 0.4, 1.8) * _AXIS_SHARES[..., None]
+        sides = clamp(0.62 + 0.38 * sides, 0.4, 1.8) * _AXIS_SHARES[..., None]
         key, fill, rim = Source.of(light.key), Source.of(light.fill), Source.of(light.rim)
         ambient = light.ambient * sides
         facing = max(key.direction[2], 0.3) * key.color + max(fill.direction[2], 0.0) * fill.color + ambient[2, 1]
@@ -78,7 +79,8 @@ class Illumination:
         """Light from all around on surfaces with (n, 3) normals: (n, 3)."""
         squares = np.asarray(directions, np.float32) ** 2
         positive = np.where(directions > 0, squares, np.float32(0.0))
-        return positive @ self.ambient[:, 1] + (squares - positive) @ self.ambient[:, 0]
+        total = positive @ self.ambient[:, 1] + (squares - positive) @ self.ambient[:, 0]
+        return np.asarray(total, np.float32)
 
 
 Shadow = Callable[[Floats], NDArray[np.float32]]
@@ -101,7 +103,7 @@ class ShadowMap:
         at = _cells(points, frame, center)
         seen = nearest_samples(np.stack([at[:, 0], at[:, 1], 20.0 - at[:, 2]], 1), _SHADOW_CELLS, _SHADOW_CELLS)
         height = np.where(seen >= 0, at[np.maximum(seen, 0), 2], np.float32(-99.0))
-        return ShadowMap(frame, np.asarray(center, np.float32), height.reshape(_SHADOW_CELLS, _SHADOW_CELLS))
+        return ShadowMap(frame, np.asarray(center, np.float32), reshaped(height, _SHADOW_CELLS, _SHADOW_CELLS))
 
     def above(self, points: Floats, spread: float) -> NDArray[np.float32]:
         """(taps, n) how far the surface lies above points, around each of them within `spread` decimeters."""
@@ -109,24 +111,24 @@ class ShadowMap:
         reach = spread * _SHADOW_CELLS / (2 * _SHADOW_REACH)
         result = np.empty((len(_TAPS), len(points)), np.float32)
         for k, (dx, dy) in enumerate(_TAPS):
-            column = np.clip(at[:, 0] + dx * reach, 0, _SHADOW_CELLS - 1).astype(np.int32)
-            row = np.clip(at[:, 1] + dy * reach, 0, _SHADOW_CELLS - 1).astype(np.int32)
+            column = clamp(at[:, 0] + dx * reach, 0, _SHADOW_CELLS - 1).astype(np.int32)
+            row = clamp(at[:, 1] + dy * reach, 0, _SHADOW_CELLS - 1).astype(np.int32)
             result[k] = self.height[row, column] - at[:, 2]
         return result
 
     def light_on_surface(self, points: Floats, softness: float) -> NDArray[np.float32]:
         """(n,) share of the lamp that points of solid surfaces see."""
         above = self.above(points, softness)
-        return np.clip(1.0 - (above - 0.05) / 0.06, 0.0, 1.0).mean(0)
+        return clamp(1.0 - (above - 0.05) / 0.06, 0.0, 1.0).mean(0)
 
     def light_in_hair(self, points: Floats, density: float) -> NDArray[np.float32]:
         """(n,) share of the lamp that reaches points within hair, which dims it with depth."""
         above = self.above(points, 0.03)
-        return np.exp(-np.clip(above - 0.03, 0.0, 4.0) * density).mean(0)
+        return np.exp(-clamp(above - 0.03, 0.0, 4.0) * density).mean(0)
 
 
 def _cells(points: Floats, frame: NDArray[np.float32], center: Floats) -> NDArray[np.float32]:
-    at = (points.astype(np.float32) - np.asarray(center, np.float32)) @ frame.T
+    at = (points.astype(np.float32) - np.asarray(center, np.float32)) @ transposed(frame)
     at[:, :2] = (at[:, :2] / (2 * _SHADOW_REACH) + 0.5) * _SHADOW_CELLS
     return at
 
@@ -144,10 +146,10 @@ def gloss(normals: Floats, view: Floats, light: Floats, roughness: Floats, refle
         (n, 1) factor of the lamp's irradiance.
     """
     half = unit(view + light)
-    n_h = np.clip(dot(normals, half), 0.0, 1.0)
-    n_l = np.clip(normals @ light, 0.0, 1.0)
-    n_v = np.clip(dot(normals, view), 0.05, 1.0)
-    v_h = np.clip(dot(view, half), 0.0, 1.0)
+    n_h = clamp(dot(normals, half), 0.0, 1.0)
+    n_l = clamp(normals @ light, 0.0, 1.0)
+    n_v = clamp(dot(normals, view), 0.05, 1.0)
+    v_h = clamp(dot(view, half), 0.0, 1.0)
     alpha = roughness**4
     distribution = alpha / (n_h**2 * (alpha - 1.0) + 1.0) ** 2
     fresnel = reflectance + (1.0 - reflectance) * (1.0 - v_h) ** 5

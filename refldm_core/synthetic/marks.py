@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .arrays import clamp
 from .traits import Crease, Mole
 
 _APART = 0.16
@@ -55,37 +56,28 @@ def _is_free(x: float, y: float, bearded: bool) -> bool:
 
 def wrinkles(rng: np.random.Generator, age: float) -> tuple[Crease, ...]:
     """Lines of the skin; hardly any below 30 years, deep ones from 60 on."""
-    strength = float(np.clip((age - 28.0) / 40.0, 0.0, 1.0)) * rng.uniform(0.6, 1.1)
+    strength = float(clamp((age - 28.0) / 40.0, 0.0, 1.0)) * rng.uniform(0.6, 1.1)
     lines: list[Crease] = []
     for height in (7.66, 7.75, 7.85):
         shift, reach, sag = rng.normal(0, 0.012), rng.uniform(0.26, 0.40), rng.normal(0.0, 0.012)
         depth = strength * rng.uniform(0.3, 0.9)
         lines.append(Crease((-reach, height + shift), (reach, height + shift), float(sag), 0.014, float(depth)))
     for side in (-1.0, 1.0):
-        lines.append(_line(rng, side, (0.045, 7.42), (0.055, 7.56), 0.01, 0.012, strength * rng.uniform(0.0, 0.7)))
+        usual = [
+            Crease((0.045, 7.42), (0.055, 7.56), 0.01, 0.012, strength * rng.uniform(0.0, 0.7)),
+            Crease((0.16, 7.16), (0.44, 7.15), -0.05, 0.014, 0.12 + strength * rng.uniform(0.2, 0.5)),
+            Crease((0.205, 7.02), (0.335, 6.66), 0.03, 0.022, 0.10 + strength * rng.uniform(0.3, 0.7)),
+            Crease((0.30, 6.58), (0.31, 6.42), 0.01, 0.016, 0.7 * strength * rng.uniform(0.0, 0.8)),
+        ]
         for k in range(3):  # crow's feet
             end = (0.62 + rng.normal(0, 0.01), 7.36 - 0.075 * k + rng.normal(0, 0.01))
-            start = (0.525, 7.31 - 0.03 * k)
-            lines.append(_line(rng, side, start, end, 0.008, 0.009, strength * rng.uniform(0.3, 0.8)))
-        lines.append(
-            _line(rng, side, (0.16, 7.16), (0.44, 7.15), -0.05, 0.014, 0.12 + strength * rng.uniform(0.2, 0.5))
-        )
-        fold = 0.10 + strength * rng.uniform(0.3, 0.7)
-        lines.append(_line(rng, side, (0.205, 7.02), (0.335, 6.66), 0.03, 0.022, fold))
-        lines.append(_line(rng, side, (0.30, 6.58), (0.31, 6.42), 0.01, 0.016, 0.7 * strength * rng.uniform(0.0, 0.8)))
+            usual.append(Crease((0.525, 7.31 - 0.03 * k), end, 0.008, 0.009, strength * rng.uniform(0.3, 0.8)))
+        lines += [_mirrored(rng, side, line) for line in usual]
     return tuple(line for line in lines if line.depth > 0.05)
 
 
-def _line(
-    rng: np.random.Generator,
-    side: float,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    sag: float,
-    width: float,
-    depth: float,
-) -> Crease:
-    """A line of the right half of the face as seen, or mirrored, and a little off its usual place."""
+def _mirrored(rng: np.random.Generator, side: float, line: Crease) -> Crease:
+    """A line of the right half of the face as seen, or mirrored (`side` -1), and a little off its usual place."""
     dx, dy = rng.normal(0.0, 0.008, 2)
-    first, last = (side * (start[0] + dx), start[1] + dy), (side * (end[0] + dx), end[1] + dy)
-    return Crease((float(first[0]), float(first[1])), (float(last[0]), float(last[1])), side * sag, width, float(depth))
+    start, end = ((float(side * (x + dx)), float(y + dy)) for x, y in (line.start, line.end))
+    return Crease(start, end, side * line.sag, line.width, float(line.depth))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .arrays import Floats
+from .arrays import Floats, clamp
 from .subdivision import Quads
+from .untyped import reshaped, sparse, transposed
 
 _MOST_SAMPLES = 48
 """Along one side of a quad."""
@@ -43,7 +43,7 @@ class Fragments:
 
     def all_at(self, *values: Floats) -> list[NDArray[np.float32]]:
         """Several values at once, which is faster."""
-        columns = [np.asarray(v, np.float32).reshape(len(v), -1) for v in values]
+        columns = [reshaped(np.asarray(v, np.float32), len(v), -1) for v in values]
         joined = self.at(np.concatenate(columns, 1))
         ends = np.cumsum([column.shape[1] for column in columns])
         parts = np.split(joined, ends[:-1], axis=1)
@@ -75,7 +75,7 @@ def rasterize(
     samples = [_sample(vertices, quads, height, width) for vertices, quads in meshes]
     places = np.concatenate([s.places for s in samples])
     nearest = nearest_samples(places, height, width)
-    nearest = _without_holes(nearest.reshape(height, width), places).ravel()
+    nearest = _without_holes(reshaped(nearest, height, width), places).ravel()
     seen = nearest >= 0
     depth = np.where(seen, places[np.maximum(nearest, 0), 2], 0.0).astype(np.float32)
     fragments: list[Fragments] = []
@@ -92,16 +92,16 @@ def rasterize(
         corners = quads[part.quads[index]].ravel()
         starts = np.arange(0, len(corners) + 1, 4)
         shape = (len(pixels), len(vertices))
-        fragments.append(Fragments(pixels, sp.csr_matrix((weights.ravel(), corners, starts), shape)))
+        fragments.append(Fragments(pixels, sparse.csr_matrix((weights.ravel(), corners, starts), shape)))
         start = stop
-    return fragments, depth.reshape(height, width)
+    return fragments, reshaped(depth, height, width)
 
 
 def nearest_samples(places: NDArray[np.float32], height: int, width: int) -> NDArray[np.int64]:
     """(n, 3) places with depth -> (height * width,) index of the nearest sample of each pixel, -1 for none."""
     columns, rows = places[:, 0].astype(np.int32), places[:, 1].astype(np.int32)
     inside = np.flatnonzero((places[:, 0] >= 0) & (places[:, 1] >= 0) & (columns < width) & (rows < height))
-    depth = (np.clip(places[inside, 2], 0.0, 2000.0) * _DEPTH_STEPS).astype(np.int64)
+    depth = (clamp(places[inside, 2], 0.0, 2000.0) * _DEPTH_STEPS).astype(np.int64)
     buffer = np.full(height * width, _EMPTY)
     np.minimum.at(buffer, rows[inside].astype(np.int64) * width + columns[inside], (depth << 31) | inside)
     return np.where(buffer == _EMPTY, -1, buffer & 0x7FFFFFFF)
@@ -115,25 +115,28 @@ def _weights(side: int) -> NDArray[np.float32]:
 
 
 def _sample(vertices: NDArray[np.float32], quads: Quads, height: int, width: int) -> _Samples:
-    x, y = np.ascontiguousarray(vertices[:, :2].T)[:, quads]
+    x, y = np.ascontiguousarray(transposed(vertices[:, :2]))[:, quads]
     area = (x[:, 2] - x[:, 0]) * (y[:, 3] - y[:, 1]) - (y[:, 2] - y[:, 0]) * (x[:, 3] - x[:, 1])
     shown = area < 0
     for values, limit in ((x, width), (y, height)):
-        shown &= functools.reduce(np.maximum, values.T) > 0
-        shown &= functools.reduce(np.minimum, values.T) < limit
+        shown &= functools.reduce(np.maximum, transposed(values)) > 0
+        shown &= functools.reduce(np.minimum, transposed(values)) < limit
     shown = np.flatnonzero(shown)
-    x, y = x[shown].T, y[shown].T
+    x, y = transposed(x[shown]), transposed(y[shown])
     sides_of = [np.maximum(np.abs(x[i] - x[i - 1]), np.abs(y[i] - y[i - 1])) for i in range(4)]
     edges = functools.reduce(np.maximum, sides_of)
     diagonal = np.maximum(np.abs(x[2] - x[0]), np.abs(y[2] - y[0]))
     corners = vertices[quads[shown]]
     wanted = np.ceil(_DENSITY * np.maximum(edges, 0.7 * diagonal))
-    sides = np.clip(wanted, 1, _MOST_SAMPLES).astype(np.int64)
-    places, owners, counts, numbers = [], [], [], []
+    sides = clamp(wanted, 1, _MOST_SAMPLES).astype(np.int64)
+    places: list[NDArray[np.float32]] = []
+    owners: list[NDArray[np.int64]] = []
+    counts: list[NDArray[np.int8]] = []
+    numbers: list[NDArray[np.int16]] = []
     for side in np.unique(sides):
         members = np.flatnonzero(sides == side)
         count = int(side) ** 2
-        places.append(np.matmul(_weights(int(side)), corners[members]).reshape(-1, 3))
+        places.append(reshaped(np.matmul(_weights(int(side)), corners[members]), -1, 3))
         owners.append(np.repeat(shown[members], count))
         counts.append(np.full(len(members) * count, side, np.int8))
         numbers.append(np.tile(np.arange(count, dtype=np.int16), len(members)))
@@ -152,7 +155,7 @@ def _without_holes(nearest: NDArray[np.int64], places: NDArray[np.float32]) -> N
     windows += ((slice(1, -1), slice(0, -2)), (slice(1, -1), slice(2, None)))
     nearer = [padded_depth[window] < depth - _HOLE_DEPTH for window in windows]
     hole = np.sum(nearer, axis=0) >= 3
-    filled = nearest.copy()
+    filled: NDArray[np.int64] = np.array(nearest)
     for window, is_nearer in zip(windows, nearer, strict=True):
         filled = np.where(hole & is_nearer, padded[window], filled)
     return filled

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -43,17 +45,17 @@ def record(name: str, person: Person, conditions: Conditions, portrait: Portrait
         "person": person.seed,
         "conditions": conditions.seed,
         "size": portrait.picture.shape[0],
-        "landmarks": _rounded(portrait.landmarks.tolist()),
-        "moles": _rounded(attributes.moles.tolist()),
-        "iris_color": _rounded(list(attributes.iris_color)),
+        "landmarks": _rounded(portrait.landmarks),
+        "moles": _rounded(attributes.moles),
+        "iris_color": _rounded(attributes.iris_color),
         "glasses": attributes.glasses,
         "beard": attributes.beard,
         "hair": attributes.hair,
-        "hair_color": _rounded(list(attributes.hair_color)),
+        "hair_color": _rounded(attributes.hair_color),
         "gray": round(attributes.gray, 3),
         "gender": person.gender,
         "age": round(person.age, 1),
-        "skin_color": _rounded(list(person.skin.color)),
+        "skin_color": _rounded(person.skin.color),
         "freckles": person.skin.freckles > 0,
         "yaw": round(conditions.pose.yaw, 2),
         "pitch": round(conditions.pose.pitch, 2),
@@ -81,8 +83,9 @@ def load(path: Path) -> Record:
         ImageFileError: no readable picture, or one without a record.
     """
     try:
-        with Image.open(path) as picture:
-            return json.loads(picture.info[_KEY])
+        opened: Image.Image = Image.open(path)
+        with opened:
+            return json.loads(str(opened.info[_KEY]))
     except (OSError, UnidentifiedImageError, KeyError, ValueError) as error:
         raise ImageFileError(
             f"{path} is no picture that `refldm synthesize` wrote.",
@@ -91,6 +94,6 @@ def load(path: Path) -> Record:
         ) from error
 
 
-def _rounded(values: Any) -> Any:
-    """Numbers, in lists of any depth, to 3 decimals."""
-    return [_rounded(value) for value in values] if isinstance(values, list) else round(float(values), 3)
+def _rounded(values: ArrayLike) -> Any:
+    """Numbers in lists of any depth, to 3 decimals."""
+    return np.round(np.asarray(values, dtype=np.float64), 3).tolist()

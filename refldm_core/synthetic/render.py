@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-from .arrays import Floats
+from .arrays import Floats, clamp
 from .asset import head
 from .camera import Camera
 from .figure import Figure, Mesh
@@ -19,6 +18,7 @@ from .strand_splat import splat, thinned
 from .strands import Strands
 from .surfaces import Layers, shade_surfaces
 from .traits import Person
+from .untyped import blurred, reshaped
 
 Plane = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ class Rendering:
 
 
 def render(
-    figure: Figure, camera: Camera, light: Illumination, height: int, width: int, supersampling: int = 2
+    figure: Figure, camera: Camera, light: Illumination, height: int, width: int, *, supersampling: int = 2
 ) -> Rendering:
     """Render a figure.
 
@@ -81,11 +81,11 @@ def render(
     color, covers = shade_surfaces(layers, fragments)
     solid = (depth > 0).astype(np.float32)
     cover = hair.cover[..., None]
-    color = color.reshape(rows, columns, 3)
+    color = reshaped(color, rows, columns, 3)
     color = color * solid[..., None] * (1 - cover) + hair.color * cover
     alpha = 1.0 - (1.0 - solid) * (1.0 - hair.cover)
-    planes = {name: plane.reshape(rows, columns) * (1 - hair.cover) for name, plane in covers.items()}
-    planes["face"] = _face(covers, rows, columns) * (1.0 - hair.kinds.get("hair", np.float32(0.0)))
+    planes = {name: reshaped(plane, rows, columns) * (1 - hair.cover) for name, plane in covers.items()}
+    planes["face"] = _face(covers, rows, columns) * (1.0 - hair.kinds.get("hair", np.zeros_like(hair.cover)))
     planes |= hair.kinds
     return Rendering(
         _shrunk(color, supersampling),
@@ -111,14 +111,14 @@ def _visible(strands: Strands, camera: Camera, supersampling: int, depth: Plane)
     places = camera.grid(strands.nodes, supersampling)
     x, y = places[..., 0].astype(np.int32), places[..., 1].astype(np.int32)
     inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
-    hiding = depth[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
+    hiding = depth[clamp(y, 0, rows - 1).astype(np.int32), clamp(x, 0, columns - 1).astype(np.int32)]
     keep = (inside & ((hiding == 0) | (places[..., 2] < hiding + _HIDDEN))).any(1)
     return Strands(strands.nodes[keep], strands.colors[keep], strands.width, strands.kind, strands.thinness[keep])
 
 
 def _shadow_casters(figure: Figure) -> Floats:
     points = [figure.skin.vertices]
-    points += [s.nodes[::3].reshape(-1, 3) for s in figure.strands if s.kind == "hair"]
+    points += [reshaped(s.nodes[::3], -1, 3) for s in figure.strands if s.kind == "hair"]
     if figure.glasses is not None:
         points.append(figure.glasses.vertices)
     return np.concatenate(points)
@@ -130,27 +130,23 @@ def _openness(nearest: Plane, depth: Plane, scale: float) -> Plane:
     result = np.ones_like(depth)
     for reach, strength in _OCCLUSION_REACHES:
         sigma = reach * scale
-        weight = np.maximum(gaussian_filter(present, sigma, truncate=2.5), 1e-3)
-        around = gaussian_filter(np.where(nearest > 0, nearest, 0.0), sigma, truncate=2.5) / weight
-        result *= np.clip(1.0 - strength * np.clip(depth - around, 0.0, 0.3), 0.22, 1.0)
+        weight = np.maximum(blurred(present, sigma), 1e-3)
+        around = blurred(np.where(nearest > 0, nearest, 0.0), sigma) / weight
+        result *= clamp(1.0 - strength * clamp(depth - around, 0.0, 0.3), 0.22, 1.0)
     return result
 
 
 def _face(covers: dict[str, Floats], rows: int, columns: int) -> Plane:
     names = ("face_skin", "eyes", "mouth", "glasses")
     total = sum((covers[name] for name in names if name in covers), np.zeros(rows * columns, np.float32))
-    return np.minimum(total, 1.0).reshape(rows, columns).astype(np.float32)
+    return reshaped(np.minimum(total, 1.0), rows, columns).astype(np.float32)
 
 
 def _shrunk(plane: Floats, factor: int) -> Plane:
     """Mean over squares of `factor` pixels."""
     rows, columns = plane.shape[0] // factor, plane.shape[1] // factor
-    return (
-        plane.reshape(rows, factor, columns, factor, -1)
-        .mean((1, 3))
-        .reshape(rows, columns, *plane.shape[2:])
-        .astype(np.float32)
-    )
+    squares = reshaped(plane, rows, factor, columns, factor, *plane.shape[2:])
+    return squares.mean((1, 3)).astype(np.float32)
 
 
 def _moles(figure: Figure, camera: Camera, skin: Fragments, hidden: Plane, supersampling: int) -> NDArray[np.float64]:

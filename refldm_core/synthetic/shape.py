@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .arrays import clamp
 from .asset import head
 from .traits import Gender
 
@@ -117,7 +118,7 @@ def ancestry_weights(
         weight: -1 (thin) to 1 (fat).
         muscle: -1 to 1.
     """
-    old = float(np.clip((age - YOUNG) / (OLD - YOUNG), 0.0, 1.0))
+    old = float(clamp((age - YOUNG) / (OLD - YOUNG), 0.0, 1.0))
     weights: dict[str, float] = {}
     for stage, share in (("young", 1.0 - old), ("old", old)):
         for origin, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
@@ -139,7 +140,7 @@ def face_weights(rng: np.random.Generator, gender: Gender) -> dict[str, float]:
         if spread == 0.0 and stem.rstrip("-") not in _MEAN[gender]:
             continue
         mean = next((m for name, m in _MEAN[gender].items() if stem.startswith(name)), 0.0)
-        value = float(np.clip(rng.normal(mean, spread), -_MOST, _MOST))
+        value = float(clamp(rng.normal(mean, spread), -_MOST, _MOST))
         sides = (stem, "r-" + stem[2:]) if stem.startswith("l-") else (stem,)
         weights.update((side + (high if value > 0 else low), abs(value)) for side in sides)
     for outline in _OUTLINES:

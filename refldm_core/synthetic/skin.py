@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, bump, linear, mix, noise, smoothstep
+from .arrays import Floats, bump, clamp, linear, mix, noise, smoothstep
 from .asset import head
 from .facial_hair import beard_cover, brow_cover
 from .hairline import scalp_cover
@@ -42,7 +42,7 @@ def skin_fields(person: Person) -> SkinFields:
     masks = asset.masks
     seed = person.seed
     color = np.tile(linear(person.skin.color), (len(points), 1))
-    age = np.clip((person.age - 30.0) / 45.0, 0.0, 1.0)
+    age = clamp((person.age - 30.0) / 45.0, 0.0, 1.0)
     uneven = 0.5 * noise(points, 5.0, seed) + 0.3 * noise(points, 12.0, seed + 1) + 0.25 * noise(points, 27.0, seed + 2)
     color *= 1.0 + (0.045 + 0.045 * age) * uneven[:, None] * np.array([0.6, 1.0, 1.15])
     color *= 1.0 - _redness(person, points, masks["ears"])[:, None] * np.array([0.05, 0.40, 0.38])
@@ -52,9 +52,9 @@ def skin_fields(person: Person) -> SkinFields:
     color *= 1.0 - lids[:, None] * np.array([0.10, 0.20, 0.18])
     if person.makeup is not None:
         shade = person.makeup.strength * lids * smoothstep(7.26, 7.34, points[:, 1])
-        color = mix(color, linear(person.makeup.color) * np.clip(1.6 - person.skin.melanin, 0.6, 1.6), shade[:, None])
+        color = mix(color, linear(person.makeup.color) * clamp(1.6 - person.skin.melanin, 0.6, 1.6), shade[:, None])
     inside = masks["inside-mouth"]
-    lips = np.clip(1.3 * masks["lips"] * (1.0 - inside), 0.0, 1.0)
+    lips = clamp(1.3 * masks["lips"] * (1.0 - inside), 0.0, 1.0)
     own = linear(person.lips.color) * (1.15 - 0.75 * person.skin.melanin)
     color = mix(color, own, (person.lips.cover * lips)[:, None])
     color = mix(color, linear(_MOUTH_INSIDE), inside[:, None])
@@ -76,9 +76,9 @@ def skin_fields(person: Person) -> SkinFields:
     shine = 0.08 * bump(points, (0.0, 7.75, 1.4), 0.4) + 0.10 * bump(points, (0.0, 7.0, 1.6), 0.16)
     shine = shine - 0.3 * scalp
     roughness = person.skin.roughness - shine - 0.16 * person.lips.gloss * lips
-    return SkinFields(np.clip(color, 0.002, 0.95), np.clip(roughness, 0.3, 1.0), lips, inside, stubble)
+    return SkinFields(clamp(color, 0.002, 0.95), clamp(roughness, 0.3, 1.0), lips, inside, stubble)
 
 
 def _redness(person: Person, points: Floats, ears: Floats) -> Floats:
     places = sum((weight * bump(points, center, radius) for center, radius, weight in _RED_PLACES), 0.35 * ears)
-    return person.skin.redness * (1.0 - 0.75 * person.skin.melanin) * np.clip(places, 0.0, 1.0)
+    return person.skin.redness * (1.0 - 0.75 * person.skin.melanin) * clamp(places, 0.0, 1.0)

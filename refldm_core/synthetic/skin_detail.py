@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, bump, noise, noise_vectors, smoothstep
+from .arrays import Floats, bump, clamp, noise, noise_vectors, smoothstep
 from .traits import Crease, Person
 
 _PORES = 46.0
@@ -48,7 +48,7 @@ def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pix
     factor *= 1.0 + 0.05 * blotches[:, None] * np.array([0.5, 1.0, 1.0])
     crack = np.sin(190.0 * rest[:, 0] + 2.5 * noise(rest, 9.0, seed + 6)) * _visible(0.033, pixel) * lips
     tilt[:, 0] += 0.09 * crack
-    factor *= 1.0 - (0.05 * np.clip(crack, 0.0, 1.0))[:, None]
+    factor *= 1.0 - (0.05 * clamp(crack, 0.0, 1.0))[:, None]
     if person.skin.freckles:
         factor *= _freckles(person, rest, skin)
     for mole in person.skin.moles:
@@ -61,8 +61,8 @@ def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pix
     if person.beard is not None:
         grain = noise(rest, 60.0, seed + 8)
         seen = _visible(1.0 / 60.0, pixel)
-        factor *= 1.0 - (0.30 * seen * stubble * np.clip(grain, -0.4, 1.0))[:, None]
-    return SkinDetail(factor, tilt)
+        factor *= 1.0 - (0.30 * seen * stubble * clamp(grain, -0.4, 1.0))[:, None]
+    return SkinDetail(np.asarray(factor, np.float32), tilt)
 
 
 def _visible(wavelength: float, pixel: float) -> float:
@@ -70,14 +70,14 @@ def _visible(wavelength: float, pixel: float) -> float:
     return float(smoothstep(0.8, 2.2, wavelength / pixel))
 
 
-def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float32]:
+def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float64]:
     spots = smoothstep(0.55, 1.15, noise(rest, 21.0, person.seed + 9) + 0.4 * noise(rest, 8.0, person.seed + 10))
     where = (
         bump(rest, (0.30, 7.0, 1.4), 0.34)
         + 0.7 * bump(rest, (0.0, 7.05, 1.6), 0.25)
         + 0.3 * bump(rest, (0.3, 7.75, 1.4), 0.4)
     )
-    cover = person.skin.freckles * spots * np.clip(1.3 * where, 0.0, 1.0) * skin
+    cover = person.skin.freckles * spots * clamp(1.3 * where, 0.0, 1.0) * skin
     return 1.0 - cover[:, None] * np.array([0.26, 0.42, 0.52])
 
 
@@ -95,7 +95,7 @@ def _press(crease: Crease, rest: Floats, factor: NDArray[np.float32], tilt: NDAr
         return
     relative = rest[near, :2] - start
     t = (relative @ along) / length
-    inside = np.clip(t, 0.0, 1.0)
+    inside = clamp(t, 0.0, 1.0)
     distance = relative @ across - 4.0 * crease.sag * inside * (1.0 - inside)
     width = max(crease.width, 0.7 * pixel)
     fade = smoothstep(-0.02, 0.25, t) * smoothstep(1.02, 0.75, t) * crease.width / width

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import clamp
 from .strands import Strands
+from .untyped import reshaped
 
 _FRONT_LAYER = 0.035
 """Decimeters of hair that are seen into: what lies deeper counts e times less."""
@@ -69,7 +71,7 @@ def splat(
         total = np.bincount(own.pixels, own.covers, count)
         kinds[strands.kind] = (kinds.get(strands.kind, 0.0) + total).astype(np.float32)
     for kind, total in kinds.items():
-        kinds[kind] = (1.0 - np.exp(-total)).reshape(height, width)
+        kinds[kind] = reshaped((1.0 - np.exp(-total)), height, width)
     if not dots or not sum(len(own.pixels) for own in dots):
         empty = np.zeros((height, width), np.float32)
         return HairLayer(np.zeros((height, width, 3), np.float32), empty, kinds, empty)
@@ -84,10 +86,10 @@ def splat(
     color = np.stack([np.bincount(pixels, weights * colors[:, c], count) / total for c in range(3)], -1)
     cover = 1.0 - np.exp(-np.bincount(pixels, covers, count))
     return HairLayer(
-        color.reshape(height, width, 3).astype(np.float32),
-        cover.reshape(height, width).astype(np.float32),
+        reshaped(color, height, width, 3).astype(np.float32),
+        reshaped(cover, height, width).astype(np.float32),
         kinds,
-        np.where(np.isfinite(front), front, 0.0).reshape(height, width).astype(np.float32),
+        reshaped(np.where(np.isfinite(front), front, 0.0), height, width).astype(np.float32),
     )
 
 
@@ -99,12 +101,13 @@ def _dots(
     step = np.linalg.norm(np.diff(nodes[..., :2], axis=1), axis=-1)
     wide = strands.width * scale
     spacing = max(1.0, min(0.65 * wide, 1.6))
-    per_segment = int(np.clip(np.ceil(np.percentile(step, 80) / spacing), 1, 40)) if step.size else 1
+    per_segment = int(clamp(np.ceil(np.percentile(step, 80) / spacing), 1, 40)) if step.size else 1
     rows = max(1, int(np.ceil(wide / _WIDEST)))
     t = ((np.arange(per_segment) + 0.5) / per_segment).astype(np.float32)[None, None, :, None]
     places = nodes[:, :-1, None] * (1 - t) + nodes[:, 1:, None] * t
     shades = colors[:, :-1, None] * (1 - t) + colors[:, 1:, None] * t
-    taper = 1.0 - 0.75 * ((np.arange(nodes.shape[1] - 1) + 0.5) / (nodes.shape[1] - 1)) ** 3
+    along = (np.arange(nodes.shape[1] - 1) + 0.5) / (nodes.shape[1] - 1)
+    taper = 1.0 - 0.75 * np.power(along, 3.0)
     cover = (strands.thinness[:, None] * taper).astype(np.float32) * (step * wide / (per_segment * rows)) * _OPACITY
     covers = np.broadcast_to(cover[:, :, None], places.shape[:3])
     across = np.stack([-np.diff(nodes[..., 1], axis=1), np.diff(nodes[..., 0], axis=1)], -1)
@@ -120,7 +123,14 @@ def _dots(
         hiding = solid.ravel()[pixels]
         shown = (hiding == 0) | (z[inside] < hiding + _BIAS)
         inside, pixels = inside[shown], pixels[shown]
-        parts.append(_Dots(pixels, z[inside], shades.reshape(-1, 3)[inside], np.minimum(covers.ravel()[inside], 3.0)))
+        parts.append(
+            _Dots(
+                pixels,
+                np.asarray(z[inside], np.float32),
+                reshaped(shades, -1, 3)[inside],
+                np.minimum(covers.ravel()[inside], 3.0),
+            )
+        )
     return _Dots(
         np.concatenate([p.pixels for p in parts]),
         np.concatenate([p.depths for p in parts]),

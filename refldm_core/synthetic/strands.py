@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats
+from .arrays import Floats, clamp
 from .asset import head
 
 
@@ -66,5 +66,5 @@ def shades(
     own = color * rng.normal(1.0, spread, (count, 1)) * (1.0 + rng.normal(0.0, 0.03, (count, 3)))
     white = np.array([0.42, 0.41, 0.40]) * rng.normal(1.0, 0.12, (count, 1))
     # A strand stands for some ten hairs, of which more or fewer are gray.
-    share = np.clip(gray + rng.normal(0.0, 0.22, (count, 1)) * 4.0 * gray * (1.0 - gray), 0.0, 1.0)
-    return np.clip(own + share * (white - own), 0.004, 0.85).astype(np.float32)
+    share = clamp(gray + rng.normal(0.0, 0.22, (count, 1)) * 4.0 * gray * (1.0 - gray), 0.0, 1.0)
+    return clamp(own + share * (white - own), 0.004, 0.85).astype(np.float32)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-from .arrays import Floats, dot, linear, noise, smoothstep, unit
+from .arrays import Floats, clamp, dot, linear, noise, smoothstep, unit
 from .asset import head
 from .camera import Camera
 from .clothes import cloth_cover
@@ -18,6 +17,7 @@ from .lighting import Illumination, ShadowMap, gloss
 from .rasterizer import Fragments
 from .skin_detail import skin_detail
 from .teeth import tooth_albedo
+from .untyped import blurred, reshaped, transposed
 
 _BLEEDING = np.array([0.034, 0.013, 0.007])
 """Decimeters that red, green and blue light spread below the skin."""
@@ -26,10 +26,10 @@ _BLED = 0.75
 _WRAP = np.array([0.26, 0.12, 0.07], np.float32)
 """How far light reaches around the edge of its shadow, for red, green and blue."""
 _TONGUE = (0.50, 0.22, 0.22)
-_CATCHLIGHT = 2.2
+_CATCHLIGHT = 1.8
 """Brightness of that image, relative to the irradiance of the lamp."""
 _SKIN_REFLECTANCE = 0.022
-_SOFTBOX = (0.26, 0.34)
+_SOFTBOX = (0.2, 0.26)
 """Half width and height, in radians, of the main lamp's image in the eye."""
 
 
@@ -52,11 +52,11 @@ class Layers:
         rows, columns = -(-self.rows // step), -(-self.columns // step)
         cells = (pixels // self.columns // step) * columns + pixels % self.columns // step
         count = rows * columns
-        plane = np.bincount(cells, values, count).astype(np.float32).reshape(rows, columns)
-        mask = np.bincount(cells, minlength=count).astype(np.float32).reshape(rows, columns)
-        total = gaussian_filter(plane, sigma / step, truncate=2.5)
-        weight = gaussian_filter(mask, sigma / step, truncate=2.5)
-        return (total / np.maximum(weight, 1e-4)).ravel()[cells]
+        plane = reshaped(np.bincount(cells, values, count).astype(np.float32), rows, columns)
+        mask = reshaped(np.bincount(cells, minlength=count).astype(np.float32), rows, columns)
+        total = blurred(plane, sigma / step)
+        weight = blurred(mask, sigma / step)
+        return np.asarray((total / np.maximum(weight, 1e-4)).ravel()[cells], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def _diffuse(light: Illumination, points: _Points, wrap: Floats) -> NDArray[np.f
 
     def lamp(direction: Floats) -> Floats:
         cosine = (normals @ direction)[:, None]
-        return np.clip((cosine + wrap) / (1.0 + wrap), 0.0, 1.0) ** 1.2
+        return clamp((cosine + wrap) / (1.0 + wrap), 0.0, 1.0) ** 1.2
 
     total = light.key.color * lamp(light.key.direction) * points.lamp[:, None]
     total = total + light.fill.color * lamp(light.fill.direction) * (0.35 + 0.65 * openness)
@@ -140,7 +140,7 @@ def _gloss(light: Illumination, points: _Points, roughness: Floats, reflectance:
     total = light.key.color * gloss(normals, view, light.key.direction, roughness, reflectance) * points.lamp[:, None]
     total = total + light.fill.color * gloss(normals, view, light.fill.direction, roughness, reflectance)
     total = total + light.rim.color * gloss(normals, view, light.rim.direction, roughness, reflectance)
-    facing = np.clip(dot(normals, view), 0.0, 1.0)
+    facing = clamp(dot(normals, view), 0.0, 1.0)
     mirrored = unit(2.0 * facing[:, None] * normals - view)
     fresnel = reflectance + 0.35 * (1.0 - facing) ** 4 * (1.0 - roughness)
     return total + light.around(mirrored) * (fresnel * points.openness * (1.1 - roughness))[:, None]
@@ -163,7 +163,7 @@ def _skin(layers: Layers, fragments: Fragments) -> NDArray[np.float64]:
     cloth = cloth_cover(figure.clothes, rest)
     bare = (cloth < 0.5).astype(np.float32)[:, None]
     detail = skin_detail(figure.person, rest, lips, stubble, 1.0 / layers.scale)
-    tilted = unit(points.normals + bare * (detail.tilt @ figure.head_rotation.T))
+    tilted = unit(points.normals + bare * (detail.tilt @ transposed(figure.head_rotation)))
     open_skin = points.openness * (0.25 + 0.75 * occlusion**0.8)
     # What lies in the mouth gets light through its opening alone.
     open_skin = open_skin * (1.0 - 0.75 * inside)
@@ -201,27 +201,28 @@ def _eyes(layers: Layers, fragments: Fragments) -> tuple[NDArray[np.float64], ND
     points = _points(layers, fragments, figure.eyes, 0.05)
     directions = unit(fragments.at(figure.gaze_directions))
     to_eye = figure.eye_frame
-    surface = eye_surface(figure.person.eyes, directions, to_eye.T @ light.key.direction, figure.person.seed)
+    surface = eye_surface(figure.person.eyes, directions, transposed(to_eye) @ light.key.direction, figure.person.seed)
     openness = points.openness**1.3
     white = _Points(points.pixels, points.places, points.normals, points.view, 0.25 + 0.75 * points.lamp, openness)
     out = surface.albedo * _diffuse(light, white, np.full(3, 0.2))
-    normals = unit(surface.normals @ to_eye.T)
-    facing = np.clip(dot(normals, points.view), 0.0, 1.0)[:, None]
+    normals = unit(surface.normals @ transposed(to_eye))
+    facing = clamp(dot(normals, points.view), 0.0, 1.0)[:, None]
     mirrored = unit(2.0 * facing * normals - points.view)
     fresnel = 0.025 + 0.5 * (1.0 - facing) ** 5
     out = out + light.around(mirrored) * fresnel * (0.6 * openness)[:, None]
-    shine = _softbox(mirrored, light.key.direction) * (0.5 + 0.5 * points.lamp) * np.clip(2.0 * openness, 0.0, 1.0)
+    shine = _softbox(mirrored, light.key.direction) * (0.5 + 0.5 * points.lamp) * clamp(2.0 * openness, 0.0, 1.0)
     out = out + _CATCHLIGHT * shine[:, None] * light.key.color
     out = out + (0.25 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
-    plain = smoothstep(0.45, 0.55, np.arccos(np.clip(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
-    return out, (surface.iris > 0.7) * (plain > 0.3) * (shine < 0.05) * np.float32(1.0)
+    plain = smoothstep(0.45, 0.55, np.arccos(clamp(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
+    seen = (surface.iris > 0.7) & (plain > 0.3) & (shine < 0.05)
+    return out, seen.astype(np.float32)
 
 
 def _softbox(mirrored: Floats, direction: Floats) -> Floats:
     """(n,) how much a mirrored ray meets the lamp: a window with a soft edge."""
     side = unit(np.cross(np.array([0.0, 1.0, 0.0], np.float32), direction))
     up = np.cross(direction, side)
-    ahead = np.clip(mirrored @ direction, 1e-3, None)
+    ahead = np.maximum(mirrored @ direction, 1e-3)
     x, y = np.abs(mirrored @ side) / ahead, np.abs(mirrored @ up) / ahead
     inside = smoothstep(_SOFTBOX[0] + 0.06, _SOFTBOX[0] - 0.06, x) * smoothstep(
         _SOFTBOX[1] + 0.06, _SOFTBOX[1] - 0.06, y
