@@ -14,7 +14,8 @@ from .untyped import transposed
 _STREAM = 0x5FA
 _BROW_HEIGHT, _BROW_START, _BROW_LENGTH = 7.487, 0.11, 0.43
 _BROW_HAIRS = 900
-_BEARD_HAIRS = {"stubble": 2600, "short": 5200, "full": 6500, "goatee": 2600, "moustache": 1500}
+_BEARD_HAIRS = {"stubble": 4500, "short": 6500, "full": 6500, "goatee": 2600, "moustache": 1500}
+_BEARD_WIDTH = {"stubble": 0.0045, "short": 0.0058, "full": 0.007, "goatee": 0.007, "moustache": 0.007}
 _BEARD_LENGTH = {"stubble": 0.018, "short": 0.055, "full": 0.13, "goatee": 0.08, "moustache": 0.07}
 _UPPER_LASHES = 7.275
 """Height on the average head above which lashes are the upper ones."""
@@ -103,7 +104,7 @@ def beard_strands(person: Person, points: Floats, normals: Floats) -> list[Stran
     ]
     nodes = start[:, None] + length * (normal[:, None] * (0.75 * t - 0.25 * t**2) + direction[:, None] * 0.75 * t**1.4)
     color = linear(beard.color) * 0.9 + 0.02 * linear(person.skin.color)
-    return [_strands(nodes, shades(color, beard.gray, len(nodes), rng, 0.22), 0.007, "beard")]
+    return [_strands(nodes, shades(color, beard.gray, len(nodes), rng, 0.22), _BEARD_WIDTH[beard.style], "beard")]
 
 
 def lash_strands(person: Person, vertices: NDArray[np.float64]) -> list[Strands]:

@@ -20,6 +20,7 @@ class Cut:
         clump: share of a guide's tip that its strands share.
         offset: decimeters from the scalp that lower hair holds upper hair at.
         nodes: points of a strand.
+        frizz: how far each point strays from the one before, in decimeters.
     """
 
     length: float
@@ -30,15 +31,16 @@ class Cut:
     clump: float = 0.5
     offset: float = 0.08
     nodes: int = 14
+    frizz: float = 0.0
 
 
 CUTS: dict[HairStyle, Cut] = {
     "buzz": Cut(0.055, lift=1.5, gravity=0.0, clump=0.1, offset=0.02, nodes=4),
     "crop": Cut(0.34, sides=0.38, lift=0.8, gravity=0.15, comb=1.0, clump=0.35, offset=0.07, nodes=8),
-    "parted": Cut(0.44, sides=0.22, lift=0.40, gravity=0.6, comb=0.8, clump=0.45, offset=0.07, nodes=10),
+    "parted": Cut(0.42, sides=0.2, lift=0.4, gravity=0.8, comb=0.5, clump=0.45, offset=0.05, nodes=10),
     "swept": Cut(0.66, sides=0.30, lift=0.42, gravity=0.2, comb=1.0, clump=0.5, offset=0.09, nodes=12),
-    "curly": Cut(0.72, sides=0.75, lift=1.1, gravity=0.10, comb=0.25, clump=0.45, offset=0.30),
-    "afro": Cut(0.62, sides=0.75, lift=1.6, gravity=0.0, comb=0.0, clump=0.15, offset=0.5, nodes=12),
+    "curly": Cut(0.66, sides=0.75, lift=1.1, gravity=0.15, comb=0.25, clump=0.5, offset=0.26, frizz=0.012),
+    "afro": Cut(0.48, sides=0.75, lift=1.6, gravity=0.0, comb=0.0, clump=0.3, offset=0.4, nodes=12, frizz=0.035),
     "tied": Cut(1.0, lift=0.08, gravity=0.0, comb=1.0, clump=0.35, offset=0.045),
     "bob": Cut(1.5, sides=0.72, offset=0.075, nodes=16),
     "shoulder": Cut(2.1, sides=0.8, offset=0.07, nodes=18),

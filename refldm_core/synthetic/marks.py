@@ -66,7 +66,7 @@ def wrinkles(rng: np.random.Generator, age: float) -> tuple[Crease, ...]:
         usual = [
             Crease((0.045, 7.42), (0.055, 7.56), 0.01, 0.012, strength * rng.uniform(0.0, 0.7)),
             Crease((0.16, 7.16), (0.44, 7.15), -0.05, 0.014, 0.12 + strength * rng.uniform(0.2, 0.5)),
-            Crease((0.205, 7.02), (0.335, 6.66), 0.03, 0.022, 0.10 + strength * rng.uniform(0.3, 0.7)),
+            Crease((0.235, 6.97), (0.335, 6.66), 0.03, 0.022, 0.10 + strength * rng.uniform(0.3, 0.7)),
             Crease((0.30, 6.58), (0.31, 6.42), 0.01, 0.016, 0.7 * strength * rng.uniform(0.0, 0.8)),
         ]
         for k in range(3):  # crow's feet

@@ -36,7 +36,7 @@ class HairLayer:
 def thinned(strands: Strands, scale: float) -> Strands:
     """Fewer and wider strands where they are much thinner than a pixel; `scale` is pixels a decimeter."""
     width = strands.width * scale
-    if width >= _THINNEST or len(strands.nodes) < 100:
+    if width >= _THINNEST or strands.kind != "hair":
         return strands
     step = min(int(np.ceil(_THINNEST / width)), 8)
     own = slice(None, None, step)

@@ -212,7 +212,7 @@ def _eyes(layers: Layers, fragments: Fragments) -> tuple[NDArray[np.float64], ND
     out = out + light.around(mirrored) * fresnel * (0.6 * openness)[:, None]
     shine = _softbox(mirrored, light.key.direction) * (0.5 + 0.5 * points.lamp) * clamp(2.0 * openness, 0.0, 1.0)
     out = out + _CATCHLIGHT * shine[:, None] * light.key.color
-    out = out + (0.25 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
+    out = out + (0.1 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
     plain = smoothstep(0.45, 0.55, np.arccos(clamp(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
     seen = (surface.iris > 0.7) & (plain > 0.3) & (shine < 0.05)
     return out, seen.astype(np.float32)
