@@ -226,7 +226,7 @@ def _followers(
     clump = cut.clump * rng.uniform(0.5, 1.2, (len(start), 1, 1)) * t**1.2
     nodes = nodes + (shared - nodes) * np.minimum(clump, 1.0) + rng.normal(0.0, 0.01, (len(start), 1, 3)) * t
     if cut.frizz:
-        nodes = nodes + np.cumsum(rng.normal(0.0, cut.frizz, nodes.shape), axis=1) * t
+        nodes = nodes + np.add.accumulate(rng.normal(0.0, cut.frizz, nodes.shape), axis=1) * t
     stray = rng.random((len(start), 1, 1)) < 0.04
     nodes = nodes + stray * rng.normal(0.0, 0.05, (len(start), 1, 3)) * t**2
     if hair.curl > 0.002:

@@ -36,7 +36,8 @@ def lit_strands(
     root = (0.5 + 0.5 * smoothstep(0.0, 0.4, t)) if strands.kind == "hair" else np.float32(0.85)
 
     def diffuse(direction: NDArray[np.float32]) -> Floats:
-        sine = np.sqrt(clamp(1.0 - (tangents @ direction) ** 2, 0.0, 1.0))
+        cosine = tangents @ direction
+        sine = np.sqrt(clamp(1.0 - cosine * cosine, 0.0, 1.0))
         return (sine * clamp(0.5 + 0.5 * (outward @ direction), 0.0, 1.0))[:, None]
 
     def highlight(direction: NDArray[np.float32], shift: float, power: float) -> Floats:

@@ -85,7 +85,8 @@ def render(
     color = color * solid[..., None] * (1 - cover) + hair.color * cover
     alpha = 1.0 - (1.0 - solid) * (1.0 - hair.cover)
     planes = {name: reshaped(plane, rows, columns) * (1 - hair.cover) for name, plane in covers.items()}
-    planes["face"] = _face(covers, rows, columns) * (1.0 - hair.kinds.get("hair", np.zeros_like(hair.cover)))
+    hidden = hair.kinds.get("hair", np.zeros_like(hair.cover))
+    planes["face"] = np.asarray(_face(covers, rows, columns) * (1.0 - hidden), np.float32)
     planes |= hair.kinds
     return Rendering(
         _shrunk(color, supersampling),
