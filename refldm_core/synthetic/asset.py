@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from ..errors import ReFLDMError
 from .arrays import Floats, unit
-from .build_asset import HEAD
 from .subdivision import Quads, refined
 from .untyped import reshaped, sparse
 
-_LEVELS = {"skin": 2, "eyes": 2, "teeth": 2, "tongue": 1}
+HEAD = Path(__file__).with_name("head.npz")
+"""Built by `build_asset`."""
+
+LEVELS = {"skin": 2, "eyes": 2, "teeth": 2, "tongue": 1}
 """Subdivision steps. Two of them make the skin's quads about 2 mm wide."""
 
 Weights = Iterable[tuple[str, float]]
@@ -91,9 +94,7 @@ def head() -> Head:
     with np.load(HEAD) as file:
         arrays = {name: file[name] for name in file.files}
     base = arrays["base"].astype(np.float64)
-    parts = {
-        name: Part(*refined(arrays[f"quads_{name}"].astype(np.int64), len(base), n)) for name, n in _LEVELS.items()
-    }
+    parts = {name: Part(*refined(arrays[f"quads_{name}"].astype(np.int64), len(base), n)) for name, n in LEVELS.items()}
     names = [str(name) for name in arrays["target_names"]]
     triple = (arrays["target_values"].astype(np.float32), arrays["target_columns"], arrays["target_rows"])
     skin = parts["skin"].matrix

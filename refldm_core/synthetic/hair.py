@@ -107,7 +107,8 @@ class _Guides:
         if style not in FALLING:
             return np.zeros(len(nodes), dtype=bool)
         x, y, z = np.moveaxis(nodes - scalp.eyes, -1, 0)
-        return ((np.abs(x) < 0.50) & (y < 0.28) & (z > -0.3)).any(1) & ~is_fringe
+        brow, cheek = (np.abs(x) < 0.50) & (y < 0.28), (np.abs(x) < 0.63) & (y < 0.12)
+        return ((brow | cheek) & (z > -0.3)).any(1) & ~is_fringe
 
     @staticmethod
     def grown(hair: Hair, cut: Cut, scalp: _Scalp, roots: Roots, rng: np.random.Generator) -> _Guides:
