@@ -11,8 +11,8 @@ from .arrays import RGB
 from .render import Rendering
 from .traits import BeardStyle, HairStyle, Person
 
-_MOSTLY = 0.75
-"""Share of a mole that must be seen for it to count as seen."""
+_MOSTLY = 0.5
+"""Share of a mole, as a disk that faces the camera, that must be seen for it to count as seen."""
 
 
 @dataclass(frozen=True, eq=False)

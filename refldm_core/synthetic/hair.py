@@ -227,12 +227,18 @@ def _followers(
     clump = cut.clump * rng.uniform(0.5, 1.2, (len(start), 1, 1)) * t**1.2
     nodes = nodes + (shared - nodes) * np.minimum(clump, 1.0) + rng.normal(0.0, 0.01, (len(start), 1, 3)) * t
     if cut.frizz:
-        nodes = nodes + np.add.accumulate(rng.normal(0.0, cut.frizz, nodes.shape), axis=1) * t
+        steps = rng.normal(0.0, cut.frizz, (len(start), cut.nodes, 3))
+        nodes = nodes + _accumulated(steps) * t
     stray = rng.random((len(start), 1, 1)) < 0.04
     nodes = nodes + stray * rng.normal(0.0, 0.05, (len(start), 1, 3)) * t**2
     if hair.curl > 0.002:
         nodes = nodes + _curls(hair, cut, leader, rng)
     return nodes, leader
+
+
+def _accumulated(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, m, 3) sums of all steps up to each one."""
+    return np.asarray(np.einsum("nkc,km->nmc", steps, np.triu(np.ones((steps.shape[1],) * 2))), np.float64)
 
 
 def _curls(hair: Hair, cut: Cut, leader: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -42,8 +42,9 @@ def lit_strands(
 
     def highlight(direction: NDArray[np.float32], shift: float, power: float) -> Floats:
         half = unit(view + direction)
-        along = dot(tangents + np.float32(shift) * outward, half)
-        return np.power(clamp(1.0 - along * along, 0.0, 1.0), 0.5 * power)[:, None]
+        along = dot(tangents + shift * outward, half)
+        sine: Floats = np.sqrt(clamp(1.0 - along * along, 0.0, 1.0))
+        return (sine**power)[:, None]
 
     facing = clamp(outward @ light.key.direction * 0.7 + 0.35, 0.0, 1.0)[:, None]
     key = light.key.color * seen

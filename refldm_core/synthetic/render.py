@@ -22,7 +22,7 @@ from .untyped import blurred, reshaped
 
 Plane = NDArray[np.float32]
 
-_DARK_SKIN_LIFT = 0.55
+_DARK_SKIN_LIFT = 0.7
 """Stops that the darkest skin is exposed longer, about half of what its reflectance would take."""
 _HIDDEN = 0.03
 """Decimeters behind a surface from which on a strand's node cannot be seen."""

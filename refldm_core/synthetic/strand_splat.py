@@ -106,9 +106,8 @@ def _dots(
     t = ((np.arange(per_segment) + 0.5) / per_segment).astype(np.float32)[None, None, :, None]
     places = nodes[:, :-1, None] * (1 - t) + nodes[:, 1:, None] * t
     shades = colors[:, :-1, None] * (1 - t) + colors[:, 1:, None] * t
-    segments = nodes.shape[1] - 1
-    along = np.linspace(0.5 / segments, 1.0 - 0.5 / segments, segments)
-    taper = 1.0 - 0.75 * np.power(along, 3.0)
+    segments = int(nodes.shape[1]) - 1
+    taper = 1.0 - 0.75 * np.array([((k + 0.5) / segments) ** 3 for k in range(segments)])
     cover = (strands.thinness[:, None] * taper).astype(np.float32) * (step * wide / (per_segment * rows)) * _OPACITY
     covers = np.broadcast_to(cover[:, :, None], places.shape[:3])
     across = np.stack([-np.diff(nodes[..., 1], axis=1), np.diff(nodes[..., 0], axis=1)], -1)

@@ -122,7 +122,7 @@ def test_somebody_stays_the_same_under_other_conditions() -> None:
 def test_moles_stay_in_their_place() -> None:
     """Under another expression and light, a mole is where it was, relative to the landmarks."""
     seen = 0
-    for seed in (2, 4, 6):
+    for seed in (2, 5, 7):
         calm = straight(seed)
         other = portrait(person(seed), replace(frontal(seed + 50), expression=Expression(smile=0.4)), SIZE)
         if len(calm.attributes.moles) == len(other.attributes.moles):
