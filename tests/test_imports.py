@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
-    "data": {"errors", "files", "images", "paths", "progress", "face", "pipeline"},
+    "synthetic": {"errors", "files", "face"},
+    "data": {"errors", "files", "images", "paths", "progress", "face", "pipeline", "synthetic"},
     "training": {
         *("errors", "files", "images", "out_of_memory", "progress", "yaml_text"),
         *("face", "model", "diffusion", "checkpoints", "pipeline", "data"),

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "judge restored faces against the true ones, and compare methods",
     "benchmark-table": "restore and judge a test set: the rows of the paper's table",
     "dataset": "build a dataset from photos, or check FFHQ-Ref",
+    "synthesize": "render pictures of people who do not exist",
     "train": "train a model, on drawn people or on a folder of faces",
     "convert": "write a model as one .safetensors file",
     "download": "download the official model files",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingsError
+from ..synthetic.arrays import generator
 from .traits import (
     RGB,
     Beard,
@@ -132,19 +132,6 @@ def person(seed: int) -> SyntheticPerson:
         if rng.random() < 0.3
         else None,
     )
-
-
-def generator(stream: int, *seeds: int) -> np.random.Generator:
-    """The random numbers of one stream and seed, the same on every machine.
-
-    Raises:
-        SettingsError: a negative seed.
-    """
-    if min(seeds) < 0:
-        raise SettingsError(
-            f"The seed {min(seeds)} is negative.", expected="0 or a positive number", remedy="choose another seed"
-        )
-    return np.random.default_rng([stream, *seeds])
 
 
 def _pick(colours: tuple[RGB, ...], rng: np.random.Generator, spread: float) -> RGB:

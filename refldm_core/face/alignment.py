@@ -7,25 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import FaceError
+from .template import FFHQ_SIZE, FFHQ_TEMPLATE, similarity, template
 from .types import CropTransform, Face, Faces, Landmarks5, Matrix, invert, transform_points
 from .warping import warp
-
-FFHQ_SIZE = 512
-
-FFHQ_TEMPLATE = np.array(
-    [
-        [192.98138, 239.94708],
-        [318.90277, 240.1936],
-        [256.63416, 314.01935],
-        [201.26117, 371.41043],
-        [313.08905, 371.15118],
-    ]
-)
-"""(5, 2): mean landmarks of the FFHQ faces at 512 pixels, as facexlib, GFPGAN and CodeFormer use them."""
 
 FACE_BOX = (150.0, 135.0, 362.0, 425.0)
 """(left, top, right, bottom): where a detector's box lies in a 512 crop, roughly; for faces known by landmarks."""
@@ -34,36 +22,6 @@ FACE_BOX = (150.0, 135.0, 362.0, 425.0)
 # 30 of pitch no point is dropped, and of single points astray by 0.7 of that distance all but a few in a thousand are.
 _OUTLIER = 0.5
 _OTHERS_AGREE = 0.15
-
-
-def template(size: int) -> NDArray[np.float64]:
-    """(5, 2): `FFHQ_TEMPLATE` for a crop of another size, such that the crop is the 512 one resized."""
-    return (FFHQ_TEMPLATE + 0.5) * (size / FFHQ_SIZE) - 0.5
-
-
-def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
-    """Least-squares rotation, uniform scale and shift from (n, 2) to (n, 2) points, never a reflection (Umeyama 1991).
-
-    Returns:
-        (2, 3) float64, `target_from_source`.
-
-    Raises:
-        FaceError: all source points are the same.
-    """
-    # As complex numbers a similarity is target = a source + b, and least squares gives a in closed form.
-    z = _complex(source)
-    w = _complex(target)
-    dz, dw = z - z.mean(), w - w.mean()
-    spread = float(np.sum(np.abs(dz) ** 2))
-    if spread < 1e-12:
-        raise FaceError(
-            "All landmarks of a face are at one point.",
-            expected="two eyes, a nose and a mouth apart from each other",
-            remedy="check the landmarks",
-        )
-    a = complex(np.sum(dw * dz.conj())) / spread
-    b = complex(w.mean()) - a * complex(z.mean())
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def robust_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[Matrix, int | None]:
@@ -158,8 +116,3 @@ def face_from_landmarks(landmarks: Landmarks5, frame: int = 0) -> Face:
     corners = transform_points(image_from_crop, [[left, top], [right, top], [right, bottom], [left, bottom]])
     low, high = corners.min(axis=0), corners.max(axis=0)
     return Face((float(low[0]), float(low[1]), float(high[0]), float(high[1])), 1.0, landmarks, frame)
-
-
-def _complex(points: ArrayLike) -> NDArray[np.complex128]:
-    array = np.asarray(points, dtype=np.float64)
-    return array[:, 0] + 1j * array[:, 1]

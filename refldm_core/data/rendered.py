@@ -1,0 +1,65 @@
+"""A dataset of rendered people in the published layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import atomic_write
+from ..synthetic.dataset import DatasetSpec, render_missing
+from ..synthetic.records import load
+from .build_output import IMAGES, MAPPING, write_references
+from .photo_folder import make_folder
+
+ATTRIBUTES = "attributes.jsonl"
+REFERENCES = f"{MAPPING}/train_references.csv"
+
+
+@dataclass(frozen=True)
+class RenderedDataset:
+    """Where the parts of a rendered dataset are."""
+
+    folder: Path
+
+    @property
+    def images(self) -> Path:
+        return self.folder / IMAGES
+
+    @property
+    def references(self) -> Path:
+        return self.folder / REFERENCES
+
+    @property
+    def attributes(self) -> Path:
+        return self.folder / ATTRIBUTES
+
+
+def render_dataset(folder: Path, spec: DatasetSpec, workers: int = 1) -> Iterator[int]:
+    """Render people into a folder, or go on where an earlier run was interrupted.
+
+    Written are `images/`, the references CSV of the published layout, in which each picture has the person's others as
+    references (there is none with one picture a person), and `attributes.jsonl` with one record a picture.
+
+    Args:
+        folder: made where there is none.
+        spec: what to render.
+        workers: processes.
+
+    Yields:
+        After each person, how many pictures were rendered.
+
+    Raises:
+        SettingsError: the folder holds pictures of another size.
+        OutputError: a file cannot be written.
+    """
+    dataset = RenderedDataset(folder)
+    make_folder(dataset.images)
+    yield from render_missing(dataset.images, spec, workers)
+    if spec.pictures > 1:
+        rows = [(name, [n for n in spec.names(s) if n != name]) for s in spec.seeds() for name in spec.names(s)]
+        write_references(dataset.references, rows, degraded=False)
+    with atomic_write(dataset.attributes) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for name in (name for seed in spec.seeds() for name in spec.names(seed)):
+            file.write(json.dumps(load(dataset.images / name)) + "\n")

@@ -1,0 +1,57 @@
+"""The FFHQ template, and the similarity that brings landmarks to it; numpy alone, so that renderers need no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import FaceError
+from .types import Matrix
+
+FFHQ_SIZE = 512
+
+FFHQ_TEMPLATE = np.array(
+    [
+        [192.98138, 239.94708],
+        [318.90277, 240.1936],
+        [256.63416, 314.01935],
+        [201.26117, 371.41043],
+        [313.08905, 371.15118],
+    ]
+)
+"""(5, 2): mean landmarks of the FFHQ faces at 512 pixels, as facexlib, GFPGAN and CodeFormer use them."""
+
+
+def template(size: int) -> NDArray[np.float64]:
+    """(5, 2): `FFHQ_TEMPLATE` for a crop of another size, such that the crop is the 512 one resized."""
+    return (FFHQ_TEMPLATE + 0.5) * (size / FFHQ_SIZE) - 0.5
+
+
+def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
+    """Least-squares rotation, uniform scale and shift from (n, 2) to (n, 2) points, never a reflection (Umeyama 1991).
+
+    Returns:
+        (2, 3) float64, `target_from_source`.
+
+    Raises:
+        FaceError: all source points are the same.
+    """
+    # As complex numbers a similarity is target = a source + b, and least squares gives a in closed form.
+    z = _complex(source)
+    w = _complex(target)
+    dz, dw = z - z.mean(), w - w.mean()
+    spread = float(np.sum(np.abs(dz) ** 2))
+    if spread < 1e-12:
+        raise FaceError(
+            "All landmarks of a face are at one point.",
+            expected="two eyes, a nose and a mouth apart from each other",
+            remedy="check the landmarks",
+        )
+    a = complex(np.sum(dw * dz.conj())) / spread
+    b = complex(w.mean()) - a * complex(z.mean())
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def _complex(points: ArrayLike) -> NDArray[np.complex128]:
+    array = np.asarray(points, dtype=np.float64)
+    return array[:, 0] + 1j * array[:, 1]

@@ -1,0 +1,84 @@
+"""One person in one picture: the crop that face alignment would make of a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..face.template import similarity, template
+from ..face.types import Matrix
+from .arrays import Floats
+from .attributes import PortraitAttributes, portrait_attributes
+from .backdrop import backdrop
+from .camera import Camera
+from .conditions import Conditions
+from .figure import figure
+from .film import develop
+from .lighting import Illumination
+from .render import Rendering, exposed, render
+from .traits import Person
+
+LEAST_SIZE = 32
+BACKDROP_LIGHT = 0.8
+"""Exposure of the background, relative to the person's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A rendered face.
+
+    Attributes:
+        picture: (size, size, 3) uint8 sRGB.
+        landmarks: (5, 2) float64 pixels, as `face.types.Landmarks5`.
+        face: (size, size) bool, the visible face without hair.
+        attributes: what tells the person from others, as far as it is seen.
+    """
+
+    picture: NDArray[np.uint8]
+    landmarks: NDArray[np.float64]
+    face: NDArray[np.bool_]
+    attributes: PortraitAttributes
+
+
+def portrait(person: Person, conditions: Conditions, size: int = 512) -> Portrait:
+    """Render a portrait, aligned to `face.template.template(size)` by its landmarks.
+
+    The same person and conditions give the same bytes on one machine; on another, whose math library rounds
+    differently, single pixels may differ by several steps and the mean by less than half a step of 1/255.
+
+    Args:
+        person: who.
+        conditions: everything else.
+        size: pixels along each side.
+
+    Raises:
+        SettingsError: a size below 32 pixels.
+    """
+    if size < LEAST_SIZE:
+        raise SettingsError(
+            f"A portrait of {size} pixels is too small.",
+            expected=f"at least {LEAST_SIZE} pixels",
+            remedy="choose a larger size",
+        )
+    posed = figure(person, conditions)
+    camera = _aligned(posed.landmarks, posed.center, conditions.distance, size)
+    behind = backdrop(conditions.place, conditions.place_seed, size, size, conditions.blur)
+    rendering = render(posed, camera, Illumination.of(conditions.light, behind), size, size)
+    picture = develop(before(rendering, behind, person), conditions.film, conditions.seed)
+    landmarks = camera.project(posed.landmarks)
+    attributes = portrait_attributes(person, rendering)
+    return Portrait(picture, landmarks, rendering.covers["face"] > 0.5, attributes)
+
+
+def before(rendering: Rendering, behind: Floats, person: Person) -> Floats:
+    """(h, w, 3) linear light of a person before a background."""
+    return exposed(rendering, person) + BACKDROP_LIGHT * behind * (1.0 - rendering.alpha[..., None])
+
+
+def _aligned(landmarks: NDArray[np.float64], center: NDArray[np.float64], distance: float, size: int) -> Camera:
+    plane: Matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    first = Camera(center, distance, plane)
+    return Camera(center, distance, similarity(first.plane(landmarks), template(size)))

@@ -1,0 +1,99 @@
+"""What a rendered dataset says about each of its pictures, and where it says so: in the PNG file itself.
+
+A picture and its record are thus written at once, and an interrupted run leaves no picture without its record.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from ..errors import ImageFileError
+from ..files import atomic_write
+from .conditions import Conditions
+from .portrait import Portrait
+from .traits import Person
+
+Record = dict[str, Any]
+
+_KEY = "refldm"
+VERSION = 1
+"""Of the renderer; raised when the same seeds give other pictures."""
+
+
+def record(name: str, person: Person, conditions: Conditions, portrait: Portrait) -> Record:
+    """What is known of a portrait.
+
+    Args:
+        name: of the picture's file.
+        person, conditions: that it shows.
+        portrait: the picture.
+
+    Returns:
+        Values that JSON can hold; colors are sRGB in [0, 1], places pixels, angles degrees, age years.
+    """
+    attributes = portrait.attributes
+    return {
+        "version": VERSION,
+        "image": name,
+        "person": person.seed,
+        "conditions": conditions.seed,
+        "size": portrait.picture.shape[0],
+        "landmarks": _rounded(portrait.landmarks),
+        "moles": _rounded(attributes.moles),
+        "iris_color": _rounded(attributes.iris_color),
+        "glasses": attributes.glasses,
+        "beard": attributes.beard,
+        "hair": attributes.hair,
+        "hair_color": _rounded(attributes.hair_color),
+        "gray": round(attributes.gray, 3),
+        "gender": person.gender,
+        "age": round(person.age, 1),
+        "skin_color": _rounded(person.skin.color),
+        "freckles": person.skin.freckles > 0,
+        "yaw": round(conditions.pose.yaw, 2),
+        "pitch": round(conditions.pose.pitch, 2),
+        "smile": round(conditions.expression.smile, 3),
+        "place": conditions.place,
+    }
+
+
+def save(path: Path, portrait: Portrait, contents: Record) -> None:
+    """Write a picture with its record.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    info = PngInfo()
+    info.add_text(_KEY, json.dumps(contents))
+    with atomic_write(path) as temporary:
+        Image.fromarray(portrait.picture).save(temporary, pnginfo=info)
+
+
+def load(path: Path) -> Record:
+    """Read the record of a picture.
+
+    Raises:
+        ImageFileError: no readable picture, or one without a record.
+    """
+    try:
+        opened: Image.Image = Image.open(path)
+        with opened:
+            return json.loads(str(opened.info[_KEY]))
+    except (OSError, UnidentifiedImageError, KeyError, ValueError) as error:
+        raise ImageFileError(
+            f"{path} is no picture that `refldm synthesize` wrote.",
+            expected="a folder that holds rendered pictures alone",
+            remedy="choose another --output, or remove the file",
+        ) from error
+
+
+def _rounded(values: ArrayLike) -> Any:
+    """Numbers in lists of any depth, to 3 decimals."""
+    return np.round(np.asarray(values, dtype=np.float64), 3).tolist()

@@ -1,0 +1,139 @@
+"""Pictures of several people, or of nobody."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..face.types import Matrix
+from .arrays import generator
+from .backdrop import backdrop
+from .camera import Camera
+from .conditions import conditions
+from .figure import Figure, figure
+from .film import develop
+from .layout import Layout, Place, places
+from .lighting import Illumination
+from .portrait import BACKDROP_LIGHT
+from .render import Rendering, exposed, render
+from .traits import Person
+
+LEAST_SIDE = 16
+
+_STREAM = 0x5CE
+_EYE_DISTANCE = 0.6155
+"""Decimeters; a unit of `layout`."""
+_WINDOW = (3.3, 1.55, 5.6)
+"""Decimeters to both sides of, above and below the point between the eyes that are rendered; below them the body goes
+on as its last row shows it."""
+_DISTANCE = 25.0
+"""Decimeters from the camera; groups are photographed from farther away than a portrait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture of people; all arrays are in their order.
+
+    Attributes:
+        picture: (height, width, 3) uint8 sRGB.
+        landmarks: (n, 5, 2) float64 pixels, as `face.types.Landmarks5`.
+        boxes: (n, 4) float64 left, top, right, bottom of the faces: forehead to chin, ear to ear.
+        faces: (height, width) uint8, the number of the person, from 1, whose visible face a pixel shows; 0 for none.
+    """
+
+    picture: NDArray[np.uint8]
+    landmarks: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    faces: NDArray[np.uint8]
+
+
+def scene(people: Sequence[Person], seed: int, width: int, height: int, *, layout: Layout = "rows") -> Scene:
+    """Render a group photo under one light.
+
+    Args:
+        people: at most 255; nobody leaves the background alone.
+        seed: of places, sizes, poses, expressions, light and background.
+        width, height: pixels.
+        layout: as `layout.places`.
+
+    Raises:
+        SettingsError: a side below 16 pixels, a negative seed, too many people, or no room for faces of 20 pixels.
+    """
+    if min(width, height) < LEAST_SIDE or len(people) > 255:
+        raise SettingsError(
+            f"A picture of {width}x{height} pixels with {len(people)} people cannot be rendered.",
+            expected=f"at least {LEAST_SIDE} pixels along each side, and at most 255 people",
+            remedy="choose a larger picture or fewer people",
+        )
+    rng = generator(_STREAM, seed)
+    common = conditions(int(rng.integers(2**31)))
+    standing = places(len(people), width, height, rng, layout)
+    own = [replace(conditions(int(rng.integers(2**31))), light=common.light) for _ in people]
+    light = backdrop(common.place, common.place_seed, height, width, 0.7 * common.blur)
+    illumination = Illumination.of(common.light, light)
+    light = BACKDROP_LIGHT * light
+    landmarks, boxes = np.zeros((len(people), 5, 2)), np.zeros((len(people), 4))
+    faces = np.zeros((height, width), np.uint8)
+    # Smaller people are farther away: the larger ones are put over them.
+    for i in sorted(range(len(people)), key=lambda i: standing[i].scale):
+        posed = figure(people[i], own[i])
+        window = _Window.around(standing[i], posed, width, height)
+        landmarks[i] = window.camera.project(posed.landmarks) + window.corner
+        boxes[i] = _face_box(posed, window)
+        rendering = window.render(posed, illumination)
+        if rendering is not None:
+            window.put(rendering, people[i], light, faces, i + 1)
+    return Scene(develop(light, common.film, common.seed), landmarks, boxes, faces)
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A part of the picture in which somebody is rendered; `corner` (2,) is its left top pixel."""
+
+    camera: Camera
+    corner: NDArray[np.float64]
+    width: int
+    height: int
+
+    @staticmethod
+    def around(place: Place, posed: Figure, width: int, height: int) -> _Window:
+        scale = place.scale / _EYE_DISTANCE
+        side, above, below = (scale * reach for reach in _WINDOW)
+        left, right = (min(max(math.floor(x), 0), width) for x in (place.x - side, place.x + side + 1))
+        top, bottom = (min(max(math.floor(y), 0), height) for y in (place.y - above, place.y + below + 1))
+        matrix: Matrix = np.array([[scale, 0.0, place.x - left], [0.0, scale, place.y - top]])
+        camera = Camera(posed.center, _DISTANCE, matrix)
+        return _Window(camera, np.array([float(left), float(top)]), right - left, bottom - top)
+
+    def render(self, posed: Figure, light: Illumination) -> Rendering | None:
+        """The figure in this window; None where the window is outside the picture."""
+        if min(self.width, self.height) < 1:
+            return None
+        return render(posed, self.camera, light, self.height, self.width)
+
+    def put(
+        self, rendering: Rendering, person: Person, light: NDArray[np.float64], faces: NDArray[np.uint8], number: int
+    ) -> None:
+        """Lay the figure over the picture, and its body over everything below the window."""
+        left, top = (int(value) for value in self.corner)
+        columns, bottom = slice(left, left + self.width), top + self.height
+        color, alpha = exposed(rendering, person), rendering.alpha[..., None]
+        window = light[top:bottom, columns]
+        window[:] = color + window * (1.0 - alpha)
+        light[bottom:, columns] = color[-1:] + light[bottom:, columns] * (1.0 - alpha[-1:])
+        seen = faces[top:bottom, columns]
+        seen[rendering.alpha > 0.5] = 0
+        seen[rendering.covers["face"] > 0.5] = number
+        faces[bottom:, columns][:, rendering.alpha[-1] > 0.5] = 0
+
+
+def _face_box(posed: Figure, window: _Window) -> NDArray[np.float64]:
+    """Around the skin of the face from forehead to chin and ear to ear."""
+    outline = window.camera.project(posed.skin.vertices[posed.face_outline]) + window.corner
+    low, high = outline.min(0), outline.max(0)
+    return np.array([*low, *high])

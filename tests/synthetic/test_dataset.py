@@ -1,0 +1,111 @@
+"""`refldm synthesize`: a dataset that training reads, and that an interrupted run completes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refldm_core.cli.main import main
+from refldm_core.data.corpus import CorpusSpec, FolderCorpus
+from refldm_core.data.rendered import RenderedDataset, render_dataset
+from refldm_core.errors import SettingsError
+from refldm_core.synthetic.conditions import conditions
+from refldm_core.synthetic.dataset import DatasetSpec, picture_seed
+from refldm_core.synthetic.identity import person
+from refldm_core.synthetic.portrait import portrait
+
+SPEC = DatasetSpec(people=2, pictures=3, size=32)
+ARGUMENTS = ["synthesize", "--people", "2", "--pictures", "3", "--size", "32"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert sum(render_dataset(folder, SPEC)) == 6
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_training_reads_it(whole: Path) -> None:
+    dataset = RenderedDataset(whole)
+    spec = CorpusSpec("folder", folder=str(dataset.images), references=str(dataset.references), size=32)
+    corpus = FolderCorpus(spec)
+    assert len(corpus.targets) == 6
+    assert all(len(target.references) == 2 for target in corpus.targets)
+    own = portrait(person(1), conditions(picture_seed(1, 2)), 32)
+    np.testing.assert_array_equal(corpus.picture(5), own.picture)
+
+
+def test_attributes_describe_the_pictures(whole: Path) -> None:
+    lines = [json.loads(line) for line in RenderedDataset(whole).attributes.read_text(encoding="utf-8").splitlines()]
+    assert [line["image"] for line in lines] == sorted(p.name for p in RenderedDataset(whole).images.iterdir())
+    own = portrait(person(1), conditions(picture_seed(1, 0)), 32)
+    np.testing.assert_allclose(lines[3]["landmarks"], own.landmarks, atol=1e-3)
+    assert lines[3]["glasses"] == (person(1).glasses is not None)
+    assert lines[3]["person"] == 1
+
+
+def test_a_killed_run_goes_on(whole: Path, tmp_path: Path) -> None:
+    """Killed after its first picture, in two processes: going on gives the bytes of an uninterrupted run."""
+    command = [sys.executable, "-m", "refldm_core", *ARGUMENTS, "--output", str(tmp_path), "--workers", "2", "--quiet"]
+    # A session of its own, so that the worker processes are killed too.
+    run = subprocess.Popen(command, start_new_session=True)
+    images = RenderedDataset(tmp_path).images
+    deadline = time.monotonic() + 120
+    while not list(images.glob("[!.]*.png")) and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if hasattr(os, "killpg"):
+        os.killpg(run.pid, 9)
+    else:
+        run.kill()
+    run.wait()
+    done = len(list(images.glob("[!.]*.png")))
+    assert done >= 1
+    assert sum(render_dataset(tmp_path, SPEC)) == 6 - done
+    completed = {name: data for name, data in contents(tmp_path).items() if ".part" not in name}
+    assert completed == contents(whole)
+
+
+def test_more_people_are_added(whole: Path, tmp_path: Path) -> None:
+    for name, data in contents(whole).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    assert sum(render_dataset(tmp_path, DatasetSpec(people=3, pictures=3, size=32))) == 3
+    assert len(RenderedDataset(tmp_path).attributes.read_text(encoding="utf-8").splitlines()) == 9
+
+
+def test_the_command(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS, "--output", str(whole), "--json", "--quiet"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["rendered"], result["pictures"]) == (0, 6)
+    assert Path(result["references"]).is_file()
+
+
+def test_another_size_is_refused(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["synthesize", "--people", "2", "--pictures", "3", "--size", "48", "--output", str(whole)]
+    assert main(arguments) == 2
+    assert "32 pixels" in capsys.readouterr().err
+
+
+def test_foreign_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "images" / "000000_000.png")
+    assert main([*ARGUMENTS, "--output", str(tmp_path)]) == 2
+    assert "000000_000.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 64, 0), (1, 0, 64, 0), (1, 1, 16, 0), (1, 1, 64, -1)])
+def test_numbers_without_meaning_are_refused(numbers: tuple[int, int, int, int]) -> None:
+    with pytest.raises(SettingsError, match="make no dataset"):
+        DatasetSpec(*numbers)
