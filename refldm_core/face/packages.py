@@ -16,6 +16,8 @@ _NEEDS = {
     "facexlib": {**_OPENCV, "scipy": "scipy", "torchvision": "torchvision"},
     "insightface": {**_OPENCV, **_ONNXRUNTIME, "onnx": "onnx", "skimage": "scikit-image", "scipy": "scipy"},
     "onnxruntime": {},
+    "onnx": {},
+    "torchvision": {},
 }
 """Package -> the modules that it imports for this project, and a distribution that has each.
 
@@ -29,7 +31,7 @@ def import_optional(module: str, package: str) -> Any:
 
     Args:
         module: its full name.
-        package: "facexlib", "insightface" or "onnxruntime".
+        package: a key of `_NEEDS`.
 
     Raises:
         MissingPackageError: it is not installed or does not import. The remedy holds the commands for this Python.
@@ -65,8 +67,10 @@ def install_commands(package: str, failed: str | None = None) -> list[str]:
         if missing or unknown:
             return [f"{pip} {' '.join([*missing, *unknown, keep_numpy])}"]
         return [f"{pip} --upgrade {package} {keep_numpy}"]
-    if package == "onnxruntime":
-        return [f"{pip} onnxruntime {keep_numpy}"]
+    if package == "torchvision":  # each version of it is for one of torch
+        return [f"{pip} torchvision torch=={version('torch')} {keep_numpy}"]
+    if package in ("onnx", "onnxruntime"):
+        return [f"{pip} {package} {keep_numpy}"]
     # Without its dependencies: they name distributions that would be installed over another of the same modules.
     alone = f"{pip} --no-deps {package}"
     return [alone, f"{pip} {' '.join([*missing, keep_numpy])}"] if missing else [alone]

@@ -49,6 +49,12 @@ def test_any_flavor_counts_as_installed(monkeypatch: pytest.MonkeyPatch) -> None
     assert command.endswith("-m pip install --no-deps insightface")
 
 
+def test_torchvision_fits_the_torch_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "_is_installed", lambda module: False)
+    (command,) = install_commands("torchvision")
+    assert f" torchvision torch=={version('torch')} " in command
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "_is_installed", lambda module: module not in ("facexlib", "cv2"))
     assert [command.partition("install ")[2] for command in install_commands("facexlib")] == [
@@ -74,7 +80,7 @@ def test_the_commands_are_those_of_this_python(monkeypatch: pytest.MonkeyPatch) 
     assert install_commands("onnxruntime")[0].startswith(f'"{portable}" -s -m pip install onnxruntime numpy==')
 
 
-@pytest.mark.parametrize("package", ["facexlib", "insightface", "onnxruntime"])
+@pytest.mark.parametrize("package", sorted(packages._NEEDS))
 def test_a_package_that_is_not_there_is_named_with_the_commands(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
     with pytest.raises(MissingPackageError, match=rf"(?s){package} cannot be imported.*-m pip install .*{package}"):
