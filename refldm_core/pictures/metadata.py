@@ -71,7 +71,7 @@ def read_metadata(image: Image.Image, *, keep_location: bool = False) -> Metadat
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     try:
-        x, y = (float(value) for value in image.info["dpi"])
+        x, y = (round(float(value), 2) for value in image.info["dpi"])  # PNG files count whole pixels per meter
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     if not (0.0 < x < math.inf and 0.0 < y < math.inf):
