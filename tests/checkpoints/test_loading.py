@@ -386,9 +386,9 @@ def test_numbers_without_meaning_in_metadata(
 )
 def test_numbers_without_meaning_in_a_config(old: str, new: str, says: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    good = tiny.config.read_text()
+    good = tiny.config.read_text(encoding="utf-8")
     assert old in good
-    path.write_text(good.replace(old, new))
+    path.write_text(good.replace(old, new), encoding="utf-8")
     with pytest.raises(CheckpointError, match=says) as caught:
         load_model(tiny.ckpt, config=path)
     assert "config.yaml" in caught.value.problem
@@ -400,9 +400,9 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] *
 @pytest.mark.parametrize("where", ["model:\n  params: *a11", "channel_mult"])
 def test_alias_bombs_in_a_config(where: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    good = tiny.config.read_text()
+    good = tiny.config.read_text(encoding="utf-8")
     rest = good.replace("channel_mult:", "channel_mult: *a11\n        unused:") if where == "channel_mult" else where
-    path.write_text(f"{BOMB}\n{rest}")
+    path.write_text(f"{BOMB}\n{rest}", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"cannot be used \(it has more than 10,000 values") as caught:
         load_model(tiny.ckpt, config=path)
     assert len(str(caught.value)) < 500
@@ -411,7 +411,7 @@ def test_alias_bombs_in_a_config(where: str, tiny: TinyFiles, tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["model: {params: x}", "model: {params: {unet_config: {params: [1]}}}", "5", "", "[]"])
 def test_configs_of_another_form(text: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match="cannot be used"):
         load_model(tiny.ckpt, config=path)
 
