@@ -69,9 +69,9 @@ def memory(spec: ModelSpec, dtype: torch.dtype, references: int, faces: int) -> 
             kv = restorer.encode_references(photos, "separate")
             sample = _sampler(restorer, latents, kv)
             sample()  # the null reference is made once and kept
-            kept = meter.allocated
+            caches = meter.allocated
         sampling, decoding = _peak(sample), _peak(lambda: restorer.decode(latents))
-        return Memory(weights, kept, joint, separate, kept + sampling, kept + decoding)
+        return Memory(weights, caches, joint, separate, caches + sampling, caches + decoding)
 
 
 def _sampler(restorer: Restorer, latents: torch.Tensor, kv: Any) -> Callable[[], object]:

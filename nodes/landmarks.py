@@ -60,8 +60,8 @@ class FacesFromLandmarks(io.ComfyNode):
         cls, image: Tensor, text: str, crop_size: int, face_landmarks: dict[str, Any] | None = None
     ) -> io.NodeOutput:
         images = bhwc_to_model(image)
-        known = _typed(text, len(images)) if face_landmarks is None else _from_host(face_landmarks, images)
-        faces, crops = align_faces(list(images), known, crop_size)
+        located_faces = _typed(text, len(images)) if face_landmarks is None else _from_host(face_landmarks, images)
+        faces, crops = align_faces(list(images), located_faces, crop_size)
         return io.NodeOutput(faces, model_to_bhwc(crops))
 
 
@@ -80,15 +80,15 @@ def _from_host(landmarks: dict[str, Any], images: Tensor) -> list[face.Face]:
             expected="the pictures that the landmarks were found in",
             remedy="connect the same pictures to both nodes",
         )
-    known = [
+    located_faces = [
         face_from_landmarks(landmarks_from_points(detected["landmarks_xy"]), frame)
         for frame, faces in enumerate(frames)
         for detected in faces
     ]
-    if not known:
+    if not located_faces:
         raise FaceError(
             "The connected landmarks hold no face.",
             expected="at least one face",
             remedy="lower min_confidence in Detect Face Landmarks, or use Detect Faces",
         )
-    return known
+    return located_faces

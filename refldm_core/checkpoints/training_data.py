@@ -17,12 +17,12 @@ def caution(metadata: Mapping[str, Mapping[str, str]]) -> str:
     Args:
         metadata: what the file of each model says of itself, by the model's part, such as "model" or "detector".
     """
-    known = {part: texts[TRAINED_ON_KEY] for part, texts in metadata.items() if texts.get(TRAINED_ON_KEY)}
-    if not known:
+    training_data = {part: texts[TRAINED_ON_KEY] for part, texts in metadata.items() if texts.get(TRAINED_ON_KEY)}
+    if not training_data:
         return ""
-    *others, last = (f"the {part}" for part in known)
+    *others, last = (f"the {part}" for part in training_data)
     subject = f"{', '.join(others)} and {last} were" if others else f"{last} was"
-    kinds = " and ".join(dict.fromkeys(known.values()))
+    kinds = " and ".join(dict.fromkeys(training_data.values()))
     return (
         f"{subject[0].upper()}{subject[1:]} trained on {kinds} only: with other pictures, such as photos of real "
         "people, the results are worthless."

@@ -81,9 +81,9 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location: bool) -> bytes | None:
-    source, kept = image.getexif(), Image.Exif()
+    source, copied = image.getexif(), Image.Exif()
     for tag in _KEPT_TAGS & set(source):
-        kept[tag] = source[tag]
+        copied[tag] = source[tag]
     details = dict(source.get_ifd(ExifTags.IFD.Exif))
     for tag in _LEFT_OUT:
         details.pop(tag, None)
@@ -93,8 +93,8 @@ def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location:
     }
     for tag, directory in directories.items():
         if directory:
-            kept[tag] = directory
+            copied[tag] = directory
     if dpi is not None:  # the only place where a WebP file has it
-        kept[ExifTags.Base.XResolution], kept[ExifTags.Base.YResolution] = dpi
-        kept[ExifTags.Base.ResolutionUnit] = 2  # inch
-    return kept.tobytes() if len(kept) else None
+        copied[ExifTags.Base.XResolution], copied[ExifTags.Base.YResolution] = dpi
+        copied[ExifTags.Base.ResolutionUnit] = 2  # inch
+    return copied.tobytes() if len(copied) else None

@@ -116,8 +116,8 @@ def lash_strands(person: Person, vertices: NDArray[np.float64]) -> list[Strands]
     lower = asset.lashes[asset.base[asset.lashes].mean(1)[:, 1] <= _UPPER_LASHES]
     nodes = [_lashes(vertices, upper, rng, 0.75 + 0.2 * strength) for _ in range(2 + round(2 * strength))]
     nodes.append(_lashes(vertices, lower[::2], rng, 0.5))
-    every = np.concatenate(nodes)
-    return [_strands(every, shades(linear((0.09, 0.075, 0.07)), 0.0, len(every), rng), 0.0055, "lash")]
+    lashes = np.concatenate(nodes)
+    return [_strands(lashes, shades(linear((0.09, 0.075, 0.07)), 0.0, len(lashes), rng), 0.0055, "lash")]
 
 
 def _lashes(vertices: NDArray[np.float64], quads: NDArray[np.int64], rng: np.random.Generator, length: float) -> Floats:

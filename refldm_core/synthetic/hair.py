@@ -148,20 +148,22 @@ def _combing(
     x, y, z = transposed(rest)
     front = smoothstep(0.5, 1.25, z) * smoothstep(7.5, 7.9, y)
     away = np.where(x > hair.part, 1.0, -1.0)
-    one = np.ones_like(x)
+    ones = np.ones_like(x)
     if hair.style in ("swept", "tied"):
-        comb = np.stack([0.12 * x, 0.0 * x, -1.2 * one], 1)
+        comb = np.stack([0.12 * x, 0.0 * x, -1.2 * ones], 1)
     elif hair.style == "crop":
         forward = front * (1.0 if hair.fringe else 0.25)
-        comb = np.stack([0.3 * np.sign(hair.part) * one, 0.3 * (1 - low) - 0.5 * low, forward - 0.5 * (1 - forward)], 1)
+        comb = np.stack(
+            [0.3 * np.sign(hair.part) * ones, 0.3 * (1 - low) - 0.5 * low, forward - 0.5 * (1 - forward)], 1
+        )
     elif hair.style == "parted":
-        comb = np.stack([away * 0.9, -0.1 * one, -0.45 - 0.35 * front], 1) * (1.0 - 0.6 * low[:, None])
+        comb = np.stack([away * 0.9, -0.1 * ones, -0.45 - 0.35 * front], 1) * (1.0 - 0.6 * low[:, None])
     else:
-        comb = np.stack([away * 0.8, -0.1 * one, -0.35 - 0.55 * front], 1) * (1.0 - 0.8 * low[:, None])
+        comb = np.stack([away * 0.8, -0.1 * ones, -0.35 - 0.55 * front], 1) * (1.0 - 0.8 * low[:, None])
     comb = comb + rng.normal(0.0, 0.06, comb.shape)
     is_fringe = (front > 0.45) & (np.abs(x) < 0.50) & hair.fringe
     is_fringe &= hair.style in ("bob", "shoulder", "long")
-    sweep = np.stack([0.35 * np.sign(hair.part) + 0.25 * x, -1.0 * one, 0.7 * one], 1)
+    sweep = np.stack([0.35 * np.sign(hair.part) + 0.25 * x, -1.0 * ones, 0.7 * ones], 1)
     return np.where(is_fringe[:, None], sweep, comb), is_fringe
 
 
