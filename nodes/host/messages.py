@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping
 
 from comfy_execution.utils import get_executing_context
-from server import PromptServer
 
 from ...refldm_core.checkpoints.training_data import caution
 
@@ -26,6 +25,8 @@ def warn_of_training(metadata: Mapping[str, Mapping[str, str]]) -> None:
     if not warning:
         return
     _log.warning("ReF-LDM: %s %s", warning, _REMEDY)
+    from server import PromptServer  # noqa: PLC0415  # starting a server is not for who only imports the nodes
+
     # Not the hidden input unique_id, with which a node of another number would not find what the host has cached.
     context = get_executing_context()
     if context is not None:
