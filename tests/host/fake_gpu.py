@@ -3,17 +3,17 @@
 fake_gpu.py PACK HOST
 """
 
-import importlib
 import itertools
 import json
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 pack, host = Path(sys.argv[1]), Path(sys.argv[2])
 # There is no real GPU that the host could ask about. The attention is what it takes on NVIDIA's.
 sys.argv = [sys.argv[0], "--cpu", "--use-pytorch-cross-attention"]
 # Without this folder, whose comfy.py would hide the host's package.
-sys.path[:1] = [str(host), str(pack.parent), str(pack)]
+sys.path[:1] = [str(host), str(pack)]
 
 import comfy.options  # noqa: E402
 
@@ -84,11 +84,15 @@ def largest_difference(host_function):
     return (first_stages._host_attention()(q, k, v) - attention.plain_attention(q, k, v)).abs().max().item()
 
 
-RELEASED = importlib.import_module(f"{pack.name}.refldm_core.model.variants").RELEASED
-hosted = importlib.import_module(f"{pack.name}.nodes.host.model")
-first_stages = importlib.import_module(f"{pack.name}.nodes.host.first_stage")
-vqgan = importlib.import_module(f"{pack.name}.refldm_core.model.vqgan")
-attention = importlib.import_module(f"{pack.name}.refldm_core.model.attention")
+pack_loader_spec = spec_from_file_location("pack_loader", pack / "tests" / "nodes" / "pack.py")
+pack_loader = module_from_spec(pack_loader_spec)
+pack_loader_spec.loader.exec_module(pack_loader)
+
+RELEASED = pack_loader.load("refldm_core.model.variants").RELEASED
+hosted = pack_loader.load("nodes.host.model")
+first_stages = pack_loader.load("nodes.host.first_stage")
+vqgan = pack_loader.load("refldm_core.model.vqgan")
+attention = pack_loader.load("refldm_core.model.attention")
 
 host_vae_attention = {
     function.__name__: largest_difference(function)
