@@ -155,7 +155,7 @@ class Upsample(nn.Module):
 
 
 class Block(nn.ModuleList):
-    """Layers run in order, each given what its kind needs."""
+    """Layers run in order, each with the arguments that its kind needs."""
 
     @property
     def attends(self) -> bool:
@@ -234,10 +234,10 @@ class UNet(nn.Module):
         Raises:
             ReferencesError: as many entries as images are needed, of this model, its layers and this latent size.
         """
-        given = self._for_each_image(references, x)
+        reference_per_image = self._reference_per_image(references, x)
 
         def attend(layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            caches = [None if kv is None else kv.layers[layer] for kv in given]
+            caches = [None if kv is None else kv.layers[layer] for kv in reference_per_image]
             return attend_with_references(self.attention, q, k, v, caches)
 
         return self.out(self._features(x, timesteps, attend))
@@ -270,7 +270,7 @@ class UNet(nn.Module):
             )
         # A reference stands where the noisy latent would; there is no LQ latent, so those channels are zero.
         x = F.pad(latents, (0, 0, 0, 0, 0, self.spec.in_channels - channels))
-        # What comes after the last attention has no keys and values.
+        # Blocks after the last attention layer produce no keys or values, so the pass stops there.
         last = max((i for i, block in enumerate(self.output_blocks, 1) if block.attends), default=0)
         self._features(x, torch.zeros(count, device=x.device), record, last)
         return ReferenceKV(recorded, count, (height, width), self.fingerprint)
@@ -280,32 +280,35 @@ class UNet(nn.Module):
         emb = self.time_embed(timestep_embedding(timesteps, self.spec.model_channels).to(x.dtype))
         images = _EqualImages(x, timesteps, look=self.share_equal_images)
         skips: list[Tensor] = []
-        h, of_h = images.once(x), images.once(emb)
+        h, embedding_of_h = images.distinct(x), images.distinct(emb)
         for block in self.input_blocks:
             if block.attends:  # here equal images part, since their references come in
-                h, of_h = images.every(h), emb
-            h = block(h, of_h, attend)
+                h, embedding_of_h = images.spread(h), emb
+            h = block(h, embedding_of_h, attend)
             skips.append(h)
-        h = self.middle_block(images.every(h), emb, attend)
+        h = self.middle_block(images.spread(h), emb, attend)
         for block in self.output_blocks[:output_blocks]:
-            h = block(torch.cat([h, images.every(skips.pop())], dim=1), emb, attend)
+            h = block(torch.cat([h, images.spread(skips.pop())], dim=1), emb, attend)
         return h
 
-    def _for_each_image(self, references: References, x: Tensor) -> Sequence[ReferenceKV | None]:
+    def _reference_per_image(self, references: References, x: Tensor) -> Sequence[ReferenceKV | None]:
         batch, _, height, width = x.shape
-        given = [references] * batch if references is None or isinstance(references, ReferenceKV) else references
-        if len(given) != batch:
+        if references is None or isinstance(references, ReferenceKV):
+            references = [references] * batch
+        if len(references) != batch:
             raise ReferencesError(
-                f"{len(given)} reference sets were given for {batch} images.",
+                f"{len(references)} reference sets were given for {batch} images.",
                 expected="one set for all images, or one (or None) for each",
                 remedy="repeat the sets, or restore the images one by one",
             )
-        for kv in given:
+        for kv in references:
             if kv is not None:
                 kv.require_fit(self.fingerprint, (height, width))
-                if not torch.compiler.is_compiling():  # comparing names and shapes is nothing to compile
-                    kv.require_layers(self.reference_shapes((height, width)))
-        return given
+        if not torch.compiler.is_compiling():  # there is nothing to compile in comparing names and shapes
+            shapes = self.reference_shapes((height, width))
+            for kv in {id(kv): kv for kv in references if kv is not None}.values():  # one person may be in many images
+                kv.require_layers(shapes)
+        return references
 
 
 class _EqualImages:
@@ -334,11 +337,11 @@ class _EqualImages:
         if len(first) < len(x):
             self._first, self._places = torch.tensor(first), torch.tensor(places)
 
-    def once(self, t: Tensor) -> Tensor:
+    def distinct(self, t: Tensor) -> Tensor:
         """One row for each distinct image, from one for each image."""
         return t if self._first is None else t[self._first]
 
-    def every(self, t: Tensor) -> Tensor:
+    def spread(self, t: Tensor) -> Tensor:
         """One row for each image, from either."""
         return t if self._first is None or len(t) == self._batch else t[self._places]
 
