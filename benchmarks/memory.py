@@ -114,8 +114,8 @@ In ComfyUI, add what the host keeps of other models.
 - "Kept" are the keys and values of the references and of guidance's null reference.
 - Encoding the references jointly, as the model was trained, takes memory for each of them at once. Encoding them
   separately takes no more than one. Where joint encoding does not fit, the error says so.
-- The first stage encodes and decodes one picture of 512 x 512 pixels at a time, so that more faces at once hardly cost
-  more memory.
+- The first stage encodes and decodes one picture of 512 x 512 pixels at a time. So more faces at once cost more memory
+  in a step, but hardly any in decoding.
 - The peak is the weights and the largest of the stages, which run one after the other.
 """
 _COLUMNS = (
