@@ -127,7 +127,7 @@ class DetectFaces(io.ComfyNode):
                 *_boxes_input(),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="Where the chosen faces are."),
+                Faces.Output(display_name="faces", tooltip="The places of the chosen faces in their pictures."),
                 io.Image.Output(display_name="crops", tooltip="The chosen faces, aligned, as one batch."),
                 io.Image.Output(
                     display_name="preview",

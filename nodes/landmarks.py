@@ -50,7 +50,7 @@ class FacesFromLandmarks(io.ComfyNode):
                 ),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="Where the faces are."),
+                Faces.Output(display_name="faces", tooltip="The places of the faces in their pictures."),
                 io.Image.Output(display_name="crops", tooltip="The faces, aligned, as one batch."),
             ],
         )

@@ -25,9 +25,9 @@ def warn_of_training(metadata: Mapping[str, Mapping[str, str]]) -> None:
     if not warning:
         return
     _log.warning("ReF-LDM: %s %s", warning, _REMEDY)
-    from server import PromptServer  # noqa: PLC0415  # starting a server is not for who only imports the nodes
+    from server import PromptServer  # noqa: PLC0415  # only a running node has a server
 
-    # Not the hidden input unique_id, with which a node of another number would not find what the host has cached.
+    # The hidden input unique_id would give the node id too, but it would become part of the host's cache key.
     context = get_executing_context()
     if context is not None:
         PromptServer.instance.send_progress_text(f"{warning} {_REMEDY}", context.node_id)

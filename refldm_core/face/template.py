@@ -36,7 +36,7 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
     Raises:
         FaceError: all source points are the same.
     """
-    # As complex numbers a similarity is target = a source + b, and least squares gives a in closed form.
+    # In complex numbers, target = a source + b is a similarity, and least squares gives a in closed form.
     z = _complex(source)
     w = _complex(target)
     dz, dw = z - z.mean(), w - w.mean()

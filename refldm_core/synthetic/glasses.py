@@ -45,8 +45,8 @@ def glasses_mesh(glasses: Glasses, vertices: NDArray[np.float64]) -> tuple[NDArr
     bridge = np.stack([left[0] - 0.01 + half_width + along * (right[0] - left[0] + 0.02 - 2 * half_width),
                        height + 0.03 * np.sin(np.pi * along), np.full(9, plane)], 1)  # fmt: skip
     tubes.append(_tube(bridge, glasses.rim, closed=False))
-    counts = np.cumsum([0] + [len(points) for points, _ in tubes])
-    quads = np.concatenate([quads + start for (_, quads), start in zip(tubes, counts, strict=False)])
+    starts = np.cumsum([0] + [len(points) for points, _ in tubes[:-1]])
+    quads = np.concatenate([quads + start for (_, quads), start in zip(tubes, starts, strict=True)])
     return np.concatenate([points for points, _ in tubes]), quads
 
 

@@ -122,8 +122,8 @@ def test_auto_says_why_it_leaves_a_gpu_alone(
     ],
 )
 def test_an_nvidia_driver_is_recognised_as_dev_py_does(system: str, present: str, there: bool) -> None:
-    found = {present: present}
-    assert has_nvidia_driver(system, exists=lambda path: path == present, which=found.get) == there
+    programs = {present: present}
+    assert has_nvidia_driver(system, exists=lambda path: path == present, which=programs.get) == there
 
 
 def test_unknown_device_and_types() -> None:

@@ -29,9 +29,9 @@ def pictures(count: int) -> torch.Tensor:
 
 def test_the_meter_counts_what_is_alive() -> None:
     with MemoryMeter() as meter:
-        kept = torch.zeros(1000, device=GPU)
+        alive = torch.zeros(1000, device=GPU)
         torch.zeros(500, device=GPU)  # gone at once
-        view = kept[:10]
+        view = alive[:10]
         view.add_(1.0)
     assert (meter.peak, meter.allocated) == (6000, 4000)
 

@@ -48,7 +48,7 @@ def save_mediapipe(host: Path, detection: Path, size: tuple[int, int]) -> None:
         for name, value in network.state_dict().items():
             prefix = f"detector_{variant}." if name.startswith("detector.") else ""
             tensors[prefix + name.removeprefix("detector." if prefix else "")] = torch.zeros_like(value)
-    # Of the short-range detector one anchor of each of 8x8 cells sees a face far larger than the picture. They overlap
+    # One anchor in each of 8x8 cells of the short-range detector sees a face far larger than the picture. They overlap
     # so much that they become one, in the middle of the picture. Nothing else is a face.
     for name in ("detector_short.cls_16.bias", "detector_short.cls_8.bias", "detector_full.cls_dw.bias"):
         tensors[name].fill_(-50.0)
