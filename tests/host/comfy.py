@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PACK = Path(__file__).parents[2]
-PACK_NAME = "comfyui-refldm"
+PACK_NAME = "refldm"
 PROBE = Path(__file__).parent / "probe"
 
 HOW_TO_GET_A_HOST = (
