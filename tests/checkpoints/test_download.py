@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.checkpoints import download
 from refldm_core.checkpoints.download import fetch, unpack
-from refldm_core.checkpoints.official import OFFICIAL, RemoteFile
 from refldm_core.checkpoints.faces import DOWNLOADABLE
+from refldm_core.checkpoints.official import OFFICIAL, RemoteFile
 from refldm_core.cli.main import main
 from refldm_core.errors import DownloadError, OutputError
 from refldm_core.face.weights import FaceWeights
