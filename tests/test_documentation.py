@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from refldm_core.checkpoints.faces import DOWNLOADABLE
+from refldm_core.checkpoints.official import OFFICIAL
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"!?\[(?:[^\]\[]|\[[^\]]*\])*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
@@ -103,6 +106,20 @@ def test_every_node_is_explained() -> None:
     titles = [page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for page in help_pages]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [title for title in titles if title not in readme] == []
+
+
+def test_downloads_are_named_with_the_addresses_that_the_code_knows() -> None:
+    """What the registry installs has no command `refldm download`, so its pages and notes say where the files are."""
+    known = {file.url for file in (*OFFICIAL, *DOWNLOADABLE.values())}
+    told: set[str] = set()
+    for page in (*PAGES, *(ROOT / "workflows").glob("*.json")):
+        text = page.read_text(encoding="utf-8")
+        addresses = set(re.findall(r"https://github\.com/[\w./-]+/releases/download/[\w./-]+\w", text))
+        assert addresses <= known, page.name
+        shipped = page.parent in (ROOT / "js" / "docs", ROOT / "workflows")
+        assert addresses or "refldm download" not in text or not shipped, page.name
+        told |= addresses
+    assert {address for address in known if not address.endswith("/vqgan.ckpt")} == told
 
 
 class _Loader(yaml.SafeLoader):
