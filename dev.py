@@ -3,6 +3,7 @@
 
 python dev.py demo [OPTIONS]     set up, then see everything at work on drawn people (`refldm demo`)
 python dev.py test [OPTIONS]     set up, then check style, types and tests (options go to pytest)
+python dev.py check              set up, then check style and types only
 python dev.py refldm COMMAND     set up, then run a command, such as: python dev.py refldm restore --help
 
 A PyTorch that .venv already holds is kept, whatever its version and build.
@@ -42,6 +43,13 @@ PROBE_SECONDS = 5.0
 OPENCV = ("opencv-python-headless", "opencv-python")
 
 
+CHECKS = {
+    "style": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "types": ["pyright", "--pythonpath", str(PYTHON)],
+}
+
+
 class Gpu(NamedTuple):
     """The newest NVIDIA GPU: its compute capability, and the major version of the driver; 0 where not known."""
 
@@ -58,13 +66,14 @@ class Distribution(NamedTuple):
 
 def main(words: list[str]) -> int:
     command, rest = (words[0], words[1:]) if words else ("", [])
-    if command not in ("demo", "test", "refldm"):
+    if command not in ("demo", "test", "check", "refldm"):
         print(__doc__)
         return 0 if command in ("", "-h", "--help") else 2
     extras = {"train": "[train]", "evaluate": "[evaluate]", "benchmark-table": "[evaluate]"}
-    set_up("[dev]" if command == "test" else extras.get(rest[0] if rest else "", "[faces]"))
-    if command == "test":
-        return test(rest)
+    checking = command in ("test", "check")
+    set_up("[dev]" if checking else extras.get(rest[0] if rest else "", "[faces]"))
+    if checking:
+        return run_checks({**CHECKS, "tests": ["pytest", *rest]} if command == "test" else CHECKS)
     refldm = [str(PYTHON), "-m", "refldm_core"]
     # The core is installed from this folder, so that the command works from any other one.
     return subprocess.run([*refldm, *(["demo"] if command == "demo" else []), *rest], check=False).returncode
@@ -217,14 +226,8 @@ def pip(command: str, *words: str) -> None:
     subprocess.run([*quiet, *words], check=True)
 
 
-def test(pytest_options: list[str]) -> int:
-    """Run every check, and say at the end which ones failed."""
-    checks = {
-        "style": ["ruff", "check", "."],
-        "format": ["ruff", "format", "--check", "."],
-        "types": ["pyright", "--pythonpath", str(PYTHON)],
-        "tests": ["pytest", *pytest_options],
-    }
+def run_checks(checks: dict[str, list[str]]) -> int:
+    """Run checks (name -> Python module and its options), and say at the end which ones failed."""
     failed: list[str] = []
     for name, words in checks.items():
         print(f"\n== {name}: {' '.join(words)}", flush=True)

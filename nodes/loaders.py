@@ -9,6 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..refldm_core import embedded
+from ..refldm_core.checkpoints.official import LICENCE, OFFICIAL
 from ..refldm_core.errors import CheckpointError
 from . import host
 from .types import schema
@@ -95,14 +96,13 @@ def _path(name: str) -> Path | None:
 def _missing(name: str) -> CheckpointError:
     if name == embedded.NAME:
         return embedded.missing(embedded.RESTORER)
-    from ..refldm_core.checkpoints.download import LICENCE, OFFICIAL  # noqa: PLC0415  # loads an HTTP library
-
     folder = host.first_folder(host.MODELS)
     official = " and ".join(file.name for file in OFFICIAL)
     return CheckpointError(
         f"There is no ReF-LDM model file {name} in {folder}.",
         expected=f"the official files {official}, or another ReF-LDM checkpoint, in that folder",
-        remedy=f'run  refldm download --folder "{folder}"  (or put the files there yourself), then refresh the page; '
+        remedy=f"download {' and '.join(file.url for file in OFFICIAL)} into that folder, then refresh the page; "
+        f'in a checkout of the project,  refldm download --folder "{folder}"  does the same; '
         f"or choose {embedded.NAME}, which knows drawn people only\n"
         f"{LICENCE}",
     )

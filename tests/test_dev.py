@@ -53,6 +53,20 @@ class Pip:
         return subprocess.CompletedProcess(words, 0, "")
 
 
+@pytest.mark.parametrize(("command", "with_tests"), [("check", False), ("test", True)])
+def test_check_is_test_without_the_tests(command: str, with_tests: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules: list[str] = []
+
+    def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        modules.append(words[2])
+        return subprocess.CompletedProcess(words, int(words[2] == "pyright"))
+
+    monkeypatch.setattr(dev, "set_up", lambda extras: None)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert dev.main([command]) == 1, "types failed"
+    assert modules == ["ruff", "ruff", "pyright", *(["pytest"] if with_tests else [])]
+
+
 Machine = Callable[..., Pip]
 
 

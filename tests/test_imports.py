@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +76,59 @@ def test_core(path: Path) -> None:
         target = (*inside[:-level], *module.split("."))
         if part in MAY_IMPORT and target[0] != part and len(target) > 1:
             assert target[0] in MAY_IMPORT[part], f"{part} must not import {'.'.join(target)}"
+
+
+GROUND = {"errors", "files", "images", "out_of_memory", "paths", "pictures", "progress", "ranges", "yaml_text"}
+"""Parts that docs/architecture.md draws as one."""
+
+
+def _drawn() -> dict[str, set[str]]:
+    """The arrows of docs/architecture.md: part -> parts."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"small modules that everything rests on: {', '.join(sorted(GROUND))}." in " ".join(page.split())
+    arrows: dict[str, set[str]] = {}
+    for start, end in re.findall(r"^ +(\w+) --> (\w+)$", page, re.MULTILINE):
+        arrows.setdefault(start, set()).add(end)
+    return arrows
+
+
+def _below(part: str, arrows: dict[str, set[str]]) -> set[str]:
+    """Everything that a chain of arrows leads to."""
+    return {part for end in arrows.get(part, ()) for part in (end, *_below(end, arrows))}
+
+
+def _imported_parts(folder: str) -> set[str]:
+    """Parts of the core that a folder imports, from inside or outside of the core."""
+    parts: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        inside = path.relative_to(ROOT).with_suffix("").parts
+        for level, module in _imports(path):
+            target = (*inside[:-level], *module.split(".")) if level else tuple(module.split("."))
+            if target[0] == "refldm_core" and len(target) > 2:
+                parts.add(target[1])
+    return parts
+
+
+def test_the_drawing_holds() -> None:
+    """The diagram of docs/architecture.md: its arrows are allowed, needed, and lead to all that may be imported."""
+    arrows = _drawn()
+    allowed = {part: {"ground" if end in GROUND else end for end in ends} for part, ends in MAY_IMPORT.items()}
+    folders = {"nodes": "nodes", "benchmarks": "benchmarks", "cli": "refldm_core/cli"}
+    for part, folder in folders.items():
+        allowed[part] = {"ground" if end in GROUND else end for end in _imported_parts(folder) - {part}}
+    for part, ends in allowed.items():
+        if part in GROUND:
+            assert ends <= {"ground"}
+            continue
+        assert ends <= _below(part, arrows), f"{part}: draw an arrow that leads to {ends - _below(part, arrows)}"
+        if part not in folders:
+            assert arrows.get(part, set()) <= ends, f"{part} may not import {arrows[part] - ends}"
+        for end in arrows.get(part, ()):
+            rest = {**arrows, part: arrows[part] - {end}}
+            assert end not in _below(part, rest), f"{part} --> {end}: other arrows lead there"
+    parts = {path.stem for path in CORE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    drawn = {*arrows, *(end for ends in arrows.values() for end in ends), *GROUND}
+    assert parts - {"__init__", "__main__"} <= drawn
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nodes").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""Presets are what they are called, and what the README says they are."""
+"""Presets are what they are called, and what docs/speed.md says they are."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_published_is_the_default_and_each_next_one_computes_less() -> None:
     assert work == sorted(set(work), reverse=True)
 
 
-def test_the_readme_states_them() -> None:
-    page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_states_them() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "speed.md").read_text(encoding="utf-8")
     table = page[page.index("| preset | steps") :].partition("\n\n")[0].splitlines()[2:]
     told = [tuple(cell.strip() for cell in line.strip("|").split("|"))[:3] for line in table]
     assert told == [(name, *_in_words(preset.settings)) for name, preset in PRESETS.items()]

@@ -21,8 +21,9 @@ from benchmarks.likeness_data import Run
 from refldm_core import embedded
 from refldm_core.checkpoints import download
 from refldm_core.checkpoints.building import load_first_stage, load_model
-from refldm_core.checkpoints.download import RemoteFile, fetch, unpack
+from refldm_core.checkpoints.download import fetch, unpack
 from refldm_core.checkpoints.faces import load_detector, load_recognizer
+from refldm_core.checkpoints.official import RemoteFile
 from refldm_core.checkpoints.published import save_refldm
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.checkpoints.references import StoredReferences, load_references, save_references

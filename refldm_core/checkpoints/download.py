@@ -10,46 +10,16 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 from ..errors import DownloadError
 from ..files import atomic_write, output_error, put_in_place
-
-LICENCE = """\
-The official ReF-LDM weights are for NON-COMMERCIAL RESEARCH USE ONLY. They are published by their authors at
-https://github.com/ChiWeiHsiao/ref-ldm, not by this project; by downloading them you accept the authors' terms, which
-you find there."""
+from .official import RemoteFile
 
 _CHUNK = 1 << 16  # bytes; what is lost at most when a connection breaks
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two packets
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A published file: its name, where it is, and the SHA-256 that its content must have."""
-
-    name: str
-    url: str
-    sha256: str
-
-
-_RELEASE = "https://github.com/ChiWeiHsiao/ref-ldm/releases/download/1.0.0"
-
-OFFICIAL = (
-    RemoteFile(
-        "refldm.ckpt",
-        f"{_RELEASE}/refldm.ckpt",
-        "ad953ba72b52ed32dd280232ff0070bc6cb097a71dce250318730c884e38b778",
-    ),
-    RemoteFile(
-        "vqgan.ckpt",
-        f"{_RELEASE}/vqgan.ckpt",
-        "7b08407b454f5328aaaf1eda35418a5a53dcc68caaf3bcf12ab88b8f21ec1a5d",
-    ),
-)
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that are there so far and the total, None where the server does not say it."""

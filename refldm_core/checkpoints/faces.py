@@ -92,8 +92,10 @@ def _there(path: Path, name: str) -> Path:
     if path.exists():
         return path
     source = DOWNLOADABLE[name]
+    place = f"and unpack it into {path}" if source.members else f"into {path.parent}"
     raise CheckpointError(
         f"There is no {path.name} in {path.parent}.",
         expected=f"the published {source.name} ({source.size / 1e6:.0f} MB, {source.licence})",
-        remedy=f"run `refldm download {name} --folder {path.parent}`, or get it from {source.url}",
+        remedy=f"download {source.url} {place}; in a checkout of the project, "
+        f"`refldm download {name} --folder {path.parent}` does the same",
     )

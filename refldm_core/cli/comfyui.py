@@ -18,7 +18,8 @@ from ..errors import OutputError
 from ..files import output_error
 from .output import Output
 
-_NAME = "comfyui-refldm"
+_NAME = "refldm"
+"""Of the folder in custom_nodes; ComfyUI's registry installs the pack under it too."""
 _PACK = Path(__file__).resolve().parents[2]
 
 

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoints.download import LICENCE, OFFICIAL, RemoteFile, fetch, has_hash, unpack
+from ..checkpoints.download import fetch, has_hash, unpack
 from ..checkpoints.faces import DOWNLOADABLE
+from ..checkpoints.official import LICENCE, OFFICIAL, RemoteFile
 from ..errors import SettingsError
 from ..face.weights import FaceWeights
 from .options import MODEL_FOLDER

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise MissingPackageError(
             f"The package {error.name} is not installed.",
             expected="what training needs",
-            remedy='pip install "comfyui-refldm[train]"',
+            remedy='run `pip install -e ".[train]"` in the folder of the project',
         ) from error
     first_process = int(os.environ.get("RANK", "0")) == 0
     output.remark(f"Training {spec.task} into {spec.output}.")

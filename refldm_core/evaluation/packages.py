@@ -20,5 +20,5 @@ def require(module: str) -> Any:
         raise MissingPackageError(
             f"{module.partition('.')[0]} cannot be imported ({error}).",
             expected="the packages of the evaluation",
-            remedy='pip install "comfyui-refldm[evaluate]"',
+            remedy='run `pip install -e ".[evaluate]"` in the folder of the project',
         ) from error

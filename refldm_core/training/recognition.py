@@ -33,7 +33,7 @@ def differentiable_recognizer(path: Path) -> nn.Module:
         raise TrainingError(
             f"The package {error.name} is not installed.",
             expected="what training needs",
-            remedy='pip install "comfyui-refldm[train]"',
+            remedy='run `pip install -e ".[train]"` in the folder of the project',
         ) from error
     if not path.is_file():
         raise TrainingError(
@@ -125,6 +125,6 @@ def _lpips() -> nn.Module:
         raise TrainingError(
             f"LPIPS is not to be had ({error}).",
             expected="the package lpips, and once a connection for its weights",
-            remedy="install comfyui-refldm[train] and connect, set loss.network to the ONNX file of a recogniser, or "
-            "set loss.perceptual: 0",
+            remedy='run `pip install -e ".[train]"` in the folder of the project and connect, set loss.network to the '
+            "ONNX file of a recogniser, or set loss.perceptual: 0",
         ) from error

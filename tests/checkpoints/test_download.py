@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.checkpoints import download
-from refldm_core.checkpoints.download import RemoteFile, fetch, unpack
+from refldm_core.checkpoints.download import fetch, unpack
 from refldm_core.checkpoints.faces import DOWNLOADABLE
+from refldm_core.checkpoints.official import OFFICIAL, RemoteFile
 from refldm_core.cli.main import main
 from refldm_core.errors import DownloadError, OutputError
 from refldm_core.face.weights import FaceWeights
@@ -189,5 +189,5 @@ def test_face_models_by_command(server: Server, tmp_path: Path, monkeypatch: pyt
 
 
 def test_official_files_are_the_published_ones() -> None:
-    assert [(f.name, len(f.sha256)) for f in download.OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
-    assert all("/releases/download/1.0.0/" in f.url and f.url.endswith(f.name) for f in download.OFFICIAL)
+    assert [(f.name, len(f.sha256)) for f in OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
+    assert all("/releases/download/1.0.0/" in f.url and f.url.endswith(f.name) for f in OFFICIAL)

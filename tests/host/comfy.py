@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PACK = Path(__file__).parents[2]
-PACK_NAME = "comfyui-refldm"
+PACK_NAME = "refldm"
 PROBE = Path(__file__).parent / "probe"
 
 HOW_TO_GET_A_HOST = (
@@ -47,11 +47,11 @@ def python_of(host: Path) -> str:
     return next((str(path) for path in candidates if path.exists()), sys.executable)
 
 
-def make_base(base: Path) -> Path:
-    """The folders of a ComfyUI without its code, with this pack and the test probe linked into it."""
+def make_base(base: Path, pack: Path = PACK) -> Path:
+    """The folders of a ComfyUI without its code, with a copy of this pack and the test probe linked into it."""
     for name in ("models/refldm", "models/loras", "custom_nodes", "input", "output", "temp", "user"):
         (base / name).mkdir(parents=True)
-    (base / "custom_nodes" / PACK_NAME).symlink_to(PACK, target_is_directory=True)
+    (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)
     shutil.copytree(PROBE, base / "custom_nodes" / "refldm-probe")
     return base
 

@@ -1,4 +1,4 @@
-"""The shipped workflows in a ComfyUI with nothing in its model folders, on drawn people."""
+"""The registry's archive, unpacked into a ComfyUI with nothing in its model folders: workflows on drawn people."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from PIL import Image
 
 from refldm_core.demo.story import draw_story, workflow_inputs
 from tests.embedded import needs_embedded
+from tests.packaging.archive import unpack_archive
 
 from .comfy import Server, make_base, running
 from .faces import require_packages
-from .test_workflows import WORKFLOWS, api_of
+from .test_workflows import NODES, WORKFLOWS, api_of
 
 pytestmark = needs_embedded
 
 
 @pytest.fixture(scope="module")
 def fresh(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ComfyUI with this pack, the pictures that `refldm demo` draws, and no model."""
+    """A ComfyUI with the registry's archive, the pictures that `refldm demo` draws, and no model."""
     require_packages(host)
-    base = make_base(tmp_path_factory.mktemp(f"{host.name}-fresh") / "base")
+    folder = tmp_path_factory.mktemp(f"{host.name}-fresh")
+    base = make_base(folder / "base", unpack_archive(folder / "archive"))
     for name, picture in workflow_inputs(draw_story(1), 1).items():
         Image.fromarray(picture).save(base / "input" / name)
     with running(host, base) as server:
         yield server
+
+
+def test_the_archive_loads(fresh: Server) -> None:
+    assert "IMPORT FAILED" not in fresh.log
+    assert {f"ReFLDM_{name}" for name in NODES} <= set(fresh.get("/object_info"))
 
 
 def test_embedded_is_the_first_choice(fresh: Server) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from refldm_core.pipeline import Restorer
 
-from .comfy import PromptError, Server
+from .comfy import PACK_NAME, PromptError, Server
 from .graphs import REFERENCES, Graph, Link, prepared, restoring
 from .oracle import assert_same, differ, to_u8
 
@@ -243,6 +243,6 @@ def test_wrong_wiring_is_explained(server: Server, node: str, inputs: dict[str, 
 
 def test_the_page_gets_the_help(server: Server) -> None:
     for node in (name for name in server.get("/object_info") if name.startswith("ReFLDM_")):
-        answer = requests.get(f"{server.url}/extensions/comfyui-refldm/docs/{node}.md", timeout=10)
+        answer = requests.get(f"{server.url}/extensions/{PACK_NAME}/docs/{node}.md", timeout=10)
         assert answer.ok, node
         assert len(answer.text) > 300, node

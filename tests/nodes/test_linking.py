@@ -26,7 +26,7 @@ def comfyui(tmp_path: Path) -> Path:
 
 def test_links_and_may_be_run_again(comfyui: Path) -> None:
     linked = link(comfyui)
-    assert linked == comfyui.resolve() / "custom_nodes" / "comfyui-refldm"
+    assert linked == comfyui.resolve() / "custom_nodes" / "refldm"
     assert linked.resolve() == PACK
     assert (linked / "__init__.py").is_file()
     assert link(comfyui) == linked
@@ -72,7 +72,7 @@ def test_not_a_comfyui(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "file", "broken link"])
 def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
-    taken = comfyui / "custom_nodes" / "comfyui-refldm"
+    taken = comfyui / "custom_nodes" / "refldm"
     if kind == "folder":
         taken.mkdir()
     elif kind == "file":

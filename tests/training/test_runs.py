@@ -225,4 +225,4 @@ def test_without_its_packages_it_says_what_to_install(tmp_path: Path) -> None:
     code = "import sys; sys.modules['accelerate'] = None\nfrom refldm_core.cli.main import main\n"
     code += f"sys.exit(main(['train', {str(config)!r}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "comfyui-refldm[train]" in done.stderr
+    assert done.returncode == 2 and ".[train]" in done.stderr

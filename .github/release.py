@@ -1,0 +1,63 @@
+"""Check that a tag may be published, and print its section of the changelog: `python .github/release.py v0.1.0`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def version() -> str:
+    """The version of the package, read without importing it."""
+    return _only(r'^__version__ = "(.+)"$', "refldm_core/__init__.py")
+
+
+def repository() -> str:
+    """The address that the metadata names."""
+    return _only(r'^Repository = "(.+)"$', "pyproject.toml")
+
+
+def notes(number: str) -> str:
+    """The text below the heading of a version in the changelog; empty where there is none."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    section = re.search(rf"^## \[{re.escape(number)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)", text, re.M | re.S)
+    return section[1].strip() if section else ""
+
+
+def problems(tag: str, address: str | None = None) -> list[str]:
+    """Why a tag must not be published; an empty list where it may be.
+
+    Args:
+        tag: such as v0.1.0.
+        address: of the repository that publishes, or None to leave it unchecked.
+    """
+    told: list[str] = []
+    if tag != f"v{version()}":
+        told.append(f"The tag is {tag}, but refldm_core/__init__.py says {version()}.")
+    if not notes(tag.removeprefix("v")):
+        told.append(f"CHANGELOG.md has no section with a date and text for {tag}.")
+    if address is not None and address != repository():
+        told.append(f"This repository is {address}, but pyproject.toml says {repository()}.")
+    return told
+
+
+def _only(pattern: str, name: str) -> str:
+    (match,) = re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    return match
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tag")
+    parser.add_argument("--repository", help="address of the repository that publishes")
+    args = parser.parse_args()
+    told = problems(args.tag, args.repository)
+    print("\n".join(told) or notes(args.tag.removeprefix("v")), file=sys.stderr if told else sys.stdout)
+    return 1 if told else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
