@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..refldm_core.checkpoints.references import StoredReferences, load_references, save_references
 from ..refldm_core.errors import CheckpointError, OutputError, ReferencesError
+from ..refldm_core.files import make_folder
 from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
@@ -146,7 +147,7 @@ class SaveReferences(io.ComfyNode):
                     remedy="choose another name, or switch on overwrite to replace the file",
                 )
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             save_references(stored, path)
         return io.NodeOutput(path.name, ui=_preview(person, cls))
 

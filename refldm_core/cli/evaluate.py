@@ -37,6 +37,7 @@ from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
 from ..face.identity import ArcFaceRecognizer
+from ..files import require_regular
 from .cautions import warn
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import DEVICES, MODEL_FOLDER, choose_device
@@ -243,10 +244,10 @@ def _is_number(text: str) -> bool:
 
 def _read_seconds(path: Path, method: str) -> list[float]:
     if path.suffix.lower() == ".csv":
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
             # `refldm benchmark-table` writes all its methods into one file.
             rows = [row for row in csv.DictReader(file) if row.get("method", method) == method]
         return [float(row["seconds"]) for row in rows if row["seconds"]]
-    entries = cast("list[dict[str, Any]]", json.loads(path.read_text(encoding="utf-8"))["restored"])
+    entries = cast("list[dict[str, Any]]", json.loads(require_regular(path).read_text(encoding="utf-8"))["restored"])
     # A whole photo may hold several faces, or none.
     return [float(entry["seconds"]) / max(1, len(entry.get("faces", [0]))) for entry in entries]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import atomic_write
+from ..files import atomic_write, require_regular
 from .metrics import FIDELITY, IDENTITY, LEARNED, LIKENESS
 
 COLUMNS: tuple[str, ...] = ("method", "image", "person", "prediction_sha256", "truth_sha256")
@@ -80,7 +80,7 @@ class Scores:
 
 def _read(path: Path) -> dict[tuple[str, str], Row]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with require_regular(path).open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) == (*COLUMNS, *VALUES):
                 rows = [

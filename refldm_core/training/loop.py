@@ -22,7 +22,7 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 
 from ..checkpoints.saving import save_pickled
-from ..files import atomic_write, output_error
+from ..files import atomic_write, make_folder, output_error, require_regular
 from ..images import save_image
 from ..out_of_memory import is_out_of_memory
 from .ema import MovingAverage
@@ -122,7 +122,7 @@ class _Trainer:
             _require_same(config, self.spec)
             first = self._load(state)
         elif self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         if self.accelerator.is_main_process:
             with atomic_write(config) as temporary:
                 temporary.write_text(effective, encoding="utf-8")
@@ -246,7 +246,7 @@ class _Trainer:
     def _sample(self, step: int) -> None:
         picture = self.task.sample(self._averaged())
         if picture is not None:
-            (self.folder / "samples").mkdir(exist_ok=True)
+            make_folder(self.folder / "samples")
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")
             tracker = cast(Any, self.accelerator.get_tracker("tensorboard"))
             tracker.log_images({"samples": np.asarray(picture)[None]}, step=step, dataformats="NHWC")
@@ -316,6 +316,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _truncate_log(path: Path, step: int) -> None:
     """Forget what was logged after the state that the run goes on from."""
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = require_regular(path).read_text(encoding="utf-8").splitlines()
         with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")
