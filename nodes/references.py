@@ -15,7 +15,7 @@ from ..refldm_core.files import make_folder
 from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
-from .crops import fit
+from .crops import reference_crops
 from .filenames import safetensors_name, safetensors_path
 from .types import References, ReferenceSet, schema
 
@@ -62,8 +62,7 @@ class EncodeReferences(io.ComfyNode):
     ) -> io.NodeOutput:
         host.require_model(model)
         vae = host.require_vae(vae)
-        photos = [images, *(more_images[name] for name in _MORE_IMAGES if name in more_images)]
-        crops = torch.cat([fit(photo, model.model.spec.crop_size) for photo in photos])
+        crops = reference_crops({"images": images, **more_images}, model.model.spec.crop_size)
         if encoding == "joint":
             latents = vae.encode_joint(crops)
         else:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from .errors import OutputError
 
@@ -135,7 +135,7 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def is_hidden(path: Path) -> bool:
+def is_hidden(path: PurePath) -> bool:
     """Whether a relative path is a hidden file, or in a hidden folder; macOS keeps ._photo.jpg beside photo.jpg."""
     return any(part.startswith(".") for part in path.parts)
 

@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "out_of_memory": {"errors"},
     "pictures": {"errors", "files"},
     "images": {"errors", "files", "out_of_memory", "pictures"},
+    "markdown": set(),
     "paths": {"errors"},
     "ranges": {"errors"},
     "yaml_text": {"files"},
@@ -36,13 +37,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "synthetic": {"errors", "files", "images", "face"},
-    "data": {"errors", "files", "images", "paths", "pictures", "progress", "face", "pipeline", "synthetic"},
+    "data": {"errors", "files", "images", "markdown", "paths", "pictures", "progress", "face", "pipeline", "synthetic"},
     "training": {
         *("errors", "files", "images", "out_of_memory", "pictures", "progress", "yaml_text"),
         *("face", "model", "diffusion", "checkpoints", "pipeline", "data"),
     },
     "evaluation": {
-        *("errors", "files", "images", "out_of_memory", "paths", "pictures", "progress"),
+        *("errors", "files", "images", "markdown", "out_of_memory", "paths", "pictures", "progress"),
         *("face", "checkpoints", "pipeline", "data"),
     },
     "demo": {

@@ -22,6 +22,7 @@ from ..files import atomic_write, folded, make_folder
 from ..images import load_image, open_image, save_image, to_pil, to_tensor
 from ..paths import path_inside
 from ..pipeline import PUBLISHED_SEED, ReferenceEncoding, Restorer, SamplingSettings
+from .cells import as_cell
 from .dataset import Target
 
 FIRST_PERSON = 900_000
@@ -162,7 +163,7 @@ def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> 
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("degradation", "method", "image", "seconds"))
-        table.writerows((*key, value) for key, value in seconds.items())
+        table.writerows((*map(as_cell, key), value) for key, value in seconds.items())
 
 
 def result_path(target: Target, folder: Path) -> Path:

@@ -197,6 +197,13 @@ def _read_people(path: Path) -> Mapping[str, str]:
             expected="the columns image and person, with a file name and whom it shows",
             remedy="correct the file, or leave out --people",
         )
+    for line, row in enumerate(rows, 2):
+        if not row["image"] or not row["person"]:
+            raise DataError(
+                f"Line {line} of {path} has no {'person' if row['image'] else 'image'}.",
+                expected="a file name and whom it shows in every row",
+                remedy="complete the row, or leave it out",
+            )
     return {row["image"]: row["person"] for row in rows}
 
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -21,7 +23,9 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from torch import Tensor, nn
 
+from ..checkpoints.pickles import check_zip
 from ..checkpoints.saving import save_pickled
+from ..errors import CheckpointError
 from ..files import atomic_write, make_folder, output_error, require_regular
 from ..images import save_image
 from ..out_of_memory import is_out_of_memory
@@ -39,6 +43,13 @@ _MAY_CHANGE = {
     *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
 }
 """Values of the config that may change between the parts of a run: they do not change a step."""
+
+
+_DAMAGED = (
+    *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
+    *(AttributeError, EOFError, OSError, StopIteration),
+)
+"""What reading a damaged state raises."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +228,9 @@ class _Trainer:
 
     def _load(self, path: Path) -> int:
         try:
+            check_zip(require_regular(path))
             state = torch.load(path, map_location="cpu", weights_only=True)
+            step = int(state["step"])
             for part, values in zip(self.task.parts, state["parts"], strict=True):
                 part.load_state_dict(values)
             for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
@@ -226,15 +239,16 @@ class _Trainer:
                 self.averages[name].load_state_dict(values)
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             if is_out_of_memory(error):
                 raise
+            reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
             raise TrainingError(
-                f"The state {path} cannot be gone on with ({str(error).splitlines()[0]}).",
-                expected="a state that this config wrote",
+                f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
+                expected="a whole state that this config wrote",
                 remedy="choose another output folder, or remove that one to start anew",
             ) from error
-        return int(state["step"])
+        return step
 
     def _log(self, step: int, logs: Mapping[str, float]) -> None:
         self.accelerator.log(dict(logs), step=step)
