@@ -230,6 +230,8 @@ class _Trainer:
         try:
             check_zip(require_regular(path))
             state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError(f"it holds a {type(state).__name__}")
             step = int(state["step"])
             for part, values in zip(self.task.parts, state["parts"], strict=True):
                 part.load_state_dict(values)
