@@ -221,8 +221,8 @@ def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embedd
     if person.thumbnails is None:
         raise ReferencesError(
             f"The references of {name} hold no pictures by which to recognise them.",
-            expected="references from Encode References, or saved from it",
-            remedy="encode the photos again",
+            expected="references from Encode References, or saved with pictures",
+            remedy="encode the photos again, or save them with pictures switched on",
         )
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 

@@ -100,7 +100,8 @@ class SaveReferences(io.ComfyNode):
             "SaveReferences",
             display_name="Save References",
             description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
-            "file in 16 bit with small pictures to recognise it by. Load References brings them back.",
+            "file in 16 bit with small pictures to recognise it by. Load References brings them back. The file tells "
+            "who the person is, as a photo does: share it as carefully.",
             search_aliases=["save person", "save identity", "save cachekv"],
             is_output_node=True,
             inputs=[
@@ -112,6 +113,14 @@ class SaveReferences(io.ComfyNode):
                     "overwrite",
                     default=False,
                     tooltip="Replace a file of that name. Off, the node refuses to, unless the file holds the same.",
+                ),
+                io.Boolean.Input(
+                    "pictures",
+                    default=True,
+                    optional=True,
+                    tooltip="Keep small pictures of the person, and the photos' latents, which the model can decode "
+                    "into the photos. Off, the file holds keys and values alone: Match People cannot recognize the "
+                    "person by it, and it works without LoRA only.",
                 ),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="Name of the file in the folder.")],
@@ -127,7 +136,9 @@ class SaveReferences(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, references: tuple[ReferenceSet, ...], name: str, overwrite: bool) -> io.NodeOutput:
+    def execute(
+        cls, references: tuple[ReferenceSet, ...], name: str, overwrite: bool, pictures: bool = True
+    ) -> io.NodeOutput:
         if len(references) != 1:
             raise ReferencesError(
                 f"{len(references)} people cannot go into one file.",
@@ -138,10 +149,12 @@ class SaveReferences(io.ComfyNode):
         path = safetensors_path(host.first_folder(host.REFERENCES), name)
         names = person.names or tuple(f"{path.stem} {i + 1}" for i in range(person.kv.count))
         stored = StoredReferences(person.kv, names, person.thumbnails, person.latents)
+        stored = stored if pictures else stored.without_pictures()
         if path.exists() and not overwrite:
-            if not _same(load_references(path).references, person.kv):
+            earlier = load_references(path)
+            if earlier.holds_pictures != stored.holds_pictures or not _same(earlier.references, person.kv):
                 raise OutputError(
-                    f"{path} exists already, with other references.",
+                    f"{path} exists already, with other references, or with pictures where there shall be none.",
                     expected="a new name",
                     remedy="choose another name, or switch on overwrite to replace the file",
                 )
