@@ -152,9 +152,10 @@ class SaveReferences(io.ComfyNode):
         stored = stored if pictures else stored.without_pictures()
         if path.exists() and not overwrite:
             earlier = load_references(path)
-            if earlier.holds_pictures != stored.holds_pictures or not _same(earlier.references, person.kv):
+            same_pictures = earlier.holds_pictures == stored.holds_pictures
+            if not (same_pictures and _same(earlier.references, person.kv)):
                 raise OutputError(
-                    f"{path} exists already, with other references, or with pictures where there shall be none.",
+                    f"{path} exists already, with {_difference(same_pictures, pictures)}.",
                     expected="a new name",
                     remedy="choose another name, or switch on overwrite to replace the file",
                 )
@@ -199,6 +200,12 @@ class LoadReferences(io.ComfyNode):
         stored = load_references(path)
         person = ReferenceSet(stored.references, stored.latents, stored.thumbnails, stored.names)
         return io.NodeOutput((person,), ui=_preview(person, cls))
+
+
+def _difference(same_pictures: bool, pictures: bool) -> str:
+    if same_pictures:
+        return "other references"
+    return "references without pictures" if pictures else "pictures"
 
 
 def _saved() -> list[str]:
