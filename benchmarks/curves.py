@@ -38,7 +38,7 @@ def main() -> None:
         low, high = np.percentile(values, [0.5, 99.0])
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     with atomic_write(args.output) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, format=args.output.suffix[1:] or "png", dpi=110)
 
 
 def read(path: Path, name: str) -> tuple[list[int], list[float]]:

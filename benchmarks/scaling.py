@@ -55,7 +55,7 @@ def main() -> int:
         scaling = run(args)
         if args.plot:
             with atomic_write(args.plot) as temporary:
-                draw(scaling).savefig(temporary, dpi=110)
+                draw(scaling).savefig(temporary, format=args.plot.suffix[1:] or "png", dpi=110)
         return render(scaling)
 
     return run_and_report(make, args.output, args.json, args.plot)

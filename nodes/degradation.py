@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..refldm_core.data.degradation import RANGES, Degradation, Kind, degrade, draw
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc, round_to_u8, u8_to_tensor
+from .images import require_images
 from .types import schema
 
 
@@ -49,6 +50,7 @@ class Degrade(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, kind: Kind, seed: int) -> io.NodeOutput:
+        image = require_images(image, "image")
         drawn = [draw(RANGES[kind], seed + i) for i in range(len(image))]
         # In place of the originals: a long video is held once.
         pictures = round_to_u8(bhwc_to_model(image)).movedim(1, -1).contiguous()

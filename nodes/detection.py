@@ -17,10 +17,11 @@ from ..refldm_core.face.boxes import faces_from_boxes, host_boxes, parse_boxes
 from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, SearchingDetector, detect_batch
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
 from ..refldm_core.face.tracking import smooth_landmarks, track_faces
-from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from ..refldm_core.images import model_to_bhwc
 from .drawing import draw_faces
 from .face_types import FaceDetector, Faces, crop_size_input
 from .host import face_networks
+from .images import to_model
 from .types import schema
 
 _MANY, _SMALL = 8, 512
@@ -170,7 +171,7 @@ class DetectFaces(io.ComfyNode):
         bboxes: Any = None,
     ) -> io.NodeOutput:
         _require_source(face_detector is not None, bboxes is not None)
-        images = bhwc_to_model(image)
+        images = to_model(image, "image")
         sizes = [(images.shape[-2], images.shape[-1])] * len(images)
         # Boxes are read first: what is wrong with them is said before a long search.
         boxes = None if bboxes is None else parse_boxes(bboxes, sizes)

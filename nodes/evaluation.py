@@ -20,6 +20,7 @@ from ..refldm_core.face.types import Face
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc
 from .drawing import PlotCell, draw_rows
 from .face_types import FaceDetector, FaceRecognizer
+from .images import require_images
 from .types import schema
 
 _PLOTTED = 32  # pairs: more make a picture that nobody can look at
@@ -78,6 +79,8 @@ class FaceSimilarity(io.ComfyNode):
         face_detector: FaceNetwork | None = None,
         before: Tensor | None = None,
     ) -> io.NodeOutput:
+        image_a, image_b = require_images(image_a, "image_a"), require_images(image_b, "image_b")
+        before = None if before is None else require_images(before, "before")
         if not len(image_a) or len(image_b) not in (1, len(image_a)):
             raise SettingsError(
                 f"{len(image_a)} pictures cannot be compared with {len(image_b)}.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from ..refldm_core.errors import OutputError
-from ..refldm_core.files import folded, spellings
-from ..refldm_core.paths import WINDOWS_DEVICE
+from ..refldm_core.files import folded, is_hidden, spellings
+from ..refldm_core.paths import WINDOWS_DEVICE, require_plain
 
 _LONGEST = 120  # bytes; file systems take 255, and temporary names are longer
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -42,6 +43,21 @@ def safetensors_path(folder: Path, name: str) -> Path:
     file = safetensors_name(name)
     there = spellings(folder).get(folded(file), [])
     return folder / (there[0] if there and file not in there else file)
+
+
+def place_of(name: str, places: Sequence[Path]) -> Path:
+    """The first of some folders that holds a file or folder of a name from a workflow; else the first of all.
+
+    Raises:
+        UnsafePathError: a name that leads out of the folders.
+    """
+    require_plain(name, "The workflow")
+    return next((place for place in places if (place / name).exists()), places[0])
+
+
+def visible(names: Iterable[str]) -> list[str]:
+    """The names without those of hidden files: temporary ones, and what macOS keeps beside files (._a.safetensors)."""
+    return [name for name in names if not is_hidden(PurePosixPath(name.replace("\\", "/")))]
 
 
 def _reason_against(stem: str) -> str:

@@ -13,8 +13,9 @@ from ..refldm_core.face import types as face
 from ..refldm_core.face.alignment import align_faces, face_from_landmarks
 from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
-from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from ..refldm_core.images import model_to_bhwc
 from .face_types import Faces, crop_size_input
+from .images import to_model
 from .types import schema
 
 HostLandmarks = io.Custom("FACE_LANDMARKS")
@@ -59,7 +60,7 @@ class FacesFromLandmarks(io.ComfyNode):
     def execute(
         cls, image: Tensor, text: str, crop_size: int, face_landmarks: dict[str, Any] | None = None
     ) -> io.NodeOutput:
-        images = bhwc_to_model(image)
+        images = to_model(image, "image")
         located_faces = _typed(text, len(images)) if face_landmarks is None else _from_host(face_landmarks, images)
         faces, crops = align_faces(list(images), located_faces, crop_size)
         return io.NodeOutput(faces, model_to_bhwc(crops))

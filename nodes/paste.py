@@ -15,8 +15,9 @@ from ..refldm_core.face.alignment import align
 from ..refldm_core.face.colour import ColourMatch
 from ..refldm_core.face.parsing import FaceParser as Parser
 from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
-from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from ..refldm_core.images import model_to_bhwc
 from .face_types import FaceParser, Faces
+from .images import require_mask, to_model
 from .types import schema
 
 
@@ -102,15 +103,15 @@ class PasteFaces(io.ComfyNode):
         mask: Tensor | None = None,
         face_parser: Parser | None = None,
     ) -> io.NodeOutput:
-        photos = bhwc_to_model(image)
+        photos = to_model(image, "image")
         settings = PasteSettings(feather, colour_match, blend, upscale, detail)
         pasted = paste_faces(
             list(photos),
             faces,
-            bhwc_to_model(restored),
+            to_model(restored, "restored"),
             settings,
             crop_masks=None if face_parser is None else _parsed(face_parser, photos, faces),
-            image_masks=None if mask is None else _each(mask, len(photos)),
+            image_masks=None if mask is None else _each(require_mask(mask, "mask"), len(photos)),
         )
         masks = torch.stack([one.mask for one in pasted])
         pictures = model_to_bhwc(torch.stack([one.image for one in pasted]))

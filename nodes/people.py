@@ -18,8 +18,9 @@ from ..refldm_core.face.identity import Embeddings, Recognizer, centroid, embed_
 from ..refldm_core.face.matching import SAME_PERSON, match_people, with_embeddings, with_people
 from ..refldm_core.face.references import ReferenceSettings, select_references
 from ..refldm_core.face.tracking import people_of_tracks, track_faces
-from ..refldm_core.images import bhwc_to_model, model_to_bhwc, resize, u8_to_tensor
+from ..refldm_core.images import model_to_bhwc, resize, u8_to_tensor
 from .face_types import FaceDetector, FaceParser, FaceRecognizer, Faces, crop_size_input
+from .images import to_model
 from .types import References, ReferenceSet, schema
 
 _PHOTO_SOCKETS = 5
@@ -170,7 +171,7 @@ class MatchPeople(io.ComfyNode):
         strangers: str,
         **more: tuple[ReferenceSet, ...],
     ) -> io.NodeOutput:
-        images = bhwc_to_model(image)
+        images = to_model(image, "image")
         _require_pictures(images, faces)
         sets = [*person_1, *(one for i in range(2, _PERSON_SOCKETS + 1) for one in more.get(f"person_{i}", ()))]
         people = dict(zip(_names(names, len(sets)), sets, strict=True))
@@ -199,7 +200,7 @@ class MatchPeople(io.ComfyNode):
 
 
 def _photos(batches: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
-    photos = (photo for batch in batches for photo in bhwc_to_model(batch))
+    photos = (photo for batch in batches for photo in to_model(batch, "photos"))
     return ((f"photo {number}", photo) for number, photo in enumerate(photos, start=1))
 
 
@@ -220,8 +221,8 @@ def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embedd
     if person.thumbnails is None:
         raise ReferencesError(
             f"The references of {name} hold no pictures by which to recognise them.",
-            expected="references from Encode References, or saved from it",
-            remedy="encode the photos again",
+            expected="references from Encode References, or saved with pictures",
+            remedy="encode the photos again, or save them with pictures switched on",
         )
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 

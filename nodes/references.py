@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..refldm_core.checkpoints.references import StoredReferences, load_references, save_references
 from ..refldm_core.errors import CheckpointError, OutputError, ReferencesError
+from ..refldm_core.files import make_folder
 from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
-from .crops import fit
+from .crops import reference_crops
 from .filenames import safetensors_name, safetensors_path
 from .types import References, ReferenceSet, schema
 
@@ -61,8 +62,7 @@ class EncodeReferences(io.ComfyNode):
     ) -> io.NodeOutput:
         host.require_model(model)
         vae = host.require_vae(vae)
-        photos = [images, *(more_images[name] for name in _MORE_IMAGES if name in more_images)]
-        crops = torch.cat([fit(photo, model.model.spec.crop_size) for photo in photos])
+        crops = reference_crops({"images": images, **more_images}, model.model.spec.crop_size)
         if encoding == "joint":
             latents = vae.encode_joint(crops)
         else:
@@ -100,7 +100,8 @@ class SaveReferences(io.ComfyNode):
             "SaveReferences",
             display_name="Save References",
             description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
-            "file in 16 bit with small pictures to recognise it by. Load References brings them back.",
+            "file in 16 bit with small pictures to recognise it by. Load References brings them back. The file tells "
+            "who the person is, as a photo does: share it as carefully.",
             search_aliases=["save person", "save identity", "save cachekv"],
             is_output_node=True,
             inputs=[
@@ -112,6 +113,14 @@ class SaveReferences(io.ComfyNode):
                     "overwrite",
                     default=False,
                     tooltip="Replace a file of that name. Off, the node refuses to, unless the file holds the same.",
+                ),
+                io.Boolean.Input(
+                    "pictures",
+                    default=True,
+                    optional=True,
+                    tooltip="Keep small pictures of the person, and the photos' latents, which the model can decode "
+                    "into the photos. Off, the file holds keys and values alone: Match People cannot recognize the "
+                    "person by it, and it works without LoRA only.",
                 ),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="Name of the file in the folder.")],
@@ -127,7 +136,9 @@ class SaveReferences(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, references: tuple[ReferenceSet, ...], name: str, overwrite: bool) -> io.NodeOutput:
+    def execute(
+        cls, references: tuple[ReferenceSet, ...], name: str, overwrite: bool, pictures: bool = True
+    ) -> io.NodeOutput:
         if len(references) != 1:
             raise ReferencesError(
                 f"{len(references)} people cannot go into one file.",
@@ -138,15 +149,18 @@ class SaveReferences(io.ComfyNode):
         path = safetensors_path(host.first_folder(host.REFERENCES), name)
         names = person.names or tuple(f"{path.stem} {i + 1}" for i in range(person.kv.count))
         stored = StoredReferences(person.kv, names, person.thumbnails, person.latents)
+        stored = stored if pictures else stored.without_pictures()
         if path.exists() and not overwrite:
-            if not _same(load_references(path).references, person.kv):
+            earlier = load_references(path)
+            same_pictures = earlier.holds_pictures == stored.holds_pictures
+            if not (same_pictures and _same(earlier.references, person.kv)):
                 raise OutputError(
-                    f"{path} exists already, with other references.",
+                    f"{path} exists already, with {_difference(same_pictures, pictures)}.",
                     expected="a new name",
                     remedy="choose another name, or switch on overwrite to replace the file",
                 )
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             save_references(stored, path)
         return io.NodeOutput(path.name, ui=_preview(person, cls))
 
@@ -186,6 +200,12 @@ class LoadReferences(io.ComfyNode):
         stored = load_references(path)
         person = ReferenceSet(stored.references, stored.latents, stored.thumbnails, stored.names)
         return io.NodeOutput((person,), ui=_preview(person, cls))
+
+
+def _difference(same_pictures: bool, pictures: bool) -> str:
+    if same_pictures:
+        return "other references"
+    return "references without pictures" if pictures else "pictures"
 
 
 def _saved() -> list[str]:

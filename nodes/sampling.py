@@ -20,6 +20,7 @@ from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
 from .face_types import Faces
+from .images import require_images
 from .types import References, ReferenceSet, schema
 
 _CUSTOM = "custom"
@@ -199,6 +200,7 @@ class Sampler(io.ComfyNode):
         preset: str = _CUSTOM,
     ) -> io.NodeOutput:
         host.require_model(model)
+        require_images(image, "image")
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
         if settings.guidance_interval != ALL_TIMESTEPS:
             model = host.guided_at_timesteps(model, settings.guidance_interval)
@@ -253,7 +255,7 @@ def _nothing(spec: ModelSpec) -> tuple[Tensor, dict[str, Tensor]]:
 def _encode(vae: Any, image: Tensor) -> Tensor:
     vae = host.require_vae(vae)
     host.warn_of_training({"model": vae.refldm_metadata})
-    return vae.encode(fit(image, vae.refldm_spec.crop_size))
+    return vae.encode(fit(image, vae.refldm_spec.crop_size, "image"))
 
 
 def _table(noise: NoiseSpec, steps: int, spacing: Spacing, denoise: float) -> SamplingTable:

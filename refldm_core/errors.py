@@ -70,6 +70,10 @@ class ImageFileError(ReFLDMError):
     """A picture cannot be read or written."""
 
 
+class PictureError(ReFLDMError):
+    """Pictures in memory have another shape, type or range than pictures have."""
+
+
 class OutputError(ReFLDMError):
     """A result cannot be written where it was asked for."""
 

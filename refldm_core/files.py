@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import stat
 import time
 import unicodedata
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from .errors import OutputError
 
@@ -20,18 +22,28 @@ _IN_USE = (5, 32, 1224)
 """Windows' codes where a file is open or memory-mapped; 5 also means that the permission is missing."""
 _PAUSES = (0.05, 0.2, 0.75)
 """Seconds to wait between attempts at a file in use: virus scanners open new files for a moment."""
+_TEMPORARY = re.compile(r"\.refldm-[0-9a-f]{12}\.part|\.[0-9a-f]{12}\.part(\.\w+)?")
+"""Names of temporary files; the second form is what earlier versions wrote."""
+_DAY = 24 * 60 * 60.0
+"""Seconds after which nothing writes to a temporary file any more."""
+
+_cleared: dict[str, float] = {}
+"""Folder -> when `clear_temporary_files` last looked into it for `atomic_write`."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path, None, None]:
     """Give a temporary path beside `path`; what was written there takes its place when the block ends well.
 
-    The block must close the temporary file, since Windows does not rename open files.
+    The block must close the temporary file, since Windows does not rename open files. The temporary name is hidden and
+    has no ending of a result, so that a file which a killed process leaves is never taken for one. A later write into
+    the same folder deletes it once it is older than a day.
 
     Raises:
         OutputError: the folder is missing or not writable, or the disk is full; `path` is as it was before.
     """
     temporary: Path | None = None
+    _clear_daily(path.parent)
     try:
         temporary = _create_beside(path)
         yield temporary
@@ -59,6 +71,18 @@ def put_in_place(written: Path, path: Path) -> None:
     _patiently(partial(os.replace, written, path))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where there is none.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 def require_writable(path: Path) -> None:
     """Find out before long work whether a file can be written at `path`.
 
@@ -75,10 +99,65 @@ def require_writable(path: Path) -> None:
 
 def _create_beside(path: Path) -> Path:
     """An empty file of a new name in the same folder, with the usual permissions (mkstemp's would be private)."""
-    # The same ending, which tells Pillow the format.
-    temporary = path.parent / f".{secrets.token_hex(6)}.part{path.suffix}"
+    temporary = path.parent / f".refldm-{secrets.token_hex(6)}.part"
     temporary.touch(exist_ok=False)
     return temporary
+
+
+def clear_temporary_files(folder: Path, older_than: float = _DAY) -> None:
+    """Delete the temporary files that killed processes left in a folder; its subfolders are left alone.
+
+    Args:
+        folder: to clear; nothing happens where it cannot be listed.
+        older_than: seconds since the last change of a file that is deleted.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                with suppress(OSError):
+                    if path.is_file() and time.time() - path.stat().st_mtime > older_than:
+                        path.unlink()
+
+
+def _clear_daily(folder: Path) -> None:
+    """Clear a folder unless this process did so within the last day: listing it for every file would be slow."""
+    key, moment = os.path.abspath(folder), time.monotonic()  # noqa: PTH100 (resolve fails for loops of links)
+    if moment - _cleared.get(key, -_DAY) >= _DAY:
+        _cleared[key] = moment
+        clear_temporary_files(folder)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a regular file, or a link to one; False for a name that no file can have."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):  # a loop of links, no permission, too long; NUL
+        return False
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a relative path is a hidden file, or in a hidden folder; macOS keeps ._photo.jpg beside photo.jpg."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def require_regular(path: Path) -> Path:
+    """Check that reading a path cannot wait forever: a pipe or a device does.
+
+    Returns:
+        The path, which may be missing or a folder; opening it says so.
+
+    Raises:
+        OSError: a pipe, a socket or a device; or a name that no file can have.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return path
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "its name holds a NUL character", str(path)) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -106,6 +185,11 @@ def output_error(path: Path, error: OSError) -> OutputError:
         expected="a folder that you may write to",
         remedy="change its permissions, or choose another --output",
     )
+
+
+def in_unicode(name: str) -> str:
+    """A name that text files and databases can hold: bytes that are not UTF-8, which Linux allows, become escapes."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def folded(name: str) -> str:

@@ -6,6 +6,8 @@ float32 in [0, 1].
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import ImageFileError, OutputError
-from .files import atomic_write
+from .files import atomic_write, require_regular
+from .out_of_memory import is_out_of_memory
 from .pictures.decoding import decode
+from .pictures.formats import NAMED, readable_formats, writable_format
 from .pictures.metadata import Metadata
 
 MIN_SIDE = 8
@@ -30,6 +34,11 @@ _QUALITY: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
+_DAMAGED = (
+    *(OSError, ValueError, SyntaxError, RuntimeError, LookupError, ArithmeticError, TypeError, AttributeError),
+    *(EOFError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow's readers raise for damaged files: whatever they happen to meet."""
 
 
 def load_image(path: Path) -> Image.Image:
@@ -53,7 +62,7 @@ def open_image(path: Path) -> Generator[Image.Image, None, None]:
         ImageFileError: missing, not a picture, damaged, or with a side below `MIN_SIDE`.
     """
     try:
-        opened: Image.Image = Image.open(path)
+        opened: Image.Image = Image.open(require_regular(path), formats=readable_formats())
         with opened:
             _require_size(path, opened)
             yield opened
@@ -64,13 +73,21 @@ def open_image(path: Path) -> Generator[Image.Image, None, None]:
     except UnidentifiedImageError as error:
         raise ImageFileError(
             f"{path} is not a picture that can be read.",
-            expected="PNG, JPEG, WebP, TIFF, BMP or another format that Pillow reads",
+            expected=NAMED,
             remedy="convert it to PNG or JPEG",
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
+        if is_out_of_memory(error):
+            raise
         raise ImageFileError(
-            f"{path} cannot be read: {error}.", expected="a whole picture", remedy="copy or save it again"
+            f"{path} cannot be read: {_reason(error)}.", expected="a whole picture", remedy="copy or save it again"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """One short line; the operating system's reason without the path, which the message names already."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text or type(error).__name__).splitlines()[0].removesuffix(".")[:200]
 
 
 def _require_size(path: Path, image: Image.Image) -> None:
@@ -155,9 +172,10 @@ def save_image(image: Image.Image, path: Path, metadata: Metadata | None = None)
     Raises:
         OutputError: an ending that is no format's, no folder, no permission or no room. `path` is then as before.
     """
-    options = _QUALITY.get(image_format(path), {}) | (metadata.for_pillow() if metadata else {})
+    name = image_format(path)
+    options = _QUALITY.get(name, {}) | (metadata.for_pillow() if metadata else {})
     with atomic_write(path) as temporary:
-        image.save(temporary, **options)
+        image.save(temporary, name, **options)
 
 
 def image_format(path: Path) -> str:
@@ -166,20 +184,16 @@ def image_format(path: Path) -> str:
     Raises:
         OutputError: pictures of that ending cannot be written.
     """
-    require_image_format(path)
-    return Image.registered_extensions()[path.suffix.lower()]
-
-
-def require_image_format(path: Path) -> None:
-    """Check a name's ending.
-
-    Raises:
-        OutputError: pictures of that ending cannot be written.
-    """
-    formats = Image.registered_extensions()
-    if formats.get(path.suffix.lower()) not in Image.SAVE:
+    name = writable_format(path)
+    if name is None:
         raise OutputError(
             f'"{path.name}" does not end in a picture format.',
             expected="a name ending in .png, .jpg, .webp or .tif",
             remedy="name the output result.png, for instance",
         )
+    return name
+
+
+def require_image_format(path: Path) -> None:
+    """Check a name's ending; errors as `image_format`."""
+    image_format(path)

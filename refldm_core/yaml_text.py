@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import yaml
 
+from .files import require_regular
+
 LONGEST = 256 * 1024
 """Bytes of a file; a config has a few thousand."""
 _MOST_NODES = 10_000  # scalars and containers, those that aliases repeat counted again
@@ -25,7 +27,7 @@ def read_yaml(path: Path) -> Any:
         OSError: it cannot be read.
         YamlError: as `parse_yaml`; also a file of more than `LONGEST` bytes, or of another encoding than UTF-8.
     """
-    with path.open("rb") as file:
+    with require_regular(path).open("rb") as file:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise YamlError(f"it has more than {LONGEST:,} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import unicodedata
 from pathlib import Path
 
@@ -112,3 +113,46 @@ def test_spellings(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert spellings(tmp_path) == {"anna": ["Anna"], "ben": ["ben"]}
     assert spellings(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.safetensors", "a.csv", "a"])
+def test_a_temporary_file_is_never_taken_for_a_result(name: str, tmp_path: Path) -> None:
+    """A killed process leaves it: it is hidden, and its ending is no result's."""
+    with atomic_write(tmp_path / name) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".refldm-") and temporary.suffix == ".part"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def _aged(path: Path, hours: float) -> Path:
+    path.touch()
+    moment = time.time() - hours * 3600.0
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_temporary_files_of_killed_processes_are_deleted_after_a_day(tmp_path: Path) -> None:
+    ours = [_aged(tmp_path / name, 25) for name in (".refldm-0123456789ab.part", ".0123456789ab.part.png")]
+    others = {
+        _aged(tmp_path / ".refldm-ba9876543210.part", 23),  # another process may still write it
+        _aged(tmp_path / "model.ckpt.part", 50),  # a download that goes on
+        _aged(tmp_path / ".refldm-notes.part", 50),
+        _aged(tmp_path / ".0123456789ab.png", 50),
+    }
+    (tmp_path / ".refldm-aaaaaaaaaaaa.part").mkdir()
+    _write(tmp_path / "a.txt", "new")
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in others) and (tmp_path / ".refldm-aaaaaaaaaaaa.part").is_dir()
+
+
+def test_a_folder_is_looked_through_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing a folder of 100,000 crops for each of them would take most of the time."""
+    cleared: list[Path] = []
+    monkeypatch.setattr(files, "clear_temporary_files", cleared.append)
+    for name in ("a", "b", "c"):
+        _write(tmp_path / name, "x")
+    assert cleared == [tmp_path]
+    start = time.monotonic()
+    monkeypatch.setattr(files.time, "monotonic", lambda: start + 25 * 3600)
+    _write(tmp_path / "a", "y")
+    assert cleared == [tmp_path] * 2

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import folder_paths
 
+from ..filenames import place_of, visible
 from .folders import MODELS
 
 
 def face_folder(name: str) -> Path:
-    """The place of the model folder that holds a file or pack of that name; the first place where none does."""
-    places = [Path(place) for place in folder_paths.get_folder_paths(MODELS)]
-    return next((place for place in places if (place / name).exists()), places[0])
+    """The place of the model folder that holds a file or pack of that name; the first place where none does.
+
+    Raises:
+        UnsafePathError: a name that leads out of the folder.
+    """
+    return place_of(name, [Path(place) for place in folder_paths.get_folder_paths(MODELS)])
 
 
 def recognizers() -> list[str]:
@@ -22,7 +26,7 @@ def recognizers() -> list[str]:
     for place in (Path(place) for place in folder_paths.get_folder_paths(MODELS)):
         packs = {path.parent.name for path in place.glob("*/*.onnx")}
         found += sorted(packs) + sorted(path.name for path in place.glob("*.onnx"))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(visible(found)))
 
 
 def state_of_files(path: Path) -> str:

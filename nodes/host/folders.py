@@ -7,6 +7,8 @@ from pathlib import Path
 
 import folder_paths
 
+from ..filenames import visible
+
 MODELS = "refldm"
 REFERENCES = "refldm_references"
 """Names of model folders, also in extra_model_paths.yaml."""
@@ -25,8 +27,8 @@ def register_folders() -> None:
 
 
 def files_in(folder: str) -> list[str]:
-    """Names of the files in a model folder, in every place that it has."""
-    return folder_paths.get_filename_list(folder)
+    """Names of the files in a model folder, in every place that it has; hidden files are left out."""
+    return visible(folder_paths.get_filename_list(folder))
 
 
 def path_in(folder: str, name: str) -> Path | None:

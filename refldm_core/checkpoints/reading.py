@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import require_regular
 from ..out_of_memory import is_out_of_memory
 from .pickles import USUAL_TYPES, check_legacy, check_zip, unsafe
 
@@ -70,7 +71,7 @@ def _read(path: Path) -> TensorFile:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with require_regular(path).open("rb") as file:
             head = file.read(64)
     except FileNotFoundError as error:
         raise CheckpointError(

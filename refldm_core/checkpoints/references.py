@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +53,15 @@ class StoredReferences:
                 expected="one for each reference, or none",
                 remedy="pass them in the references' order",
             )
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether the photos can be seen in it: as thumbnails, or decoded from the latents."""
+        return self.thumbnails is not None or self.latents is not None
+
+    def without_pictures(self) -> StoredReferences:
+        """The same references as keys and values alone, which still tell one person from another."""
+        return replace(self, thumbnails=None, latents=None)
 
 
 def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = torch.float16) -> None:

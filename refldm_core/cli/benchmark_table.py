@@ -47,7 +47,7 @@ from ..evaluation.published import CAVEAT, PUBLISHED, benchmark_table
 from ..evaluation.report import markdown_table
 from ..evaluation.session import HTML, Evaluation, evaluate, open_judges
 from ..evaluation.summary import Summary
-from ..files import atomic_write
+from ..files import atomic_write, require_regular
 from ..model.fingerprint import fingerprint
 from ..pipeline import Restorer
 from .cautions import warn
@@ -336,7 +336,7 @@ def _require_same(args: argparse.Namespace, about: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(require_regular(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}).",

@@ -28,10 +28,10 @@ import torch
 from ..checkpoints.faces import DETECTOR_FILES, load_recognizer
 from ..data.builder import BuildSettings, build_dataset
 from ..data.ffhq_ref import Check, check_celeba_ref, check_ffhq_ref
-from ..data.photo_folder import make_folder
 from ..data.photo_reading import PhotoReader, ReadingSettings, file_hash
 from ..data.splits import SplitSettings
 from ..face.backends import find_pack
+from ..files import make_folder
 from .cautions import warn
 from .faces import add_detection_arguments, face_networks_stage, load_detector_of, metadata_of, recognizer_path
 from .inputs import pictures_below

@@ -24,7 +24,7 @@ from typing import get_args
 from ..data.degradation import Kind
 from ..data.degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
 from ..errors import OutputError, ReFLDMError
-from ..files import output_error
+from ..files import make_folder
 from .inputs import Job, find_jobs
 from .output import Output
 
@@ -47,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     folder: Path = args.output
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
+    make_folder(folder)
     earlier = read_table(folder / TABLE)
     jobs = find_jobs(args.inputs, folder, overwrite=args.overwrite, resume=args.resume)
     done: list[Degraded] = []

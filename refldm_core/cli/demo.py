@@ -26,7 +26,7 @@ from PIL import Image
 from ..demo.sheet import album_sheet, contact_sheet, marked
 from ..demo.showing import COLUMNS, Row, Shown, choose, load_networks, show, to_picture
 from ..demo.story import NAMES, Picture, Story, draw_story, workflow_inputs
-from ..files import output_error
+from ..files import make_folder
 from ..images import save_image
 from .memory import Stage, explained_memory_errors
 from .output import Output
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> int:
     start = time.perf_counter()
     folder: Path = args.output
-    try:
-        (folder / "input").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
+    make_folder(folder / "input")
     with explained_memory_errors(Stage("run the demo", expected="about 1.3 GB")):
         return _show(folder, args.seed, start, output)
 

@@ -31,12 +31,14 @@ from typing import Any, cast
 from .. import embedded
 from ..checkpoints.faces import DETECTOR_FILES
 from ..errors import SettingsError
+from ..evaluation.cells import from_cell
 from ..evaluation.dataset import find_targets, pictures_in
 from ..evaluation.metrics import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
 from ..face.identity import ArcFaceRecognizer
+from ..files import require_regular
 from .cautions import warn
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import DEVICES, MODEL_FOLDER, choose_device
@@ -182,7 +184,7 @@ def in_words(summary: Summary) -> list[str]:
         shown = summary.to_mend[:_SHOWN]
         lines += [f"  {f.kind}{f' ({f.method})' if f.method else ''}: {f.what}: {f.detail}" for f in shown]
         if len(summary.to_mend) > _SHOWN:
-            lines.append(f"  and {len(summary.to_mend) - _SHOWN} more: the report names them all")
+            lines.append(f"  and {len(summary.to_mend) - _SHOWN} more: {SUMMARY} names them all")
     return lines
 
 
@@ -216,9 +218,9 @@ def _seconds(words: Sequence[str], methods: dict[str, Path]) -> dict[str, float]
             name, value = next(iter(methods)), word
         try:
             seconds = float(value) if _is_number(value) else mean_seconds(_read_seconds(Path(value), name))
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise _no_seconds(word, f" ({error})") from error
-        if seconds is None or not (math.isfinite(seconds) and seconds >= 0) or name not in methods:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+            raise _no_seconds(word, f" ({str(error)[:200]})") from error
+        if seconds is None or not _is_duration(seconds) or name not in methods:
             raise _no_seconds(word)
         found[name] = seconds
     return found
@@ -233,6 +235,10 @@ def _no_seconds(word: str, why: str = "") -> SettingsError:
     )
 
 
+def _is_duration(seconds: float) -> bool:
+    return math.isfinite(seconds) and seconds >= 0.0
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -243,10 +249,10 @@ def _is_number(text: str) -> bool:
 
 def _read_seconds(path: Path, method: str) -> list[float]:
     if path.suffix.lower() == ".csv":
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
             # `refldm benchmark-table` writes all its methods into one file.
-            rows = [row for row in csv.DictReader(file) if row.get("method", method) == method]
+            rows = [row for row in csv.DictReader(file) if from_cell(row.get("method") or method) == method]
         return [float(row["seconds"]) for row in rows if row["seconds"]]
-    entries = cast("list[dict[str, Any]]", json.loads(path.read_text(encoding="utf-8"))["restored"])
+    entries = cast("list[dict[str, Any]]", json.loads(require_regular(path).read_text(encoding="utf-8"))["restored"])
     # A whole photo may hold several faces, or none.
     return [float(entry["seconds"]) / max(1, len(entry.get("faces", [0]))) for entry in entries]

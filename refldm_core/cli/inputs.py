@@ -6,15 +6,14 @@ import glob
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from PIL import Image
-
 from ..errors import ImageFileError, OutputError
-from ..files import folded, require_writable, spellings
+from ..files import folded, in_unicode, require_writable, spellings
 from ..images import require_image_format
+from ..pictures.formats import is_picture, pictures_in
 
 Item = TypeVar("Item")
 
@@ -34,7 +33,9 @@ class _Found(NamedTuple):
     named: bool
 
 
-def find_jobs(inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool) -> list[Job]:
+def find_jobs(
+    inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool, references: Sequence[Path] = ()
+) -> list[Job]:
     """Pictures to work on, this process's share of them; nothing may be lost on the way.
 
     Args:
@@ -43,6 +44,7 @@ def find_jobs(inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool
         out: a file for one picture, an existing folder for several.
         overwrite: replace results that exist.
         resume: leave out pictures whose results exist.
+        references: other pictures that the command reads, and must not replace.
 
     Raises:
         ImageFileError: a folder or pattern without pictures.
@@ -56,7 +58,7 @@ def find_jobs(inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool
             remedy=f"create the folder {out}, or restore the pictures one by one",
         )
     jobs = _jobs(found, out) if out.is_dir() else [Job(found[0].path, out, True)]
-    _require_no_loss(jobs, overwrite=overwrite, resume=resume)
+    _require_no_loss(jobs, references, overwrite=overwrite, resume=resume)
     if out.is_dir():
         _require_one_spelling(jobs)
     # Shared out first: every process must see the same list, whatever the others have finished by now.
@@ -76,14 +78,14 @@ def pictures_below(folder: Path, out: Path) -> dict[str, Path]:
     """The pictures of a folder and its subfolders, without those of an output folder inside.
 
     Returns:
-        Path below the folder, with "/" -> file; sorted.
+        Path below the folder in Unicode, with "/" -> file; sorted.
 
     Raises:
         ImageFileError: no such folder, or no pictures in it.
     """
     if not folder.is_dir():
         raise ImageFileError(f"{folder} is no folder.", expected="a folder of pictures", remedy="check the path")
-    return {picture.inside.as_posix(): picture.path for picture in _pictures(str(folder), out)}
+    return {in_unicode(picture.inside.as_posix()): picture.path for picture in _pictures(str(folder), out)}
 
 
 def share_of(jobs: Sequence[Item]) -> Sequence[Item]:
@@ -96,13 +98,14 @@ def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
     path = Path(text)
     if path.is_dir():
         # Results of an earlier run may lie in a folder inside, whose name may be typed with other capitals.
-        files = sorted(path.rglob("*"))
-        results = _same_folder(out, files) if out is not None and out.is_dir() else None
-        pictures = [file for file in files if results not in file.parents and _is_picture(file)]
+        files = pictures_in(path, subfolders=True)
+        folders = {path / parent for file in files for parent in file.relative_to(path).parents} - {path}
+        results = _same_folder(out, folders) if out is not None and out.is_dir() else None
+        pictures = [file for file in files if results not in file.parents]
         yield from (_Found(file, file.relative_to(path), False) for file in pictures)
     elif not path.exists() and glob.has_magic(text):
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        pictures = [Path(file) for file in matches if _is_picture(Path(file))]
+        pictures = [Path(file) for file in matches if is_picture(Path(file))]
         yield from (_Found(file, Path(file.name), False) for file in pictures)
     else:
         pictures = [path]
@@ -115,12 +118,8 @@ def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
         )
 
 
-def _same_folder(folder: Path, paths: Sequence[Path]) -> Path | None:
-    return next((path for path in paths if path.is_dir() and path.samefile(folder)), None)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in Image.registered_extensions() and path.is_file()
+def _same_folder(folder: Path, paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.samefile(folder)), None)
 
 
 def _jobs(found: Sequence[_Found], out: Path) -> list[Job]:
@@ -137,8 +136,13 @@ def _stem(inside: Path) -> str:
     return folded(inside.with_suffix("").as_posix())
 
 
-def _require_no_loss(jobs: Sequence[Job], *, overwrite: bool, resume: bool) -> None:
-    sources = {folded(str(job.source.resolve())) for job in jobs}
+def _real(path: Path) -> str:
+    """Where a path leads, as `folded`; unlike Path.resolve, realpath takes loops of links."""
+    return folded(os.path.realpath(path))
+
+
+def _require_no_loss(jobs: Sequence[Job], references: Sequence[Path], *, overwrite: bool, resume: bool) -> None:
+    read = {_real(path): "references" for path in references} | {_real(job.source): "inputs" for job in jobs}
     seen: dict[str, Path] = {}
     for source, target, _ in jobs:
         require_image_format(target)
@@ -150,9 +154,11 @@ def _require_no_loss(jobs: Sequence[Job], *, overwrite: bool, resume: bool) -> N
                 remedy="rename one, or write them into different folders",
             )
         seen[name] = source
-        if folded(str(target.resolve())) in sources:
+        if _real(target) in read:
             raise OutputError(
-                f"{target} is one of the inputs.", expected="a new file", remedy="choose another --output"
+                f"{target} is one of the {read[_real(target)]}.",
+                expected="a new file",
+                remedy="choose another --output",
             )
         if target.exists() and not (overwrite or resume):
             raise OutputError(

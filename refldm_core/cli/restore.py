@@ -29,7 +29,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import OutputError, ReFLDMError, SettingsError
-from ..files import output_error
+from ..files import make_folder
 from ..images import load_image, to_tensor
 from ..model.compiling import is_compiled
 from ..photo_files import Photo, load_photo, require_format, save_photo
@@ -92,7 +92,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     # What is wrong with the arguments is found before the minutes of loading and sampling.
     settings = _settings(args)
     people = _people(args)
-    jobs = find_jobs(args.inputs, args.output, overwrite=args.overwrite, resume=args.resume)
+    references = [path for paths in people.values() for path in paths]
+    jobs = find_jobs(args.inputs, args.output, overwrite=args.overwrite, resume=args.resume, references=references)
     _require_pictures([*(job.source for job in jobs if job.named), *people.get(_ONLY, [])])
     _remark_on_references(people, output)
     if not jobs:
@@ -150,10 +151,7 @@ def _restore_one(args: argparse.Namespace, job: Job, restore: Restore, output: O
         output.remark(f"{job.source}: {note}.")
     with output.steps(job.source.name) as on_step:
         result, report = restore(photo, on_step)
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)  # a subfolder of an input folder
-    except OSError as error:
-        raise output_error(job.target, error) from error
+    make_folder(job.target.parent)  # a subfolder of an input folder
     save_photo(photo, result, job.target, truncated=args.aligned)
     seconds = round(time.perf_counter() - start, 3)
     return {"input": str(job.source), "output": str(job.target), "seconds": seconds, "notes": notes, **report}

@@ -6,12 +6,11 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..files import atomic_write, output_error
+from ..files import atomic_write, make_folder, output_error
 from ..paths import path_inside
 from ..progress import Each
 from .degradation import Kind
 from .degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
-from .photo_folder import make_folder
 from .splits import SPLITS, Row, Split
 
 IMAGES = "images"

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..files import atomic_write
+from ..markdown import as_code, as_text
 from .splits import Split
 
 _LISTED = 100
@@ -148,19 +149,19 @@ class BuildReport:
             references = f"{size['least_references']}, {size['mean_references']:.1f}, {size['most_references']}"
             yield f"| {split} | {size['people']} | {size['pictures']} | {size['targets']} | {references} |"
         yield ""
-        yield "Settings: " + ", ".join(f"{name} {value}" for name, value in self.settings.items()) + "."
+        yield "Settings: " + ", ".join(as_text(f"{name} {value}") for name, value in self.settings.items()) + "."
         yield from self._examples()
         yield from self._histogram()
         for kind, names in self.outcomes.items():
             yield from _section(_KINDS[kind], [_told(name, kind, note) for name, note in names.items()])
-        several = [f"`{name}`: {faces} faces" for name, faces in self.several_faces.items()]
+        several = [f"{as_code(name)}: {faces} faces" for name, faces in self.several_faces.items()]
         yield from _section("Photos with several faces", several)
         duplicates = [
-            ", ".join(f"`{name}`" for name in d.pictures) + f" ({d.distance:.3f})" for d in self.near_duplicates
+            ", ".join(as_code(name) for name in d.pictures) + f" ({d.distance:.3f})" for d in self.near_duplicates
         ]
         yield from _section("Near-duplicates, with the least distance between two", duplicates)
-        yield from _section("People with one picture", [f"`{name}`" for name in self.alone])
-        yield from _section("Photos that are not there any more", [f"`{name}`" for name in self.gone])
+        yield from _section("People with one picture", [as_code(name) for name in self.alone])
+        yield from _section("Photos that are not there any more", [as_code(name) for name in self.gone])
 
     def _examples(self) -> Iterator[str]:
         yield ""
@@ -169,7 +170,7 @@ class BuildReport:
             for target, references in rows:
                 pictures = " ".join(f'<img src="images/{quote(name)}" width="96">' for name in (target, *references))
                 yield ""
-                yield f"{split}, `{target}`, then its references:<br>{pictures}"
+                yield f"{split}, {as_code(target)}, then its references:<br>{pictures}"
 
     def _histogram(self) -> Iterator[str]:
         """Tenths of a distance; bars are logarithmic, or the few pairs of one person would not show."""
@@ -188,8 +189,8 @@ class BuildReport:
 
 def _told(name: str, kind: str, note: str) -> str:
     if kind == "same pixels":
-        return f"`{name}`: as `{note}`"
-    return f"`{name}`: {note}" if note else f"`{name}`"
+        return f"{as_code(name)}: as {as_code(note)}"
+    return f"{as_code(name)}: {as_text(note)}" if note else as_code(name)
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ReFLDMError, shortened
+from ..files import require_regular
 from ..images import load_image
 from ..paths import require_plain
+from ..pictures.formats import pictures_in
 from .synthetic import Portrait, conditions, person, render
 
 Picture = NDArray[np.uint8]
@@ -170,7 +172,7 @@ def read_references(path: Path, *, alone: bool = False) -> list[tuple[str, tuple
         UnsafePathError: a name that would lead out of the folder of pictures.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
@@ -211,8 +213,7 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
 
 
 def _all_of(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
-    formats = set(Image.registered_extensions())
-    names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in formats) if folder.is_dir() else []
+    names = [path.name for path in pictures_in(folder, subfolders=False)]
     if not names:
         raise DataError(
             f"There are no pictures in {folder or 'corpus.folder'}.",

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import OutputError
-from ..files import atomic_write, output_error
+from ..files import atomic_write, in_unicode, make_folder, require_regular
 from ..images import load_image, save_image
 from .degradation import RANGES, Degradation, Kind, degrade, draw
 
@@ -45,7 +45,7 @@ def picture_seed(name: str, seed: int) -> int:
         name: of the picture's file, with its ending, and with "/" before it its subfolder.
         seed: of the whole set.
     """
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6], "big")
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()[:6], "big")
 
 
 def degrade_file(source: Path, target: Path, file: str, kind: Kind, seed: int) -> Degraded:
@@ -64,12 +64,9 @@ def degrade_file(source: Path, target: Path, file: str, kind: Kind, seed: int) -
     """
     degradation = draw(RANGES[kind], seed)
     result = Image.fromarray(degrade(np.array(load_image(source)), degradation))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(target, error) from error
+    make_folder(target.parent)
     save_image(result, target)
-    return Degraded(file, kind, seed, degradation)
+    return Degraded(in_unicode(file), kind, seed, degradation)
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -81,7 +78,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with require_regular(path).open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) == COLUMNS:
                 return {row["file"]: {name: row[name] for name in COLUMNS} for row in table}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..files import require_regular
 from .build_output import write_references
 from .corpus import DataError, read_references
 from .local_pictures import LocalPictures
@@ -257,7 +258,7 @@ def _listed(dataset: Path, split: Split) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = require_regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"The list {path} cannot be read ({error}).", expected="a name on each line", remedy="unpack it again"

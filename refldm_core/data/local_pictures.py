@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from ..pictures.formats import pictures_in
 from .corpus import DataError
 
 
@@ -61,7 +60,6 @@ class LocalPictures:
 
 
 def _pictures(folder: Path, without: Collection[Path]) -> Iterator[Path]:
-    endings = set(Image.registered_extensions())
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in endings and not any(parent in without for parent in path.parents):
+    for path in pictures_in(folder, subfolders=True):
+        if not any(parent in without for parent in path.parents):
             yield path

@@ -9,7 +9,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from ..errors import ImageFileError, OutputError
-from ..files import folded, output_error
+from ..files import folded, make_folder
 from ..images import load_image, save_image, to_pil
 from ..paths import path_inside
 from ..progress import Each, quietly
@@ -128,18 +128,6 @@ class _Folder:
         crop = next(crop for crop in candidates if self._taken.get(folded(crop), name) == name)
         self._taken[folded(crop)] = name
         return crop
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
 
 
 def require_new_or_earlier(folder: Path, state: str) -> None:

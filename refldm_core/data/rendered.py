@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import atomic_write
+from ..files import atomic_write, make_folder
 from ..synthetic.dataset import DatasetSpec, render_missing
 from ..synthetic.records import load
 from .build_output import IMAGES, MAPPING, write_references
-from .photo_folder import make_folder
 
 ATTRIBUTES = "attributes.jsonl"
 REFERENCES = f"{MAPPING}/train_references.csv"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from PIL.PngImagePlugin import PngInfo
 from ..data.corpus import synthetic_portrait
 from ..data.degradation import Kind
 from ..data.degraded import degrade_file, picture_seed
-from ..errors import SettingsError
-from ..files import atomic_write, folded, output_error
-from ..images import load_image, save_image, to_pil, to_tensor
+from ..errors import ImageFileError, SettingsError
+from ..files import atomic_write, folded, make_folder
+from ..images import load_image, open_image, save_image, to_pil, to_tensor
 from ..paths import path_inside
 from ..pipeline import PUBLISHED_SEED, ReferenceEncoding, Restorer, SamplingSettings
+from .cells import as_cell
 from .dataset import Target
 
 FIRST_PERSON = 900_000
@@ -149,11 +151,11 @@ def restore_target(
 def seconds_in(path: Path) -> float | None:
     """How long restoring a picture took; None where its file does not say."""
     try:
-        opened: Image.Image = Image.open(path)
-        with opened:
-            return float(opened.info[_SECONDS])
-    except (OSError, KeyError, ValueError):
+        with open_image(path) as opened:
+            seconds = float(opened.info[_SECONDS])
+    except ImageFileError:  # also a picture without the text, or with another one than a number
         return None
+    return seconds if math.isfinite(seconds) and seconds >= 0.0 else None
 
 
 def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> None:
@@ -161,7 +163,7 @@ def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> 
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("degradation", "method", "image", "seconds"))
-        table.writerows((*key, value) for key, value in seconds.items())
+        table.writerows((*map(as_cell, key), value) for key, value in seconds.items())
 
 
 def result_path(target: Target, folder: Path) -> Path:
@@ -190,11 +192,3 @@ def require_distinct_results(targets: Iterable[Target]) -> None:
                 remedy="rename one of them, also in the CSV of the references",
             )
         seen[name] = target.name
-
-
-def make_folder(folder: Path) -> None:
-    """Raises: OutputError: it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error

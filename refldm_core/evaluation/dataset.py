@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from ..data.corpus import DataError, read_references
+from ..files import in_unicode, require_regular
+from ..pictures.formats import pictures_in as picture_files
 from .packages import require
 
 
@@ -70,7 +71,8 @@ def find_targets(
         MissingPackageError: scipy is not installed.
     """
     findings: list[Finding] = []
-    rows = read_references(references, alone=True) if references else [(name, ()) for name in pictures_in(folder)]
+    names = [] if references else _in_unicode(pictures_in(folder), findings)
+    rows = read_references(references, alone=True) if references else [(name, ()) for name in names]
     if not rows:
         raise DataError(
             f"There are no pictures in {folder}.",
@@ -126,7 +128,7 @@ def match_predictions(
     found: dict[str, list[str]] = defaultdict(list)
     findings: list[Finding] = []
     passed_over = {*others, *(_stem(name) for name in others)}
-    for name in pictures_in(folder):
+    for name in _in_unicode(pictures_in(folder), findings, method):
         # a.png; a.png.png, where a.jpg lies beside it; or a with another ending.
         target = exact.get(name) or exact.get(_stem(name)) or by_stem.get(_stem(name))
         if target is None and {name, _stem(name)} & passed_over:
@@ -148,14 +150,20 @@ def match_predictions(
 
 
 def pictures_in(folder: Path) -> list[str]:
-    """Names of the pictures below a folder, with slashes, sorted; files whose names begin with a dot are left out."""
-    endings = set(Image.registered_extensions())
-    files = folder.rglob("*") if folder.is_dir() else ()
-    return sorted(
-        file.relative_to(folder).as_posix()
-        for file in files
-        if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
-    )
+    """Names of the pictures below a folder, with slashes, sorted; hidden files are left out."""
+    return sorted(file.relative_to(folder).as_posix() for file in picture_files(folder, subfolders=True))
+
+
+def _in_unicode(names: Iterable[str], findings: list[Finding], method: str = "") -> list[str]:
+    """The names that reports can hold; the others are left out with a finding."""
+    usual: list[str] = []
+    for name in names:
+        if in_unicode(name) == name:
+            usual.append(name)
+        else:
+            what = in_unicode(name)
+            findings.append(Finding("name unusable", what, "its name is not Unicode text: rename the file", method))
+    return usual
 
 
 def _stem(name: str) -> str:
@@ -179,7 +187,7 @@ def _connected(rows: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
 
 def _read_people(path: Path) -> Mapping[str, str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}).", expected="a CSV file", remedy="check --people") from error
@@ -189,6 +197,13 @@ def _read_people(path: Path) -> Mapping[str, str]:
             expected="the columns image and person, with a file name and whom it shows",
             remedy="correct the file, or leave out --people",
         )
+    for line, row in enumerate(rows, 2):
+        if not row["image"] or not row["person"]:
+            raise DataError(
+                f"Line {line} of {path} has no {'person' if row['image'] else 'image'}.",
+                expected="a file name and whom it shows in every row",
+                remedy="complete the row, or leave it out",
+            )
     return {row["image"]: row["person"] for row in rows}
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..face.identity import Embeddings, Recognizer, cosine, published_crop
+from ..face.identity import Embeddings, Recognizer, cosine, embed, published_crop
 from ..images import u8_to_tensor
 from .packages import require
 
@@ -105,7 +105,7 @@ def ssim(prediction: Picture, truth: Picture) -> float:
 def published_embedding(recognizer: Recognizer, picture: Picture) -> Embeddings:
     """What the paper's IDS compares: (1, d) of unit length, of the picture's middle, not aligned to the face."""
     crop = u8_to_tensor(torch.tensor(picture).movedim(-1, 0)).unsqueeze(0)
-    return recognizer.embed(published_crop(crop))
+    return embed(recognizer, published_crop(crop))
 
 
 def identity_similarity(prediction: Embeddings, truth: Embeddings) -> float:

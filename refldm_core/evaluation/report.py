@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..files import atomic_write
+from ..markdown import as_text
 from .metrics import METRICS, SETS
 from .scores import Row
 from .statistics import LEVEL, RESAMPLES, SEED, Interval
@@ -17,6 +18,10 @@ Table = Sequence[Sequence[str]]
 
 _UP, _DOWN = "\u2191", "\u2193"
 """Arrows, which headings show as the paper's tables do."""
+
+MOST_FINDINGS = 300
+"""Rows of the table of findings: a wrong folder has tens of thousands, which no browser shows in time."""
+_LONGEST_DETAIL = 500  # characters
 
 UNAVAILABLE = "n/a"
 """In a column whose metric could not be had; the report says why."""
@@ -56,10 +61,17 @@ def comparisons_table(summary: Summary) -> Table:
 
 
 def findings_table(summary: Summary) -> Table:
-    """What was found about the files."""
+    """What was found about the files, what must be mended first; the first `MOST_FINDINGS`, and how many there are."""
     rows = [["what", "method", "picture", "detail"]]
-    rows += [[f.kind, f.method or "all", f.what, f.detail] for f in summary.findings]
+    ordered = [*summary.to_mend, *(finding for finding in summary.findings if not finding.mend)]
+    rows += [[f.kind, f.method or "all", f.what, _cut(f.detail)] for f in ordered[:MOST_FINDINGS]]
+    if len(ordered) > MOST_FINDINGS:
+        rows.append([f"{len(ordered) - MOST_FINDINGS} more", "", "", "summary.json names them all"])
     return rows
+
+
+def _cut(detail: str) -> str:
+    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}..."
 
 
 def notes(summary: Summary) -> list[str]:
@@ -102,24 +114,31 @@ def write_markdown(path: Path, title: str, summary: Summary, rows: Mapping[str, 
 
 
 def markdown_table(table: Table) -> list[str]:
-    """Lines of a Markdown table; bars inside the cells are escaped."""
+    """Lines of a Markdown table, for a file or a terminal; bars inside the cells are escaped.
+
+    The cells of a file are to be escaped with `markdown.as_text` before.
+    """
     heading_row, *rows = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in table)
     return [_line(heading_row), _line(["---"] * len(heading_row)), *(_line(row) for row in rows)]
 
 
 def _markdown(title: str, summary: Summary, rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    yield from (f"# {title}", "", *markdown_table(results_table(summary)), "")
-    yield from (f"- {note}" for note in notes(summary))
+    yield from (f"# {as_text(title)}", "", *_table(results_table(summary)), "")
+    yield from (f"- {as_text(note)}" for note in notes(summary))
     if summary.comparisons:
-        yield from ("", "## Differences", "", *markdown_table(comparisons_table(summary)))
+        yield from ("", "## Differences", "", *_table(comparisons_table(summary)))
     yield from ("", "## Best and worst", "")
-    yield from markdown_table(_extremes(rows))
+    yield from _table(_extremes(rows))
     yield from ("", "## Findings", "")
     if summary.findings:
         yield f"{len(summary.to_mend)} to mend, {len(summary.findings) - len(summary.to_mend)} to know."
-        yield from ("", *markdown_table(findings_table(summary)))
+        yield from ("", *_table(findings_table(summary)))
     else:
         yield "Every picture was judged; nothing is missing, damaged or there twice."
+
+
+def _table(table: Table) -> list[str]:
+    return markdown_table([[as_text(cell) for cell in row] for row in table])
 
 
 def _extremes(rows: Mapping[str, Sequence[Row]], count: int = 4) -> Table:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import atomic_write
+from ..files import atomic_write, require_regular
+from .cells import as_cell, from_cell
 from .metrics import FIDELITY, IDENTITY, LEARNED, LIKENESS
 
 COLUMNS: tuple[str, ...] = ("method", "image", "person", "prediction_sha256", "truth_sha256")
@@ -72,7 +73,7 @@ class Scores:
             table = csv.DictWriter(file, [*COLUMNS, *VALUES])
             table.writeheader()
             for _, row in sorted(self.rows.items()):
-                known = {column: getattr(row, column) for column in COLUMNS}
+                known = {column: as_cell(getattr(row, column)) for column in COLUMNS}
                 # repr: the number that was computed, to the last digit.
                 table.writerow({**known, **{name: repr(value) for name, value in row.values.items()}})
         self._written = time.monotonic()
@@ -80,12 +81,12 @@ class Scores:
 
 def _read(path: Path) -> dict[tuple[str, str], Row]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with require_regular(path).open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) == (*COLUMNS, *VALUES):
                 rows = [
                     Row(
-                        *(row[column] for column in COLUMNS),
+                        *(from_cell(row[column]) for column in COLUMNS),
                         values={name: float(row[name]) for name in VALUES if row[name]},
                     )
                     for row in table

@@ -15,7 +15,7 @@ from ..checkpoints.download import sha256_of
 from ..checkpoints.faces import load_recognizer
 from ..errors import OutputError, SettingsError
 from ..face.identity import Recognizer
-from ..files import atomic_write, output_error
+from ..files import atomic_write, make_folder, require_regular
 from .dataset import Finding, Target
 from .html import write_html
 from .learned import open_learned
@@ -138,10 +138,7 @@ def evaluate(
         DataError: a folder of predictions that is none.
     """
     require_baseline(list(job.methods), job.baseline)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(out, error) from error
+    make_folder(out)
     about = _about(job, settings)
     earlier = _earlier(out, about, resume=resume, overwrite=overwrite, restart=restart)
     known = earlier or {}
@@ -198,7 +195,7 @@ def _earlier(
     if not (there and resume):
         return None
     try:
-        found = json.loads((out / _SETTINGS).read_text(encoding="utf-8"))
+        found = json.loads(require_regular(out / _SETTINGS).read_text(encoding="utf-8"))
         earlier, sets = found["about"], found["sets"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(

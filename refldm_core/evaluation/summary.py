@@ -196,7 +196,18 @@ def best(summary: Summary, metric: str) -> float | None:
 
 
 def mean_seconds(seconds: Sequence[float]) -> float | None:
-    """Mean of the times for each face; None of none."""
+    """Mean of the times for each face; None of none.
+
+    Raises:
+        SettingsError: a time that is negative or not finite.
+    """
+    wrong = [value for value in seconds if not (math.isfinite(value) and value >= 0.0)]
+    if wrong:
+        raise SettingsError(
+            f"{wrong[0]} is no time in seconds ({len(wrong)} of {len(seconds)} times are none).",
+            expected="finite numbers from 0",
+            remedy="correct the times, or leave them out",
+        )
     return estimate(list(seconds)).mean if seconds else None
 
 

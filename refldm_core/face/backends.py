@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..out_of_memory import is_out_of_memory
-from .detection import Findings, Picture
+from .detection import Findings, Picture, require_finite
 from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
@@ -35,7 +35,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
     """Load weights, each with the name and shape that the network has; a `module.` before all names is dropped.
 
     Raises:
-        CheckpointError: other names or shapes.
+        CheckpointError: other names or shapes, or values that are not finite.
     """
     plain = {key.removeprefix("module."): value for key, value in tensors.items()}
     wanted = module.state_dict()
@@ -49,6 +49,13 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
             f"and {len(shapes)} of another shape (first: {first}).",
             expected=f"the published weights of {name}",
             remedy="choose the file that belongs to this network",
+        )
+    broken = [key for key, value in plain.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(
+            f"{len(broken)} tensors of {name} have values that are not finite (first: {broken[0]}).",
+            expected=f"the published weights of {name}",
+            remedy="get the file again",
         )
     module.load_state_dict(plain, strict=True)
 
@@ -122,6 +129,8 @@ class RetinaFaceNetwork:
         inputs = bgr.to(self.module.device).float() - self.module.mean_tensor
         outputs: tuple[Tensor, Tensor, Tensor] = self.module(inputs)
         offsets, scores, points = (output[0].cpu().double() for output in outputs)
+        # A score that is NaN would be below the threshold: the picture would seem to have no face.
+        require_finite(Findings(offsets.numpy(), scores.numpy(), points.numpy()))
         sure = scores[:, 1] > threshold
         offsets, scores, points = offsets[sure], scores[sure, 1], points[sure].view(-1, 5, 2)
         # facexlib's detect_faces lists its anchors in Python for every picture: on a GPU that takes most of the time.
@@ -245,7 +254,8 @@ def find_pack(folder: Path) -> tuple[Path, Path]:
     detection: Path | None = None
     recognition: Path | None = None
     # The usual names first: opening the pack's other large files would take seconds.
-    for path in sorted(folder.glob("*.onnx"), key=lambda p: (not p.name.startswith(_USUAL), p.name)):
+    files = [path for path in folder.glob("*.onnx") if not path.name.startswith(".")]
+    for path in sorted(files, key=lambda p: (not p.name.startswith(_USUAL), p.name)):
         session = onnx_session(path)
         shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
         if detection is None and outputs in (9, 15):

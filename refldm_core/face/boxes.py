@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import SettingsError
+from ..errors import SettingsError, shortened
 from .alignment import FACE_BOX, FFHQ_TEMPLATE
 from .detection import iou
 from .errors import FaceError
@@ -162,7 +162,7 @@ def _parse_box(box: Any, frame: int, size: tuple[int, int]) -> BoundingBox:
         score = None
     if not (math.isfinite(x + y) and 0.0 < width < math.inf and 0.0 < height < math.inf):
         raise FaceError(
-            f"A box of picture {frame + 1} has no place or no area: {box!r}.",
+            f"A box of picture {frame + 1} has no place or no area: {shortened(str(box))}.",
             expected="x, y, width and height in pixels, with a width and a height above 0",
             remedy="remove this box, or connect another detection node",
         )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import NotFiniteError, SettingsError
 from ..images import tensor_to_u8
 from .types import Face, Landmarks5
 
@@ -147,9 +147,24 @@ class SearchingDetector:
         for scale in scales(picture.shape[:2], self.network.tile, self.settings.smallest):
             resized, factors = _resize(picture, scale)
             for left, top, tile in _tiles(resized, self.network.tile):
-                findings = self.network.find(tile, threshold)
+                findings = require_finite(self.network.find(tile, threshold))
                 findings = _drop_cut(findings, (left, top), tile.shape[:2], resized.shape[:2])
                 yield _turn_back(_scale_back(findings, (left, top), factors), turn, size)
+
+
+def require_finite(findings: Findings) -> Findings:
+    """Check what a network found.
+
+    Raises:
+        NotFiniteError: NaN or infinity among the numbers.
+    """
+    if not all(np.isfinite(values).all() for values in findings):
+        raise NotFiniteError(
+            "The face detector gave values that are not finite (NaN or infinity).",
+            expected="boxes, scores and landmarks of finite numbers",
+            remedy="get the detector's file again, run it on the CPU, or choose another detector",
+        )
+    return findings
 
 
 def detect_batch(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, NotFiniteError
 from .alignment import FFHQ_SIZE, similarity, template
 from .backends import metadata_of, onnx_session
 from .errors import FaceError
@@ -80,6 +80,22 @@ class ArcFaceRecognizer:
         return normalise(np.concatenate(found)) if found else np.zeros((0, 512), dtype=np.float32)
 
 
+def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:
+    """A recogniser's embeddings of crops (n, 3, 112, 112), checked: (n, d) of unit length.
+
+    Raises:
+        NotFiniteError: the network gave NaN or infinity, with which no face is similar to any other.
+    """
+    embeddings = recognizer.embed(crops)
+    if not np.isfinite(embeddings).all():
+        raise NotFiniteError(
+            "The face recognizer gave values that are not finite (NaN or infinity).",
+            expected="an embedding of finite numbers for each face",
+            remedy="get the recognizer's file again, or choose another recognizer",
+        )
+    return embeddings
+
+
 def embed_faces(recognizer: Recognizer, images: Sequence[Tensor], faces: Sequence[Face]) -> Embeddings:
     """Embeddings of faces, cut out of their pictures by their landmarks.
 
@@ -92,7 +108,7 @@ def embed_faces(recognizer: Recognizer, images: Sequence[Tensor], faces: Sequenc
         (faces, d) of unit length.
     """
     crops = [_cut(images[face.frame], _arcface_from_image(face.landmarks)) for face in faces]
-    return recognizer.embed(torch.stack(crops) if crops else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    return embed(recognizer, torch.stack(crops) if crops else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
 
 
 def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
@@ -102,7 +118,7 @@ def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
     """
     matrix = similarity(template(crops.shape[-1] if len(crops) else FFHQ_SIZE), ARCFACE_TEMPLATE)
     cut = [_cut(crop, matrix) for crop in crops]
-    return recognizer.embed(torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    return embed(recognizer, torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
 
 
 def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
@@ -140,7 +156,7 @@ def embed_aligned(recognizer: Recognizer, crops: Tensor, faces: Faces) -> Embedd
         _cut(crop, _arcface_from_image(face.landmarks.transformed(_placed(transform, crop).crop_from_image)))
         for crop, face, transform in zip(crops, faces.faces, faces.transforms, strict=True)
     ]
-    return recognizer.embed(torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    return embed(recognizer, torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
 
 
 def normalise(vectors: NDArray[Any]) -> Embeddings:

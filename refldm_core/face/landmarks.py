@@ -30,7 +30,7 @@ def landmarks_from_points(points: ArrayLike) -> Landmarks5:
             further coordinates are ignored.
 
     Raises:
-        FaceError: another number of points, or left and right exchanged.
+        FaceError: another number of points, numbers that are not finite, or left and right exchanged.
     """
     array = np.asarray(points, dtype=np.float64)
     groups = _FIVE_OF.get(len(array)) if array.ndim == 2 and array.shape[-1] >= 2 else None
@@ -41,6 +41,12 @@ def landmarks_from_points(points: ArrayLike) -> Landmarks5:
             remedy="give left eye, right eye, nose, left and right corner of the mouth",
         )
     five = np.array([array[list(group), :2].mean(axis=0) for group in groups])
+    if not np.isfinite(five).all():
+        raise FaceError(
+            "Face landmarks are not finite.",
+            expected="x and y of each point in pixels",
+            remedy="correct the numbers, or use another detector",
+        )
     _require_not_mirrored(five)
     return Landmarks5(five)
 

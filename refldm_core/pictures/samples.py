@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..errors import ImageFileError
+from .formats import readable_formats
 
 Samples = NDArray[np.uint16]
 """(height, width, channels), 0..65535: 1 is gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
@@ -89,7 +90,8 @@ def _tags(image: Image.Image) -> Mapping[int, Any]:
 
 
 def _raw_modes(image: Image.Image) -> set[str]:
-    return {_arguments(tile)[0] for tile in _tiles(image)}
+    # GIF tiles have numbers in that place.
+    return {str(_arguments(tile)[0]) for tile in _tiles(image)}
 
 
 def _tiles(image: Image.Image) -> list[Any]:
@@ -102,7 +104,7 @@ def _arguments(tile: Any) -> tuple[Any, ...]:
 
 def _read_as(path: Path, raw_modes: Mapping[str, str]) -> NDArray[np.uint8]:
     """The file's bytes with other raw modes than its own, upright."""
-    opened: Any = Image.open(path)
+    opened: Any = Image.open(path, formats=readable_formats())
     with opened:
         opened.tile = [_with_raw_mode(tile, raw_modes[_arguments(tile)[0]]) for tile in opened.tile]
         return np.asarray(ImageOps.exif_transpose(opened), np.uint8)

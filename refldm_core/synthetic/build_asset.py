@@ -136,8 +136,8 @@ def build(wheel: Path, path: Path = HEAD) -> dict[str, Any]:
         "target_rows": matrix.indptr.astype(np.int32),
     }
     arrays["occlusion"] = _occlusion(arrays)
-    with atomic_write(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:  # numpy adds an ending to a path without one
+        np.savez_compressed(file, **arrays)
     return arrays
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import ImageFileError
 from ..files import atomic_write
+from ..images import open_image
 from .conditions import Conditions
 from .portrait import Portrait
 from .traits import Person
@@ -73,7 +74,7 @@ def save(path: Path, portrait: Portrait, contents: Record) -> None:
     info = PngInfo()
     info.add_text(_KEY, json.dumps(contents))
     with atomic_write(path) as temporary:
-        Image.fromarray(portrait.picture).save(temporary, pnginfo=info)
+        Image.fromarray(portrait.picture).save(temporary, "PNG", pnginfo=info)
 
 
 def load(path: Path) -> Record:
@@ -83,10 +84,9 @@ def load(path: Path) -> Record:
         ImageFileError: no readable picture, or one without a record.
     """
     try:
-        opened: Image.Image = Image.open(path)
-        with opened:
+        with open_image(path) as opened:
             return json.loads(str(opened.info[_KEY]))
-    except (OSError, UnidentifiedImageError, KeyError, ValueError) as error:
+    except ImageFileError as error:
         raise ImageFileError(
             f"{path} is no picture that `refldm synthesize` wrote.",
             expected="a folder that holds rendered pictures alone",

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.reading import read_tensors
 from ..checkpoints.saving import write_safetensors
 from ..data.corpus import CorpusSpec
 from ..data.groups import Group, Groups, stack
-from ..files import output_error
+from ..files import make_folder
 from ..images import u8_to_tensor
 from ..model.fingerprint import fingerprint
 from ..model.vqgan import FirstStage, Quantised
+from ..pictures.formats import pictures_in
 
 
 def quantised(first_stage: FirstStage, latents: Tensor) -> Quantised:
@@ -83,10 +83,9 @@ def cache_key(corpus: CorpusSpec, groups: Groups, first_stage: FirstStage) -> st
     """
     digest = hashlib.sha256(repr(groups.corpus.targets).encode())
     if corpus.kind == "folder":
-        formats = Image.registered_extensions()
-        for path in sorted(p for p in Path(corpus.folder).iterdir() if p.suffix.lower() in formats):
+        for path in pictures_in(Path(corpus.folder), subfolders=False):
             status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     example = groups.draw(0)
     for pictures in (example.targets, example.lq, example.references):
         digest.update(pictures.tobytes())
@@ -107,10 +106,7 @@ class LatentCache:
 
     def __init__(self, folder: Path, about: str) -> None:
         self.folder = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(self.folder, error) from error
+        make_folder(self.folder)
         self._here: dict[int, Mapping[str, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:

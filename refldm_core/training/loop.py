@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -21,8 +23,10 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from torch import Tensor, nn
 
+from ..checkpoints.pickles import check_zip
 from ..checkpoints.saving import save_pickled
-from ..files import atomic_write, output_error
+from ..errors import CheckpointError
+from ..files import atomic_write, make_folder, output_error, require_regular
 from ..images import save_image
 from ..out_of_memory import is_out_of_memory
 from .ema import MovingAverage
@@ -39,6 +43,13 @@ _MAY_CHANGE = {
     *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
 }
 """Values of the config that may change between the parts of a run: they do not change a step."""
+
+
+_DAMAGED = (
+    *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
+    *(AttributeError, EOFError, OSError, StopIteration),
+)
+"""What reading a damaged state raises."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ class _Trainer:
             _require_same(config, self.spec)
             first = self._load(state)
         elif self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         if self.accelerator.is_main_process:
             with atomic_write(config) as temporary:
                 temporary.write_text(effective, encoding="utf-8")
@@ -217,7 +228,11 @@ class _Trainer:
 
     def _load(self, path: Path) -> int:
         try:
+            check_zip(require_regular(path))
             state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError(f"it holds a {type(state).__name__}")
+            step = int(state["step"])
             for part, values in zip(self.task.parts, state["parts"], strict=True):
                 part.load_state_dict(values)
             for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
@@ -226,15 +241,16 @@ class _Trainer:
                 self.averages[name].load_state_dict(values)
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             if is_out_of_memory(error):
                 raise
+            reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
             raise TrainingError(
-                f"The state {path} cannot be gone on with ({str(error).splitlines()[0]}).",
-                expected="a state that this config wrote",
+                f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
+                expected="a whole state that this config wrote",
                 remedy="choose another output folder, or remove that one to start anew",
             ) from error
-        return int(state["step"])
+        return step
 
     def _log(self, step: int, logs: Mapping[str, float]) -> None:
         self.accelerator.log(dict(logs), step=step)
@@ -246,7 +262,7 @@ class _Trainer:
     def _sample(self, step: int) -> None:
         picture = self.task.sample(self._averaged())
         if picture is not None:
-            (self.folder / "samples").mkdir(exist_ok=True)
+            make_folder(self.folder / "samples")
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")
             tracker = cast(Any, self.accelerator.get_tracker("tensorboard"))
             tracker.log_images({"samples": np.asarray(picture)[None]}, step=step, dataformats="NHWC")
@@ -316,6 +332,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _truncate_log(path: Path, step: int) -> None:
     """Forget what was logged after the state that the run goes on from."""
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = require_regular(path).read_text(encoding="utf-8").splitlines()
         with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -280,19 +281,27 @@ def _build(kind: Any, value: Any, name: str, source: str) -> Any:
                 if is_dataclass(choice) and isinstance(value, dict):  # its error says more
                     raise
         raise _wrong(name, value, str(kind).replace("typing.", ""), source)
-    if kind is float and not isinstance(value, bool):
-        try:  # YAML 1.1 reads 1e-4 as text
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    if type(value) is kind:
+    number = _finite(value) if kind is float else None
+    if number is not None:
+        return number
+    if type(value) is kind and kind is not float:
         return value
     raise _wrong(
         name,
         value,
-        {"int": "a whole number", "float": "a number", "str": "text"}.get(kind.__name__, "true or false"),
+        {"int": "a whole number", "float": "a finite number", "str": "text"}.get(kind.__name__, "true or false"),
         source,
     )
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:  # YAML 1.1 reads 1e-4 as text
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _build_dataclass(kind: Any, value: Any, name: str, source: str) -> Any:

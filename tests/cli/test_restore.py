@@ -215,7 +215,11 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no folder": (_nothing, ["lq.png", "--output", "no/out.png"], "The folder no does not exist"),
     "no format": (_nothing, ["lq.png", "--output", "out.xyz"], "does not end in a picture format"),
     "an input as output": (_nothing, ["lq.png", "--output", "lq.png"], "is one of the inputs"),
-    "an existing output": (_nothing, ["lq.png", "--output", "ref_0.png"], "exists already"),
+    "an existing output": (
+        lambda f: (f / "old.png").touch(),
+        ["lq.png", "--output", "old.png"],
+        "exists already",
+    ),
     "two into one file": (_nothing, ["lq.png", "ref_0.png", "--output", "out.png"], "cannot go into the one file"),
     "two of one name": (
         lambda f: [(f / d).mkdir() for d in ("a", "done")] and Image.new("RGB", (9, 9)).save(f / "a" / "lq.png"),

@@ -86,6 +86,23 @@ def test_people_by_a_list(tmp_path: Path) -> None:
     assert [t.person for t in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("a.png,anna\nb.png\n", "Line 3 of .* has no person"),
+        ("a.png,anna\nb.png,\n", "Line 3 of .* has no person"),
+        (",anna\n", "Line 2 of .* has no image"),
+    ],
+)
+def test_a_row_of_people_without_a_person(rows: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"image,person\n{rows}", encoding="utf-8")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=problem):
+        find_targets(tmp_path, people=path)
+
+
 def test_predictions_belong_by_name(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "b.jpg", "c.png", "c.jpg", "sub/a.png", "e.png", "f.png")
     targets, _ = find_targets(faces)

@@ -100,6 +100,62 @@ def test_a_name_in_use_is_not_overwritten_by_accident(server: Server, base: Path
     assert [file.name for file in people(base).iterdir() if file.stem.lower() == "bert"] == ["bert.safetensors"]
 
 
+def test_pictures_can_be_left_out(server: Server, base: Path) -> None:
+    """A file that shows the photos is not taken for one that does not."""
+    path = people(base) / "dora.safetensors"
+    server.run(saving("dora").api)
+    assert {"thumbnails", "latents"} <= set(load_file(path))
+    private = saving("dora")
+    node = next(n for n in private.api.values() if n["class_type"] == "ReFLDM_SaveReferences")
+    node["inputs"]["pictures"] = False
+    with pytest.raises(PromptError, match="exists already, with pictures"):
+        server.run(private.api)
+    node["inputs"]["overwrite"] = True
+    server.run(private.api)
+    assert all(name.endswith((".k", ".v")) for name in load_file(path))
+    assert server.pictures(reusing("dora.safetensors").api)
+    with pytest.raises(PromptError, match="exists already, with references without pictures"):
+        server.run(saving("dora").api)
+
+
+ODD = {
+    "empty": "There are no reference photos: the batch is empty",
+    "gray": "images has 1 channel",
+    "two channels": "images has 2 channels",
+    "uint8": "images has values of the type uint8",
+    "NaN": r"images has values that are not finite \(NaN or infinity\), in picture 1 of 1",
+    "infinity": "images has values that are not finite",
+    "array": "images is a ndarray",
+    "nothing": "images is nothing",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_pictures_are_explained(server: Server, kind: str) -> None:
+    graph = Graph()
+    model = graph.load_model()
+    odd = graph.add("RefldmProbeOddImage", kind=kind)
+    encoded = graph.add("ReFLDM_EncodeReferences", model=model[0], vae=model[1], images=odd[0], encoding="joint")
+    graph.add("ReFLDM_SaveReferences", references=encoded[0], name=f"odd {kind}", overwrite=True)
+    with pytest.raises(PromptError, match=rf"(?s){ODD[kind]}.*Expected: .*Remedy: "):
+        server.run(graph.api)
+
+
+def test_hidden_files_are_no_people(server: Server, base: Path) -> None:
+    """What a killed process or macOS leaves."""
+    server.run(saving("emil").api)
+    content = (people(base) / "emil.safetensors").read_bytes()
+    for name in ("._emil.safetensors", ".0123456789ab.part.safetensors"):
+        (people(base) / name).write_bytes(content)
+        with pytest.raises(PromptError, match="There are no saved references"):
+            server.run(reusing(name).api)
+    kind, options = server.get("/object_info/ReFLDM_LoadReferences")["ReFLDM_LoadReferences"]["input"]["required"][
+        "name"
+    ]
+    names = options["options"] if kind == "COMBO" else kind
+    assert "emil.safetensors" in names and not [name for name in names if name.startswith(".")]
+
+
 @pytest.mark.parametrize(
     "name", ["../x", "..", "/x", "a/b", r"a\b", "C:x", "CON", "nul.txt", "com1", " ", "a\0b", ".x"]
 )

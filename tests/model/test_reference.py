@@ -252,3 +252,15 @@ def test_layers_of_another_model_are_refused_whatever_the_fingerprint_says(kv: R
     restorer.unet(x, t, kv.repeat(2))
     with pytest.raises(ReferencesError, match="have 4 channels"):
         restorer.unet.encode_references(torch.zeros(1, 4, 16, 16))
+
+
+def test_a_file_without_pictures(kv: ReferenceKV, tmp_path: Path) -> None:
+    """Thumbnails show the photos, and the first stage decodes latents into them."""
+    thumbnails, latents = torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 16, 16)
+    stored = StoredReferences(kv, ("a", "b", "c"), thumbnails, latents)
+    assert replace(stored, latents=None).holds_pictures and replace(stored, thumbnails=None).holds_pictures
+    assert stored.holds_pictures and not stored.without_pictures().holds_pictures
+    save_references(stored.without_pictures(), tmp_path / "me.safetensors")
+    assert all(name.endswith((".k", ".v")) for name in load_file(tmp_path / "me.safetensors"))
+    loaded = load_references(tmp_path / "me.safetensors")
+    assert not loaded.holds_pictures and loaded.names == ("a", "b", "c")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 PACK = Path(__file__).parents[2]
-_NAME = "refldm_pack_under_test"
+NAME = "refldm_pack_under_test"
 
 
 def load(module: str) -> Any:
     """A module of the pack, such as "nodes.filenames", that needs no host."""
-    if _NAME not in sys.modules:
-        spec = spec_from_file_location(_NAME, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
+    if NAME not in sys.modules:
+        spec = spec_from_file_location(NAME, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
         assert spec is not None and spec.loader is not None
-        sys.modules[_NAME] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[_NAME])
-    return import_module(f"{_NAME}.{module}")
+        sys.modules[NAME] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[NAME])
+    return import_module(f"{NAME}.{module}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .pack import load
+from .pack import NAME, PACK, load
 
 filenames = load("nodes.filenames")
 safetensors_name = filenames.safetensors_name
@@ -80,3 +84,58 @@ def test_an_exact_name_goes_before_its_twin(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     assert filenames.safetensors_path(tmp_path / "new", "Anna") == tmp_path / "new" / "Anna.safetensors"
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc", "a/../../b", "C:\\x", "..\\x", "", "a\0b"])
+def test_a_name_of_a_workflow_stays_in_the_model_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "secret").mkdir()
+    unsafe = load("refldm_core.errors").UnsafePathError
+    with pytest.raises(unsafe, match="The workflow names"):
+        filenames.place_of(name, [tmp_path / "models"])
+
+
+def test_the_place_that_holds_a_file(tmp_path: Path) -> None:
+    places = [tmp_path / "a", tmp_path / "b"]
+    (tmp_path / "b" / "pack").mkdir(parents=True)
+    assert filenames.place_of("pack", places) == tmp_path / "b"
+    assert filenames.place_of("nothing.onnx", places) == tmp_path / "a"
+
+
+def test_hidden_files_are_not_listed() -> None:
+    names = ["anna.safetensors", "._anna.safetensors", ".refldm-0123456789ab.part", "sub/.x.part.safetensors"]
+    assert filenames.visible([*names, ".trash/b.safetensors", "sub\\._c.safetensors", "d/e.f"]) == [names[0], "d/e.f"]
+
+
+@pytest.fixture
+def host_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Modules of nodes/host with a stand-in for the host's model folders, all of which are tmp_path."""
+    stand_in: Any = ModuleType("folder_paths")
+    stand_in.get_folder_paths = lambda folder: [str(tmp_path)]
+    stand_in.get_filename_list = lambda folder: sorted(path.name for path in tmp_path.iterdir())
+    stand_in.get_full_path = lambda folder, name: str(tmp_path / name)
+    package = ModuleType(f"{NAME}.nodes.host")
+    package.__path__ = [str(PACK / "nodes" / "host")]  # its own __init__ needs all of ComfyUI
+    monkeypatch.setitem(sys.modules, "folder_paths", stand_in)
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    for name in ("folders", "face_files"):
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+    return lambda name: load(f"nodes.host.{name}")
+
+
+def test_model_folders_are_listed_without_hidden_files(host_module: Callable[[str], Any], tmp_path: Path) -> None:
+    """A killed Save References left .x.part.safetensors, which Load References offered."""
+    for name in ("anna.safetensors", ".0123456789ab.part.safetensors", "._anna.safetensors", "a.onnx", "._a.onnx"):
+        (tmp_path / name).touch()
+    folders = host_module("folders")
+    assert folders.files_in("refldm_references") == ["a.onnx", "anna.safetensors"]
+    assert folders.path_in("refldm_references", "anna.safetensors") == tmp_path / "anna.safetensors"
+    assert folders.path_in("refldm_references", "._anna.safetensors") is None
+    assert host_module("face_files").recognizers() == ["a.onnx"]
+
+
+def test_face_networks_stay_in_the_model_folder(host_module: Callable[[str], Any], tmp_path: Path) -> None:
+    face_files = host_module("face_files")
+    assert face_files.face_folder("pack") == tmp_path
+    with pytest.raises(load("refldm_core.errors").UnsafePathError):
+        face_files.face_folder("../../etc")

@@ -65,7 +65,33 @@ class Landmarks:
         return ({"frames": [[{"landmarks_xy": mesh}] for _ in range(pictures)], "image_size": (192, 256)},)
 
 
+class OddImage:
+    """Pictures as a faulty node of another pack may give them."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "make"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"kind": ("STRING",)}}
+
+    def make(self, kind):
+        good = torch.full((1, 128, 128, 3), 0.5)
+        odd = {
+            "empty": good[:0],
+            "gray": good[..., :1],
+            "two channels": good[..., :2],
+            "uint8": (good * 255).to(torch.uint8),
+            "NaN": good / 0 * 0,
+            "infinity": good / 0,
+            "array": good.numpy(),
+            "nothing": None,
+        }
+        return (odd[kind],)
+
+
 NODE_CLASS_MAPPINGS = {
+    "RefldmProbeOddImage": OddImage,
     "RefldmProbeConditioning": PlainConditioning,
     "RefldmProbeCompile": Traced,
     "RefldmProbeLandmarks": Landmarks,

@@ -1,0 +1,81 @@
+"""What the IMAGE and MASK sockets bring, checked before any work: other packs' nodes may send anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..refldm_core.errors import PictureError, shortened
+from ..refldm_core.images import bhwc_to_model
+
+_REMEDY = "connect an IMAGE output, such as that of Load Image"
+
+
+def require_images(images: Any, name: str) -> Tensor:
+    """Check an IMAGE.
+
+    Args:
+        images: (batch, height, width, 3 or 4) floating-point values, usually in [0, 1]; the batch may be empty.
+        name: of the node's input, for messages.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        PictureError: no tensor, another layout, number of channels or type, or values that are not finite.
+    """
+    expected = "an IMAGE: a tensor of shape (batch, height, width, 3 or 4) with values from 0 to 1"
+    tensor = _require_tensor(images, name, expected)
+    if tensor.ndim != 4 or 0 in tensor.shape[1:]:
+        raise PictureError(f"{name} has the shape {tuple(tensor.shape)}.", expected=expected, remedy=_REMEDY)
+    if tensor.shape[-1] not in (3, 4):
+        channels = tensor.shape[-1]
+        raise PictureError(
+            f"{name} has {channels} channel{'s' * (channels != 1)}.",
+            expected=expected,
+            remedy="convert the pictures to RGB first; Convert Mask to Image makes RGB of a mask",
+        )
+    return _require_values(tensor, name, expected)
+
+
+def require_mask(mask: Any, name: str) -> Tensor:
+    """Check a MASK, (height, width) or (batch, height, width); see `require_images`."""
+    expected = "a MASK: a tensor of shape (batch, height, width) with values from 0 to 1"
+    tensor = _require_tensor(mask, name, expected)
+    if tensor.ndim not in (2, 3) or 0 in tensor.shape[-2:]:
+        raise PictureError(f"{name} has the shape {tuple(tensor.shape)}.", expected=expected, remedy=_REMEDY)
+    return _require_values(tensor, name, expected)
+
+
+def to_model(images: Any, name: str) -> Tensor:
+    """IMAGE -> (batch, 3, height, width) in [-1, 1]; errors as `require_images`."""
+    return bhwc_to_model(require_images(images, name))
+
+
+def _require_tensor(value: Any, name: str, expected: str) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    what = "nothing" if value is None else f"a {type(value).__name__} ({shortened(value)})"
+    raise PictureError(f"{name} is {what}.", expected=expected, remedy=_REMEDY)
+
+
+def _require_values(tensor: Tensor, name: str, expected: str) -> Tensor:
+    if not tensor.is_floating_point():
+        raise PictureError(
+            f"{name} has values of the type {str(tensor.dtype).removeprefix('torch.')}.",
+            expected=expected,
+            remedy="divide whole numbers from 0 to 255 by 255",
+        )
+    for number, picture in enumerate(tensor):
+        # A sum shows NaN and infinity without a second tensor of the picture's size; a finite one proves all finite.
+        if not picture.sum(dtype=torch.float64 if tensor.device.type == "cpu" else torch.float32).isfinite():
+            if picture.isfinite().all():
+                continue  # values so large that their sum is not finite
+            raise PictureError(
+                f"{name} has values that are not finite (NaN or infinity), in picture {number + 1} of {len(tensor)}.",
+                expected=expected,
+                remedy="look at the node that makes the pictures: a model or VAE in 16 bit may need 32 bit",
+            )
+    return tensor

@@ -1,0 +1,111 @@
+"""Detectors and recognisers that give NaN, as broken weights or drivers make it: an error, never a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from refldm_core.errors import CheckpointError, NotFiniteError
+from refldm_core.evaluation.metrics import published_embedding
+from refldm_core.face.backends import RetinaFaceNetwork, load_strictly
+from refldm_core.face.detection import Findings, SearchingDetector
+from refldm_core.face.errors import FaceError
+from refldm_core.face.identity import embed_crops, embed_faces
+from refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
+from refldm_core.face.types import Face, Landmarks5
+
+WRONG = [float("nan"), float("inf"), float("-inf")]
+POINTS = np.array([[40.0, 40.0], [60.0, 40.0], [50.0, 50.0], [42.0, 60.0], [58.0, 60.0]])
+FACE = Face((30.0, 30.0, 70.0, 75.0), 0.9, Landmarks5(POINTS))
+
+
+class Network:
+    """Finds one face in every tile, with one wrong number."""
+
+    tile, threshold, turned_threshold, metadata = 200, 0.5, 0.5, {}
+
+    def __init__(self, part: str, value: float) -> None:
+        self.part, self.value = part, value
+
+    def find(self, picture: Any, threshold: float) -> Findings:
+        found = Findings(np.array([FACE.box]), np.array([0.9]), POINTS[None].copy())
+        getattr(found, self.part).flat[0] = self.value
+        return found
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("part", Findings._fields)
+def test_a_detector(part: str, value: float) -> None:
+    detector = SearchingDetector(Network(part, value))
+    with pytest.raises(NotFiniteError, match="face detector gave values that are not finite") as caught:
+        detector.detect(np.zeros((100, 100, 3), np.uint8))
+    assert caught.value.expected and caught.value.remedy
+
+
+def test_a_detector_that_is_unsure_of_everything() -> None:
+    """NaN is below every threshold, so the picture seemed to have no face."""
+    network = RetinaFaceNetwork.__new__(RetinaFaceNetwork)
+
+    class Module(nn.Module):
+        device, mean_tensor = torch.device("cpu"), torch.zeros(1, 3, 1, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.zeros(1, 168, 4), torch.full((1, 168, 2), float("nan")), torch.zeros(1, 168, 10)
+
+    network.module = Module()
+    with pytest.raises(NotFiniteError):
+        network.find(np.zeros((64, 64, 3), np.uint8), 0.5)
+
+
+class Recognizer:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def embed(self, crops: Tensor) -> Any:
+        found = np.full((len(crops), 8), 0.5, np.float32)
+        found[-1:, 3] = self.value
+        return found
+
+
+EMBEDDING: dict[str, Callable[[Recognizer], object]] = {
+    "faces": lambda recognizer: embed_faces(recognizer, [torch.zeros(3, 100, 100)], [FACE]),
+    "crops": lambda recognizer: embed_crops(recognizer, torch.zeros(2, 3, 64, 64)),
+    "published": lambda recognizer: published_embedding(recognizer, np.zeros((64, 64, 3), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("way", EMBEDDING)
+def test_a_recognizer(way: str, value: float) -> None:
+    EMBEDDING[way](Recognizer(0.5))
+    with pytest.raises(NotFiniteError, match="face recognizer gave values that are not finite") as caught:
+        EMBEDDING[way](Recognizer(value))
+    assert caught.value.expected and caught.value.remedy
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_weights(value: float) -> None:
+    module = nn.Linear(2, 2)
+    tensors = {"weight": torch.full((2, 2), value), "bias": torch.zeros(2)}
+    with pytest.raises(CheckpointError, match=r"1 tensors of a network have values that are not finite .first: weight"):
+        load_strictly(module, tensors, "a network")
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_landmarks(value: float) -> None:
+    points = POINTS.copy()
+    points[2, 1] = value
+    with pytest.raises(FaceError, match="not finite"):
+        landmarks_from_points(points)
+    deep = np.concatenate([POINTS, np.full((5, 1), value)], 1)
+    assert np.array_equal(landmarks_from_points(deep).points, POINTS), "the depth does not matter"
+
+
+def test_typed_landmarks() -> None:
+    with pytest.raises(FaceError, match="not finite"):
+        parse_landmarks("1e999 1 2 1 1.5 2 1 3 2 3")

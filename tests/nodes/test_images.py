@@ -1,0 +1,114 @@
+"""What the nodes' IMAGE and MASK inputs refuse, with words instead of a library's message."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+import torch
+
+from .pack import PACK, load
+
+images = load("nodes.images")
+crops = load("nodes.crops")
+errors = load("refldm_core.errors")
+
+GOOD = torch.rand(2, 8, 9, 3, generator=torch.Generator().manual_seed(0))
+
+
+def _with(value: float) -> torch.Tensor:
+    changed = GOOD.clone()
+    changed[1, 3, 4, 1] = value
+    return changed
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "None": (None, "is nothing"),
+    "text": ("photo.png", r"is a str \('photo\.png'\)"),
+    "list": ([GOOD], "is a list"),
+    "latent": ({"samples": GOOD}, "is a dict"),
+    "array": (GOOD.numpy(), "is a ndarray"),
+    "one channel": (GOOD[..., :1], "has 1 channel\\."),
+    "two channels": (GOOD[..., :2], "has 2 channels"),
+    "five channels": (torch.rand(1, 8, 8, 5), "has 5 channels"),
+    "no batch": (GOOD[0], r"has the shape \(8, 9, 3\)"),
+    "video": (GOOD[None], r"has the shape \(1, 2, 8, 9, 3\)"),
+    "scalar": (torch.tensor(0.5), r"has the shape \(\)"),
+    "no height": (GOOD[:, :0], r"has the shape \(2, 0, 9, 3\)"),
+    "uint8": ((GOOD * 255).to(torch.uint8), "has values of the type uint8"),
+    "int64": ((GOOD * 255).long(), "has values of the type int64"),
+    "bool": (GOOD > 0.5, "has values of the type bool"),
+    "NaN": (_with(float("nan")), ".* not finite .* in picture 2 of 2"),
+    "infinity": (_with(float("inf")), ".* not finite .* in picture 2 of 2"),
+    "minus infinity in 16 bit": (_with(float("-inf")).half(), ".* not finite .* in picture 2 of 2"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_image(case: str) -> None:
+    value, problem = WRONG[case]
+    for check in (
+        lambda: images.require_images(value, "photos"),
+        lambda: images.to_model(value, "photos"),
+        lambda: crops.fit(value, 8, "photos"),
+        lambda: crops.reference_crops({"photos": GOOD, "photos_2": value} | {"photos": value}, 8),
+    ):
+        with pytest.raises(errors.PictureError, match=f"photos {problem}") as caught:
+            check()
+        assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        GOOD,
+        GOOD.half(),
+        GOOD.bfloat16(),
+        GOOD.double(),
+        torch.rand(1, 4, 4, 4),
+        GOOD[:0],
+        GOOD * 3 - 1,
+        torch.full((1, 600, 600, 3), 60000.0).half(),  # whose sum no 16-bit number holds
+        torch.full((1, 64, 64, 3), 1e38),
+    ],
+)
+def test_images(value: torch.Tensor) -> None:
+    assert images.require_images(value, "image") is value
+
+
+@pytest.mark.parametrize("value", [torch.rand(4, 5), torch.rand(2, 4, 5), torch.rand(0, 4, 5)])
+def test_masks(value: torch.Tensor) -> None:
+    assert images.require_mask(value, "mask") is value
+
+
+@pytest.mark.parametrize("value", [None, torch.rand(4), torch.rand(1, 1, 4, 5), torch.full((4, 5), float("nan"))])
+def test_what_is_no_mask(value: Any) -> None:
+    with pytest.raises(errors.PictureError, match=r"^mask "):
+        images.require_mask(value, "mask")
+
+
+def test_no_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch would say: stack expects a non-empty TensorList."""
+    for batches in ({"images": GOOD[:0]}, {"images": GOOD[:0], "images_2": torch.rand(0, 16, 16, 3)}):
+        with pytest.raises(errors.ReferencesError, match="the batch is empty") as caught:
+            crops.reference_crops(batches, 16)
+        assert "Select References" in caught.value.remedy
+
+
+def test_references_in_the_order_of_the_inputs() -> None:
+    several = {"images_2": torch.full((1, 8, 8, 3), 0.25), "images": torch.rand(0, 4, 4, 3), "images_3": GOOD}
+    found = crops.reference_crops(several, 8)
+    assert found.shape == (3, 8, 8, 3) and torch.equal(found[0], several["images_2"][0])
+
+
+def test_every_node_checks_its_pictures() -> None:
+    """Only the checked ways from an IMAGE to the core are imported."""
+    for path in sorted((PACK / "nodes").glob("*.py")):
+        names = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert "bhwc_to_model" not in names or names & {"require_images"} or path.name == "images.py", path.name

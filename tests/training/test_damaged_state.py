@@ -1,0 +1,109 @@
+"""A state file that is damaged, or somebody else's, is named; nothing is loaded of code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from refldm_core.training.ema import MovingAverage
+from refldm_core.training.loop import _Trainer
+from refldm_core.training.task import TrainingError
+
+
+def _trainer() -> Any:
+    part = nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(part.parameters())
+    part(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    return SimpleNamespace(
+        task=SimpleNamespace(parts=[part]),
+        optimisers=[optimiser],
+        averages={"part": MovingAverage(part, 0.99)},
+        accelerator=SimpleNamespace(scaler=None),
+    )
+
+
+def _state(trainer: Any, **changes: Any) -> dict[str, Any]:
+    state = {
+        "step": 7,
+        "parts": [part.state_dict() for part in trainer.task.parts],
+        "optimisers": [optimiser.state_dict() for optimiser in trainer.optimisers],
+        "averages": {name: average.state_dict() for name, average in trainer.averages.items()},
+        "scaler": {},
+    }
+    return {name: value for name, value in (state | changes).items() if value is not ...}
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return os.system, ("true",)
+
+
+def _cut(path: Path) -> None:
+    torch.save(_state(_trainer()), path)
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+def _flipped(path: Path) -> None:
+    torch.save(_state(_trainer()), path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"data.pkl") + 80
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+
+
+def _saved(**changes: Any) -> Callable[[Path], None]:
+    return lambda path: torch.save(_state(_trainer(), **changes), path)
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "empty": lambda path: path.touch(),
+    "text": lambda path: path.write_text("hello", encoding="utf-8"),
+    "cut": _cut,
+    "flipped": _flipped,
+    "pickle of code": lambda path: path.write_bytes(pickle.dumps(Evil())),
+    "code in an archive": lambda path: torch.save(Evil(), path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "a tensor": lambda path: torch.save(torch.zeros(3), path),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "no step": _saved(step=...),
+    "a step of text": _saved(step="seven"),
+    "no step at all": _saved(step=None),
+    "no parts": _saved(parts=...),
+    "parts of text": _saved(parts=["x"]),
+    "parts are a number": _saved(parts=5),
+    "other parts": _saved(parts=[nn.Linear(4, 2).state_dict()]),
+    "two parts": _saved(parts=[nn.Linear(3, 2).state_dict()] * 2),
+    "optimisers of text": _saved(optimisers=["x"]),
+    "an optimiser without groups": _saved(optimisers=[{"state": {}}]),
+    "another average": _saved(averages={"other": {"updates": 1, "weights": {}}}),
+    "averages are a list": _saved(averages=[1]),
+    "an average without weights": _saved(averages={"part": {"updates": 1}}),
+    "an average of other shapes": _saved(averages={"part": {"updates": 1, "weights": {"weight": torch.zeros(5)}}}),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_state(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    DAMAGE[kind](path)
+    with pytest.raises(TrainingError, match="cannot go on from the state") as caught:
+        _Trainer._load(_trainer(), path)
+    assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 600
+
+
+def test_a_whole_state(tmp_path: Path) -> None:
+    trainer, path = _trainer(), tmp_path / "state.pt"
+    torch.save(_state(trainer), path)
+    other = _trainer()
+    assert _Trainer._load(other, path) == 7
+    assert torch.equal(other.task.parts[0].weight, trainer.task.parts[0].weight)
