@@ -7,7 +7,8 @@ python -m benchmarks.likeness --merge 1.json 2.json --output report.md
 python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablation.md
 
 Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own.
-The recogniser must be one that no model was trained against; --trained-recognizer adds that one's opinion.
+The recognizer must be one that no model was trained against; --trained-recognizer adds that one's opinion, and
+--second-recognizer that of another one, such as dlib's (pip install "comfyui-refldm[judge]").
 """
 
 from __future__ import annotations
@@ -16,15 +17,24 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from refldm_core.checkpoints.building import load_model
-from refldm_core.checkpoints.download import sha256_of
 from refldm_core.cli.options import DTYPES, add_model_arguments, dtype_of
 from refldm_core.data.corpus import Picture
 from refldm_core.errors import SettingsError
+from refldm_core.evaluation.identity import (
+    DLIB,
+    IdentityJudge,
+    RecognizerSource,
+    digest_of,
+    name_of,
+    open_identity_judge,
+    recognizer_source,
+)
 from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.images import require_image_format, save_image
 from refldm_core.model.fingerprint import fingerprint
@@ -48,7 +58,7 @@ from .measuring import machine
 from .reporting import run_and_report
 from .sheet import Cell, contact_sheet
 
-HELD_OUT, TRAINED = "held out", "trained against"
+HELD_OUT, TRAINED, SECOND = "held out", "trained against", "second"
 
 _SHOWN = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own 1": "1 own", "own 3": "3 own"}
 """Picture -> heading of its column in the sheet."""
@@ -86,7 +96,8 @@ def evaluate(args: argparse.Namespace) -> Run:
     settings = SamplingSettings(args.steps, args.sampler, guidance=args.guidance)
     recognizer = ArcFaceRecognizer(args.recognizer)
     trained = ArcFaceRecognizer(args.trained_recognizer) if args.trained_recognizer else None
-    run = _start(args, restorer, loaded.weights, settings)
+    second = open_identity_judge(recognizer_source(args.second_recognizer)) if args.second_recognizer else None
+    run = _start(args, restorer, loaded.weights, settings, second)
 
     share = _share(args)
     # Their pictures are not in the file: where the sheet is not there yet, they are restored again.
@@ -101,7 +112,7 @@ def evaluate(args: argparse.Namespace) -> Run:
         run.faces += len(cases) * len(ARMS)
         for case, of_case, copy in zip(cases, restored, copy_truth(restorer, cases), strict=True):
             pictures = {"LQ": case.lq, **of_case, "first stage": copy, "own photo": case.own[0]}
-            scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizer, trained)
+            scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizer, trained, second)
             run.people[case.person] = scores
             if case.person in shown:
                 rows.append(_row(case, pictures, scores))
@@ -119,11 +130,24 @@ def _row(case: Case, pictures: dict[str, Picture], scores: PersonScores) -> list
     return [*cells, Cell(case.truth.picture, f"person {case.person}"), *(Cell(photo, "") for photo in case.own)]
 
 
-def _start(args: argparse.Namespace, restorer: Restorer, weights: str, settings: SamplingSettings) -> Run:
+def _start(
+    args: argparse.Namespace,
+    restorer: Restorer,
+    weights: str,
+    settings: SamplingSettings,
+    second: IdentityJudge | None,
+) -> Run:
     """An empty run, or the one to go on with."""
     size = restorer.spec.crop_size
-    files: dict[str, Path | None] = {HELD_OUT: args.recognizer, TRAINED: args.trained_recognizer}
-    about = {
+    names: dict[str, Path | None] = {
+        HELD_OUT: args.recognizer,
+        TRAINED: args.trained_recognizer,
+        SECOND: args.second_recognizer,
+    }
+    recognizers: dict[str, RecognizerSource] = {
+        role: recognizer_source(name) for role, name in names.items() if name is not None
+    }
+    about: dict[str, Any] = {
         "model": {
             "file": args.model.name,
             "fingerprint": restorer.unet.fingerprint,
@@ -136,9 +160,11 @@ def _start(args: argparse.Namespace, restorer: Restorer, weights: str, settings:
         "sampling": settings.as_json(),
         "dtype": args.dtype,
         "recognizers": {
-            name: {"file": path.name, "sha256": sha256_of(path)} for name, path in files.items() if path is not None
+            role: {"file": name_of(source), "sha256": digest_of(source)} for role, source in recognizers.items()
         },
     }
+    if second is not None:
+        about["recognizers"][SECOND]["measure"] = second.measure
     if args.resume and args.json and args.json.exists():
         run = read_run(args.json)
         require_same(run.about, about)
@@ -179,8 +205,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     add_model_arguments(parser)
-    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recogniser")
+    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
     parser.add_argument("--trained-recognizer", type=Path, metavar="ONNX", help="the one of the identity loss")
+    parser.add_argument(
+        "--second-recognizer",
+        type=Path,
+        metavar="ONNX",
+        help=f"another held-out recognizer: an ONNX file, or {DLIB}",
+    )
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--batch", type=int, default=10, help="people at a time")

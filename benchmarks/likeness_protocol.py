@@ -16,7 +16,8 @@ from refldm_core.data.attributes import measure
 from refldm_core.data.corpus import Picture, synthetic_portrait
 from refldm_core.data.degradation import RANGES, degrade, draw
 from refldm_core.data.synthetic import Portrait
-from refldm_core.face.identity import Recognizer, embed_crops, published_crop
+from refldm_core.evaluation.identity import IdentityJudge
+from refldm_core.face.identity import Recognizer, cosine, embed_crops, published_crop
 from refldm_core.images import tensor_to_u8, u8_to_tensor
 from refldm_core.pipeline import Restorer, SamplingSettings
 
@@ -66,6 +67,7 @@ METRICS: dict[str, Metric] = {
     "ids": Metric("IDS", 1, 3),
     "ids_published": Metric("IDS as published", 1, 3),
     "ids_trained": Metric("IDS, trained against", 1, 3),
+    "ids_second": Metric("IDS, 2nd recognizer", 1, 3),
     "psnr": Metric("PSNR (dB)", 1, 2),
     "ssim": Metric("SSIM", 1, 3),
     "sharpness": Metric("sharpness", 0, 2),
@@ -73,7 +75,8 @@ METRICS: dict[str, Metric] = {
     "moles": Metric("moles found", 1, 2),
     "glasses": Metric("glasses right", 1, 2),
 }
-IDENTITY = ("ids", "ids_published", "ids_trained")
+OPTIONAL = ("ids_trained", "ids_second")
+"""Metrics of recognizers that not every run has."""
 
 Scores = dict[str, float | None]
 """Metric -> value; None, or left out, where a picture has none (a person without moles)."""
@@ -141,7 +144,11 @@ def copy_truth(restorer: Restorer, cases: Sequence[Case]) -> list[Picture]:
 
 
 def score(
-    case: Case, pictures: Mapping[str, Picture], recognizer: Recognizer, trained: Recognizer | None = None
+    case: Case,
+    pictures: Mapping[str, Picture],
+    recognizer: Recognizer,
+    trained: Recognizer | None = None,
+    second: IdentityJudge | None = None,
 ) -> PersonScores:
     """Judge every picture of a person.
 
@@ -150,6 +157,7 @@ def score(
         pictures: name -> (size, size, 3) uint8; those in `PHOTOS` are other photos, judged by identity alone.
         recognizer: that no model was trained against.
         trained: the one of the identity loss.
+        second: another one that no model was trained against, with its own measure.
     """
     scores: PersonScores = {
         name: {} if name in PHOTOS else {**_fidelity(picture, case.truth.picture), **_attributes(picture, case.truth)}
@@ -159,10 +167,13 @@ def score(
     embedded = {"ids": embed_crops(recognizer, crops), "ids_published": recognizer.embed(published_crop(crops))}
     if trained is not None:
         embedded["ids_trained"] = trained.embed(published_crop(crops))
-    for metric, embeddings in embedded.items():
-        truth, *others = embeddings.astype(np.float64)
-        for of_picture, other in zip(scores.values(), others, strict=True):
-            of_picture[metric] = float(truth @ other)
+    similarities = {metric: cosine(embeddings[:1], embeddings[1:])[0] for metric, embeddings in embedded.items()}
+    if second is not None:
+        embeddings = second.embed_crops(crops)
+        similarities["ids_second"] = second.similarity(embeddings[:1], embeddings[1:])[0]
+    for metric, values in similarities.items():
+        for of_picture, value in zip(scores.values(), values, strict=True):
+            of_picture[metric] = float(value)
     return scores
 
 

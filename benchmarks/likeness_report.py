@@ -11,7 +11,7 @@ from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import Difference, Estimate, difference, estimate
 
 from .likeness_data import Run, require_same
-from .likeness_protocol import ARMS, IDENTITY, JUDGED, METRICS, PHOTOS, REFERENCES
+from .likeness_protocol import ARMS, JUDGED, METRICS, OPTIONAL, PHOTOS, REFERENCES
 
 BEST = f"own {REFERENCES}"
 WRONG = f"wrong {REFERENCES}"
@@ -126,7 +126,7 @@ def _settings(run: Run) -> list[str]:
         "degradation and the noise, which is the same in every column. The wrong person is the one with the next seed.",
         f"- Sampling: {sampling['sampler']}, {sampling['steps']} steps ({sampling['spacing']}), guidance "
         f"{sampling['guidance']:g}, eta {sampling['eta']:g}; U-Net in {about['dtype']}",
-        *(f"- Recogniser, {text}" for text in recognizers),
+        *(f"- Recognizer, {text}" for text in recognizers),
     ]
 
 
@@ -177,7 +177,7 @@ def _differences(run: Run) -> list[str]:
 
 def _explanations(run: Run) -> list[str]:
     words = [
-        "IDS is the cosine between the recogniser's embeddings of a picture and of the truth: the face cut out as "
+        "IDS is the cosine between the recognizer's embeddings of a picture and of the truth: the face cut out as "
         "ArcFace expects it, or (as published) the middle of the crop.",
         "Sharpness is the mean square of the differences between neighbouring pixels, as a multiple of the truth's: "
         "1 is right, less is blurred, more is noisy.",
@@ -186,12 +186,14 @@ def _explanations(run: Run) -> list[str]:
         "± is one standard error; the differences are paired, so that theirs is not that of the two means.",
     ]
     if "ids_trained" in _metrics(run):
-        words.insert(1, "The recogniser that the model was trained against judges it too kindly.")
+        words.insert(1, "The recognizer that the model was trained against judges it too kindly.")
+    if "second" in run.about["recognizers"]:
+        words.insert(1, f"The second recognizer's similarity is {run.about['recognizers']['second']['measure']}.")
     return [" ".join(words)]
 
 
 def _metrics(run: Run) -> list[str]:
-    return [metric for metric in METRICS if metric != IDENTITY[-1] or estimate(run.column(BEST, metric)).count]
+    return [metric for metric in METRICS if metric not in OPTIONAL or estimate(run.column(BEST, metric)).count]
 
 
 def _mean(run: Run, picture: str, metric: str) -> str:

@@ -20,6 +20,7 @@ from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.model.unet import UNetSpec
 from refldm_core.model.variants import ModelSpec
 from refldm_core.model.vqgan import FirstStageSpec
+from tests.face.dlib_stand_in import install
 from tests.face.toys import save_arcface
 
 FIRST = 900_000
@@ -135,13 +136,16 @@ def test_the_truth_is_perfect(recognizer: Path) -> None:
     assert lq["sharpness"] is not None
     assert lq["sharpness"] < 0.5
     assert set(photo) == {"ids", "ids_published"}
+    assert "ids_second" not in lq
     assert abs(to_pictures(to_batch([case.lq]))[0].astype(int) - case.lq).max() <= 1  # truncated, as published
 
 
-def test_whole_way(tmp_path: Path, recognizer: Path) -> None:
+def test_whole_way(tmp_path: Path, recognizer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, tmp_path)
     model = tmp_path / "random.safetensors"
     write_random_model(model, SPEC)
-    words = ["--model", str(model), "--recognizer", str(recognizer), "--steps", "2", "--people", "4"]
+    words = ["--model", str(model), "--recognizer", str(recognizer), "--second-recognizer", "dlib"]
+    words += ["--steps", "2", "--people", "4"]
     for part in ("1", "2"):
         share = ["--share", f"{part}/2", "--batch", "1", "--json", str(tmp_path / f"{part}.json")]
         assert main([*words, *share, "--sheet", str(tmp_path / "sheet.png"), "--sheet-people", "1"]) == 0
@@ -167,7 +171,10 @@ def test_whole_way(tmp_path: Path, recognizer: Path) -> None:
     report, merged = tmp_path / "report.md", tmp_path / "all.json"
     merging = ["--merge", str(first), str(tmp_path / "2.json"), "--json", str(merged), "--output", str(report)]
     assert main(merging) == 0
-    assert f"People: 4 with seeds {FIRST} to {FIRST + 3}, 96 px" in report.read_text(encoding="utf-8")
+    told = report.read_text(encoding="utf-8")
+    assert f"People: 4 with seeds {FIRST} to {FIRST + 3}, 96 px" in told
+    assert "Recognizer, second: dlib's recognizer (SHA-256 " in told and "| IDS, 2nd recognizer |" in told
+    assert "The second recognizer's similarity is 1 - the Euclidean distance" in told
     assert main(["--compare", f"one={merged}", f"two={merged}"]) == 0
 
     # In one batch the same as one by one, up to rounding.

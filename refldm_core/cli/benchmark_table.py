@@ -44,7 +44,7 @@ from ..evaluation.benchmark import (
 )
 from ..evaluation.dataset import Finding, Target, find_targets, match_predictions, pictures_in
 from ..evaluation.published import CAVEAT, PUBLISHED, benchmark_table
-from ..evaluation.report import markdown_table
+from ..evaluation.report import judges_in_words, markdown_table
 from ..evaluation.session import HTML, Evaluation, evaluate, open_judges
 from ..evaluation.summary import Summary
 from ..files import atomic_write, require_regular
@@ -218,7 +218,8 @@ def _restore_all(
 
 def _report(plan: _Plan, summaries: Mapping[str, Summary], output: Output) -> int:
     table = benchmark_table(summaries)
-    page = ["# Benchmark", "", *markdown_table(table), "", CAVEAT]
+    judges = list(dict.fromkeys(line for summary in summaries.values() for line in judges_in_words(summary)))
+    page = ["# Benchmark", "", *markdown_table(table), "", CAVEAT, "", *(f"- {line}" for line in judges)]
     reports = [f"- [{kind}]({kind}/{HTML})" for kind in summaries]
     with atomic_write(plan.folder / _TABLE) as temporary:
         temporary.write_text("\n".join([*page, "", *reports]) + "\n", encoding="utf-8")
@@ -230,7 +231,9 @@ def _report(plan: _Plan, summaries: Mapping[str, Summary], output: Output) -> in
     with atomic_write(plan.folder / _DATA) as temporary:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     to_mend = [line for summary in summaries.values() for line in in_words(summary) if summary.to_mend]
-    output.result("\n".join([*markdown_table(table), CAVEAT, *to_mend, f"Table: {plan.folder / _TABLE}"]), data)
+    output.result(
+        "\n".join([*markdown_table(table), CAVEAT, *judges, *to_mend, f"Table: {plan.folder / _TABLE}"]), data
+    )
     return 2 if any(summary.to_mend for summary in summaries.values()) else 0
 
 

@@ -7,6 +7,9 @@ examples:
   refldm evaluate --predictions ours=restored codeformer=cf input=low --ground-truth ffhq --references test.csv
       --output judged --second-recognizer glintr100.onnx
       Methods side by side, each compared with the first, person by person. The degraded pictures may be one.
+  refldm evaluate --predictions restored --ground-truth ffhq --output judged --second-recognizer dlib
+      dlib's recognizer as the second opinion. Its similarity is 1 - Euclidean distance (pip install
+      "comfyui-refldm[judge]").
   refldm evaluate --predictions restored --ground-truth ffhq --output judged --metrics psnr ssim lpips --resume
       Goes on with an evaluation that was interrupted; files that have changed are judged again.
   refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
@@ -28,16 +31,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from .. import embedded
 from ..checkpoints.faces import DETECTOR_FILES
 from ..errors import SettingsError
 from ..evaluation.cells import from_cell
 from ..evaluation.dataset import find_targets, pictures_in
+from ..evaluation.identity import DLIB, RecognizerSource, recognizer_source
 from ..evaluation.metrics import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
-from ..face.identity import ArcFaceRecognizer
 from ..files import require_regular
 from .cautions import warn
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
@@ -111,14 +113,15 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
         "--recognizer",
         type=Path,
         metavar="FILE",
-        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows drawn people '
-        f"(default: {DETECTOR_FILES['insightface']} in {MODEL_FOLDER}, where it is there)",
+        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows drawn people; '
+        f'"{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, where it is there)',
     )
     judging.add_argument(
         "--second-recognizer",
         type=Path,
         metavar="FILE",
-        help="one that the restorer was not trained with: a high IDS may be learned for the first",
+        help="one that the restorer was not trained with, named as for --recognizer: a high IDS may be learned for the "
+        "first",
     )
     judging.add_argument(
         "--judge-device", choices=DEVICES, default="cpu", help="where LPIPS, NIQE, MUSIQ and FID compute (default: cpu)"
@@ -126,11 +129,16 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def judge_settings(args: argparse.Namespace) -> JudgeSettings:
-    """Raises: CheckpointError: the embedded recogniser was named and is missing; SettingsError: no such device."""
+    """Raises: CheckpointError: the embedded recognizer was named and is missing; SettingsError: no such device."""
     usual = MODEL_FOLDER / DETECTOR_FILES["insightface"]
-    first = _recognizer(args.recognizer) or (usual if usual.is_dir() else None)
-    second = _recognizer(args.second_recognizer)
-    return JudgeSettings(args.metrics, {"ids": first, "ids_second": second}, choose_device(args.judge_device))
+    named: dict[str, Path | None] = {
+        "ids": args.recognizer or (usual if usual.is_dir() else None),
+        "ids_second": args.second_recognizer,
+    }
+    sources: dict[str, RecognizerSource] = {
+        metric: recognizer_source(name) for metric, name in named.items() if name is not None
+    }
+    return JudgeSettings(args.metrics, sources, choose_device(args.judge_device))
 
 
 def judging_stage(args: argparse.Namespace) -> Stage:
@@ -146,10 +154,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
     with explained_memory_errors(judging_stage(args)):
         judges = open_judges(settings)
-    judging = {_CALLED[name]: network for name, network in judges.recognizers.items()}
-    warn(
-        output, {name: network.metadata for name, network in judging.items() if isinstance(network, ArcFaceRecognizer)}
-    )
+    warn(output, {_CALLED[name]: judge.metadata for name, judge in judges.recognizers.items()})
     for metric, why in judges.absent.items():
         output.remark(f"{METRICS[metric].label} is left out: {why}.")
     title = "Evaluation of " + ", ".join(methods)
@@ -186,10 +191,6 @@ def in_words(summary: Summary) -> list[str]:
         if len(summary.to_mend) > _SHOWN:
             lines.append(f"  and {len(summary.to_mend) - _SHOWN} more: {SUMMARY} names them all")
     return lines
-
-
-def _recognizer(path: Path | None) -> Path | None:
-    return embedded.require(embedded.RECOGNIZER) if str(path) == embedded.NAME else path
 
 
 def _methods(words: Sequence[str]) -> dict[str, Path]:

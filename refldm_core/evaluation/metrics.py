@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..face.identity import Embeddings, Recognizer, cosine, embed, published_crop
+from ..face.identity import Embeddings
 from ..images import u8_to_tensor
+from .identity import IdentityJudge
 from .packages import require
 
 Picture = NDArray[np.uint8]
@@ -38,12 +39,12 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "ids": Metric("IDS", 1, 3, "identity similarity to the truth: cosine of embeddings of the published centre crop"),
+    "ids": Metric("IDS", 1, 3, "identity similarity to the truth, by the measure of the recognizer"),
     "ids_second": Metric(
-        "IDS, 2nd recogniser", 1, 3, "the same with another recogniser: a model can learn to please the first"
+        "IDS, 2nd recognizer", 1, 3, "the same with another recognizer: a model can learn to please the first"
     ),
-    "references": Metric("similarity to references", 1, 3, "mean cosine to the person's reference photos"),
-    "references_second": Metric("to references, 2nd", 1, 3, "the same with the second recogniser"),
+    "references": Metric("similarity to references", 1, 3, "mean similarity to the person's reference photos"),
+    "references_second": Metric("to references, 2nd", 1, 3, "the same with the second recognizer"),
     "psnr": Metric("PSNR", 1, 2, "peak signal-to-noise ratio in dB over all channels (torchmetrics)"),
     "ssim": Metric("SSIM", 1, 3, "structural similarity, mean of the RGB channels, 11 pixel Gaussian (torchmetrics)"),
     "lpips": Metric("LPIPS", -1, 3, "learned perceptual distance, version 0.1 with AlexNet (pyiqa)"),
@@ -58,7 +59,7 @@ _REACH = 5
 
 IDENTITY = ("ids", "ids_second")
 LIKENESS = {"ids": "references", "ids_second": "references_second"}
-"""Recogniser, named by its IDS -> the similarity to the references that it judges."""
+"""Recognizer, named by its IDS -> the similarity to the references that it judges."""
 FIDELITY = ("psnr", "ssim")
 LEARNED = ("lpips", "niqe", "musiq")
 """Computed for each picture by networks and models that pyiqa downloads."""
@@ -102,17 +103,6 @@ def ssim(prediction: Picture, truth: Picture) -> float:
     return float(whole[..., _REACH:-_REACH, _REACH:-_REACH].mean())
 
 
-def published_embedding(recognizer: Recognizer, picture: Picture) -> Embeddings:
-    """What the paper's IDS compares: (1, d) of unit length, of the picture's middle, not aligned to the face."""
-    crop = u8_to_tensor(torch.tensor(picture).movedim(-1, 0)).unsqueeze(0)
-    return embed(recognizer, published_crop(crop))
-
-
-def identity_similarity(prediction: Embeddings, truth: Embeddings) -> float:
-    """IDS of one picture (paper, section 5): the cosine of two embeddings (1, d), in [-1, 1]."""
-    return float(cosine(prediction, truth)[0, 0])
-
-
-def mean_similarity(prediction: Embeddings, references: Embeddings) -> float:
-    """Mean cosine of an embedding (1, d) and those of reference photos (n, d), n at least 1; in [-1, 1]."""
-    return float(cosine(prediction, references).mean())
+def embed_picture(judge: IdentityJudge, picture: Picture) -> Embeddings:
+    """The embedding (1, d) of an aligned picture, as a judge of identity sees it."""
+    return judge.embed_crops(u8_to_tensor(torch.tensor(picture).movedim(-1, 0)).unsqueeze(0))

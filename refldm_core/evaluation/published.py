@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .identity import PUBLISHED_MEASURE
 from .metrics import METRICS
 from .report import Table, results_table
 from .summary import Summary, columns
@@ -25,12 +26,14 @@ PUBLISHED: dict[str, Published] = {
 
 CAVEAT = (
     "The rows of the paper are ReF-LDM's on its own data (arXiv 2412.05043): other pictures, another number of them, "
-    "and perhaps another recogniser. They are no yardstick for other data."
+    "and perhaps another recognizer. They are no yardstick for other data."
 )
 
 
 def benchmark_table(summaries: Mapping[str, Summary]) -> Table:
     """The results of each degradation one below the other, each with the paper's row.
+
+    The paper's IDS is left out where the recognizer's measure is another than the paper's.
 
     Args:
         summaries: degradation, one of `PUBLISHED`, -> results; all with the same metrics.
@@ -41,7 +44,9 @@ def benchmark_table(summaries: Mapping[str, Summary]) -> Table:
         if not rows:
             rows.append(["degradation", *heading])
         rows += [[kind, *row] for row in found]
-        values = PUBLISHED[kind].values
+        values = dict(PUBLISHED[kind].values)
+        if summary.measures.get("ids", PUBLISHED_MEASURE) != PUBLISHED_MEASURE:
+            del values["ids"]
         cells = [f"{values[m]:.{METRICS[m].digits}f}" if m in values else "" for m in columns(summary)]
         row = [kind, f"paper, on {PUBLISHED[kind].data}", "", "", *cells]
         rows.append(row + [""] * (len(rows[0]) - len(row)))

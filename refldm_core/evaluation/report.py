@@ -78,7 +78,7 @@ def notes(summary: Summary) -> list[str]:
     """What a reader must know: what each column is, what is absent and why, and what the statistics are."""
     said = [f"{METRICS[m].label}: {METRICS[m].about}." for m in columns(summary)]
     said += [f"{METRICS[m].label} is not available: {why}." for m, why in summary.absent.items()]
-    said += [f"{label}: {judge}." for label, judge in summary.judges.items()]
+    said += judges_in_words(summary)
     said.append(
         f"Means are over pictures; in brackets the {LEVEL:.0%} interval of {RESAMPLES} bootstrap samples of people "
         f"(percentile, seed {SEED}). FID is one number of a whole set, has no interval, and falls with the number of "
@@ -92,6 +92,14 @@ def notes(summary: Summary) -> list[str]:
             "2 / 2^n."
         )
     return said
+
+
+def judges_in_words(summary: Summary) -> list[str]:
+    """Which recognizer judges the identity, and by which measure."""
+    return [
+        f"{METRICS[name].label}: judged by {judge}. Similarity is {summary.measures[name]}."
+        for name, judge in summary.judges.items()
+    ]
 
 
 def ranked(rows: Sequence[Row]) -> tuple[str, list[Row]]:

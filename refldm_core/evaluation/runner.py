@@ -14,12 +14,13 @@ import numpy as np
 
 from ..checkpoints.download import sha256_of
 from ..errors import ImageFileError
-from ..face.identity import Embeddings, Recognizer
+from ..face.identity import Embeddings
 from ..images import load_image
 from ..out_of_memory import is_out_of_memory
 from .dataset import Finding, Target, match_predictions
+from .identity import IdentityJudge
 from .learned import PairMetric, SetMetric
-from .metrics import LIKENESS, METRICS, Picture, identity_similarity, mean_similarity, psnr, published_embedding, ssim
+from .metrics import LIKENESS, METRICS, Picture, embed_picture, psnr, ssim
 from .packages import require
 from .scores import Row, Scores
 
@@ -49,13 +50,13 @@ class Judges:
     """What judges.
 
     Attributes:
-        recognizers: "ids", "ids_second" or both -> recogniser.
+        recognizers: "ids", "ids_second" or both -> judge of identity.
         pairs: metrics of a prediction and its truth that are there.
         sets: metrics of all pictures that are there.
         absent: metric that was wanted -> why it is not there.
     """
 
-    recognizers: Mapping[str, Recognizer] = field(default_factory=dict[str, Recognizer])
+    recognizers: Mapping[str, IdentityJudge] = field(default_factory=dict[str, IdentityJudge])
     pairs: Mapping[str, PairMetric] = field(default_factory=dict[str, PairMetric])
     sets: Mapping[str, SetMetric] = field(default_factory=dict[str, SetMetric])
     absent: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -189,7 +190,7 @@ class _Work:
             todo = self._todo(target, truth_sha256, predictions, findings)
             if todo:
                 truth = np.asarray(load_image(target.path))
-                embeddings = {n: published_embedding(r, truth) for n, r in self._judges.recognizers.items()}
+                embeddings = {n: embed_picture(r, truth) for n, r in self._judges.recognizers.items()}
                 photos = self._photos(target, findings)
                 for method, one in todo.items():
                     prediction = _prediction(target, truth, method, one, findings)
@@ -250,14 +251,14 @@ class _Work:
     ) -> dict[str, float]:
         values: dict[str, float] = {}
         for name, recognizer in self._judges.recognizers.items():
-            embedding = published_embedding(recognizer, prediction)
-            values[name] = identity_similarity(embedding, truth[name])
+            embedding = embed_picture(recognizer, prediction)
+            values[name] = float(recognizer.similarity(embedding, truth[name])[0, 0])
             if name in photos:
-                values[LIKENESS[name]] = mean_similarity(embedding, photos[name])
+                values[LIKENESS[name]] = float(recognizer.similarity(embedding, photos[name]).mean())
         return values
 
     def _photos(self, target: Target, findings: list[Finding]) -> dict[str, Embeddings]:
-        """The references' embeddings by recogniser; none where one of them is damaged, so that it is named again."""
+        """The references' embeddings by recognizer; none where one of them is damaged, so that it is named again."""
         damaged: dict[str, str] = {}
         for path in target.references:
             try:
@@ -274,7 +275,7 @@ class _Work:
         }
 
     def _embed_photo(self, name: str, path: Path) -> Embeddings:
-        return published_embedding(self._judges.recognizers[name], np.asarray(load_image(path)))
+        return embed_picture(self._judges.recognizers[name], np.asarray(load_image(path)))
 
     def _keep(self, target: Target, truth_sha256: str, method: str, sha256: str, values: Mapping[str, float]) -> None:
         self._scores.add(Row(method, target.name, target.person, sha256, truth_sha256, values))

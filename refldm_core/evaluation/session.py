@@ -12,12 +12,11 @@ from typing import Any
 import torch
 
 from ..checkpoints.download import sha256_of
-from ..checkpoints.faces import load_recognizer
 from ..errors import OutputError, SettingsError
-from ..face.identity import Recognizer
 from ..files import atomic_write, make_folder, require_regular
 from .dataset import Finding, Target
 from .html import write_html
+from .identity import IdentityJudge, RecognizerSource, digest_of, name_of, open_identity_judge
 from .learned import open_learned
 from .metrics import FIDELITY, IDENTITY, LEARNED, METRICS, SETS
 from .packages import require
@@ -35,8 +34,8 @@ class JudgeSettings:
     """By what to judge.
 
     Attributes:
-        metrics: names of `METRICS`; similarities to references come with the recogniser that judges them.
-        recognizers: "ids", "ids_second" -> ONNX file or folder of an insightface pack; None where there is none.
+        metrics: names of `METRICS`; similarities to references come with the recognizer that judges them.
+        recognizers: "ids", "ids_second" -> the recognizer, where there is one.
         device: of the learned metrics.
 
     Raises:
@@ -44,7 +43,7 @@ class JudgeSettings:
     """
 
     metrics: Sequence[str] = tuple(METRICS)
-    recognizers: Mapping[str, Path | None] = field(default_factory=dict[str, "Path | None"])
+    recognizers: Mapping[str, RecognizerSource] = field(default_factory=dict[str, RecognizerSource])
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
@@ -56,15 +55,14 @@ class JudgeSettings:
                 remedy="correct --metrics",
             )
 
-    def named(self) -> dict[str, Path]:
-        """The recognisers that are wanted and there."""
-        paths = {name: self.recognizers.get(name) for name in IDENTITY if name in self.metrics}
-        return {name: path for name, path in paths.items() if path is not None}
+    def named(self) -> dict[str, RecognizerSource]:
+        """The recognizers that are wanted and were named."""
+        return {name: self.recognizers[name] for name in IDENTITY if name in {*self.metrics} & {*self.recognizers}}
 
 
 _NO_RECOGNIZER = {
-    "ids": "no recogniser was named, and there is none in the folder of models (`refldm download insightface`)",
-    "ids_second": "no second recogniser was named",
+    "ids": "no recognizer was named, and there is none in the folder of models (`refldm download insightface`)",
+    "ids_second": "no second recognizer was named",
 }
 
 
@@ -72,14 +70,14 @@ def open_judges(settings: JudgeSettings) -> Judges:
     """Open everything that judges; what cannot be had is in `Judges.absent`, with the reason.
 
     Raises:
-        CheckpointError: a recogniser that was named is missing, or is none.
-        MissingPackageError: onnxruntime, scipy, matplotlib, jinja2 or torchmetrics is not installed.
+        CheckpointError: a recognizer that was named is missing, or is none.
+        MissingPackageError: onnxruntime, dlib, scipy, matplotlib, jinja2 or torchmetrics is not installed.
     """
     for module in ("scipy.stats", "matplotlib.figure", "jinja2"):  # before the long work
         require(module)
-    paths = settings.named()
-    recognizers: dict[str, Recognizer] = {name: load_recognizer(path) for name, path in paths.items()}
-    absent = {n: _NO_RECOGNIZER[n] for n in IDENTITY if n in settings.metrics and n not in paths}
+    sources = settings.named()
+    recognizers: dict[str, IdentityJudge] = {name: open_identity_judge(source) for name, source in sources.items()}
+    absent = {n: _NO_RECOGNIZER[n] for n in IDENTITY if n in settings.metrics and n not in sources}
     learned = open_learned(settings.metrics, settings.device)
     fidelity = pair_metrics([name for name in FIDELITY if name in settings.metrics])
     return Judges(recognizers, {**fidelity, **learned.pairs}, learned.sets, {**absent, **learned.absent})
@@ -129,12 +127,12 @@ def evaluate(
         out: the folder; it is made.
         resume: go on with the scores that are there.
         overwrite: begin again.
-        restart: resumed with another recogniser, references or versions, begin again instead of raising.
+        restart: resumed with another recognizer, references or versions, begin again instead of raising.
         each: shows progress.
 
     Raises:
         OutputError: results are there and neither `resume` nor `overwrite` was said, or they cannot be written.
-        SettingsError: resumed with another recogniser, references or versions.
+        SettingsError: resumed with another recognizer, references or versions.
         DataError: a folder of predictions that is none.
     """
     require_baseline(list(job.methods), job.baseline)
@@ -148,9 +146,14 @@ def evaluate(
     for method, values in judged.sets.items():
         known |= {set_key(metric, judged.rows[method]): value for metric, value in values.items()}
     _write_json(out / _SETTINGS, {"about": about, "sets": known})
-    names = {METRICS[name].label: f"judged by {path.name}" for name, path in settings.named().items()}
     summary = summarise(
-        judged, findings=job.findings, absent=judges.absent, seconds=job.seconds, judges=names, baseline=job.baseline
+        judged,
+        findings=job.findings,
+        absent=judges.absent,
+        seconds=job.seconds,
+        judges={name: name_of(source) for name, source in settings.named().items()},
+        measures={name: judge.measure for name, judge in judges.recognizers.items()},
+        baseline=job.baseline,
     )
     _write_json(out / SUMMARY, summary.as_json())
     write_markdown(out / MARKDOWN, job.title, summary, judged.rows)
@@ -163,15 +166,10 @@ def _about(job: Evaluation, settings: JudgeSettings) -> dict[str, Any]:
     packages = ["torchmetrics"] * bool(set(FIDELITY) & set(settings.metrics))
     packages += ["pyiqa"] * bool({*LEARNED, *SETS} & set(settings.metrics))
     return {
-        "recognizers": {name: _digest(path) for name, path in settings.named().items()},
+        "recognizers": {name: digest_of(source) for name, source in settings.named().items()},
         "references": sha256_of(job.references) if job.references else None,
         "versions": {package: _version(package) for package in packages},
     }
-
-
-def _digest(path: Path) -> str:
-    files = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
-    return " ".join(sha256_of(file) for file in files)
 
 
 def _version(package: str) -> str | None:
@@ -203,7 +201,7 @@ def _earlier(
             expected="the folder of an earlier evaluation",
             remedy="choose another --output, or add --overwrite instead of --resume",
         ) from error
-    # A recogniser or package that came or went concerns other columns only.
+    # A recognizer or package that came or went concerns other columns only.
     pairs = [("references", earlier.get("references"), about["references"])]
     for part in ("recognizers", "versions"):
         common = set(earlier.get(part, {})) & set(about[part])
@@ -214,7 +212,7 @@ def _earlier(
     if other:
         raise SettingsError(
             f"{out} holds an evaluation with other {', '.join(other)}.",
-            expected="the same references, recognisers and package versions as before",
+            expected="the same references, recognizers and package versions as before",
             remedy="choose another --output, or add --overwrite instead of --resume",
         )
     return dict(sets)

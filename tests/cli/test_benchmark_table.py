@@ -21,6 +21,7 @@ from refldm_core.evaluation.benchmark import Arm, require_distinct_results, resu
 from refldm_core.evaluation.dataset import Target
 
 from ..embedded import needs_embedded
+from ..face.dlib_stand_in import install
 from ..face.toys import save_arcface
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +106,16 @@ def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
     again = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
     assert again["methods"][0]["means"]["ids"] != severe["methods"][0]["means"]["ids"]
     assert again["methods"][0]["means"]["psnr"] == severe["methods"][0]["means"]["psnr"]
+
+
+@needs_embedded
+def test_another_measure_than_the_papers(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The paper's IDS is a cosine: it is left out beside dlib's similarity."""
+    install(monkeypatch, tmp_path)
+    assert run("--synthetic", "1", "--counts", "0", "--kinds", "severe", "--recognizer", "dlib") == 0
+    table = Path("out/table.md").read_text(encoding="utf-8")
+    assert "- IDS: judged by dlib's recognizer. Similarity is 1 - the Euclidean distance" in table
+    assert "| severe | paper, on FFHQ-Ref |  |  |  |" in table and "0.676" not in table and "cosine" not in table
 
 
 def _same(first: str, second: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from PIL import Image
 
 from refldm_core.cli.main import main
 from refldm_core.evaluation import runner
+from refldm_core.evaluation.identity import DLIB, open_identity_judge
+from refldm_core.evaluation.metrics import embed_picture
 from refldm_core.face.identity import ArcFaceRecognizer, published_crop
 from refldm_core.images import load_image, u8_to_tensor
 
+from ..face.dlib_stand_in import install
 from ..face.toys import save_arcface
 
 Run = Callable[..., int]
@@ -132,8 +136,44 @@ def test_the_reports(run: Run) -> None:
     assert re.search(r"<b>1\.000</b>\s*<small>\[1\.000, 1\.000\]</small>", page)
     words = Path("out/report.md").read_text(encoding="utf-8")
     assert "## Differences" in words and "Best and worst" in words and "Every picture was judged" in words
-    assert "IDS, 2nd recogniser \u2191" in words and "95% interval" in words
+    assert "IDS, 2nd recognizer \u2191" in words and "95% interval" in words
     assert words.count("**") == 2 * 6, "the best of each column"
+
+
+def test_dlib_as_the_second_recognizer(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(monkeypatch, tmp_path)
+    Path("references.csv").write_text(
+        Path("references.csv").read_text(encoding="utf-8").replace("['a9.png']", "\"['a9.png', 'b9.png']\""),
+        encoding="utf-8",
+    )
+    words = ("--references", "references.csv", "--second-recognizer", "dlib")
+    assert run(*words) == 0
+    judge = open_identity_judge(DLIB)
+    own, truth, *photos = (
+        embed_picture(judge, np.asarray(load_image(Path(name))))[0].astype(np.float64)
+        for name in ("good/a1.png", "truth/a1.png", "truth/a9.png", "truth/b9.png")
+    )
+    row = rows()["good", "a1.png"]
+    assert float(row["ids_second"]) == pytest.approx(1.0 - np.linalg.norm(own - truth), abs=1e-6)
+    distances = [np.linalg.norm(own - photo) for photo in photos]
+    assert float(row["references_second"]) == pytest.approx(1.0 - np.mean(distances), abs=1e-6)
+    told = Path("out/report.md").read_text(encoding="utf-8").splitlines()
+    assert (
+        "- IDS: judged by first.onnx. Similarity is the cosine of the embeddings of the published center crop." in told
+    )
+    (line,) = [line for line in told if line.startswith("- IDS, 2nd recognizer: judged by")]
+    assert "judged by dlib's recognizer. Similarity is 1 - the Euclidean distance of dlib's descriptors" in line
+    assert sum("cosine" in line for line in told) == 1
+    assert run(*words, "--resume") == 0, "the same recognizer"
+    (tmp_path / "dlib_face_recognition_resnet_model_v1.dat").write_bytes(b"another network")
+    assert run(*words, "--resume") == 2
+
+
+def test_dlib_as_the_only_recognizer(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(monkeypatch, tmp_path)
+    assert run("--references", "references.csv", "--recognizer", "dlib") == 0
+    for report in ("report.md", "report.html"):
+        assert "cosine" not in Path("out", report).read_text(encoding="utf-8")
 
 
 def test_a_metric_without_weights_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,13 +355,17 @@ def test_seconds_from_what_restore_and_the_table_write(run: Run) -> None:
         (["--predictions", "nowhere"], "nowhere is no folder"),
         (["--references", "missing.csv"], "missing.csv cannot be read"),
         (["--recognizer", "missing.onnx"], "missing.onnx"),
+        (["--second-recognizer", "dlib"], "dlib-bin"),
         (["--baseline", "theirs"], "no method theirs"),
         (["--seconds", "good=never"], "--seconds good=never cannot be used"),
         (["--seconds", "theirs=1"], "--seconds theirs=1 cannot be used"),
         (["--people", "references.csv"], "the columns image and person"),
     ],
 )
-def test_what_cannot_be_done(words: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_done(
+    words: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dlib", None)
     assert run(*words) == 2
     assert message in capsys.readouterr().err
     assert not Path("out/per_image.csv").exists()

@@ -15,15 +15,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
 from refldm_core.evaluation import learned
-from refldm_core.evaluation.metrics import (
-    Picture,
-    identity_similarity,
-    mean_similarity,
-    psnr,
-    published_embedding,
-    ssim,
-    to_unit,
-)
+from refldm_core.evaluation.identity import PublishedIdentity
+from refldm_core.evaluation.metrics import Picture, embed_picture, psnr, ssim, to_unit
 from refldm_core.face.errors import MissingPackageError
 
 
@@ -77,7 +70,8 @@ class Thumbnail:
 def test_identity_is_the_cosine_of_the_published_crop() -> None:
     prediction, truth = pictures(1, 512)
     recognizer = Thumbnail()
-    found = identity_similarity(published_embedding(recognizer, prediction), published_embedding(recognizer, truth))
+    judge = PublishedIdentity(recognizer)
+    found = judge.similarity(embed_picture(judge, prediction), embed_picture(judge, truth))[0, 0]
 
     def by_hand(picture: Picture) -> np.ndarray:
         # 512 px: rows and columns 32 to 480, that is 448, and 4 x 4 blocks of 112 pixels.
@@ -88,12 +82,6 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
     a, b = by_hand(prediction), by_hand(truth)
     assert recognizer.seen[0].shape == (1, 3, 112, 112)
     assert found == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
-
-
-def test_similarity_to_references_is_the_mean() -> None:
-    embedding = np.array([[1.0, 0.0]], dtype=np.float32)
-    photos = np.array([[0.6, 0.8], [1.0, 0.0]], dtype=np.float32)
-    assert mean_similarity(embedding, photos) == pytest.approx(0.8)
 
 
 def test_lpips_is_pyiqas_own_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_cells_are_read_back(text: str) -> None:
 
 
 def _summary(findings: list[Finding], method: str = "ours") -> Summary:
-    return Summary((MethodSummary(method, 0, 0, {}, {}),), (), {}, tuple(findings), {})
+    return Summary((MethodSummary(method, 0, 0, {}, {}),), (), {}, tuple(findings), {}, {})
 
 
 TAGS = [
