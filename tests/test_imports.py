@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
+    "samples": {"errors", "images"},
     "synthetic": {"errors", "files", "face"},
     "data": {"errors", "files", "images", "paths", "progress", "face", "pipeline", "synthetic"},
     "training": {
@@ -45,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "files", "images", "out_of_memory", "paths", "progress", "face", "checkpoints", "pipeline", "data"),
     },
     "demo": {
-        *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos", "data"),
+        *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos"),
+        *("data", "samples", "synthetic"),
     },
 }
 """Part of the core -> the other parts that it may import. The command line may import all."""

@@ -1,0 +1,80 @@
+"""The photos that come along: complete, small, and with faces where the index says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from refldm_core import samples
+from refldm_core.demo import render_samples
+from refldm_core.errors import ImageFileError
+from refldm_core.face.alignment import align, crop_transform
+from refldm_core.face.types import Landmarks5
+from refldm_core.images import u8_to_tensor
+from refldm_core.samples import Sample, albums, groups, names
+from refldm_core.synthetic import person
+
+EVERY = [*(sample for album in albums().values() for sample in album), *groups()]
+
+
+def crop_sides(sample: Sample) -> list[float]:
+    """Sides of the aligned crops of a photo's faces, in its pixels."""
+    with Image.open(sample.path) as image:
+        size = (image.height, image.width)
+    return [1.0 / crop_transform(Landmarks5(points), size, 1).scale for points in sample.landmarks]
+
+
+def test_twelve_people_four_photos_two_groups() -> None:
+    assert len(names()) == 12 and list(names()) == sorted(names())
+    assert all(len(album) == 4 for album in albums().values())
+    assert Counter(name for group in groups() for name in group.people) == Counter(names())
+    assert [len(group.people) for group in groups()] == [6, 6]
+    people = [person(samples.seed_of(name)) for name in names()]
+    assert Counter(somebody.gender for somebody in people) == {"female": 6, "male": 6}
+    assert {name: samples.seed_of(name) for name in names()} == {
+        name: seed for name, (seed, _) in render_samples.PEOPLE.items()
+    }
+
+
+def test_they_are_all_there_and_small() -> None:
+    assert {sample.file for sample in EVERY} == {job.file for job in render_samples.jobs()}
+    assert samples.CLIP.is_file()
+    assert sum(path.stat().st_size for path in samples.FOLDER.iterdir() if path.suffix != ".py") < 3e6
+
+
+@pytest.mark.parametrize("sample", EVERY, ids=lambda sample: sample.file)
+def test_faces_are_large_enough_and_inside(sample: Sample) -> None:
+    group = len(sample.people) > 1
+    assert all((128 if group else 200) <= side <= (250 if group else 400) for side in crop_sides(sample))
+    with Image.open(sample.path) as image:
+        least = (1200, 700) if group else (480, 480)
+        assert image.width >= least[0] and image.height >= least[1]
+        low, high = sample.landmarks.min(axis=(0, 1)), sample.landmarks.max(axis=(0, 1))
+        assert (low > 40).all() and (high < np.array(image.size) - 40).all()
+
+
+def test_the_landmarks_are_those_of_the_photos() -> None:
+    """The pupils are the darkest part of an eye: the crop is darker there than between the eyes."""
+    for sample in EVERY:
+        picture = sample.picture()
+        image = u8_to_tensor(torch.tensor(picture).movedim(-1, 0))
+        for points in sample.landmarks:
+            crop = align(image, crop_transform(Landmarks5(points), (picture.shape[0], picture.shape[1]), 128))
+            gray = crop.mean(dim=0)
+            eyes = [gray[54:66, x - 8 : x + 8].amin() for x in (48, 79)]
+            between = gray[54:66, 58:70].mean()
+            assert max(eyes) < between, sample.file
+
+
+def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples._index.cache_clear()
+    monkeypatch.setattr(samples, "INDEX", tmp_path / "index.json")
+    with pytest.raises(ImageFileError, match=r"index\.json cannot be read"):
+        names()
+    monkeypatch.undo()
+    assert names()
