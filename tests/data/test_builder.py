@@ -77,7 +77,8 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(photo_of(ALONE, 0)).save(folder / "alone.png")
     Image.fromarray(scene([], 5, 112, 112).picture).save(folder / "nobody.png")
     Image.fromarray(photo_of_two()).save(folder / "two.png")
-    Image.open(folder / "0_03.png").reduce(3).save(folder / "tiny.png")
+    with Image.open(folder / "0_03.png") as image:
+        image.resize((image.width * 2 // 5, image.height * 2 // 5)).save(folder / "tiny.png")
     return folder
 
 
