@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from refldm_core import samples
-from refldm_core.demo import render_samples
+from refldm_core.demo import render_samples, video
 from refldm_core.errors import ImageFileError
 from refldm_core.face.alignment import align, crop_transform
 from refldm_core.face.types import Landmarks5
@@ -45,6 +46,23 @@ def test_they_are_all_there_and_small() -> None:
     assert {sample.file for sample in EVERY} == {job.file for job in render_samples.jobs()}
     assert samples.CLIP.is_file()
     assert sum(path.stat().st_size for path in samples.FOLDER.iterdir() if path.suffix != ".py") < 3e6
+
+
+def detail(picture: NDArray[np.uint8]) -> float:
+    """Mean change of a picture that is made a quarter as large and enlarged again, of 255."""
+    image = Image.fromarray(picture)
+    coarse = image.reduce(4).resize(image.size, Image.Resampling.BILINEAR)
+    return float(np.abs(np.asarray(image, float) - np.asarray(coarse, float)).mean())
+
+
+def test_the_clip_is_a_degraded_video() -> None:
+    cv2 = pytest.importorskip("cv2")
+    reader = cv2.VideoCapture(str(samples.CLIP))
+    frames = []
+    while (read := reader.read())[0]:
+        frames.append(read[1])
+    assert np.shape(frames) == (video.FRAMES, video.SIDE, video.SIDE, 3)
+    assert detail(frames[0]) < 1.2 < detail(EVERY[0].picture())
 
 
 @pytest.mark.parametrize("sample", EVERY, ids=lambda sample: sample.file)
