@@ -1,4 +1,4 @@
-"""Memory and seconds of the dataset builder's distance graph, and how well it tells drawn people apart.
+"""Memory and seconds of the dataset builder's distance graph, and how well it tells rendered people apart.
 
 python -m benchmarks.dataset                           70,000 random embeddings of 512 numbers, as many as FFHQ has
 python -m benchmarks.dataset --faces 2000 --people 4   seconds, to see that it works
@@ -29,9 +29,9 @@ from refldm_core.checkpoints.faces import load_recognizer
 from refldm_core.cli.output import escape_what_cannot_be_encoded
 from refldm_core.data.distances import BLOCK, DistanceGraph, grow
 from refldm_core.data.splits import SplitSettings, group_members
-from refldm_core.data.synthetic import conditions, person, render
 from refldm_core.face.identity import Embeddings, embed_crops, normalise
 from refldm_core.images import u8_to_tensor
+from refldm_core.synthetic import conditions, person, portrait
 
 from .measuring import machine, peak_bytes
 from .reporting import write
@@ -40,7 +40,7 @@ LIMITS = (SplitSettings().near_duplicate, SplitSettings().same_person)
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 SHARE_WITH_OTHERS, PICTURES = 20_405 / 70_000, 20_405 / 6_523
 """Of FFHQ-Ref: how many of all pictures are of people with several, and how many those have."""
-PORTRAITS, PORTRAIT_SIZE, FIRST_PERSON = 5, 96, 910_000
+PORTRAITS, PORTRAIT_SIZE, FIRST_PERSON = 5, 128, 910_000
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=70_000)
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--block", type=int, default=BLOCK)
-    parser.add_argument("--people", type=int, default=40, help="drawn, with 5 pictures each; 0 leaves the curve out")
+    parser.add_argument("--people", type=int, default=40, help="rendered, with 5 pictures each; 0 leaves the curve out")
     parser.add_argument("--output", type=Path, help="Markdown file to write, such as benchmarks/results/dataset.md")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -139,13 +139,13 @@ def graph_report(args: argparse.Namespace, measured: dict[str, Any]) -> list[str
 
 
 def curve_report(people: int) -> list[str]:
-    """Markdown of how well limits tell drawn people apart."""
+    """Markdown of how well limits tell rendered people apart."""
     recognizer = load_recognizer(embedded.require(embedded.RECOGNIZER))
     truth = [who for who in range(people) for _ in range(PORTRAITS)]
     crops = [
         u8_to_tensor(
             torch.as_tensor(
-                render(person(FIRST_PERSON + who), conditions(100 * who + i % PORTRAITS), PORTRAIT_SIZE).picture
+                portrait(person(FIRST_PERSON + who), conditions(100 * who + i % PORTRAITS), PORTRAIT_SIZE).picture
             ).movedim(-1, 0)
         )
         for i, who in enumerate(truth)
@@ -153,9 +153,9 @@ def curve_report(people: int) -> list[str]:
     embeddings = embed_crops(recognizer, torch.stack(crops))
     lines = [
         "",
-        "# Drawn people",
+        "# Rendered people",
         "",
-        f"The embedded recogniser on {people} drawn people that it has not seen, {PORTRAITS} aligned portraits of "
+        f"The embedded recognizer on {people} rendered people that it has not seen, {PORTRAITS} aligned portraits of "
         f"{PORTRAIT_SIZE} px each: adjusted Rand index of the groups that links below a distance join.",
         "",
         "| distance | groups | adjusted Rand index |",

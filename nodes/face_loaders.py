@@ -42,7 +42,7 @@ class LoadFaceDetector(io.ComfyNode):
                     default=next((name for name in _BEST_FIRST if _detector(name).exists()), embedded.NAME),
                     tooltip="insightface: SCRFD of the pack buffalo_l, which Load Face Recognizer uses too (for "
                     "research only). retinaface_resnet50 and retinaface_mobile0.25: of facexlib; the second is faster "
-                    "and finds less. embedded: a small one that comes with this pack, for drawn people only.",
+                    "and finds less. embedded: a small one that comes with this pack, for rendered people only.",
                 )
             ],
             outputs=[FaceDetector.Output(display_name="face_detector")],
@@ -78,7 +78,7 @@ class LoadFaceRecognizer(io.ComfyNode):
                     default=next(iter(best), embedded.NAME),
                     tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recogniser "
                     "such as w600k_r50.onnx, in the model folder refldm; for research only. embedded is a small one "
-                    "that comes with this pack, for drawn people only.",
+                    "that comes with this pack, for rendered people only.",
                 )
             ],
             outputs=[FaceRecognizer.Output(display_name="face_recognizer")],

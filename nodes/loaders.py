@@ -26,7 +26,7 @@ class LoadModel(io.ComfyNode):
             "LoadModel",
             display_name="Load ReF-LDM Model",
             description="Loads ReF-LDM: the diffusion model as MODEL and its first stage as VAE. Files are looked for "
-            "in the model folder refldm; nothing is downloaded. A small model for drawn people comes along.",
+            "in the model folder refldm; nothing is downloaded. A small model for rendered people comes along.",
             search_aliases=["refldm loader", "face restoration model", "reference face restore", "load refldm"],
             inputs=[
                 io.Combo.Input(
@@ -35,7 +35,7 @@ class LoadModel(io.ComfyNode):
                     default="refldm.ckpt" if "refldm.ckpt" in files else None,  # pyright: ignore[reportArgumentType]
                     tooltip="The file with the diffusion model (U-Net), from the model folder refldm: the official "
                     "refldm.ckpt, or a .safetensors file that `refldm convert` wrote. embedded is a small model that "
-                    "comes with this pack and knows drawn people only.",
+                    "comes with this pack and knows rendered people only.",
                 ),
                 io.Combo.Input(
                     "first_stage",
@@ -103,6 +103,6 @@ def _missing(name: str) -> CheckpointError:
         expected=f"the official files {official}, or another ReF-LDM checkpoint, in that folder",
         remedy=f"download {' and '.join(file.url for file in OFFICIAL)} into that folder, then refresh the page; "
         f'in a checkout of the project,  refldm download --folder "{folder}"  does the same; '
-        f"or choose {embedded.NAME}, which knows drawn people only\n"
+        f"or choose {embedded.NAME}, which knows rendered people only\n"
         f"{LICENCE}",
     )

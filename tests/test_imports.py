@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": {"pipeline"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
+    "samples": {"errors", "images"},
     "synthetic": {"errors", "files", "images", "face"},
     "data": {"errors", "files", "images", "markdown", "paths", "pictures", "progress", "face", "pipeline", "synthetic"},
     "training": {
@@ -47,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("face", "checkpoints", "pipeline", "data"),
     },
     "demo": {
-        *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos", "data"),
+        *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos"),
+        *("data", "samples", "synthetic"),
     },
 }
 """Part of the core -> the other parts that it may import. The command line may import all."""

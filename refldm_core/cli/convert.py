@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trained-on",
         default="",
         metavar="TEXT",
-        help='the only kind of pictures that the model knows, such as "drawn people", which commands and nodes then '
+        help='the only kind of pictures that the model knows, such as "rendered people", which commands and nodes then '
         "say (default: what the source's file says)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")

@@ -8,7 +8,7 @@ examples:
   refldm dataset build ffhq/images1024x1024 --output ffhq-mine --aligned --val 300 --test 150
       Pictures that are aligned crops already, so many people in each split.
   refldm dataset build photos --output mine --detector embedded --recognizer embedded --min-size 20
-      With the models that come along, for drawn people.
+      With the models that come along, for rendered people.
   refldm dataset ffhq-ref FFHQ-Ref --images ffhq/images512x512 --output mapping
       Counts of the published files, and which pictures are missing; writes CSVs with the paths of the local pictures.
   refldm dataset celeba-ref CelebA-Test-Ref --images CelebAMask-HQ/CelebA-HQ-img

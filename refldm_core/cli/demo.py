@@ -1,17 +1,21 @@
-"""See the whole product at work in a minute: drawn people, small models that come along, no network.
+"""See the whole product at work in a minute: photos that come along, small models that come along, no network.
 
-It draws an album of each of four people and a group photo, degrades the photo until nobody's details are left, then
-finds the faces, chooses references from the albums, recognises who is who, restores, and pastes. DIR gets a picture of
-each stage and sheet.png, which compares restoring without references, with a wrong person's and with their own.
+The photos show people who do not exist; this project's own renderer made them. The demo takes the albums of six people
+and a group photo, degrades the photo until nobody's details are left, then finds the faces, chooses references from the
+albums, recognizes who is who, restores, and pastes. DIR gets a picture of each stage and sheet.png, which compares
+restoring without references, with a wrong person's and with their own.
 
 examples:
   refldm demo
       Into the folder demo.
-  refldm demo --output elsewhere --seed 7
-      Other people. The same seed draws the same.
+  refldm demo --output elsewhere --seed 1
+      The other group photo. The seed also chooses the damage and the noise; the same seed gives the same pictures.
+  refldm demo --video
+      A video of the first person too: rendered (this takes a minute or two), degraded, and restored without and with
+      references. It is written as MP4 where PyAV is installed, else as an animated WebP file.
 
-DIR/input holds pictures under the names that the ComfyUI workflows ask for: copy them into ComfyUI's folder input, and
-the workflows run with the embedded models. Those models know drawn people only; for real photos see `refldm download`.
+DIR/input holds the files that the ComfyUI workflows ask for; `refldm comfyui PATH --examples` copies the same files
+into ComfyUI's folder input. The small models know rendered people only; for real photos see `refldm download`.
 """
 
 from __future__ import annotations
@@ -20,14 +24,19 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from ..demo.sheet import album_sheet, contact_sheet, marked
+from ..demo.inputs import write_workflow_inputs
+from ..demo.sheet import album_sheet, contact_sheet, marked, video_sheet
 from ..demo.showing import COLUMNS, Row, Shown, choose, load_networks, show, to_picture
-from ..demo.story import NAMES, Picture, Story, draw_story, workflow_inputs
+from ..demo.story import Story, make_story
+from ..demo.video import FRAMES, RATE, VIDEO_COLUMNS, film, show_video
+from ..demo.video_file import write_video
 from ..files import make_folder
 from ..images import save_image
+from ..samples import Picture
 from .memory import Stage, explained_memory_errors
 from .output import Output
 
@@ -36,7 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the pictures (default: demo)"
     )
-    parser.add_argument("--seed", type=int, default=2, metavar="N", help="other people and photos (default: 2)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the group photo (even or odd), the damage and the noise (default: 0)",
+    )
+    parser.add_argument("--video", action="store_true", help=f"render and restore a video of {FRAMES} frames too")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -44,38 +60,50 @@ def run(args: argparse.Namespace, output: Output) -> int:
     folder: Path = args.output
     make_folder(folder / "input")
     with explained_memory_errors(Stage("run the demo", expected="about 1.3 GB")):
-        return _show(folder, args.seed, start, output)
+        return _show(folder, args.seed, args.video, start, output)
 
 
-def _show(folder: Path, seed: int, start: float, output: Output) -> int:
+def _show(folder: Path, seed: int, video: bool, start: float, output: Output) -> int:
     networks = load_networks()
-    output.remark("Drawing four people, their albums and a group photo ...")
-    story = draw_story(seed)
+    story = make_story(seed)
     output.remark("Choosing references from the albums ...")
     chosen = choose(story, networks)
-    output.remark("Finding, recognising and restoring the faces of the group photo ...")
+    output.remark("Finding, recognizing and restoring the faces of the group photo ...")
     with output.steps("restoring") as on_step:
         shown = show(story, networks, chosen, seed, on_step)
     pictures = _save(story, shown, folder, seed)
     means = _means(shown.rows)
-    output.result(
-        "\n".join(_in_words(shown, means, folder)),
-        {
-            "pictures": pictures,
-            "faces": [
-                {
-                    "name": row.name,
-                    "recognised as": row.matched,
-                    "similarity": dict(zip(COLUMNS, row.similarities, strict=True)),
-                }
-                for row in shown.rows
-            ],
-            "mean": dict(zip(COLUMNS, means, strict=True)),
-            "references": {name: list(one.names) for name, one in chosen.items()},
-            "seed": seed,
-            "seconds": round(time.perf_counter() - start, 1),
-        },
-    )
+    words = list(_in_words(story, shown, means, folder))
+    described: dict[str, Any] = {
+        "pictures": pictures,
+        "faces": [
+            {
+                "name": row.name,
+                "recognized as": row.matched,
+                "similarity": dict(zip(COLUMNS, row.similarities, strict=True)),
+            }
+            for row in shown.rows
+        ],
+        "mean": dict(zip(COLUMNS, means, strict=True)),
+        "references": {name: list(references.names) for name, references in chosen.items()},
+        "seed": seed,
+    }
+    if video:
+        name = next(iter(chosen))
+        output.remark(f"Rendering and restoring a video of {name} ...")
+        with output.steps("restoring frames") as on_step:
+            moving = show_video(film(name, seed), networks, chosen[name], seed, on_step)
+        path = write_video(video_sheet(moving), folder / "video", RATE)
+        words.append(f"The video of {name}: {path}; {moving.detected} of {FRAMES} frames were restored.")
+        described["video"] = {
+            "file": str(path),
+            "person": name,
+            "restored": moving.detected,
+            "frames": FRAMES,
+            "similarity": dict(zip(VIDEO_COLUMNS, moving.similarities, strict=True)),
+        }
+    described["seconds"] = round(time.perf_counter() - start, 1)
+    output.result("\n".join(words), described)
     return 0
 
 
@@ -88,24 +116,24 @@ def _save(story: Story, shown: Shown, folder: Path, seed: int) -> list[str]:
         "05_restored.png": to_picture(shown.photo.image),
         "sheet.png": contact_sheet(shown.rows, seed),
     }
-    pictures |= {f"input/{name}": picture for name, picture in workflow_inputs(story, seed).items()}
     for name, picture in pictures.items():
         save_image(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), folder / name)
-    return [str(folder / name) for name in pictures]
+    inputs, _ = write_workflow_inputs(folder / "input")
+    return [str(path) for path in (*(folder / name for name in pictures), *inputs)]
 
 
 def _means(rows: Sequence[Row]) -> list[float]:
     return [sum(row.similarities[i] for row in rows) / max(1, len(rows)) for i in range(len(COLUMNS))]
 
 
-def _in_words(shown: Shown, means: Sequence[float], folder: Path) -> Iterator[str]:
+def _in_words(story: Story, shown: Shown, means: Sequence[float], folder: Path) -> Iterator[str]:
     columns = COLUMNS[:-1]  # the truth resembles itself
     yield "Likeness to the truth (cosine similarity, 1 is the same):"
-    yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognised as"])
+    yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognized as"])
     for row in shown.rows:
         yield _line(row.name, row.similarities[:-1], row.matched or "nobody")
     yield _line("mean", means[:-1], "")
-    missing = [name for name in NAMES if name not in {row.name for row in shown.rows}]
+    missing = [name for name in story.albums if name not in {row.name for row in shown.rows}]
     if missing:
         yield f"Not found in the degraded photo: {', '.join(missing)}."
     yield f"The comparison: {folder / 'sheet.png'}; the stages: {folder / '01_albums.png'} to 05_restored.png"

@@ -81,7 +81,7 @@ def add_detection_arguments(
         "--detector",
         choices=tuple(DETECTOR_FILES),
         default="retinaface_resnet50",
-        help="`refldm download NAME` fetches its file; embedded comes along and finds drawn faces (default: "
+        help="`refldm download NAME` fetches its file; embedded comes along and finds rendered faces (default: "
         "retinaface_resnet50)",
     )
     finding.add_argument(
@@ -89,7 +89,7 @@ def add_detection_arguments(
         type=Path,
         metavar="FILE",
         help='ONNX file, or folder of an insightface pack, that tells who is who; "embedded" comes along and knows '
-        f"drawn people (default: {usual})",
+        f"rendered people (default: {usual})",
     )
     finding.add_argument(
         "--face-models",

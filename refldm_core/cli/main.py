@@ -23,11 +23,11 @@ COMMANDS = {
     "benchmark-table": "restore and judge a test set: the rows of the paper's table",
     "dataset": "build a dataset from photos, or check FFHQ-Ref",
     "synthesize": "render pictures of people who do not exist",
-    "train": "train a model, on drawn people or on a folder of faces",
+    "train": "train a model, on rendered people or on a folder of faces",
     "convert": "write a model as one .safetensors file",
     "download": "download the official model files",
     "comfyui": "link the nodes into an existing ComfyUI",
-    "demo": "see everything at work in a minute, on drawn people",
+    "demo": "see everything at work in a minute, on photos that come along",
 }
 """Name of the command -> summary. Its module has the same name, with underscores."""
 

@@ -31,7 +31,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         metavar="FILE",
-        help='checkpoint, or "embedded" for the small one that comes along and knows drawn people only (default: '
+        help='checkpoint, or "embedded" for the small one that comes along and knows rendered people only (default: '
         f"refldm.ckpt in {MODEL_FOLDER})",
     )
     add_model_arguments(model)

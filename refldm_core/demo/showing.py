@@ -22,15 +22,15 @@ from ..images import resize, round_to_u8, u8_to_tensor
 from ..photos import Person, PhotoRestorer, PhotoSettings, RestoredPhoto
 from ..pipeline import Restorer, SamplingSettings
 from ..progress import OnStep, ignore_steps
-from .story import Picture, Story
+from ..samples import Picture
+from .story import Story
 
 COLUMNS = ("LQ", "no references", "wrong person's", "own references", "truth")
 
 REFERENCES = 3
 SAMPLING = SamplingSettings(steps=20, sampler="dpmpp_2m")
-SAME_SHARP = 0.8
-"""Cosine similarity of two sharp pictures of one drawn person to the embedded recogniser: 0.9 or more; of two people
-who look alike up to 0.8."""
+SAME_SHARP = 0.5
+"""Least cosine similarity of two sharp pictures of one rendered person to the embedded recognizer."""
 SAME_DEGRADED = -1.0
 """Little is left to recognise in the degraded photo, but everybody in it has an album: the most alike will do."""
 
@@ -86,8 +86,8 @@ def load_networks() -> Networks:
         MissingPackageError: facexlib or onnxruntime is not installed.
     """
     model = load_model(embedded.require(embedded.RESTORER))
-    # Nobody is small or lies on their side in the drawn photos.
-    detector = load_detector("embedded", embedded.FOLDER, DetectionSettings(smallest=40.0, turns=(0,)))
+    # Nobody is small or lies on their side in the sample photos.
+    detector = load_detector("embedded", embedded.FOLDER, DetectionSettings(smallest=60.0, turns=(0,)))
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     return Networks(restorer, detector, load_recognizer(embedded.RECOGNIZER))
 
@@ -98,8 +98,7 @@ def choose(story: Story, networks: Networks) -> dict[str, ChosenReferences]:
     Raises:
         ReferencesError: an album without a usable photo.
     """
-    # Drawn portraits resemble each other more than photos do: fewer bits may differ in a copy.
-    settings = ReferenceSettings(count=REFERENCES, same_person=SAME_SHARP, hash_bits=4)
+    settings = ReferenceSettings(count=REFERENCES, same_person=SAME_SHARP)
     return {
         name: select_references(
             ((file, to_tensor(picture)) for file, picture in album.items()),

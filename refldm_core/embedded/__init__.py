@@ -1,6 +1,6 @@
-"""Small models that come with the package, trained by this project's own commands on people that it draws itself.
+"""Small models that come with the package, trained by this project's own commands on people that it renders itself.
 
-They show the whole product at work without a download. They know drawn people only: real photos need the official
+They show the whole product at work without a download. They know rendered people only: real photos need the official
 weights and published face networks.
 """
 

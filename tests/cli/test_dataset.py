@@ -13,9 +13,9 @@ from refldm_core.cli import dataset as command
 from refldm_core.cli.main import main
 from refldm_core.data.ffhq_ref import check_ffhq_ref
 
-from ..data.photos import PEOPLE, ByColour, colour_reader, drawn, write_flat
+from ..data.photos import PEOPLE, ByColour, colour_reader, photo_of, write_flat
 from ..data.small_ffhq import LISTED, SIZES, write_ffhq_ref
-from ..embedded import needs_embedded
+from ..embedded import needs_embedded, trained_on
 
 
 @pytest.fixture
@@ -74,12 +74,12 @@ def test_build_with_the_embedded_models(
     Path("photos").mkdir()
     for who in PEOPLE[:2]:
         for which in range(2):
-            Image.fromarray(drawn(who, which)).save(f"photos/{who}_{which}.png")
+            Image.fromarray(photo_of(who, which)).save(f"photos/{who}_{which}.png")
     words = ["dataset", "build", "photos", "--output", "out", "--detector", "embedded", "--recognizer", "embedded"]
     assert main([*words, "--min-size", "30", "--upright", "--crop-size", "96"]) == 0
     said = capsys.readouterr()
     assert "4 faces of 2 people in 4 photos." in said.out
-    assert "The detector and the recognizer were trained on drawn people only" in said.err
+    assert f"The detector and the recognizer were trained on {trained_on()} only" in said.err
     assert main([*words, "--min-size", "50", "--upright", "--crop-size", "96"]) == 2
     assert "least face 30, now 50" in capsys.readouterr().err
 

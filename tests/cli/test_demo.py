@@ -12,47 +12,83 @@ from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_detector, load_recognizer
 from refldm_core.cli.main import main
 from refldm_core.data.degradation import RANGES, degrade, draw
-from refldm_core.demo import showing
-from refldm_core.demo.sheet import contact_sheet, marked
+from refldm_core.demo import showing, video
+from refldm_core.demo.inputs import workflow_pictures, write_workflow_inputs
+from refldm_core.demo.sheet import contact_sheet, marked, video_sheet
 from refldm_core.demo.showing import COLUMNS, Row, to_picture, to_tensor
-from refldm_core.demo.story import NAMES, draw_story, workflow_inputs
-from refldm_core.errors import CheckpointError
+from refldm_core.demo.story import make_story
+from refldm_core.demo.video_file import write_video
+from refldm_core.errors import CheckpointError, SettingsError
 from refldm_core.face.alignment import face_from_landmarks
 from refldm_core.face.types import Landmarks5
 from refldm_core.pipeline import SamplingSettings
 
-from ..embedded import needs_embedded
+from ..embedded import needs_embedded, trained_on
 
 ROOT = Path(__file__).parents[2]
 
 
+FIRST_GROUP = ("Anna", "Ben", "Cem", "Dora", "Emil", "Fay")
+TWO_STEPS = SamplingSettings(steps=2, sampler="dpmpp_2m")
+
+
 @needs_embedded
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(showing, "SAMPLING", SamplingSettings(steps=2, sampler="dpmpp_2m"))
+    monkeypatch.setattr(showing, "SAMPLING", TWO_STEPS)
     assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
     said = capsys.readouterr()
-    assert "trained on" not in said.err, "the demo's people are those that the models know"
+    assert "trained on" not in said.err, "the demo's people are of the kind that the models know"
     told = json.loads(said.out)
     assert all(Path(path).is_file() for path in told["pictures"])
-    assert {row["name"] for row in told["faces"]} <= set(NAMES) and len(told["faces"]) >= 3
+    assert {row["name"] for row in told["faces"]} <= set(FIRST_GROUP) and len(told["faces"]) >= 5
+    assert sum(row["recognized as"] == row["name"] for row in told["faces"]) >= 4
     assert all(row["similarity"]["truth"] == pytest.approx(1.0) for row in told["faces"])
     assert list(told["mean"]) == list(COLUMNS)
+    assert list(told["references"]) == list(FIRST_GROUP)
     assert all(1 <= len(names) <= showing.REFERENCES for names in told["references"].values())
-    assert not set(told["references"][NAMES[0]]) & {"blurred.png", "somebody.png"}
+    assert not set(told["references"]["Anna"]) & {"blurred.png", "somebody.png"}
+    assert not {"anna_1.webp", "copy.png"} <= set(told["references"]["Anna"])
     lq, restored = (np.array(Image.open(tmp_path / "demo" / name)) for name in ("03_group_lq.png", "05_restored.png"))
     assert (lq != restored).any() and (lq == restored).all(axis=-1).mean() > 0.1, "only the faces change"
+
+
+@needs_embedded
+def test_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The face of a short video changes in every frame in which it was found; everything else stays."""
+    monkeypatch.setattr(video, "SAMPLING", TWO_STEPS)
+    monkeypatch.setattr(video, "FRAMES", 3)
+    networks = showing.load_networks()
+    footage = video.film("Anna", 0)
+    assert footage.truth.shape == footage.lq.shape == (3, video.SIDE, video.SIDE, 3)
+    assert (footage.lq[0] != footage.truth[0]).any()
+    chosen = showing.choose(make_story(0), networks)["Anna"]
+    shown = video.show_video(footage, networks, chosen, 0)
+    assert shown.detected == 3 and shown.similarities[-1] == pytest.approx(1.0)
+    for frame in shown.frames:
+        lq, none, own, _ = frame
+        assert (none != lq).any() and (own != none).any()
+        assert (own[0] == lq[0]).all(), "the border is no face"
+    written = write_video(video_sheet(shown), tmp_path / "video", video.RATE)
+    if written.suffix == ".webp":
+        with Image.open(written) as moving:
+            assert moving.n_frames == 3  # type: ignore[attr-defined]
+            moving.load()
+            assert moving.info["duration"] == round(1000 / video.RATE)
+    else:
+        assert written.stat().st_size > 1000
 
 
 @needs_embedded
 def test_embedded_models_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "embedded", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["missing"] == [] and told["parts"]["diffusion"]["spec"]["latent_size"]["value"] == 24
+    assert told["missing"] == []
+    latent_size = told["parts"]["diffusion"]["spec"]["latent_size"]["value"]
     out = tmp_path / "copy.safetensors"
     assert main(["convert", "embedded", "--output", str(out), "--dtype", "float16", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["spec"]["latent_size"] == 24
-    story = draw_story(2)
-    pictures = {"group": story.lq, "anna": story.albums["Anna"]["anna_1.png"]}
+    assert json.loads(capsys.readouterr().out)["spec"]["latent_size"] == latent_size
+    story = make_story(0)
+    pictures = {"group": story.lq, "anna": story.albums["Anna"]["anna_1.webp"]}
     for name, picture in pictures.items():
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     words = ["restore", str(tmp_path / "group.png"), "--person", f"anna={tmp_path / 'anna.png'}", "--match", "-1"]
@@ -62,7 +98,7 @@ def test_embedded_models_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main([*words, "--json"]) == 0
     said = capsys.readouterr()
     warning = json.loads(said.out)["warning"]
-    assert warning.startswith("The model, the detector and the recognizer were trained on drawn people only: ")
+    assert warning.startswith(f"The model, the detector and the recognizer were trained on {trained_on()} only: ")
     assert f"Warning: {warning} For photos leave out --model" in said.err
     (one,) = json.loads(said.out)["restored"]
     assert one["found"] >= 3 and [face["person"] for face in one["faces"]] == ["anna"]
@@ -97,34 +133,63 @@ def test_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "Remedy:" in capsys.readouterr().err
 
 
-def test_a_seed_draws_the_same_and_the_damage_is_a_crops() -> None:
-    one, again, other = draw_story(3), draw_story(3), draw_story(4)
-    assert (one.lq == again.lq).all() and (one.lq != other.lq).any()
-    assert list(one.albums) == list(NAMES) and len(one.albums[NAMES[0]]) == 7
-    assert one.landmarks.shape == (4, 5, 2)
-    eyes = np.linalg.norm(one.landmarks[:, 1] - one.landmarks[:, 0], axis=-1)
-    assert (eyes > 30).all() and (eyes < 80).all()
-    error = np.mean((one.lq.astype(float) - one.truth) ** 2)
-    assert 15 < 10 * np.log10(255**2 / error) < 32
-    damage = draw(RANGES["severe"], 3)
-    same = degrade(one.truth, damage, crop=min(one.truth.shape[:2]))
-    assert (same == degrade(one.truth, damage)).all() and (same != one.lq).any()
+def test_a_seed_chooses_the_group_and_the_damage() -> None:
+    first, again, second, third = (make_story(seed) for seed in (0, 0, 1, 2))
+    assert (first.lq == again.lq).all()
+    assert (first.truth == third.truth).all() and (first.lq != third.lq).any()
+    assert list(first.albums) == list(FIRST_GROUP) and not set(second.albums) & set(first.albums)
+    assert {name: len(album) for name, album in first.albums.items()} == dict.fromkeys(FIRST_GROUP, 4) | {"Anna": 7}
+    with pytest.raises(SettingsError, match="no seed"):
+        make_story(-1)
 
 
-def test_the_workflows_find_their_pictures() -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_damage_is_a_crops(seed: int) -> None:
+    story = make_story(seed)
+    assert story.landmarks.shape == (6, 5, 2)
+    error = np.mean((story.lq.astype(float) - story.truth) ** 2)
+    assert 15 < 10 * np.log10(255**2 / error) < 35
+    damage = draw(RANGES["severe"], seed)
+    as_one_face = degrade(story.truth, damage, crop=min(story.truth.shape[:2]))
+    assert (as_one_face == degrade(story.truth, damage)).all() and (as_one_face != story.lq).any()
+
+
+def test_landmarks_are_those_of_the_named_people() -> None:
+    """Dora and Emil stand in the front row, at the left and in the middle."""
+    x = dict(zip(FIRST_GROUP, make_story(0).landmarks[:, 2, 0], strict=True))
+    y = dict(zip(FIRST_GROUP, make_story(0).landmarks[:, 2, 1], strict=True))
+    assert x["Anna"] < x["Dora"] < x["Ben"] < x["Emil"] < x["Cem"] < x["Fay"]
+    assert max(y[name] for name in ("Anna", "Ben", "Cem")) < min(y[name] for name in ("Dora", "Emil", "Fay"))
+
+
+def test_the_workflows_find_their_files(tmp_path: Path) -> None:
     wanted: set[str] = set()
     for path in (ROOT / "tests" / "workflows").glob("*.api.json"):
         nodes = json.loads(path.read_text(encoding="utf-8")).values()
         wanted |= {node["inputs"]["image"] for node in nodes if node["class_type"] == "LoadImage"}
-    assert wanted <= set(workflow_inputs(draw_story(1), 1))
+        wanted |= {node["inputs"]["file"] for node in nodes if node["class_type"] == "LoadVideo"}
+    (tmp_path / "group.png").write_bytes(b"mine")
+    written, there = write_workflow_inputs(tmp_path, replace=False)
+    assert there == [tmp_path / "group.png"] and there[0].read_bytes() == b"mine"
+    assert wanted <= {path.name for path in tmp_path.iterdir()}
+    assert len(written) + 1 == len(list(tmp_path.iterdir()))
+    assert write_workflow_inputs(tmp_path)[1] == [] and there[0].read_bytes() != b"mine"
+
+
+def test_portraits_are_aligned_crops() -> None:
+    pictures = workflow_pictures()
+    assert all(pictures[name].shape == (512, 512, 3) for name in ("face.png", "reference_1.png", "reference_3.png"))
+    assert pictures["photo.png"].shape != (512, 512, 3)
 
 
 def test_pictures_for_people() -> None:
-    story = draw_story(1)
+    story = make_story(0)
     faces = [face_from_landmarks(Landmarks5(points)) for points in story.landmarks]
     assert marked(story.lq, faces).size == (story.lq.shape[1], story.lq.shape[0])
     tile = torch.zeros(3, 96, 96)
-    rows = [Row(name, None, torch.zeros(3, 3, 512, 512), (tile,) * 5, (0.1, 0.2, 0.3, 0.4, 1.0)) for name in NAMES]
+    rows = [
+        Row(name, None, torch.zeros(3, 3, 512, 512), (tile,) * 5, (0.1, 0.2, 0.3, 0.4, 1.0)) for name in FIRST_GROUP
+    ]
     sheet = np.array(contact_sheet(rows, 1))
-    assert sheet.shape[1] > 5 * 192 and sheet.shape[0] > 4 * 192
+    assert sheet.shape[1] > 5 * 240 and sheet.shape[0] > 6 * 240
     assert (to_picture(to_tensor(story.lq)) == story.lq).all()

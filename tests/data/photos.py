@@ -1,4 +1,4 @@
-"""Photos for tests of the builder: drawn people, and flat pictures that a stand-in recogniser tells apart by colour."""
+"""Photos for tests of the builder: sample photos, and flat pictures that a stand-in recognizer tells apart by color."""
 
 from __future__ import annotations
 
@@ -10,20 +10,30 @@ from PIL import Image
 from torch import Tensor
 
 from refldm_core.data.photo_reading import PhotoReader, ReadingSettings
-from refldm_core.data.synthetic import group, person
 from refldm_core.face.identity import Embeddings, normalise
+from refldm_core.samples import albums, groups
 
-FIRST = 910_000
-PEOPLE = (0, 1, 7, 13, 18, 24)
-"""Unseen by the embedded recogniser in training, and all more than 0.45 apart for it, which many drawn people are not:
-docs/dataset.md has the curve."""
+PEOPLE = ("Anna", "Ben", "Dora", "Emil", "Jan", "Kim")
+"""All more than 0.45 apart for the embedded recognizer."""
+ALONE = "Leo"
+"""Somebody else, of whom there shall be one photo only."""
 
-SIZE = 112
 STEP = 20
+_SHRINK = 3
 
 
-def drawn(who: int, which: int) -> NDArray[np.uint8]:
-    return group([person(FIRST + who)], 1000 * who + which, SIZE, SIZE).picture
+def photo_of(name: str, which: int) -> NDArray[np.uint8]:
+    """Photo number `which`, from 0, of somebody's album, small."""
+    return _small(albums()[name][which].picture())
+
+
+def photo_of_two() -> NDArray[np.uint8]:
+    """Ben and Cem, side by side in the back row of a group photo."""
+    return groups()[0].picture()[90:330, 430:1055]
+
+
+def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.array(Image.fromarray(picture).reduce(_SHRINK))
 
 
 def flat(who: int, which: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The registry's archive, unpacked into a ComfyUI with nothing in its model folders: workflows on drawn people."""
+"""The registry's archive, unpacked into a ComfyUI with nothing in its model folders: workflows on sample photos."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refldm_core.demo.story import draw_story, workflow_inputs
-from tests.embedded import needs_embedded
+from refldm_core import embedded
+from refldm_core.checkpoints.building import load_model
+from refldm_core.demo.inputs import write_workflow_inputs
+from tests.embedded import needs_embedded, trained_on
 from tests.packaging.archive import unpack_archive
 
 from .comfy import Server, make_base, running
@@ -22,12 +24,11 @@ pytestmark = needs_embedded
 
 @pytest.fixture(scope="module")
 def fresh(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ComfyUI with the registry's archive, the pictures that `refldm demo` draws, and no model."""
+    """A ComfyUI with the registry's archive, the files that `refldm comfyui --examples` copies, and no model."""
     require_packages(host)
     folder = tmp_path_factory.mktemp(f"{host.name}-fresh")
     base = make_base(folder / "base", unpack_archive(folder / "archive"))
-    for name, picture in workflow_inputs(draw_story(1), 1).items():
-        Image.fromarray(picture).save(base / "input" / name)
+    write_workflow_inputs(base / "input")
     with running(host, base) as server:
         yield server
 
@@ -60,7 +61,7 @@ def test_a_workflow_runs(fresh: Server, number: int) -> None:
     outputs = fresh.run(api)
     end = next(node for node, content in api.items() if content["class_type"] == "SaveImage")
     after = fresh.picture(outputs[end]["images"][0])
-    warned = [line for line in fresh.log.splitlines() if "trained on drawn people only" in line]
+    warned = [line for line in fresh.log.splitlines() if f"trained on {trained_on()} only" in line]
     assert any("The model was" in line for line in warned) and "choose refldm.ckpt" in warned[0]
     if number:
         assert any("The detector was" in line for line in warned)
@@ -68,5 +69,18 @@ def test_a_workflow_runs(fresh: Server, number: int) -> None:
         assert 1 < np.abs(after.astype(int) - before).mean() < 60
         assert (after[:2] == before[:2]).all(), "outside the face, to the last bit"
     else:
-        assert after.shape == (96, 96, 3), "of the model's own size"
+        size = load_model(embedded.require(embedded.RESTORER)).spec.crop_size
+        assert after.shape == (size, size, 3), "of the model's own size"
         assert after.std() > 10
+
+
+@pytest.mark.parametrize("number", [1, 4, 5])
+def test_the_other_examples_run(fresh: Server, number: int) -> None:
+    """KSampler, the group photo and the video; workflow 03 wants to be run in two parts, 08 models of ComfyUI's."""
+    api = api_of(WORKFLOWS[number])
+    for node in api.values():
+        if "steps" in node["inputs"]:
+            node["inputs"]["steps"] = 2
+    fresh.run(api)
+    written = {path.suffix for path in (fresh.base / "output").rglob("*") if path.is_file()}
+    assert (".mp4" if number == 5 else ".png") in written

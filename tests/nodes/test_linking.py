@@ -1,4 +1,4 @@
-"""`refldm comfyui` links this checkout into a ComfyUI, and nothing else."""
+"""`refldm comfyui` links this checkout into a ComfyUI; with --examples it copies the workflows' pictures too."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ def test_it_names_the_python_to_install_into(
     assert main(["comfyui", str(tmp_path / "ComfyUI")]) == 0
     command = f"{python.resolve()} -s -m pip" if portable else "\n  python -m pip"
     assert f"{command} install -r {PACK / 'requirements.txt'}" in capsys.readouterr().out
+
+
+def test_examples_are_copied_and_replace_nothing(comfyui: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["comfyui", str(comfyui)]) == 0
+    assert not (comfyui / "input").exists() and "example files" not in capsys.readouterr().out
+    (comfyui / "input").mkdir()
+    mine = comfyui / "input" / "face.png"
+    mine.write_bytes(b"mine")
+    assert main(["comfyui", str(comfyui), "--examples"]) == 0
+    said = capsys.readouterr().out
+    assert f"example files into {mine.parent.resolve()}" in said and "stay as they are: face.png" in said
+    assert mine.read_bytes() == b"mine"
+    assert {"group.png", "photo.png", "reference_1.png", "video.mp4"} <= {path.name for path in mine.parent.iterdir()}
 
 
 def test_windows_gets_a_junction(comfyui: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,128 @@
+"""The demo's video: one person, rendered and degraded, restored frame by frame without and with references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.degradation import RANGES, degrade, draw
+from ..face.alignment import align_faces, crop_transform
+from ..face.detection import detect_batch
+from ..face.identity import cosine, embed_crops
+from ..face.paste import paste_faces
+from ..face.references import ChosenReferences
+from ..face.selection import select_faces
+from ..face.tracking import face_seed, smooth_landmarks, track_faces
+from ..face.types import Faces
+from ..images import resize
+from ..progress import OnStep, ignore_steps
+from ..samples import Picture, seed_of
+from ..synthetic import clip, person
+from ..synthetic.clip import FACE_SHARE
+from .showing import SAMPLING, Networks, to_picture, to_tensor
+
+VIDEO_COLUMNS = ("degraded", "no references", "own references", "truth")
+
+FRAMES, RATE, SIDE = 24, 12.0, 320
+_SMOOTHING = 0.5
+_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """A video as it was and as it is left: (frames, SIDE, SIDE, 3) uint8 each."""
+
+    truth: NDArray[np.uint8]
+    lq: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ShownVideo:
+    """A restored video.
+
+    Attributes:
+        frames: the pictures of each frame, one for each of `VIDEO_COLUMNS`.
+        similarities: mean cosine similarity of the face in each column to the truth.
+        detected: frames in which the face was found; the others stay degraded.
+    """
+
+    frames: tuple[tuple[Picture, ...], ...]
+    similarities: tuple[float, ...]
+    detected: int
+
+
+def film(name: str, seed: int) -> Footage:
+    """Render somebody of the sample photos in motion, and degrade the video.
+
+    Args:
+        name: who.
+        seed: of motion, light, clothes, background and damage. All frames are damaged alike, but for the noise.
+    """
+    truth = clip(person(seed_of(name)), seed, FRAMES, SIDE, rate=RATE).frames
+    return Footage(truth, degraded_frames(truth, seed))
+
+
+def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Frames (n, side, side, 3) of `synthetic.clip` with one severe damage, and noise of their own."""
+    damage = draw(RANGES["severe"], seed)
+    crop = FACE_SHARE * frames.shape[1]
+    return np.stack(
+        [degrade(frame, replace(damage, noise_seed=damage.noise_seed + k), crop=crop) for k, frame in enumerate(frames)]
+    )
+
+
+def show_video(
+    footage: Footage, networks: Networks, chosen: ChosenReferences, seed: int, on_step: OnStep = ignore_steps
+) -> ShownVideo:
+    """Restore a video as workflow 06 does: track the face, steady its landmarks, use the same noise in every frame.
+
+    Args:
+        footage: what to restore.
+        networks: with which models.
+        chosen: the person's references.
+        seed: of the initial noise.
+        on_step: called after each sampling step.
+
+    Raises:
+        FaceError: no frame shows a face.
+    """
+    restorer = networks.restorer
+    size = restorer.spec.crop_size
+    lq = [to_tensor(frame) for frame in footage.lq]
+    faces = _tracked(lq, networks, size)
+    crops = align_faces(lq, faces.faces, size)[1]
+    truth = align_faces([to_tensor(frame) for frame in footage.truth], faces.faces, size)[1]
+    own = restorer.encode_references(resize(chosen.crops, size))
+    columns = [crops]
+    pasted: list[list[Picture]] = []
+    seeds = [face_seed(seed, face, 0) for face in faces.faces]
+    parts = [slice(start, start + _BATCH) for start in range(0, len(seeds), _BATCH)]
+    for references in (None, own):
+        restored = torch.cat(
+            [
+                restorer.restore(crops[part], [references] * len(seeds[part]), seeds[part], SAMPLING, on_step)
+                for part in parts
+            ]
+        )
+        columns.append(restored)
+        pasted.append([to_picture(result.image) for result in paste_faces(lq, faces, restored)])
+    embedding = embed_crops(networks.recognizer, truth)
+    similarities = [
+        float(np.diagonal(cosine(embed_crops(networks.recognizer, column), embedding)).mean())
+        for column in [*columns, truth]
+    ]
+    frames = zip(footage.lq, *pasted, footage.truth, strict=True)
+    return ShownVideo(tuple(tuple(pictures) for pictures in frames), tuple(similarities), len(faces))
+
+
+def _tracked(images: Sequence[Tensor], networks: Networks, size: int) -> Faces:
+    """The largest face of each frame that shows one, with steady landmarks."""
+    steady = smooth_landmarks(track_faces(detect_batch(images, networks.detector)), _SMOOTHING)
+    sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
+    transforms = tuple(crop_transform(face.landmarks, sizes[face.frame], size) for face in steady)
+    return select_faces(Faces(tuple(steady), transforms, sizes), order="largest", count=1)
