@@ -172,7 +172,9 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_truth_is_perfect(recognizer: Path, cases: Path) -> None:
-    case = Cases(cases, FIRST, 3, 64).case(FIRST)
+    three = Cases(cases, FIRST, 3, 64)
+    # At 64 pixels some eyes are too narrow to show an iris.
+    case = next(case for who in range(FIRST, FIRST + 3) if (case := three.case(who)).truth.left_iris.any())
     pictures = {"a copy": case.truth.picture, "LQ": case.lq}
     with pytest.warns(RuntimeWarning, match="divide by zero"):  # PSNR
         scores = score(case, {**pictures, "own photo": case.own[0]}, Recognizers(ArcFaceRecognizer(recognizer)))
@@ -219,7 +221,7 @@ def test_whole_way(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: p
         assert main([*words, *share, "--sheet", str(tmp_path / "sheet.png"), "--sheet-people", "1"]) == 0
     first = tmp_path / "1.json"
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.width > 9 * 192
+        assert sheet.width > 9 * 128
     data = json.loads(first.read_text(encoding="utf-8"))
     assert list(data["people"]) == [str(FIRST), str(FIRST + 2)]
     assert str(tmp_path) not in first.read_text(encoding="utf-8")

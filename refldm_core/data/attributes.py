@@ -20,10 +20,18 @@ LEAST_MOLE_CONTRAST = 4.0
 FOUND = 0.5
 """Of the true contrast."""
 GLASSES_THRESHOLD = 5.0
-"""Delta E between the frame's line and the skin beside it, from which on there are glasses."""
+"""Delta E between the frame's line and the skin beside it, from which on there are glasses.
+
+Of 282 true portraits (74 with glasses) at 128 pixels, and of the same resized to 112 and 96, one is judged wrong:
+without glasses the contrast is at most 2.7, with glasses at least 2.7, and below 5 once.
+"""
 TEXTURE_WEIGHT = 8.0
 BEARD_THRESHOLD = 18.0
-"""See `beard_contrast`: from which on there is a beard."""
+"""See `beard_contrast`: from which on there is a beard.
+
+Of the same 282 true portraits (87 with a beard) it is wrong for 8 at 128 pixels, 11 at 112 and 14 at 96: for 6 or 7
+people without a beard, and for 2 to 7 with one, all but one of them with stubble.
+"""
 LEAST_PIXELS = 6
 """Of chin and cheeks, for there to be an opinion about a beard."""
 
