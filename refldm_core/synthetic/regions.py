@@ -57,7 +57,7 @@ def regions(person: Person, conditions: Conditions, size: int) -> Regions:
     face = head().masks["face"] * (1.0 - head().masks["lips"])
     skin = _cover(bare, face, size)
     free_skin = _cover(free, face * (1.0 - brow_cover(person.brows)), size)
-    frame_cover = _cover(frame, np.ones(frame.matrix.shape[1]), size)
+    frame_cover = _cover(frame, np.ones(int(frame.matrix.shape[1])), size)
     x, y, z = transposed(head().skin)
     cheek = (np.abs(x) > 0.22) & (np.abs(x) < 0.5) & (y > 6.86) & (y < 7.1) & (z > 0.9)
     worn = beard_cover(person.beard or _STANDARD_BEARD)
