@@ -1,12 +1,16 @@
-"""How much of a person's likeness a model brings back, judged on drawn people that it has never seen.
+"""How much of a person's likeness a model brings back, judged on rendered people that it has never seen.
 
-python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --output report.md --json data.json
+python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
+    --cases people --output report.md --json data.json
+python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
+    --cases people --quick                                      a first look at a checkpoint in few minutes
 python -m benchmarks.likeness ... --share 1/2 --json 1.json     half of the people, for one of two processes
 python -m benchmarks.likeness ... --json data.json --resume     the people that are not yet in the file
 python -m benchmarks.likeness --merge 1.json 2.json --output report.md
 python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablation.md
 
-Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own.
+Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own. The
+people are rendered into the folder of --cases, once for each size; later runs read them from there.
 The recognizer must be one that no model was trained against; --trained-recognizer adds that one's opinion, and
 --second-recognizer that of another one, such as dlib's (pip install "comfyui-refldm[judge]").
 """
@@ -40,20 +44,19 @@ from refldm_core.images import require_image_format, save_image
 from refldm_core.model.fingerprint import fingerprint
 from refldm_core.pipeline import Restorer, SamplingSettings
 
+from .likeness_cases import FIRST_PERSON, REFERENCES, Case, Cases, hash_of, render_with_progress
 from .likeness_data import Run, merge, read_run, require_same
 from .likeness_protocol import (
     ARMS,
-    FIRST_PERSON,
-    REFERENCES,
-    Case,
+    QUICK_ARMS,
     PersonScores,
+    Recognizers,
     copy_truth,
-    draw_case,
-    hash_of,
+    identity_scores,
     restore_all,
     score,
 )
-from .likeness_report import compare, describe
+from .likeness_report import compare, describe, quick_reading
 from .measuring import machine
 from .reporting import run_and_report
 from .sheet import Cell, contact_sheet
@@ -63,12 +66,20 @@ HELD_OUT, TRAINED, SECOND = "held out", "trained against", "second"
 _SHOWN = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own 1": "1 own", "own 3": "3 own"}
 """Picture -> heading of its column in the sheet."""
 
+_PEOPLE, _STEPS = 200, 50
+_QUICK_PEOPLE, _QUICK_STEPS = 40, 20
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
-    if not (args.compare or args.merge or (args.model and args.recognizer)):
-        parser.error("--model and --recognizer are needed, or --merge, or --compare")
+    if not (args.compare or args.merge or (args.model and args.recognizer and args.cases)):
+        parser.error("--model, --recognizer and --cases are needed, or --merge, or --compare")
+    if args.quick and (args.json or args.sheet or args.resume):
+        parser.error("--quick writes no --json and no --sheet, and resumes nothing")
+    people, steps = (_QUICK_PEOPLE, _QUICK_STEPS) if args.quick else (_PEOPLE, _STEPS)
+    args.people = people if args.people is None else args.people
+    args.steps = steps if args.steps is None else args.steps
 
     def make() -> str:
         if args.sheet is not None:
@@ -76,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.compare:
             return compare(_named_runs(args.compare))
         if not args.merge:
-            return describe(evaluate(args))
+            return quick_reading(evaluate(args)) if args.quick else describe(evaluate(args))
         merged = merge([read_run(path) for path in args.merge])
         if args.json:
             merged.write(args.json)
@@ -94,25 +105,40 @@ def evaluate(args: argparse.Namespace) -> Run:
     loaded = load_model(args.model, args.vqgan, args.config, dtype=dtype_of(args.dtype), device=args.device)
     restorer = Restorer(loaded.unet, loaded.first_stage, loaded.spec)
     settings = SamplingSettings(args.steps, args.sampler, guidance=args.guidance)
-    recognizer = ArcFaceRecognizer(args.recognizer)
-    trained = ArcFaceRecognizer(args.trained_recognizer) if args.trained_recognizer else None
-    second = open_identity_judge(recognizer_source(args.second_recognizer)) if args.second_recognizer else None
-    run = _start(args, restorer, loaded.weights, settings, second)
-
+    recognizers = Recognizers(
+        ArcFaceRecognizer(args.recognizer),
+        ArcFaceRecognizer(args.trained_recognizer) if args.trained_recognizer else None,
+        open_identity_judge(recognizer_source(args.second_recognizer)) if args.second_recognizer else None,
+    )
     share = _share(args)
+    cases_of_all = Cases(args.cases, args.first_person, args.people, loaded.spec.crop_size)
+    render_with_progress(cases_of_all)
+    model = {
+        "file": args.model.name,
+        "fingerprint": restorer.unet.fingerprint,
+        "weights": loaded.weights,
+        "parameters": sum(p.numel() for p in restorer.unet.parameters()),
+        "first_stage": fingerprint(restorer.first_stage.state_dict()),
+    }
+    run = _start(args, model, settings, cases_of_all, recognizers.second)
     # Their pictures are not in the file: where the sheet is not there yet, they are restored again.
     shown = share[: args.sheet_people] if args.sheet and not (args.resume and args.sheet.exists()) else []
     rows: list[list[Cell]] = []
     todo = [who for who in share if who in shown or who not in run.people]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
-        cases = [draw_case(who, loaded.spec.crop_size) for who in todo[start : start + args.batch]]
+        cases = [cases_of_all.case(who) for who in todo[start : start + args.batch]]
+        arms = QUICK_ARMS if args.quick else tuple(ARMS)
         begin = time.perf_counter()
-        restored = restore_all(restorer, cases, settings)
+        restored = restore_all(restorer, cases, settings, arms)
         run.seconds += time.perf_counter() - begin
-        run.faces += len(cases) * len(ARMS)
+        run.faces += len(cases) * len(arms)
+        if args.quick:
+            for case, of_case in zip(cases, restored, strict=True):
+                run.people[case.person] = identity_scores(case, {"LQ": case.lq, **of_case}, recognizers)
+            continue
         for case, of_case, copy in zip(cases, restored, copy_truth(restorer, cases), strict=True):
             pictures = {"LQ": case.lq, **of_case, "first stage": copy, "own photo": case.own[0]}
-            scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizer, trained, second)
+            scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizers)
             run.people[case.person] = scores
             if case.person in shown:
                 rows.append(_row(case, pictures, scores))
@@ -132,13 +158,12 @@ def _row(case: Case, pictures: dict[str, Picture], scores: PersonScores) -> list
 
 def _start(
     args: argparse.Namespace,
-    restorer: Restorer,
-    weights: str,
+    model: dict[str, Any],
     settings: SamplingSettings,
+    cases: Cases,
     second: IdentityJudge | None,
 ) -> Run:
     """An empty run, or the one to go on with."""
-    size = restorer.spec.crop_size
     names: dict[str, Path | None] = {
         HELD_OUT: args.recognizer,
         TRAINED: args.trained_recognizer,
@@ -148,15 +173,9 @@ def _start(
         role: recognizer_source(name) for role, name in names.items() if name is not None
     }
     about: dict[str, Any] = {
-        "model": {
-            "file": args.model.name,
-            "fingerprint": restorer.unet.fingerprint,
-            "weights": weights,
-            "parameters": sum(p.numel() for p in restorer.unet.parameters()),
-            "first_stage": fingerprint(restorer.first_stage.state_dict()),
-        },
-        "people": {"first": args.first_person, "pictures": hash_of(draw_case(args.first_person, size))},
-        "size": size,
+        "model": model,
+        "people": {"first": args.first_person, "pictures": hash_of(cases.case(cases.first))},
+        "size": cases.size,
         "sampling": settings.as_json(),
         "dtype": args.dtype,
         "recognizers": {
@@ -213,10 +232,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ONNX",
         help=f"another held-out recognizer: an ONNX file, or {DLIB}",
     )
-    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        metavar="FOLDER",
+        help="where the rendered people are; those that are missing are rendered",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"a quick reading: only the identity, of {_QUICK_PEOPLE} people in {_QUICK_STEPS} steps, without "
+        "references, with a wrong person's and with 3 of their own",
+    )
+    parser.add_argument("--people", type=int, metavar="N", help=f"number of people (default: {_PEOPLE})")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--batch", type=int, default=10, help="people at a time")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, metavar="N", help=f"sampling steps (default: {_STEPS})")
     parser.add_argument("--sampler", choices=("ddim", "dpmpp_2m"), default="ddim")
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -1,8 +1,7 @@
-"""Restoring drawn people with their own references, a wrong person's and none, and measuring what came back."""
+"""Restoring rendered people with their own references, a wrong person's and none, and measuring what came back."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,18 +11,14 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from refldm_core.data.attributes import measure
-from refldm_core.data.corpus import Picture, synthetic_portrait
-from refldm_core.data.degradation import RANGES, degrade, draw
-from refldm_core.data.synthetic import Portrait
+from refldm_core.data.attributes import Truth, measure
+from refldm_core.data.corpus import Picture
 from refldm_core.evaluation.identity import IdentityJudge
 from refldm_core.face.identity import Recognizer, cosine, embed_crops, published_crop
 from refldm_core.images import tensor_to_u8, u8_to_tensor
 from refldm_core.pipeline import Restorer, SamplingSettings
 
-FIRST_PERSON = 900_000
-"""Seed of the first person; training ends far below."""
-REFERENCES = 3
+from .likeness_cases import REFERENCES, Case
 
 
 @dataclass(frozen=True)
@@ -42,10 +37,15 @@ ARMS: dict[str, Arm] = {
     "own 3": Arm(True, REFERENCES),
 }
 
+QUICK_ARMS = ("none", "wrong 3", "own 3")
+"""What a quick reading restores."""
+
 JUDGED = ("LQ", *ARMS, "first stage")
 """Pictures that are compared with the truth. The first stage's copy of it is the most that any sampling gives."""
 PHOTOS = ("own photo", "wrong photo")
-"""First references, as they are: what the recogniser makes of two pictures of one person, and of two people."""
+"""First references, as they are: what the recognizer makes of two pictures of one person, and of two people."""
+TRUTH = "truth"
+"""The true picture itself, whose attributes say how often the measures are right."""
 
 
 @dataclass(frozen=True)
@@ -74,62 +74,36 @@ METRICS: dict[str, Metric] = {
     "iris": Metric("iris error (\u0394E)", -1, 1),
     "moles": Metric("moles found", 1, 2),
     "glasses": Metric("glasses right", 1, 2),
+    "beard": Metric("beard right", 1, 2),
 }
+ATTRIBUTES = ("iris", "moles", "glasses", "beard")
 OPTIONAL = ("ids_trained", "ids_second")
 """Metrics of recognizers that not every run has."""
 
 Scores = dict[str, float | None]
 """Metric -> value; None, or left out, where a picture has none (a person without moles)."""
 PersonScores = dict[str, Scores]
-"""Picture, one of `JUDGED` or `PHOTOS` -> its scores."""
+"""Picture, one of `JUDGED`, `PHOTOS` or `TRUTH` -> its scores."""
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One person to restore.
+def restore_all(
+    restorer: Restorer, cases: Sequence[Case], settings: SamplingSettings, arms: Sequence[str] = tuple(ARMS)
+) -> list[dict[str, Picture]]:
+    """Restore each person in several ways, always from the same noise.
 
-    Attributes:
-        person: seed of the person, of the degradation and of the sampling noise.
-        truth: picture 0 of the person.
-        lq: the truth, severely degraded; (size, size, 3) uint8.
-        own: pictures 1 to 3 of the person.
-        wrong: the same of the next person.
-    """
-
-    person: int
-    truth: Portrait
-    lq: Picture
-    own: Sequence[Picture]
-    wrong: Sequence[Picture]
-
-
-def draw_case(who: int, size: int) -> Case:
-    """Draw what restoring the person with seed `who` needs, of `size` pixels along a side."""
-    truth = synthetic_portrait(who, 0, size)
-    lq = degrade(truth.picture, draw(RANGES["severe"], who))
-    own, wrong = (
-        [synthetic_portrait(seed, which, size).picture for which in range(1, REFERENCES + 1)] for seed in (who, who + 1)
-    )
-    return Case(who, truth, lq, own, wrong)
-
-
-def hash_of(case: Case) -> str:
-    """Of all its pictures: tells whether two runs saw the same people."""
-    digest = hashlib.sha256()
-    for picture in (case.truth.picture, case.lq, *case.own, *case.wrong):
-        digest.update(np.ascontiguousarray(picture).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def restore_all(restorer: Restorer, cases: Sequence[Case], settings: SamplingSettings) -> list[dict[str, Picture]]:
-    """Restore each person in every way of `ARMS`, always from the same noise.
+    Args:
+        restorer: with the model.
+        cases: the people.
+        settings: of the sampling.
+        arms: names of `ARMS`.
 
     Returns:
         For each case, way -> (size, size, 3) uint8, as `refldm restore` writes it.
     """
     lq, seeds = to_batch([case.lq for case in cases]), [case.person for case in cases]
     restored: list[dict[str, Picture]] = [{} for _ in cases]
-    for name, arm in ARMS.items():
+    for name in arms:
+        arm = ARMS[name]
         photos = [(case.own if arm.own else case.wrong)[: arm.count] for case in cases]
         references = [restorer.encode_references(to_batch(p)) for p in photos] if arm.count else None
         results = to_pictures(restorer.restore(lq, references, seeds, settings))
@@ -143,38 +117,55 @@ def copy_truth(restorer: Restorer, cases: Sequence[Case]) -> list[Picture]:
     return to_pictures(restorer.decode(restorer.encode(to_batch([case.truth.picture for case in cases]))))
 
 
-def score(
-    case: Case,
-    pictures: Mapping[str, Picture],
-    recognizer: Recognizer,
-    trained: Recognizer | None = None,
-    second: IdentityJudge | None = None,
-) -> PersonScores:
+@dataclass(frozen=True)
+class Recognizers:
+    """Who judges the identity.
+
+    Attributes:
+        held_out: a recognizer that no model was trained against.
+        trained: the one of the identity loss, or None.
+        second: another one that no model was trained against, with its own measure, or None.
+    """
+
+    held_out: Recognizer
+    trained: Recognizer | None = None
+    second: IdentityJudge | None = None
+
+
+def score(case: Case, pictures: Mapping[str, Picture], recognizers: Recognizers) -> PersonScores:
     """Judge every picture of a person.
 
     Args:
         case: with the truth.
         pictures: name -> (size, size, 3) uint8; those in `PHOTOS` are other photos, judged by identity alone.
-        recognizer: that no model was trained against.
-        trained: the one of the identity loss.
-        second: another one that no model was trained against, with its own measure.
+        recognizers: that judge the identity.
+
+    Returns:
+        The scores of the pictures, and the attributes of the true one.
     """
-    scores: PersonScores = {
-        name: {} if name in PHOTOS else {**_fidelity(picture, case.truth.picture), **_attributes(picture, case.truth)}
-        for name, picture in pictures.items()
-    }
+    scores = identity_scores(case, pictures, recognizers)
+    for name in set(pictures) - set(PHOTOS):
+        scores[name] |= {**_fidelity(pictures[name], case.truth.picture), **_attributes(pictures[name], case.truth)}
+    return {**scores, TRUTH: _attributes(case.truth.picture, case.truth)}
+
+
+def identity_scores(case: Case, pictures: Mapping[str, Picture], recognizers: Recognizers) -> PersonScores:
+    """Judge the identity in every picture of a person; arguments as `score`."""
     crops = to_batch([case.truth.picture, *pictures.values()])
-    embedded = {"ids": embed_crops(recognizer, crops), "ids_published": recognizer.embed(published_crop(crops))}
-    if trained is not None:
-        embedded["ids_trained"] = trained.embed(published_crop(crops))
+    published = published_crop(crops)
+    embedded = {
+        "ids": embed_crops(recognizers.held_out, crops),
+        "ids_published": recognizers.held_out.embed(published),
+    }
+    if recognizers.trained is not None:
+        embedded["ids_trained"] = recognizers.trained.embed(published)
     similarities = {metric: cosine(embeddings[:1], embeddings[1:])[0] for metric, embeddings in embedded.items()}
-    if second is not None:
-        embeddings = second.embed_crops(crops)
-        similarities["ids_second"] = second.similarity(embeddings[:1], embeddings[1:])[0]
-    for metric, values in similarities.items():
-        for of_picture, value in zip(scores.values(), values, strict=True):
-            of_picture[metric] = float(value)
-    return scores
+    if recognizers.second is not None:
+        embeddings = recognizers.second.embed_crops(crops)
+        similarities["ids_second"] = recognizers.second.similarity(embeddings[:1], embeddings[1:])[0]
+    return {
+        name: {metric: float(values[i]) for metric, values in similarities.items()} for i, name in enumerate(pictures)
+    }
 
 
 def to_batch(pictures: Sequence[Picture]) -> Tensor:
@@ -199,12 +190,13 @@ def _fidelity(picture: Picture, truth: Picture) -> Scores:
     }
 
 
-def _attributes(picture: Picture, truth: Portrait) -> Scores:
+def _attributes(picture: Picture, truth: Truth) -> Scores:
     found = measure(picture, truth)
     return {
         "iris": found.iris_error,
         "moles": found.moles_found / found.moles if found.moles else None,
         "glasses": float(found.glasses_right),
+        "beard": None if found.beard_right is None else float(found.beard_right),
     }
 
 

@@ -1,7 +1,7 @@
-"""What fewer steps, less guidance or a shorter number type cost in likeness, on drawn people that no model has seen.
+"""What fewer steps, less guidance or a shorter number type cost in likeness, on rendered people that no model has seen.
 
-python -m benchmarks.settings --model M.safetensors --recognizer HELDOUT.onnx --settings ddim:50 dpmpp_2m:10 \
-    --json scores.json --output report.md
+python -m benchmarks.settings --model M.safetensors --recognizer HELDOUT.onnx --cases people \
+    --settings ddim:50 dpmpp_2m:10 --json scores.json --output report.md
 python -m benchmarks.settings ... --json scores.json --resume        goes on with the people not yet in the file
 python -m benchmarks.settings --report scores.json more.json --output report.md
 
@@ -35,8 +35,9 @@ from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.pipeline import Restorer, SamplingSettings
 
+from .likeness_cases import FIRST_PERSON, REFERENCES, Case, Cases, render_with_progress
 from .likeness_data import require_same
-from .likeness_protocol import FIRST_PERSON, REFERENCES, Case, draw_case, score, to_batch, to_pictures
+from .likeness_protocol import Recognizers, score, to_batch, to_pictures
 from .measuring import machine
 from .reporting import run_and_report, write
 
@@ -79,8 +80,8 @@ class Setting:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
-    if not (args.report or (args.model and args.recognizer and args.settings)):
-        parser.error("--model, --recognizer and --settings are needed, or --report")
+    if not (args.report or (args.model and args.recognizer and args.settings and args.cases)):
+        parser.error("--model, --recognizer, --settings and --cases are needed, or --report")
 
     def make() -> str:
         if not args.report:
@@ -114,11 +115,13 @@ def evaluate(args: argparse.Namespace) -> People:
         require_same(earlier["about"], about)
         people |= {name: found for name, found in earlier["people"].items() if name in people}
     everyone = range(args.first_person, args.first_person + args.people)
+    size = restorer(settings[0].dtype).spec.crop_size
+    cases_of_all = Cases(args.cases, args.first_person, args.people, size)
+    render_with_progress(cases_of_all)
     todo = [who for who in everyone if any(str(who) not in found for found in people.values())]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
         batch = todo[start : start + args.batch]
-        size = restorer(settings[0].dtype).spec.crop_size
-        cases = [draw_case(who, size) for who in batch]
+        cases = [cases_of_all.case(who) for who in batch]
         baseline: list[Picture] = []
         for setting in settings:
             begin = time.perf_counter()
@@ -140,7 +143,7 @@ def _restore(restorer: Restorer, cases: Sequence[Case], sampling: SamplingSettin
 
 
 def _values(case: Case, picture: Picture, first: Picture, recognizer: ArcFaceRecognizer) -> Values:
-    scores = score(case, {"restored": picture}, recognizer)["restored"]
+    scores = score(case, {"restored": picture}, Recognizers(recognizer))["restored"]
     levels = np.abs(picture.astype(np.int16) - first.astype(np.int16))
     kept = {name: scores[name] for name in ("ids", "psnr", "ssim", "sharpness")}
     return {**cast(Values, kept), "mean_levels": float(levels.mean()), "max_levels": float(levels.max())}
@@ -151,7 +154,7 @@ def describe(people: People, where: str) -> str:
     baseline, *_ = people
     count = len(people[baseline])
     lines = [
-        f"{count} drawn people that no model has seen, severe degradation, {REFERENCES} references, held-out "
+        f"{count} rendered people that no model has seen, severe degradation, {REFERENCES} references, held-out "
         f"recogniser. Differences are to `{baseline}`, person by person, ± their standard error. Machine: {where}.",
         "",
         "| setting | IDS | IDS difference | PSNR (dB) | sharpness | grey levels, mean and largest difference "
@@ -197,6 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recogniser")
     parser.add_argument("--settings", nargs="+", metavar="S", help="see above; the first is the baseline")
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        metavar="FOLDER",
+        help="where the rendered people are; those that are missing are rendered",
+    )
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--batch", type=int, default=4, help="people at a time")

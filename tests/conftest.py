@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from benchmarks.likeness_cases import FIRST_PERSON, Cases
 from refldm_core.checkpoints.building import load_model
 from refldm_core.pipeline import Restorer
 
@@ -49,6 +50,15 @@ def lq_latent(restorer: Restorer, golden: dict[str, Tensor]) -> Tensor:
 def reference_images(golden: dict[str, Tensor]) -> Tensor:
     """(3, 3, 128, 128) in [-1, 1]."""
     return torch.cat(golden["in.ref_wide"].chunk(3, dim=-1))
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rendered people of 64 pixels for the likeness benchmark, and the references of a fourth."""
+    folder = tmp_path_factory.mktemp("cases")
+    for _ in Cases(folder, FIRST_PERSON, people=3, size=64).render(workers=1):
+        pass
+    return folder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from .attributes import PortraitAttributes, portrait_attributes
 from .backdrop import backdrop
 from .camera import Camera
 from .conditions import Conditions
-from .figure import figure
+from .figure import Figure, figure
 from .film import develop
 from .lighting import Illumination
 from .render import Rendering, exposed, render
@@ -64,7 +64,7 @@ def portrait(person: Person, conditions: Conditions, size: int = 512) -> Portrai
             remedy="choose a larger size",
         )
     posed = figure(person, conditions)
-    camera = _aligned(posed.landmarks, posed.center, conditions.distance, size)
+    camera = aligned_camera(posed, conditions, size)
     behind = backdrop(conditions.place, conditions.place_seed, size, size, conditions.blur)
     rendering = render(posed, camera, Illumination.of(conditions.light, behind), size, size)
     picture = develop(before(rendering, behind, person), conditions.film, conditions.seed)
@@ -78,7 +78,8 @@ def before(rendering: Rendering, behind: Floats, person: Person) -> Floats:
     return exposed(rendering, person) + BACKDROP_LIGHT * behind * (1.0 - rendering.alpha[..., None])
 
 
-def _aligned(landmarks: NDArray[np.float64], center: NDArray[np.float64], distance: float, size: int) -> Camera:
+def aligned_camera(posed: Figure, conditions: Conditions, size: int) -> Camera:
+    """The camera that takes the portrait: its picture is aligned to `face.template.template(size)`."""
     plane: Matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    first = Camera(center, distance, plane)
-    return Camera(center, distance, similarity(first.plane(landmarks), template(size)))
+    first = Camera(posed.center, conditions.distance, plane)
+    return Camera(posed.center, conditions.distance, similarity(first.plane(posed.landmarks), template(size)))

@@ -43,11 +43,19 @@ def test_report_by_hand() -> None:
     assert second == "| `ddim:5` | 0.7500 | +0.1500 ± 0.0500 | 20.00 | 0.50 | 2.00, 9 | 2.00 |"
 
 
-def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whole_way(tmp_path: Path, cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_random_model(tmp_path / "m.safetensors", SPEC)
     save_arcface(tmp_path / "r.onnx")
     words = ["--model", str(tmp_path / "m.safetensors"), "--recognizer", str(tmp_path / "r.onnx"), "--batch", "2"]
-    words += ["--settings", "ddim:4", "dpmpp_2m:2:1.5:0-500@bfloat16", "--json", str(tmp_path / "s.json")]
+    words += [
+        "--cases",
+        str(cases),
+        "--settings",
+        "ddim:4",
+        "dpmpp_2m:2:1.5:0-500@bfloat16",
+        "--json",
+        str(tmp_path / "s.json"),
+    ]
     assert main([*words, "--people", "2", "--output", str(tmp_path / "s.md")]) == 0
     before = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["people"]
     assert main([*words, "--people", "3", "--resume"]) == 0
@@ -63,7 +71,7 @@ def test_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--people", "3", "--resume"]) == 2
     assert "not found under the same conditions" in capsys.readouterr().err
     assert main(["--report", str(tmp_path / "s.json")]) == 0
-    assert capsys.readouterr().out.startswith("3 drawn people")
+    assert capsys.readouterr().out.startswith("3 rendered people")
     (tmp_path / "s.json").write_text("{}", encoding="utf-8")
     assert main(["--report", str(tmp_path / "s.json")]) == 2
     assert "cannot be read as a file of scores" in capsys.readouterr().err
