@@ -9,7 +9,7 @@ examples:
   refldm benchmark-table --dataset ffhq --references test.csv --output table --counts 0 1 2 3 4 5
       A row for each number of references.
   refldm benchmark-table --synthetic 20 --model embedded --recognizer embedded --counts 0 1 3 --output table
-      The whole way without a download: people that are drawn, and the small models that come along.
+      The whole way without a download: rendered people, and the small models that come along.
 
 Pictures are aligned crops. Degraded pictures are made with the paper's ranges and a fixed seed, as `refldm degrade`
 makes them, or taken from --low. Each face is restored alone, so that the seconds are those of one face (the median is
@@ -39,8 +39,8 @@ from ..evaluation.benchmark import (
     restore_target,
     result_path,
     seconds_in,
-    write_drawn_people,
     write_seconds,
+    write_synthetic_people,
 )
 from ..evaluation.dataset import Finding, Target, find_targets, match_predictions, pictures_in
 from ..evaluation.published import CAVEAT, PUBLISHED, benchmark_table
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--people", type=Path, metavar="CSV", help="whom each picture shows, if not by --references")
     parser.add_argument(
-        "--synthetic", type=int, metavar="N", help="instead of a dataset: draw N people into the output folder"
+        "--synthetic", type=int, metavar="N", help="instead of a dataset: render N people into the output folder"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for everything")
     parser.add_argument(
@@ -146,8 +146,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     make_folder(args.output)
     if first and args.synthetic is not None:
         most = max(TRAINED_REFERENCES, *args.counts)  # so that a resumed run may use more of them
-        drawn = args.output / "drawn"
-        write_drawn_people(drawn, args.synthetic, most, model.spec.crop_size, overwrite=args.overwrite)
+        rendered = args.output / "rendered"
+        write_synthetic_people(rendered, args.synthetic, most, model.spec.crop_size, overwrite=args.overwrite)
     wait_for_all()
     plan = _plan(args, arms, low)
     if first:
@@ -238,8 +238,8 @@ def _report(plan: _Plan, summaries: Mapping[str, Summary], output: Output) -> in
 
 
 def _plan(args: argparse.Namespace, arms: Sequence[Arm], low: Mapping[str, Path]) -> _Plan:
-    drawn: Path = args.output / "drawn"
-    folder, references = (drawn, drawn / "references.csv") if args.synthetic is not None else _dataset(args)
+    rendered: Path = args.output / "rendered"
+    folder, references = (rendered, rendered / "references.csv") if args.synthetic is not None else _dataset(args)
     targets, findings = find_targets(folder, references, args.people)
     require_distinct_results(targets[: args.limit])
     others = sorted(set(pictures_in(folder)) - {target.name for target in targets[: args.limit]})

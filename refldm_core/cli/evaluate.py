@@ -113,8 +113,8 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
         "--recognizer",
         type=Path,
         metavar="FILE",
-        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows rendered people; '
-        f'"{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, where it is there)',
+        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows rendered '
+        f'people; "{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, where it is there)',
     )
     judging.add_argument(
         "--second-recognizer",

@@ -1,4 +1,4 @@
-"""Pictures to train on, and which of them are references of which: drawn people, or a folder with the published CSV."""
+"""Pictures to train on, and which are references of which: rendered people, or a folder with the published CSV."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
 from ..errors import ReFLDMError, shortened
-from ..files import require_regular
+from ..face.template import template
+from ..files import make_folder, require_regular
+from ..hardware import usable_cores
 from ..images import load_image
 from ..paths import require_plain
 from ..pictures.formats import pictures_in
-from .synthetic import Portrait, conditions, person, render
+from ..synthetic.dataset import DatasetSpec, render_missing
+from ..synthetic.records import read_record
+from .untyped import connected_components
 
 Picture = NDArray[np.uint8]
 """(size, size, 3) RGB."""
@@ -33,8 +38,9 @@ class CorpusSpec:
     """What to train on.
 
     Attributes:
-        kind: "synthetic" people, or a "folder" of aligned face crops.
-        first_person, people, pictures: synthetic: seeds of the people, and how many pictures there are of each.
+        kind: "synthetic" people, who are rendered before training begins, or a "folder" of aligned face crops.
+        first_person, people, pictures: synthetic: seed of the first person, number of people, and pictures of each.
+        cache: synthetic: folder for the rendered pictures. A later run renders only what is missing there.
         folder: of the pictures.
         references: CSV of the published layout: the columns gt_image (a file name in `folder`) and ref_image (a Python
             list of file names). "" where no references are needed: every picture of the folder is then a target.
@@ -44,7 +50,8 @@ class CorpusSpec:
     kind: Literal["synthetic", "folder"] = "synthetic"
     first_person: int = 0
     people: int = 1000
-    pictures: int = 8
+    pictures: int = 6
+    cache: str = "runs/people"
     folder: str = ""
     references: str = ""
     size: int = 512
@@ -63,57 +70,78 @@ class Corpus(Protocol):
 
     targets: Sequence[Target]
 
+    people: Sequence[Sequence[int]]
+    """Indices of the pictures of each person."""
+
     def picture(self, index: int) -> Picture: ...
+
+    def landmarks(self, index: int) -> NDArray[np.float64]:
+        """(5, 2) pixels in the picture: as rendered, or of the template that the pictures are aligned to."""
+        ...
 
     def sharing(self, references: Sequence[int]) -> Sequence[int]:
         """Indices of the targets that have all these references and are none of them."""
         ...
 
 
-class SyntheticCorpus:
-    """Drawn people, each under several conditions; picture k is of person k // pictures.
+class _PictureFiles:
+    """A corpus of picture files; see `Corpus`.
 
     Args:
-        spec: of the corpus.
+        folder: of the pictures.
+        rows: (target, its references) by file name.
+        size: that the pictures are brought to.
+        source: of the rows, for the message about a missing file; "" where they are the folder's own files.
 
     Raises:
-        DataError: fewer than two pictures of each person.
+        DataError: a file is missing.
     """
 
-    def __init__(self, spec: CorpusSpec) -> None:
-        if spec.people < 1 or spec.pictures < 2:
+    def __init__(self, folder: Path, rows: Sequence[tuple[str, tuple[str, ...]]], size: int, source: str) -> None:
+        self.size = size
+        names = sorted({name for target, references in rows for name in (target, *references)})
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            row = next(i for i, (target, refs) in enumerate(rows, 2) if missing[0] in (target, *refs))
             raise DataError(
-                f"A corpus of {spec.people} people with {spec.pictures} pictures each.",
-                expected="at least one person, and at least 2 pictures of each: a target and a reference",
-                remedy="raise corpus.people or corpus.pictures",
+                f"{len(missing)} pictures are not in {folder}; the first is {missing[0]}"
+                + (f", line {row} of {source}." if source else "."),
+                expected="every file that the CSV names",
+                remedy="correct corpus.folder, or leave those rows out of the CSV",
             )
-        self.spec = spec
-        count = spec.people * spec.pictures
-        self.targets: Sequence[Target] = [
-            Target(k, tuple(i for i in self._of_same_person(k) if i != k)) for k in range(count)
-        ]
+        index = {name: i for i, name in enumerate(names)}
+        self._paths = [folder / name for name in names]
+        self.targets: Sequence[Target] = [Target(index[t], tuple(index[r] for r in refs)) for t, refs in rows]
+        links = np.array([[t.picture, other] for t in self.targets for other in (t.picture, *t.references)])
+        members: dict[int, list[int]] = {}
+        for picture, person in enumerate(connected_components(links, len(names)).tolist()):
+            members.setdefault(person, []).append(picture)
+        self.people: Sequence[Sequence[int]] = list(members.values())
+        self._users: dict[int, set[int]] = {}
+        for i, target in enumerate(self.targets):
+            for reference in target.references:
+                self._users.setdefault(reference, set()).add(i)
 
     def picture(self, index: int) -> Picture:
-        who, which = divmod(index, self.spec.pictures)
-        return synthetic_portrait(self.spec.first_person + who, which, self.spec.size).picture
+        size = (self.size, self.size)
+        image = load_image(self._paths[index])
+        return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BICUBIC))
+
+    def landmarks(self, index: int) -> NDArray[np.float64]:
+        """See `Corpus`."""
+        record = read_record(self._paths[index])
+        if record is None:
+            return template(self.size)
+        scale = self.size / record["size"]
+        return (np.asarray(record["landmarks"], dtype=np.float64) + 0.5) * scale - 0.5
 
     def sharing(self, references: Sequence[int]) -> Sequence[int]:
-        taken = set(references)
-        return [i for i in self._of_same_person(references[0]) if i not in taken]
-
-    def _of_same_person(self, index: int) -> range:
-        first = index - index % self.spec.pictures
-        return range(first, first + self.spec.pictures)
+        users = set[int].intersection(*(self._users[r] for r in references))
+        return sorted(i for i in users if self.targets[i].picture not in references)
 
 
-def synthetic_portrait(who: int, which: int, size: int) -> Portrait:
-    """Picture number `which` of the person with seed `who`."""
-    seed = int(np.random.SeedSequence([who, which]).generate_state(1, np.uint32)[0])
-    return render(person(who), conditions(seed), size)
-
-
-class FolderCorpus:
-    """A folder of aligned crops, and a CSV of the published layout that says whose references are whose.
+class FolderCorpus(_PictureFiles):
+    """A folder of aligned crops, and a CSV of the published layout that says which pictures are references of which.
 
     Args:
         spec: of the corpus.
@@ -124,35 +152,37 @@ class FolderCorpus:
     """
 
     def __init__(self, spec: CorpusSpec) -> None:
-        self.spec = spec
         folder = Path(spec.folder)
         rows = read_references(Path(spec.references)) if spec.references else _all_of(folder)
-        names = sorted({name for target, references in rows for name in (target, *references)})
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing:
-            row = next(i for i, (target, refs) in enumerate(rows, 2) if missing[0] in (target, *refs))
+        super().__init__(folder, rows, spec.size, spec.references)
+
+
+class SyntheticCorpus(_PictureFiles):
+    """Rendered people, each in several pictures. Those that are not in the cache yet are rendered first.
+
+    Args:
+        spec: of the corpus.
+
+    Raises:
+        DataError: fewer than two pictures of each person.
+        SettingsError: numbers that make no dataset.
+        OutputError: the cache cannot be written.
+    """
+
+    def __init__(self, spec: CorpusSpec) -> None:
+        if spec.people < 1 or spec.pictures < 2:
             raise DataError(
-                f"{len(missing)} pictures are not in {folder}; the first is {missing[0]}"
-                + (f", line {row} of {spec.references}." if spec.references else "."),
-                expected="every file that the CSV names",
-                remedy="correct corpus.folder, or leave those rows out of the CSV",
+                f"A corpus of {spec.people} people with {spec.pictures} pictures each.",
+                expected="at least one person, and at least 2 pictures of each: a target and a reference",
+                remedy="raise corpus.people or corpus.pictures",
             )
-        index = {name: i for i, name in enumerate(names)}
-        self._paths = [folder / name for name in names]
-        self.targets: Sequence[Target] = [Target(index[t], tuple(index[r] for r in refs)) for t, refs in rows]
-        self._users: dict[int, set[int]] = {}
-        for i, target in enumerate(self.targets):
-            for reference in target.references:
-                self._users.setdefault(reference, set()).add(i)
-
-    def picture(self, index: int) -> Picture:
-        size = (self.spec.size, self.spec.size)
-        image = load_image(self._paths[index])
-        return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BICUBIC))
-
-    def sharing(self, references: Sequence[int]) -> Sequence[int]:
-        users = set[int].intersection(*(self._users[r] for r in references))
-        return sorted(i for i in users if self.targets[i].picture not in references)
+        wanted = DatasetSpec(spec.people, spec.pictures, spec.size, spec.first_person)
+        folder = Path(spec.cache) / f"portraits-{spec.size}px"
+        make_folder(folder)
+        with tqdm(desc="rendered", total=spec.people * spec.pictures, unit="picture", disable=None) as bar:
+            for count in render_missing(folder, wanted, usable_cores()):
+                bar.update(count)
+        super().__init__(folder, wanted.rows(), spec.size, "")
 
 
 def open_corpus(spec: CorpusSpec) -> Corpus:

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..data.corpus import synthetic_portrait
 from ..data.degradation import Kind
 from ..data.degraded import degrade_file, picture_seed
 from ..errors import ImageFileError, SettingsError
@@ -22,11 +21,12 @@ from ..files import atomic_write, folded, make_folder
 from ..images import load_image, open_image, save_image, to_pil, to_tensor
 from ..paths import path_inside
 from ..pipeline import PUBLISHED_SEED, ReferenceEncoding, Restorer, SamplingSettings
+from ..synthetic.dataset import numbered_portrait
 from .cells import as_cell
 from .dataset import Target
 
 FIRST_PERSON = 900_000
-"""Seed of the first drawn person; the embedded models were trained on others, far below."""
+"""Seed of the first person; the embedded models were trained on others, far below."""
 
 _SECONDS = "refldm seconds"
 """Key of the text in a restored PNG file: so a picture and its time are there together, or neither is."""
@@ -59,26 +59,26 @@ class RestoreSettings:
     encoding: ReferenceEncoding = "joint"
 
 
-def write_drawn_people(folder: Path, people: int, references: int, size: int, *, overwrite: bool = False) -> Path:
-    """Draw a test set: a portrait of each person, and references; pictures that are there are kept.
+def write_synthetic_people(folder: Path, people: int, references: int, size: int, *, overwrite: bool = False) -> Path:
+    """Render a test set: a portrait of each person, and references. Pictures that are there are kept.
 
     Args:
         folder: to write to; it is made.
         people: how many.
         references: of each.
         size: of the pictures, in pixels along each side.
-        overwrite: draw everything again.
+        overwrite: render everything again.
 
     Returns:
         The references CSV, in the published layout.
 
     Raises:
-        SettingsError: nobody, or no references; or the folder holds other drawn people.
+        SettingsError: nobody, or no references; or the folder holds other people.
         OutputError: the folder cannot be written to.
     """
     if people < 1 or references < 1:
         raise SettingsError(
-            f"{people} drawn people with {references} references are no test set.",
+            f"{people} people with {references} references are no test set.",
             expected="one person or more, with one reference or more",
             remedy="correct --synthetic or --counts",
         )
@@ -92,7 +92,7 @@ def write_drawn_people(folder: Path, people: int, references: int, size: int, *,
     csv.writer(written).writerows([("gt_image", "ref_image"), *rows])
     if path.exists() and not overwrite and path.read_bytes() != written.getvalue().encode():
         raise SettingsError(
-            f"{folder} holds other drawn people.",
+            f"{folder} holds other people.",
             expected=f"{people} people with {references} references, as in the earlier run",
             remedy="give the same numbers, choose another --output, or add --overwrite",
         )
@@ -100,7 +100,7 @@ def write_drawn_people(folder: Path, people: int, references: int, size: int, *,
     for who, names in everybody.items():
         for which, name in enumerate(names):
             if overwrite or not (folder / name).exists():
-                save_image(Image.fromarray(synthetic_portrait(who, which, size).picture), folder / name)
+                save_image(Image.fromarray(numbered_portrait(who, which, size).picture), folder / name)
     with atomic_write(path) as temporary:
         temporary.write_bytes(written.getvalue().encode())
     return path

@@ -1,4 +1,4 @@
-"""A small face detector, trained on drawn scenes: RetinaFace (arXiv 1905.00641), facexlib's own smallest network."""
+"""A small face detector, trained on rendered scenes: RetinaFace (arXiv 1905.00641), facexlib's own smallest network."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from ..checkpoints.faces import DETECTOR_FILES
 from ..checkpoints.saving import write_safetensors
 from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
-from ..data.corpus import CorpusSpec
 from ..face.backends import RetinaFaceNetwork
 from ..face.packages import import_optional
-from .scenes import Picture, TrainingScene, training_scene
-from .spec import DetectorSpec, TrainSpec
+from .scenes import Picture, SceneSet, TrainingScene, open_scenes
+from .spec import TrainSpec
 from .task import Batch, Examples, Logs, Part, derive
 
 _OVERLAP = 0.35
@@ -78,22 +77,22 @@ class DetectorPart(Part):
 
 
 class SceneExamples(Examples):
-    """Drawn scenes with the answers to them.
+    """Parts of rendered scenes with the answers to them.
 
     Args:
-        corpus: whose people are in them.
-        spec: of the scenes.
+        scenes: to learn from.
+        size: height and width of an example, in pixels.
         priors: the network's anchors, as `anchors` gives them.
     """
 
-    def __init__(self, corpus: CorpusSpec, spec: DetectorSpec, priors: Tensor) -> None:
-        self.corpus = corpus
-        self.spec = spec
+    def __init__(self, scenes: SceneSet, size: int, priors: Tensor) -> None:
+        self.scenes = scenes
+        self.size = size
         self.priors = priors
 
     def scene(self, seed: int) -> TrainingScene:
         """The scene of an item."""
-        return training_scene(self.corpus, self.spec.size, self.spec.most_faces, self.spec.scenes, seed)
+        return self.scenes.example(self.size, seed)
 
     def __getitem__(self, seed: int) -> Example:
         scene = self.scene(seed)
@@ -124,7 +123,9 @@ class DetectorTask:
         self._part = DetectorPart()
         self.parts: Sequence[Part] = (self._part,)
         self.frozen: nn.Module = nn.Module()
-        self.examples = SceneExamples(spec.corpus, spec.detector, anchors(spec.detector.size, self._part.network))
+        section = spec.detector
+        scenes = open_scenes(spec.corpus, section.size, section.most_faces, section.scenes)
+        self.examples = SceneExamples(scenes, section.size, anchors(section.size, self._part.network))
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         """See `Task`."""

@@ -1,4 +1,4 @@
-"""A small face recogniser, trained on drawn people: it tells apart whom the published recognisers never saw.
+"""A small face recognizer, trained on rendered people: it tells apart people whom no published recognizer knows.
 
 The loss is the supervised contrast of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, L_out): among the pictures of a
 batch, those of the same person should be nearest. Each process contrasts its own share of the batch, and each of its
@@ -11,41 +11,38 @@ import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
-from ..data.corpus import CorpusSpec, synthetic_portrait
-from ..data.degradation import DegradationRanges, degrade, draw
-from ..data.synthetic import SyntheticPerson, conditions, person, render
+from ..data.corpus import Corpus, open_corpus
+from ..data.degradation import RANGES, DegradationRanges, degrade, draw
 from ..face.alignment import FFHQ_SIZE, FFHQ_TEMPLATE, similarity
 from ..face.backends import import_optional
 from ..face.identity import ARCFACE_SIZE, ARCFACE_TEMPLATE
 from ..face.types import Matrix, compose
 from ..face.warping import shift, warp
 from ..files import atomic_write
-from .spec import RecognizerSpec, TrainSpec
-from .task import Batch, Examples, Logs, Part, TrainingError, derive
+from .photometric import strong_photometric
+from .spec import TrainSpec
+from .task import Batch, Examples, Logs, Part, TrainingError
 
 FILE = "recognizer.onnx"
 
 _MARGIN = FFHQ_SIZE // 16
-CENTRE_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
+CENTER_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
 """(5, 2): landmarks in the middle 7/8 of an FFHQ crop shrunk to 112 pixels, which the published identity loss sees."""
 
 _SOFT = DegradationRanges((0.0, 6.0), (1.0, 9.0), (0.0, 6.0), (60, 100))
-"""Mild: what a small first stage or a modest photo does. At 96 pixels, shrinking begins at 96 / 512 of these."""
-_SIZES = (80, 144)
-"""Pixels along the side of the drawn portraits, before they are aligned."""
+"""Mild: what a small first stage or a modest photo does. At 128 pixels, shrinking begins at 128 / 512 of these."""
+_SHARP, _SOFTENED = 0.45, 0.85
+"""Shares, summed up, of sharp and of mildly degraded pictures; the rest is degraded as the moderate test set."""
 
 
 class Block(nn.Module):
@@ -146,38 +143,46 @@ class RecognizerPart(Part):
         return contrast(self.network(batch["pictures"]), batch["person"], self.temperature)
 
 
-class People(NamedTuple):
-    """One item: pictures (n, 3, 112, 112) in [-1, 1], and whose each is (n,); a lookalike's number is negative."""
+class PersonPictures(NamedTuple):
+    """One item: pictures (n, 3, 112, 112) in [-1, 1], and the person's number (n,); a mirrored person's is negative."""
 
     pictures: Tensor
     numbers: Tensor
 
 
 class PeopleExamples(Examples):
-    """Pictures of a person of the corpus, and of a lookalike, in different conditions and framings.
+    """Several pictures of one person in different framings, colors and qualities.
+
+    Half of the people are mirrored, and count as other people then: nobody's face is symmetric.
 
     Args:
-        corpus: the people.
-        spec: how many pictures, and whether of lookalikes too.
+        corpus: of aligned crops.
+        pictures: of each person.
+
+    Raises:
+        TrainingError: fewer than two people with two pictures.
     """
 
-    def __init__(self, corpus: CorpusSpec, spec: RecognizerSpec) -> None:
+    def __init__(self, corpus: Corpus, pictures: int) -> None:
         self.corpus = corpus
-        self.spec = spec
+        self.pictures = pictures
+        self.people = [person for person in corpus.people if len(person) > 1]
+        if len(self.people) < 2:
+            raise TrainingError(
+                f"{len(self.people)} people of the corpus have two pictures or more.",
+                expected="at least two such people",
+                remedy="raise corpus.people and corpus.pictures, or name the references CSV of the folder",
+            )
 
-    def __getitem__(self, seed: int) -> People:
+    def __getitem__(self, seed: int) -> PersonPictures:
         rng = np.random.default_rng(seed)
-        corpus, count = self.corpus, self.spec.pictures
-        number = corpus.first_person + int(rng.integers(corpus.people))
-        crops: list[Tensor] = []
-        numbers: list[int] = []
-        for alike in (False, True) if self.spec.lookalikes else (False,):
-            for index in rng.choice(corpus.pictures, count, replace=corpus.pictures < count):
-                crops.append(training_crop(number, int(index), rng, alike=alike))
-                numbers.append(-1 - number if alike else number)
-        return People(torch.stack(crops), torch.tensor(numbers))
+        number = int(rng.integers(len(self.people)))
+        person, mirrored = self.people[number], rng.random() < 0.5
+        chosen = rng.choice(len(person), self.pictures, replace=len(person) < self.pictures)
+        crops = [training_crop(self.corpus, person[int(i)], rng, mirrored=mirrored) for i in chosen]
+        return PersonPictures(torch.stack(crops), torch.full((len(crops),), -1 - number if mirrored else number))
 
-    def collate(self, items: Sequence[People]) -> Batch:
+    def collate(self, items: Sequence[PersonPictures]) -> Batch:
         """See `Examples`: `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
         return {
             "pictures": torch.cat([item.pictures for item in items]),
@@ -186,33 +191,28 @@ class PeopleExamples(Examples):
 
 
 class RecognizerTask:
-    """Trains a recogniser with the input and output of insightface's.
+    """Trains a recognizer with the input and output of insightface's.
 
     Args:
         spec: of the run; `run.batch` counts people.
 
     Raises:
-        TrainingError: too few people or pictures to contrast, or a corpus that is not drawn.
+        TrainingError: too few people or pictures to contrast.
+        DataError: a corpus that cannot be opened.
     """
 
     def __init__(self, spec: TrainSpec) -> None:
-        if spec.recognizer.pictures < 2 or min(spec.run.batch, spec.corpus.people) < 2:
+        if spec.recognizer.pictures < 2 or spec.run.batch < 2:
             raise TrainingError(
-                "A recogniser cannot learn from one person, or from one picture of each.",
-                expected="recognizer.pictures, run.batch and corpus.people of 2 or more",
+                "A recognizer cannot learn from one person, or from one picture of each.",
+                expected="recognizer.pictures and run.batch of 2 or more",
                 remedy="raise the one that is 1",
-            )
-        if spec.corpus.kind != "synthetic":
-            raise TrainingError(
-                "The recogniser is trained on drawn people only.",
-                expected="corpus.kind synthetic",
-                remedy="for photos, use a published recogniser (insightface's buffalo_l)",
             )
         self._spec = spec
         self._part = RecognizerPart(spec.recognizer.width, spec.recognizer.embedding, spec.recognizer.temperature)
         self.parts: Sequence[Part] = (self._part,)
         self.frozen: nn.Module = nn.Module()
-        self.examples = PeopleExamples(spec.corpus, spec.recognizer)
+        self.examples = PeopleExamples(open_corpus(spec.corpus), spec.recognizer.pictures)
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         """See `Task`."""
@@ -225,11 +225,16 @@ class RecognizerTask:
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
-        """See `Task`: a row for each of some people outside the corpus; numbers are cosines to the row's first."""
-        rows, columns = 8, 6
-        corpus, rng = self._spec.corpus, np.random.default_rng(self._spec.seed)
-        numbers = range(corpus.first_person + corpus.people, corpus.first_person + corpus.people + rows)
-        crops = torch.stack([training_crop(number, index, rng) for number in numbers for index in range(columns)])
+        """See `Task`: a row for each of the first people; numbers are cosines to the row's first picture."""
+        people, columns, rng = self.examples.people[:8], 6, np.random.default_rng(self._spec.seed)
+        rows = len(people)
+        crops = torch.stack(
+            [
+                training_crop(self.examples.corpus, person[i % len(person)], rng, mirrored=False)
+                for person in people
+                for i in range(columns)
+            ]
+        )
         with torch.no_grad():
             unit = F.normalize(self._averaged(ema)(crops), dim=1).view(rows, columns, -1)
         cosines = (unit @ unit[:, :1].mT)[..., 0]
@@ -249,56 +254,32 @@ class RecognizerTask:
         return part.network.eval()
 
 
-def training_crop(number: int, index: int, rng: np.random.Generator, *, alike: bool = False) -> Tensor:
-    """One picture of a drawn person as a recogniser may get it.
+def training_crop(corpus: Corpus, index: int, rng: np.random.Generator, *, mirrored: bool) -> Tensor:
+    """A picture as a recognizer may get it: in photographs of every quality, by a detector that errs a little.
 
-    Aligned as ArcFace wants it or as the published identity loss cuts it, a little off, and half of the time softened.
+    It is aligned as ArcFace wants it or as the published identity loss cuts it. The photometric changes are strong, so
+    that real photographs are less foreign to a network that knows rendered pictures only.
 
     Args:
-        number: of the person.
-        index: of the person's picture.
-        rng: decides the rest.
-        alike: of the person's lookalike instead.
+        corpus: of aligned crops.
+        index: of the picture.
+        rng: decides everything else.
+        mirrored: whether left and right are exchanged.
 
     Returns:
         (3, 112, 112) RGB in [-1, 1].
     """
-    picture, landmarks = _portrait(number, index, alike)
-    if rng.random() < 0.5:
-        picture = degrade(picture, draw(_SOFT, int(rng.integers(2**32))))
-    framing = ARCFACE_TEMPLATE if rng.random() < 0.5 else CENTRE_TEMPLATE
+    picture, landmarks = corpus.picture(index), corpus.landmarks(index)
+    quality = rng.random()
+    if quality >= _SHARP:
+        ranges = _SOFT if quality < _SOFTENED else RANGES["moderate"]
+        picture = degrade(picture, draw(ranges, int(rng.integers(2**32))))
+    framing = ARCFACE_TEMPLATE if rng.random() < 0.5 else CENTER_TEMPLATE
     matrix = compose(_jitter(rng), similarity(landmarks, framing))
-    image = torch.tensor(picture).movedim(-1, 0).float() / 127.5 - 1.0
-    return warp(image, matrix, (ARCFACE_SIZE, ARCFACE_SIZE)).clamp(-1.0, 1.0)
-
-
-@lru_cache(maxsize=8192)  # half a gigabyte at most; drawing takes longer than learning from what was drawn
-def _portrait(number: int, index: int, alike: bool) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """A picture of a person or of their lookalike, of a size that goes with it, and its landmarks (5, 2)."""
-    smallest, largest = _SIZES
-    size = smallest + derive(number, index) % (largest + 1 - smallest)
-    if alike:
-        portrait = render(lookalike(number), conditions(derive(number, index, 1)), size)
-    else:
-        portrait = synthetic_portrait(number, index, size)
-    return portrait.picture, portrait.landmarks
-
-
-def lookalike(number: int) -> SyntheticPerson:
-    """Somebody with the head, hair and skin of a person of the corpus, and some details of another person."""
-    rng = np.random.default_rng([number, 2])
-    one, other = person(number), person(derive(number, 2) % 2**32)
-    taken = set(rng.permutation(5)[: rng.integers(1, 4)].tolist())
-    return replace(
-        one,
-        eyes=replace(one.eyes, colour=other.eyes.colour) if 0 in taken else one.eyes,
-        moles=other.moles if 1 in taken else one.moles,
-        glasses=other.glasses if 2 in taken else one.glasses,
-        brows=other.brows if 3 in taken else one.brows,
-        nose=other.nose if 4 in taken else one.nose,
-        mouth=other.mouth if 4 in taken else one.mouth,
-        scar=other.scar if 1 in taken else one.scar,
-    )
+    image = torch.tensor(picture).movedim(-1, 0).float() / 255.0
+    crop = warp(image, matrix, (ARCFACE_SIZE, ARCFACE_SIZE)).clamp(0.0, 1.0)
+    crop = strong_photometric(crop, rng) * 2.0 - 1.0
+    return crop.flip(-1) if mirrored else crop
 
 
 def save_onnx(network: RecognizerNetwork, path: Path, metadata: Mapping[str, str]) -> None:

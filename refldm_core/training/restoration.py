@@ -293,8 +293,12 @@ def _networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tuple[UN
         loaded = load_model(Path(diffusion.init), path, config, weights=diffusion.init_weights)
         loaded.unet.attention = attention
         loaded.first_stage.requires_grad_(False)
-        _require_size(spec, loaded.spec)
         model = replace(loaded.spec, noise=diffusion.noise) if diffusion.noise else loaded.spec
+        if diffusion.resize:
+            model = replace(model, latent_size=spec.corpus.size // model.first_stage.downsampling)
+        if diffusion.scale_factor == "auto":
+            model = replace(model, scale_factor=_scale(corpus, loaded.first_stage))
+        _require_size(spec, model)
         return loaded.unet.train(), loaded.first_stage, model
     if path is None:
         raise TrainingError(
@@ -319,7 +323,7 @@ def _require_size(spec: TrainSpec, model: ModelSpec) -> None:
         raise TrainingError(
             f"corpus.size is {spec.corpus.size}.",
             expected=f"{model.crop_size}, the size of the model's crops",
-            remedy="change corpus.size",
+            remedy="change corpus.size, or set diffusion.resize: true to train the model for another size",
         )
 
 

@@ -1,27 +1,51 @@
-"""Drawn scenes that a face detector learns from: groups, close-ups, and pictures without an upright face."""
+"""Examples that a face detector learns from: parts of rendered scenes, turned, mirrored, recolored and degraded."""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
+from tqdm import tqdm
 
-from ..data.corpus import CorpusSpec
-from ..data.degradation import DegradationRanges, degrade, draw
-from ..data.synthetic import Scene, group, person
-from .task import derive
+from ..data.corpus import CorpusSpec, DataError
+from ..data.degradation import RANGES, DegradationRanges, degrade, draw
+from ..data.rendered import RenderedDataset, render_scenes
+from ..face.alignment import crop_transform
+from ..face.types import Landmarks5, Matrix, compose, transform_points
+from ..face.warping import shift, warp
+from ..hardware import usable_cores
+from ..images import load_image
+from ..synthetic.dataset import SceneSetSpec
+from .photometric import strong_photometric
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) RGB."""
 
-_DEGRADED = DegradationRanges((0.0, 7.0), (1.0, 8.0), (0.0, 15.0), (40, 100))
-"""Of half of the scenes: a face of 80 pixels in a scene of 320 can then just be told to be one."""
-
-_GROUPS, _CLOSE, _TURNED = 0.7, 0.87, 0.95
-"""Shares, summed up, of groups, of close-ups, and of groups turned by quarter turns; the rest has nobody in it."""
+_MILD = DegradationRanges((0.0, 7.0), (1.0, 8.0), (0.0, 15.0), (40, 100))
+_CLEAN, _MILDLY = 0.3, 0.6
+"""Shares, summed up, of clean and of mildly degraded examples; the faces of the rest are degraded as severely as those
+of the severe test set: the demo and the users' photos are like that."""
+_ANY, _CLOSE = 0.62, 0.9
+"""Shares, summed up, of windows anywhere and of windows around a face; the rest is turned by quarter turns, and then
+without an upright face."""
+_TOO_NEAR = 0.2
+"""Share of the windows around a face that show less than the face, which is then none to be found."""
+_LEAST_VISIBLE = 0.3
+"""Share of a face's box that its skin fills, below which somebody else hides the face."""
+_LEAST_FACE = 12.0
+"""Pixels from the top to the bottom of a face, below which it is not asked for."""
+_MIRRORED = [1, 0, 2, 4, 3]
+"""Landmarks of the mirrored face: left and right are exchanged."""
+_LARGER = 1.5
+"""A scene's side, in sides of an example."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +54,7 @@ class TrainingScene:
 
     Attributes:
         picture: (size, size, 3) uint8 RGB.
-        landmarks: (n, 5, 2) in pixels.
+        landmarks: (n, 5, 2) in pixels; those of a face at the border may lie outside.
         boxes: (n, 4) left, top, right, bottom in pixels.
     """
 
@@ -39,60 +63,175 @@ class TrainingScene:
     boxes: NDArray[np.float64]
 
 
-def training_scene(corpus: CorpusSpec, size: int, most_faces: int, scenes: int, seed: int) -> TrainingScene:
-    """One scene.
+class SceneSet:
+    """Rendered scenes with the faces that are visible in them.
 
     Args:
-        corpus: whose people are in it.
-        size: pixels along each side.
-        most_faces: in it.
-        scenes: how many different ones there are before they are degraded; 0 is no limit.
-        seed: of everything.
+        folder: of `images/` and `attributes.jsonl`, as `refldm synthesize --scenes` writes them.
+
+    Raises:
+        DataError: the folder holds no scenes.
     """
-    rng = np.random.default_rng(seed)
-    drawn = derive(corpus.first_person, int(rng.integers(scenes))) if scenes else int(rng.integers(2**62))
-    scene = _drawn(corpus.first_person, corpus.people, size, most_faces, drawn)
-    if rng.random() < 0.5:
-        return replace(scene, picture=degrade(scene.picture, draw(_DEGRADED, int(rng.integers(2**62)))))
-    return scene
+
+    def __init__(self, folder: Path) -> None:
+        dataset = RenderedDataset(folder)
+        try:
+            lines = dataset.attributes.read_text(encoding="utf-8").splitlines()
+            self._records: list[dict[str, Any]] = [json.loads(line) for line in lines]
+            self._paths = [dataset.images / record["image"] for record in self._records]
+            self._visible = [
+                [i for i, share in enumerate(record["visible"]) if share >= _LEAST_VISIBLE] for record in self._records
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder} holds no scenes ({error!r}).",
+                expected="a folder that `refldm synthesize --scenes` wrote",
+                remedy="correct corpus.folder, or set corpus.kind: synthetic",
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def scene(self, index: int) -> TrainingScene:
+        """A whole scene as it was rendered."""
+        record, visible = self._records[index], self._visible[index]
+        landmarks = np.array([record["landmarks"][i] for i in visible], dtype=np.float64)
+        boxes = np.array([record["boxes"][i] for i in visible], dtype=np.float64)
+        return TrainingScene(
+            _load(self._paths[index]), np.reshape(landmarks, (len(visible), 5, 2)), np.reshape(boxes, (len(visible), 4))
+        )
+
+    def example(self, size: int, seed: int) -> TrainingScene:
+        """An example to learn from.
+
+        Args:
+            size: pixels along each side.
+            seed: of everything.
+        """
+        rng = np.random.default_rng(seed)
+        scene = self.scene(int(rng.integers(len(self))))
+        kind = rng.random()
+        if kind >= _CLOSE:
+            # The search looks at turned pictures too, and must not be sure of a face that lies on its side.
+            turned = np.ascontiguousarray(np.rot90(scene.picture, int(rng.integers(1, 4))))
+            scene = TrainingScene(turned, *_NO_FACES)
+        near = kind >= _ANY and len(scene.boxes) > 0
+        example = _close_up(scene, size, rng) if near else _window(scene, size, rng)
+        if rng.random() < 0.5:
+            example = _mirrored(example)
+        return replace(example, picture=_photographed(example, rng))
 
 
-@lru_cache(maxsize=1024)  # 300 kilobytes each
-def _drawn(first: int, people: int, size: int, most_faces: int, seed: int) -> TrainingScene:
-    """A scene as it is drawn."""
-    rng = np.random.default_rng(seed)
-    kind = rng.random()
-    count = 0 if kind >= _TURNED else 1 if _GROUPS <= kind < _CLOSE else int(rng.integers(1, most_faces + 1))
-    somebody = [person(first + int(rng.integers(people))) for _ in range(count)]
-    layout = "rows" if rng.random() < 0.3 else "scattered"
-    scene = group(somebody, int(rng.integers(2**31)), size, size, layout=layout)
-    if kind < _GROUPS:
-        return TrainingScene(scene.picture, scene.landmarks, scene.boxes)
-    if kind < _CLOSE:
-        return _close_up(scene, rng)
-    # The search asks about turned pictures too, and must not be sure of a face that lies on its side.
-    return _without_faces(np.ascontiguousarray(np.rot90(scene.picture, int(rng.integers(1, 4)))))
+def open_scenes(corpus: CorpusSpec, size: int, most_faces: int, scenes: int) -> SceneSet:
+    """The scenes to learn from; synthetic ones are rendered first, as far as they are not in the cache yet.
+
+    Args:
+        corpus: a "folder" of scenes, or "synthetic" people.
+        size: of an example, in pixels.
+        most_faces, scenes: synthetic: see `SceneSetSpec`.
+
+    Raises:
+        DataError: a folder without scenes.
+        SettingsError: numbers that make no scenes.
+        OutputError: the cache cannot be written.
+    """
+    if corpus.kind == "folder":
+        return SceneSet(Path(corpus.folder))
+    wanted = SceneSetSpec(scenes, corpus.people, round(_LARGER * size), most_faces, corpus.first_person)
+    name = f"scenes-{wanted.first_person}-{wanted.people}-{wanted.scenes}x{wanted.most_faces}-{wanted.size}px"
+    dataset = RenderedDataset(Path(corpus.cache) / name)
+    if not dataset.attributes.exists():  # written last
+        with tqdm(desc=name, total=scenes, disable=None) as bar:
+            for count in render_scenes(dataset.folder, wanted, usable_cores()):
+                bar.update(count)
+    return SceneSet(dataset.folder)
 
 
-def _close_up(scene: Scene, rng: np.random.Generator) -> TrainingScene:
-    """The first face of a square scene fills most of the picture, or is far too near to be one for the detector."""
-    size = scene.picture.shape[0]
-    left, top, right, bottom = scene.boxes[0]
-    too_near = rng.random() < 0.25
-    face = float(bottom - top)
-    side = min(float(size), face * (rng.uniform(0.25, 0.6) if too_near else rng.uniform(1.05, 2.4)))
-    play = 0.5 * abs(side - face)
-    corner = np.array([0.5 * (left + right), 0.5 * (top + bottom)]) + rng.uniform(-play, play, 2) - 0.5 * side
-    x, y = np.minimum(np.maximum(corner, 0.0), size - side)
-    part = (float(x), float(y), float(x) + side, float(y) + side)
-    picture = np.array(Image.fromarray(scene.picture).resize((size, size), Image.Resampling.BICUBIC, box=part))
-    if too_near:
-        return _without_faces(picture)
-    origin, factor = np.array([x, y]), size / side
-    landmarks = (scene.landmarks[:1] + 0.5 - origin) * factor - 0.5
-    boxes = (scene.boxes[:1] + 0.5 - np.tile(origin, 2)) * factor - 0.5
-    return TrainingScene(picture, landmarks, boxes)
+_NO_FACES = (np.zeros((0, 5, 2)), np.zeros((0, 4)))
 
 
-def _without_faces(picture: Picture) -> TrainingScene:
-    return TrainingScene(picture, np.zeros((0, 5, 2)), np.zeros((0, 4)))
+@lru_cache(maxsize=512)  # 450 kilobytes each; decoding takes longer than changing the picture
+def _load(path: Path) -> Picture:
+    return np.asarray(load_image(path))
+
+
+def _window(scene: TrainingScene, size: int, rng: np.random.Generator) -> TrainingScene:
+    """A part of the scene, a little turned; smaller than the scene or larger, which then goes on mirrored."""
+    height = len(scene.picture)
+    side = height * math.exp(rng.uniform(math.log(0.4), math.log(1.25)))
+    slack = abs(height - side)
+    center = 0.5 * height + rng.uniform(-0.5, 0.5, 2) * slack
+    return _cut(scene, center, side, size, rng, every=True)
+
+
+def _close_up(scene: TrainingScene, size: int, rng: np.random.Generator) -> TrainingScene:
+    """A part around one face, in which it is large, or too large to be found."""
+    box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+    face = float(box[3] - box[1])
+    too_near = rng.random() < _TOO_NEAR
+    side = face * (rng.uniform(0.25, 0.6) if too_near else rng.uniform(1.05, 2.6))
+    center = 0.5 * (box[:2] + box[2:]) + rng.uniform(-0.5, 0.5, 2) * abs(side - face)
+    example = _cut(scene, center, side, size, rng, every=not too_near)
+    return example if not too_near else TrainingScene(example.picture, *_NO_FACES)
+
+
+def _cut(
+    scene: TrainingScene, center: NDArray[np.float64], side: float, size: int, rng: np.random.Generator, *, every: bool
+) -> TrainingScene:
+    """A square window with the faces whose middle is in it."""
+    matrix = _window_matrix(center, side, size, float(rng.normal(0.0, math.radians(9.0))))
+    image = torch.tensor(scene.picture).movedim(-1, 0).float()
+    picture = warp(image, matrix, (size, size)).clamp(0.0, 255.0).round().byte().movedim(0, -1).contiguous().numpy()
+    if not every or not len(scene.boxes):
+        return TrainingScene(picture, *_NO_FACES)
+    landmarks = np.stack([transform_points(matrix, points) for points in scene.landmarks])
+    boxes = np.stack([_turned_box(matrix, box) for box in scene.boxes])
+    middles = 0.5 * (boxes[:, :2] + boxes[:, 2:])
+    inside = ((middles > 0) & (middles < size)).all(axis=1) & (boxes[:, 3] - boxes[:, 1] >= _LEAST_FACE)
+    return TrainingScene(picture, landmarks[inside], np.minimum(np.maximum(boxes[inside], 0.0), size - 1.0))
+
+
+def _window_matrix(center: NDArray[np.float64], side: float, size: int, angle: float) -> Matrix:
+    """(2, 3): pixels of the scene -> pixels of the window."""
+    scale = size / side
+    a, b = scale * math.cos(angle), scale * math.sin(angle)
+    turn = np.array([[a, -b, 0.0], [b, a, 0.0]])
+    middle = (size - 1) / 2
+    return compose(shift(middle, middle), compose(turn, shift(-float(center[0]), -float(center[1]))))
+
+
+def _turned_box(matrix: Matrix, box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An upright box of the same size around the same middle: heads are round, so a slight turn does not enlarge it."""
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+    middle = transform_points(matrix, 0.5 * (box[None, :2] + box[None, 2:]))[0]
+    half = 0.5 * scale * (box[2:] - box[:2])
+    return np.concatenate([middle - half, middle + half])
+
+
+def _mirrored(example: TrainingScene) -> TrainingScene:
+    last = example.picture.shape[1] - 1
+    landmarks = example.landmarks[:, _MIRRORED] * [-1.0, 1.0] + [last, 0.0]
+    boxes = example.boxes[:, [2, 1, 0, 3]] * [-1.0, 1.0, -1.0, 1.0] + [last, 0.0, last, 0.0]
+    return TrainingScene(np.ascontiguousarray(example.picture[:, ::-1]), landmarks, boxes)
+
+
+def _photographed(example: TrainingScene, rng: np.random.Generator) -> Picture:
+    """The picture in other colors, and as some camera and some network left it."""
+    image = torch.tensor(example.picture).movedim(-1, 0).float() / 255.0
+    changed = strong_photometric(image, rng).mul(255.0).round().byte().movedim(0, -1).contiguous().numpy()
+    quality = rng.random()
+    if quality < _CLEAN:
+        return changed
+    seed = int(rng.integers(2**62))
+    if quality < _MILDLY:
+        return degrade(changed, draw(_MILD, seed))
+    return degrade(changed, draw(RANGES["training"], seed), crop=_mean_crop(example))
+
+
+def _mean_crop(example: TrainingScene) -> float:
+    """Pixels along the side of the faces' aligned crops, on the mean; a third of the picture where there are none."""
+    height, width = example.picture.shape[:2]
+    sides: Sequence[float] = [
+        1.0 / crop_transform(Landmarks5(points), (height, width), 1).scale for points in example.landmarks
+    ]
+    return min(float(np.mean(sides)), float(height)) if sides else height / 3.0

@@ -108,11 +108,14 @@ class DiffusionSpec:
         init: file to start from: a checkpoint of this trainer or the official one; "" starts from random weights.
         init_config: YAML of the published layout for `init`, where it is not of the released architecture.
         init_weights: which copy in it; fine-tuning goes on from the raw one, as the published training does.
+        resize: train the model of `init` for crops of corpus.size, where its own have another size. Its layers fit any
+            size; the latents' layout changes.
         unet: shape of a new U-Net; `init` has its own.
         noise: of a new model, or another one for the model of `init`; None keeps that one's, and is the published one
             for a new model. Small latents want less noise at the end (docs/training.md).
         scale_factor: all latents are multiplied by it, those of LQ pictures and references included; "auto" makes the
             targets' standard deviation 1. 1 is published, and the only value that the published script samples with.
+            The model of `init` keeps its factor, except with "auto".
         drop: see `DropSpec`.
         cache: folder for latents that need not be encoded again; "" encodes at every step. Needs groups.variants.
         loss: see `DiffusionLossSpec`.
@@ -122,6 +125,7 @@ class DiffusionSpec:
     init: str = ""
     init_config: str = ""
     init_weights: Literal["raw", "ema"] = "raw"
+    resize: bool = False
     unet: UNetSpec = field(default_factory=UNetSpec)
     noise: NoiseSpec | None = None
     scale_factor: float | Literal["auto"] = 1.0
@@ -157,15 +161,12 @@ class RecognizerSpec:
         embedding: length of the embedding.
         temperature: of the softmax over the people of a batch.
         pictures: of each person in a batch; `run.batch` counts people.
-        lookalikes: with each person comes another of the same head and hair, but with other details, so that these
-            count too; as many pictures again.
     """
 
     width: int = 24
     embedding: int = 128
     temperature: float = 0.1
     pictures: int = 4
-    lookalikes: bool = True
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,15 @@ class DetectorSpec:
     """What `detector` trains: RetinaFace with the small MobileNet, the network of facexlib.
 
     Attributes:
-        size: height and width of the training scenes, in pixels.
+        size: height and width of the training examples, in pixels.
         most_faces: in one scene.
-        scenes: how many different ones, each degraded anew whenever it is seen; 0 draws a new one every time.
+        scenes: number of rendered scenes. An example is a part of one, turned, mirrored, recolored and degraded anew
+            whenever it is seen. They are rendered into corpus.cache, 1.5 times as large as an example.
     """
 
-    size: int = 320
+    size: int = 256
     most_faces: int = 6
-    scenes: int = 0
+    scenes: int = 500
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`refldm benchmark-table`: the whole way on drawn people with the embedded models, in few steps."""
+"""`refldm benchmark-table`: the whole way on rendered people with the embedded models, in few steps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def files(folder: str) -> list[str]:
 
 
 @needs_embedded
-def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--synthetic", "2", "--counts", "2", "0") == 0
     printed = capsys.readouterr().out
     table = Path("out/table.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
             assert f"| {kind} | {method} | 2 | 2 |" in table and f"| {kind} | {method} |" in printed
         assert f"| {kind} | paper, on FFHQ-Ref |  |  | {published} |" in table
     assert "no yardstick" in table and "[severe](severe/report.html)" in table
-    assert files("out/drawn") == [f"person_90000{who}_{which}.png" for who in (0, 1) for which in range(6)]
+    assert files("out/rendered") == [f"person_90000{who}_{which}.png" for who in (0, 1) for which in range(6)]
     restored = files("out/restored")
     assert len(restored) == 2 * 2 * 2
     told = json.loads(Path("out/table.json").read_text(encoding="utf-8"))
@@ -64,9 +64,9 @@ def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
 
     # As the other commands do it, with the same seeds.
     Path("low").mkdir()
-    assert main(["degrade", "out/drawn/person_900000_0.png", "--output", "low", "--kind", "severe"]) == 0
+    assert main(["degrade", "out/rendered/person_900000_0.png", "--output", "low", "--kind", "severe"]) == 0
     assert _same("low/person_900000_0.png", "out/low/severe/person_900000_0.png")
-    photos = [f"out/drawn/person_900000_{i}.png" for i in (1, 2)]
+    photos = [f"out/rendered/person_900000_{i}.png" for i in (1, 2)]
     words = ["--reference", *photos, "--aligned", "--output", "face.png", "--model", "embedded", "--steps", "1"]
     assert main(["restore", "low/person_900000_0.png", *words]) == 0
     assert _same("face.png", "out/restored/severe/references_2/person_900000_0.png")
@@ -93,10 +93,10 @@ def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "ReF-LDM, 1 reference |" in Path("out/table.md").read_text(encoding="utf-8")
     assert run("--synthetic", "2", "--resume", "--guidance", "2") == 2
     assert "other sampling" in capsys.readouterr().err
-    before = Path("out/drawn/references.csv").read_bytes()
+    before = Path("out/rendered/references.csv").read_bytes()
     assert run("--synthetic", "1", "--resume") == 2
-    assert "other drawn people" in capsys.readouterr().err
-    assert Path("out/drawn/references.csv").read_bytes() == before
+    assert "other people" in capsys.readouterr().err
+    assert Path("out/rendered/references.csv").read_bytes() == before
 
     # Another recogniser: judged anew, not restored anew.
     done.clear()
@@ -125,16 +125,16 @@ def _same(first: str, second: str) -> bool:
 @needs_embedded
 def test_a_folder_with_damage_and_given_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Larger than the model's pictures, with one that cannot be read, and degraded pictures that are there."""
-    from refldm_core.data.corpus import synthetic_portrait
+    from refldm_core.synthetic.dataset import numbered_portrait
 
     Path("faces").mkdir()
     Path("given").mkdir()
     lines = ["gt_image,ref_image"]
     for who in range(3):
         for which in range(2):
-            Image.fromarray(synthetic_portrait(who, which, 112).picture).save(f"faces/{who}{which}.jpg", quality=95)
+            Image.fromarray(numbered_portrait(who, which, 112).picture).save(f"faces/{who}{which}.jpg", quality=95)
         lines.append(f"{who}0.jpg,['{who}1.jpg']")
-        Image.fromarray(synthetic_portrait(who, 0, 112).picture).save(f"given/{who}0.png")
+        Image.fromarray(numbered_portrait(who, 0, 112).picture).save(f"given/{who}0.png")
     Path("references.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     Path("faces/10.jpg").write_bytes(b"no picture")
     dataset = ("--dataset", "faces", "--references", "references.csv", "--counts", "1")
@@ -187,7 +187,7 @@ def test_two_processes_share_the_faces(tmp_path: Path) -> None:
     [
         ((), "There is no test set"),
         (("--dataset", "faces"), "There is no test set"),
-        (("--synthetic", "0"), "0 drawn people"),
+        (("--synthetic", "0"), "0 people"),
         (("--synthetic", "2", "--counts", "-1"), "--counts and --limit"),
         (("--synthetic", "2", "--low", "severe"), "--low severe cannot be used"),
         (("--synthetic", "2", "--kinds", "severe", "--low", "moderate=x"), "--low moderate=x cannot be used"),

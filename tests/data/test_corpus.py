@@ -11,6 +11,9 @@ from PIL import Image
 
 from refldm_core.data.corpus import CorpusSpec, DataError, FolderCorpus, SyntheticCorpus, open_corpus, read_references
 from refldm_core.data.groups import Group, Groups, GroupSpec
+from refldm_core.face.template import template
+from refldm_core.synthetic import conditions, person, portrait
+from refldm_core.synthetic.dataset import picture_seed
 
 SIZE = 32
 
@@ -25,6 +28,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows += ["b1.png,\"['b2.png']\""]
     (path / "references.csv").write_text("gt_image,ref_image\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the synthetic people of this file are rendered."""
+    return str(tmp_path_factory.mktemp("people"))
 
 
 def spec(folder: Path, **changes: object) -> CorpusSpec:
@@ -88,8 +97,8 @@ def same(one: Group, other: Group) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_an_example_is_a_function_of_its_number() -> None:
-    corpus = SyntheticCorpus(CorpusSpec(people=3, pictures=5, size=SIZE))
+def test_an_example_is_a_function_of_its_number(cache: str) -> None:
+    corpus = SyntheticCorpus(CorpusSpec(people=3, pictures=5, size=SIZE, cache=cache))
     groups = Groups(corpus, GroupSpec(targets=2, references=2, count="random", repeat=False))
     assert same(groups.draw(7), groups.draw(7))
     assert not same(groups.draw(7), groups.draw(8))
@@ -117,16 +126,43 @@ def test_references_are_repeated_as_published(folder: Path) -> None:
     assert len(colours) == 5 and len(set(colours)) == 3 and colours[:2] == colours[3:]
 
 
-def test_augmentation_changes_references_only(folder: Path) -> None:
-    corpus = SyntheticCorpus(CorpusSpec(people=2, pictures=3, size=SIZE))
+def test_augmentation_changes_references_only(cache: str) -> None:
+    corpus = SyntheticCorpus(CorpusSpec(people=2, pictures=3, size=SIZE, cache=cache))
     plain, changed = (Groups(corpus, GroupSpec(augment=augment, variants=1)).draw(0) for augment in (False, True))
     assert np.array_equal(plain.targets, changed.targets)
     assert not np.array_equal(plain.references, changed.references)
     assert same(changed, Groups(corpus, GroupSpec(variants=1)).draw(0))
 
 
-def test_a_limited_number_of_examples_covers_every_target() -> None:
-    corpus = SyntheticCorpus(CorpusSpec(people=3, pictures=4, size=SIZE))
+def test_a_limited_number_of_examples_covers_every_target(cache: str) -> None:
+    corpus = SyntheticCorpus(CorpusSpec(people=3, pictures=4, size=SIZE, cache=cache))
     groups = Groups(corpus, GroupSpec(variants=2, targets=1))
     assert groups.recipes == 24
     assert {groups.recipe(seed) for seed in range(600)} == set(range(24))
+
+
+def test_people_and_landmarks_of_a_folder(folder: Path) -> None:
+    """The CSV joins a1 to a4, and b1 to b2; plain pictures have the landmarks that they are aligned to."""
+    corpus = open_corpus(spec(folder))
+    assert sorted(sorted(person) for person in corpus.people) == [[0, 1, 2, 3], [4, 5]]
+    np.testing.assert_array_equal(corpus.landmarks(0), template(SIZE))
+
+
+def test_people_and_landmarks_of_rendered_people(cache: str, tmp_path: Path) -> None:
+    corpus = SyntheticCorpus(CorpusSpec(people=2, pictures=3, size=SIZE, cache=cache))
+    assert sorted(map(sorted, corpus.people)) == [[0, 1, 2], [3, 4, 5]]
+    own = portrait(person(1), conditions(picture_seed(1, 2)), SIZE)
+    np.testing.assert_array_equal(corpus.picture(5), own.picture)
+    np.testing.assert_allclose(corpus.landmarks(5), own.landmarks, atol=1e-3)
+    rendered = Path(cache) / f"portraits-{SIZE}px"
+    half = FolderCorpus(CorpusSpec("folder", folder=str(rendered), size=SIZE // 2))
+    index = sorted(p.name for p in rendered.iterdir()).index("000001_002.png")
+    np.testing.assert_allclose(half.landmarks(index), (own.landmarks + 0.5) / 2 - 0.5, atol=1e-3)
+
+
+def test_a_person_is_rendered_once(cache: str) -> None:
+    """Corpora of the same people share the cache, and a later one adds what is missing."""
+    SyntheticCorpus(CorpusSpec(people=2, pictures=2, size=SIZE, cache=cache))
+    pictures = {path: path.stat().st_mtime_ns for path in Path(cache).rglob("*.png")}
+    SyntheticCorpus(CorpusSpec(people=1, pictures=2, size=SIZE, cache=cache, first_person=1))
+    assert {path: path.stat().st_mtime_ns for path in Path(cache).rglob("*.png")} == pictures

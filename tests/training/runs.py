@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import yaml
 from torch import Tensor
 
 SIZE = 32
+
+PEOPLE = tempfile.TemporaryDirectory()
+"""Cache of the rendered people, for all tests of this process."""
 
 FIRST_STAGE: dict[str, Any] = {
     "channels": 32,
@@ -44,7 +48,7 @@ def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
         "task": "first_stage",
         "output": str(output),
         "seed": 3,
-        "corpus": {"people": 6, "pictures": 3, "size": SIZE},
+        "corpus": {"people": 6, "pictures": 3, "size": SIZE, "cache": PEOPLE.name},
         "optimiser": {"learning_rate": 1e-3, "warmup": 4, "decay": "cosine"},
         "run": {
             "steps": 10,
@@ -76,7 +80,7 @@ def refldm_config(output: Path, first_stage: Path, **changes: Any) -> dict[str, 
         "task": "refldm",
         "output": str(output),
         "seed": 5,
-        "corpus": {"people": 6, "pictures": 5, "size": SIZE},
+        "corpus": {"people": 6, "pictures": 5, "size": SIZE, "cache": PEOPLE.name},
         "groups": {"targets": 2, "references": 2, "count": "random", "repeat": False, "augment": True},
         "optimiser": {"learning_rate": 1e-3, "warmup": 4},
         "run": {

@@ -19,7 +19,7 @@ from refldm_core.training.loader import Share, steps_of_batches
 from refldm_core.training.spec import TrainSpec, read_spec
 from refldm_core.training.task import Examples, TrainingError
 
-from .runs import SIZE, assert_same, first_stage_config, refldm_config, write
+from .runs import PEOPLE, SIZE, assert_same, first_stage_config, refldm_config, write
 
 
 def spec_of(task: str, folder: Path, model: Path, *changes: str) -> TrainSpec:
@@ -27,14 +27,14 @@ def spec_of(task: str, folder: Path, model: Path, *changes: str) -> TrainSpec:
         "first_stage": lambda: first_stage_config(folder / "run"),
         "refldm": lambda: refldm_config(folder / "run", model),
     }
-    drawn = {
+    other = {
         "task": task,
         "output": "",
-        "corpus": {"people": 4, "pictures": 2, "size": SIZE},
-        "detector": {"size": 96, "most_faces": 2},
+        "corpus": {"people": 4, "pictures": 2, "size": SIZE, "cache": PEOPLE.name},
+        "detector": {"size": 96, "most_faces": 2, "scenes": 4},
         "run": {"steps": 3, "batch": 2},
     }
-    config = configs[task]() if task in configs else drawn
+    config = configs[task]() if task in configs else other
     return read_spec(write(config, folder / "config.yaml"), changes)
 
 

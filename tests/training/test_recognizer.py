@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.data.corpus import CorpusSpec
 from refldm_core.face.alignment import FFHQ_TEMPLATE
 from refldm_core.face.identity import ARCFACE_TEMPLATE
-from refldm_core.training.recognizer import CENTRE_TEMPLATE, FILE, RecognizerTask, contrast, lookalike
+from refldm_core.training.recognizer import CENTER_TEMPLATE, FILE, RecognizerTask, contrast, training_crop
 from refldm_core.training.spec import RecognizerSpec, RunSpec, TrainSpec
 from refldm_core.training.task import TrainingError
+
+from .runs import PEOPLE, SIZE
 
 SPEC = TrainSpec(
     task="recognizer",
     output="",
-    corpus=CorpusSpec(first_person=100, people=8, pictures=2),
+    corpus=CorpusSpec(people=4, pictures=3, size=SIZE, cache=PEOPLE.name),
     recognizer=RecognizerSpec(width=6, embedding=16, pictures=2),
     run=RunSpec(batch=3),
 )
@@ -39,11 +42,10 @@ def task_of(spec=SPEC) -> RecognizerTask:
 
 
 def test_a_batch(batch):
-    assert batch["pictures"].shape == (12, 3, 112, 112)
+    assert batch["pictures"].shape == (6, 3, 112, 112)
     assert batch["pictures"].abs().max() <= 1 and batch["pictures"].std() > 0.1
-    people = batch["person"].view(3, 2, 2)
-    assert (people[..., 0] == people[..., 1]).all() and (people[:, 1] == -1 - people[:, 0]).all()
-    assert ((people[:, 0] >= 100) & (people[:, 0] < 108)).all()
+    people = batch["person"].view(3, 2)
+    assert (people[:, 0] == people[:, 1]).all() and ((people >= -4) & (people < 4)).all()
 
 
 def test_an_item_is_a_function_of_its_seed():
@@ -52,16 +54,14 @@ def test_an_item_is_a_function_of_its_seed():
     assert not torch.equal(first.pictures, other.pictures)
 
 
-def test_without_lookalikes():
-    task = task_of(replace(SPEC, recognizer=replace(SPEC.recognizer, lookalikes=False)))
-    assert task.examples[0].numbers.tolist() == [task.examples[0].numbers[0]] * 2
-
-
-def test_a_lookalike_differs_in_details_only():
-    from refldm_core.data.people import person
-
-    one, other = person(5), lookalike(5)
-    assert one != other and one.hair == other.hair and one.head == other.head and one.skin == other.skin
+def test_mirrored_people_are_other_people():
+    """Each person comes with a number of their own, and mirrored with another; the crop is then mirrored as well."""
+    examples = task_of().examples
+    assert {int(examples[seed].numbers[0]) for seed in range(60)} == {*range(4), *range(-4, 0)}
+    plain, mirrored = (
+        training_crop(examples.corpus, 0, np.random.default_rng(5), mirrored=mirrored) for mirrored in (False, True)
+    )
+    assert torch.equal(plain.flip(-1), mirrored)
 
 
 def test_framings():
@@ -69,8 +69,8 @@ def test_framings():
     place = torch.arange(512.0)[32:480].view(112, 4).mean(dim=1).numpy()
     for axis in (0, 1):
         wanted = np.interp(FFHQ_TEMPLATE[:, axis], place, np.arange(112.0))
-        np.testing.assert_allclose(CENTRE_TEMPLATE[:, axis], wanted, atol=1e-9)
-    assert np.abs(CENTRE_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
+        np.testing.assert_allclose(CENTER_TEMPLATE[:, axis], wanted, atol=1e-9)
+    assert np.abs(CENTER_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
 
 
 def test_contrast_is_the_papers_formula():
@@ -151,18 +151,24 @@ def test_the_embedded_size_is_small(tmp_path):
 
 def test_a_grid_of_examples():
     picture = task_of().sample({})
-    assert picture is not None and picture.size == (6 * 112, 8 * 112)
+    assert picture is not None and picture.size == (6 * 112, 4 * 112)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"recognizer": RecognizerSpec(pictures=1)},
-        {"corpus": CorpusSpec(people=1)},
+        {"corpus": replace(SPEC.corpus, people=1)},
         {"run": RunSpec(batch=1)},
-        {"corpus": CorpusSpec(kind="folder", folder="photos")},
     ],
 )
 def test_what_cannot_be_contrasted_is_refused(wrong):
     with pytest.raises(TrainingError):
         RecognizerTask(replace(SPEC, **wrong))
+
+
+def test_a_folder_needs_to_say_who_is_who():
+    """Without a CSV, every picture of a folder is another person's."""
+    folder = Path(PEOPLE.name) / f"portraits-{SIZE}px"
+    with pytest.raises(TrainingError, match="0 people of the corpus have two pictures"):
+        RecognizerTask(replace(SPEC, corpus=CorpusSpec("folder", folder=str(folder), size=SIZE)))

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from refldm_core.checkpoints.building import inspect_file
+from refldm_core.checkpoints.building import inspect_file, load_model
 from refldm_core.data.groups import Group
 from refldm_core.model.fingerprint import fingerprint
 from refldm_core.training.ema import MovingAverage, swapped
@@ -199,13 +199,28 @@ def test_a_cache_belongs_to_the_files_of_a_folder(model: Path, tmp_path: Path) -
 def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:
     cases = {
         ('diffusion.first_stage=""',): "names no first stage",
-        ("corpus.size=64", f"diffusion.init={model}"): "corpus.size is 64",
+        ("corpus.size=64", "corpus.people=1", f"diffusion.init={model}"): "corpus.size is 64",
         (f"diffusion.cache={tmp_path}/cache",): "every example is a new one",
         ("diffusion.loss.identity.weight=0.1", "diffusion.loss.identity.recognizer=nothere.onnx"): "no recogniser",
     }
     for changes, words in cases.items():
         with pytest.raises(TrainingError, match=words):
             make(model, tmp_path, *changes)
+
+
+def test_a_model_learns_another_size(model: Path, tmp_path: Path) -> None:
+    """Its layers fit crops of any size; the exported spec has the new one, and the new scale of the latents."""
+    task = make(
+        model, tmp_path, "corpus.size=64", "corpus.people=1", f"diffusion.init={model}", "diffusion.resize=true"
+    )
+    assert task.model.crop_size == 64
+    _, group = task.examples[0]
+    latents = task.part.latents.of([group]).targets[0]
+    assert latents.shape[-2:] == (32, 32)
+    assert task.model.scale_factor != 1.0
+    task.export(tmp_path, 1, {"unet": {f"unet.{n}": t for n, t in task.part.unet.state_dict().items()}})
+    exported = load_model(tmp_path / "refldm.ckpt", config=tmp_path / "refldm.yaml")
+    assert exported.spec == task.model
 
 
 def test_recognizers_that_cannot_be_converted(tmp_path: Path) -> None:
