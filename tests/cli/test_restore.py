@@ -341,5 +341,5 @@ def test_strengths(restore: Run, folder: Path, capsys: pytest.CaptureFixture[str
     assert np.array_equal(plain_picture, ones) and np.array_equal(alone, without)
     assert np.abs(none - lq).max() <= 1, "the published way of saving cuts fractions off"
     assert not np.array_equal(plain_picture, half) and not np.array_equal(plain_picture, without)
-    assert restore("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 1
+    assert restore("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 2
     assert "strength is 1.5" in capsys.readouterr().err
