@@ -90,15 +90,16 @@ def earlier_name(name: str, options: Sequence[str], new_name: str) -> io.Input:
         name, new_name: of the input, then and now.
         options: its values.
     """
-    return io.Combo.Input(
+    earlier = io.Combo.Input(
         name,
         options=["", *options],
         default="",
         optional=True,
         socketless=True,
         tooltip=f"Use {new_name} instead; this is its earlier name.",
-        extra_dict={"hidden": True},
     )
+    earlier.extra_dict = {"hidden": True}  # not an argument of this kind of input in 0.3.64
+    return earlier
 
 
 def growing_inputs(name: str, sockets: Sequence[str], kind: Any, tooltip: str) -> list[io.Input]:
