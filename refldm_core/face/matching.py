@@ -73,7 +73,7 @@ def match_people(
         if name is not None:
             matches[i] = Match(name, float(similarities[i, names.index(name)]))
     for frame in sorted(set(frames)):
-        taken = set() if repeats else {name for i, name in assigned.items() if frames[i] == frame}
+        taken = {name for i, name in assigned.items() if frames[i] == frame and not repeats}
         rows = [i for i, f in enumerate(frames) if f == frame and i not in assigned]
         columns = [j for j, name in enumerate(names) if name not in taken]
         for row, column in assign(similarities[np.ix_(rows, columns)], threshold, repeats=repeats):

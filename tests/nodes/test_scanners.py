@@ -24,7 +24,7 @@ def _scanned(path: Path) -> dict[str, str]:
         for call in (item for method in methods for item in ast.walk(method) if isinstance(item, ast.Call)):
             ids = [keyword.value for keyword in call.keywords if keyword.arg == "node_id"]
             if _name(call.func) == "Schema" and ids and isinstance(ids[0], ast.Constant):
-                found[kind.name] = ids[0].value
+                found[kind.name] = str(ids[0].value)
     return found
 
 
