@@ -162,7 +162,10 @@ class MatchPeople(io.ComfyNode):
                 FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
                 References.Input("person_1", tooltip="From Encode References or Load References; several people too."),
                 io.String.Input(
-                    "names", default="", tooltip="Of the people, in order, with commas between. For the report alone."
+                    "names",
+                    default="",
+                    tooltip="Name the people in the order of their sockets, with commas between, such as Anna, Ben. "
+                    "The report and assignments use these names.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -170,8 +173,8 @@ class MatchPeople(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.005,
-                    tooltip="Least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in which "
-                    "everybody is known.",
+                    tooltip="Set the least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in "
+                    "which everybody is known.",
                 ),
                 io.Boolean.Input(
                     "repeats",
@@ -263,7 +266,7 @@ class MatchPeople(io.ComfyNode):
             named,
             [item.person for item in recognized],
             people,
-            cosine(embeddings, np.stack(list(centroids.values()))),
+            cosine(embeddings, np.stack(list(centroids.values()))) if len(faces) else np.zeros((0, len(people))),
             cls,
         )
         known = faces.with_faces(named)

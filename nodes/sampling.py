@@ -163,8 +163,8 @@ class Sampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the initial noise. Every crop of a batch starts from the same noise, so that it does "
-                    "not matter which batch it is in; with faces connected, each face has its own. 2024 is published.",
+                    tooltip="Seed for the initial noise. All crops of a batch use the same noise, so a result does not "
+                    "depend on its batch. With faces connected, each face has noise of its own. 2024 is published.",
                 ),
                 _steps_input(),
                 io.Float.Input(
@@ -189,8 +189,9 @@ class Sampler(io.ComfyNode):
                 Faces.Input(
                     "faces",
                     optional=True,
-                    tooltip="Whose crops these are. Each face of a photo then gets noise of its own, and a face that "
-                    "Detect Faces follows through a video the same noise in every frame.",
+                    tooltip="Connect the detected faces that these crops were cut from. Each face of a photo then gets "
+                    "noise of its own, and a face that Detect Faces follows through a video gets the same noise in "
+                    "every frame.",
                 ),
                 io.Combo.Input(
                     "preset",

@@ -121,6 +121,33 @@ def test_assignments_without_meaning(faces: Server, text: str, says: str) -> Non
         faces.run(graph.api)
 
 
+def test_nobody_is_shown_where_nobody_is(faces: Server) -> None:
+    graph = FaceGraph()
+    model, detector, recognizer = graph.load_model(), graph.detector(), graph.recognizer()
+    image = graph.image("empty.png")
+    found = graph.detect(image, detector, when_empty="pass")
+    matched = graph.add(
+        "ReFLDM_MatchPeople",
+        image=image,
+        faces=found[0],
+        face_recognizer=recognizer,
+        person_1=person(graph, "anna", model, detector, recognizer),
+        names="",
+        threshold=SAME_TOY,
+        repeats=False,
+        strangers="leave",
+    )
+    restored = graph.sampler(model[0], model[1], matched[1], matched[2], steps=1, faces=matched[0])
+    graph.save(graph.paste(image, matched[0], restored[0])[0])
+    outputs = faces.run(graph.api)
+    assert outputs[found.number]["refldm_faces"][0]["faces"] == []
+    (matches,) = outputs[matched.number]["refldm_matches"]
+    assert matches["faces"] == matches["similarities"] == outputs[matched.number]["images"] == []
+    assert outputs[restored.number]["images"] == []
+    assert len(outputs[restored.number]["text"]) == 0
+    assert len(outputs[found.number]["images"]) == 1
+
+
 def test_references_kept_and_dropped(faces: Server) -> None:
     graph = FaceGraph()
     photos = [graph.image(name) for name in ("cem_1.png", "anna_1.png", "cem_2.png", "empty.png")]
