@@ -5,7 +5,8 @@ python -m benchmarks.settings --model M.safetensors --recognizer HELDOUT.onnx --
 python -m benchmarks.settings ... --json scores.json --resume        goes on with the people not yet in the file
 python -m benchmarks.settings --report scores.json more.json --output report.md
 
-A setting is SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][@TYPE], LOW-HIGH being the timesteps that are guided. Each person's
+A setting is SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE]. LOW-HIGH are the timesteps that
+are guided, S is how far the face may move, and W is how much the references count (`SamplingSettings`). Each person's
 severely degraded portrait is restored with 3 references, from the same noise in every setting; differences are to the
 first setting, person by person.
 """
@@ -47,7 +48,8 @@ People = dict[str, dict[str, Values]]
 """Setting -> person -> values."""
 
 _FORM = re.compile(
-    r"(?P<sampler>ddim|dpmpp_2m):(?P<steps>\d+)(:(?P<guidance>\d+(\.\d+)?)(:(?P<low>\d+)-(?P<high>\d+))?)?(@(?P<type>\w+))?"
+    r"(?P<sampler>ddim|dpmpp_2m):(?P<steps>\d+)(:(?P<guidance>\d+(\.\d+)?)(:(?P<low>\d+)-(?P<high>\d+))?)?"
+    r"(,strength=(?P<strength>\d+(\.\d+)?))?(,references=(?P<references>\d+(\.\d+)?))?(@(?P<type>\w+))?"
 )
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -68,10 +70,13 @@ class Setting:
         if found is None or dtype is None:
             raise SettingsError(
                 f"The setting {text} has no meaning.",
-                expected="SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][@TYPE], such as dpmpp_2m:10:1.5:200-999@bfloat16",
+                expected="SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE], such as "
+                "dpmpp_2m:10:1.5:200-999@bfloat16",
                 remedy="correct --settings",
             )
         more: dict[str, Any] = {"guidance_interval": (int(found["low"]), int(found["high"]))} if found["low"] else {}
+        more["strength"] = float(found["strength"] or 1.0)
+        more["reference_strength"] = float(found["references"] or 1.0)
         sampler = cast(SamplerName, found["sampler"])
         guidance = float(found["guidance"] or 1.5)
         return Setting(text, SamplingSettings(int(found["steps"]), sampler, guidance=guidance, **more), dtype)

@@ -12,18 +12,19 @@ from torch import Tensor
 from ..refldm_core.data.degradation import RANGES, Degradation, Kind, degrade, draw
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc, round_to_u8, u8_to_tensor
 from .images import require_images
-from .types import schema
+from .types import CATEGORY, where_supported
 
 
 class Degrade(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "Degrade",
+        return io.Schema(
+            node_id="ReFLDM_Degrade",
+            category=CATEGORY,
             display_name="Degrade Faces",
             description="Makes low-quality versions of good pictures, to try a restorer on: blurred, shrunk, noisy, "
             "compressed, and back at their size, as in the paper's test sets.",
-            search_aliases=["degradation", "low quality", "blur noise jpeg", "make lq", "test set"],
+            **where_supported(search_aliases=["degradation", "low quality", "blur noise jpeg", "make lq", "test set"]),
             inputs=[
                 io.Image.Input("image", tooltip="Aligned crops of any size, one or a batch."),
                 io.Combo.Input(

@@ -13,19 +13,18 @@ from torch import Tensor
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.alignment import align_faces, crop_transform
-from ..refldm_core.face.boxes import faces_from_boxes, host_boxes, parse_boxes
+from ..refldm_core.face.boxes import added_boxes as parse_added
+from ..refldm_core.face.boxes import faces_from_boxes, host_boxes, parse_added_boxes, parse_boxes, with_added_faces
 from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, SearchingDetector, detect_batch
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
 from ..refldm_core.face.tracking import smooth_landmarks, track_faces
 from ..refldm_core.images import model_to_bhwc
 from .drawing import draw_faces
 from .face_types import FaceDetector, Faces, crop_size_input
-from .host import face_networks
+from .host import Progress
 from .images import to_model
-from .types import schema
-
-_MANY, _SMALL = 8, 512
-"""Pictures of a batch above which its preview is small (pixels): a video would take as much memory once more."""
+from .shown import LONGEST_OF_MANY, MANY, described_face, saved_pictures
+from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
 """The host's own type: one list of {"x", "y", "width", "height"} for each picture, perhaps with "label" and "score"."""
@@ -37,12 +36,16 @@ _HOST_HAS_BOXES = hasattr(io, "BoundingBox")
 class DetectFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "DetectFaces",
+        return io.Schema(
+            node_id="ReFLDM_DetectFaces",
+            category=CATEGORY,
             display_name="Detect Faces",
             description="Finds the faces of photos or video frames, chooses some, and cuts them out as aligned crops. "
             "Paste Faces puts them back at the same place.",
-            search_aliases=["face detection", "crop faces", "align face", "find faces", "group photo", "bbox"],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=["face detection", "crop faces", "align face", "find faces", "group photo", "bbox"],
+            ),
             inputs=[
                 FaceDetector.Input(
                     "face_detector",
@@ -81,6 +84,7 @@ class DetectFaces(io.ComfyNode):
                     step=0.01,
                     tooltip="Set the least confidence of the face detector in a face. 0 takes the value of its "
                     "authors. A lower value finds more blurred faces, and more that are none.",
+                    **ADVANCED,
                 ),
                 io.Int.Input(
                     "min_size",
@@ -88,6 +92,7 @@ class DetectFaces(io.ComfyNode):
                     min=0,
                     max=8192,
                     tooltip="Ignore faces smaller than this, in pixels of the photo. 0 takes every face.",
+                    **ADVANCED,
                 ),
                 io.Int.Input(
                     "smallest",
@@ -96,12 +101,14 @@ class DetectFaces(io.ComfyNode):
                     max=1024,
                     tooltip="Set the size in pixels of the smallest face that the face detector searches for, 10 or "
                     "more. A larger value is faster. 0 stands for 24 pixels, and for more in very large photos.",
+                    **ADVANCED,
                 ),
                 io.Boolean.Input(
                     "rotated",
                     default=True,
                     tooltip="Let the face detector search for faces that lie on their side too. It then searches three "
                     "times instead of once.",
+                    **ADVANCED,
                 ),
                 io.Combo.Input(
                     "when_empty",
@@ -123,9 +130,19 @@ class DetectFaces(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="Steady the crops of a video, so that they do not tremble. 0 is off, 0.5 is a good start.",
+                    **ADVANCED,
                 ),
                 crop_size_input(),
                 *_boxes_input(),
+                io.String.Input(
+                    "added_boxes",
+                    default="",
+                    optional=True,
+                    tooltip="Add faces that the face detector misses: the number of the picture, from 0, and x, y, "
+                    'width and height of a box around the face in pixels, such as "0: 120,80,60,70; 1: 5,5,40,40". '
+                    "The face picker writes it when you draw a box.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 Faces.Output(display_name="faces", tooltip="The places of the chosen faces in their pictures."),
@@ -141,13 +158,19 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, select: str | None, smallest: int | None, face_detector: object = False, bboxes: object = False
+        cls,
+        select: str | None,
+        smallest: int | None,
+        face_detector: object = False,
+        bboxes: object = False,
+        added_boxes: str | None = "",
     ) -> bool | str:
         try:
             parse_indices("all" if select is None else select)
             DetectionSettings(smallest=smallest or None)
             # Before the run, a connected input is None and an input without a connection is missing.
-            _require_source(face_detector is None, bboxes is None)
+            by_hand = added_boxes is None or bool(parse_added_boxes(added_boxes))
+            _require_source(face_detector is None, bboxes is None or by_hand)
         except SettingsError as error:
             return str(error)
         return True
@@ -169,15 +192,18 @@ class DetectFaces(io.ComfyNode):
         crop_size: int,
         face_detector: FaceNetwork | None = None,
         bboxes: Any = None,
+        added_boxes: str = "",
     ) -> io.NodeOutput:
-        _require_source(face_detector is not None, bboxes is not None)
+        _require_source(face_detector is not None, bboxes is not None or bool(added_boxes.strip()))
         images = to_model(image, "image")
         sizes = [(images.shape[-2], images.shape[-1])] * len(images)
         # Boxes are read first: what is wrong with them is said before a long search.
         boxes = None if bboxes is None else parse_boxes(bboxes, sizes)
+        boxes_by_hand = parse_added(added_boxes, sizes)
         settings = DetectionSettings(threshold or None, smallest or None, (0, 1, 3) if rotated else (0,))
         detected = None if face_detector is None else _detect(images, face_detector, settings)
         located = (detected or []) if boxes is None else faces_from_boxes(boxes, detected)
+        located = with_added_faces(located, boxes_by_hand)
         if video:
             located = smooth_landmarks(track_faces(located), smoothing)
         candidates = _with_transforms(located, images, crop_size)
@@ -191,8 +217,10 @@ class DetectFaces(io.ComfyNode):
             when_empty=when_empty,
         )
         faces, crops = align_faces(list(images), chosen.faces, crop_size)
-        outputs = [faces, model_to_bhwc(crops), _preview(images, fit, chosen)]
-        return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []))
+        previews = _previews(images, fit, chosen)
+        outputs = [faces, model_to_bhwc(crops), model_to_bhwc(torch.stack(previews))]
+        shown = {"images": saved_pictures(previews, cls), "refldm_faces": _described(images, fit, chosen, cls)}
+        return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=shown)
 
 
 def _boxes_input() -> list[io.Input]:
@@ -222,8 +250,13 @@ def _boxes_output() -> list[io.Output]:
 
 
 def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
-    detector = SearchingDetector(network, settings)
-    return detect_batch(list(images), detector, face_networks.progress(len(images)))
+    progress = Progress(len(images))
+    progress.show(0, images[0] if len(images) else None)
+
+    def on_picture(done: int, total: int) -> None:
+        progress.show(done, images[min(done, total - 1)])  # the next one, while it is searched
+
+    return detect_batch(list(images), SearchingDetector(network, settings), on_picture)
 
 
 def _require_source(detector: bool, boxes: bool) -> None:
@@ -241,15 +274,27 @@ def _with_transforms(faces: Sequence[face.Face], images: Tensor, crop_size: int)
     return face.Faces(tuple(faces), transforms, (size,) * len(images))
 
 
-def _preview(images: Tensor, fit: face.Faces, chosen: face.Faces) -> Tensor:
+def _previews(images: Tensor, fit: face.Faces, chosen: face.Faces) -> list[Tensor]:
     taken = {id(item) for item in chosen.faces}
-    longest = _SMALL if len(images) > _MANY else None
+    longest = LONGEST_OF_MANY if len(images) > MANY else None  # a video would take as much memory once more
     drawn: list[Tensor] = []
     for frame, image in enumerate(images):
         ordered = [fit.faces[i] for i in fit.in_frame(frame)]
         labels = [(item, _label(i, item), id(item) in taken) for i, item in enumerate(ordered)]
         drawn.append(draw_faces(image, labels, longest))
-    return model_to_bhwc(torch.stack(drawn))
+    return drawn
+
+
+def _described(images: Tensor, fit: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]) -> list[dict[str, Any]]:
+    """What the face picker shows; see `shown`."""
+    taken = {id(item) for item in chosen.faces}
+    described: list[dict[str, Any]] = []
+    for frame, picture in enumerate(saved_pictures(images, cls)):
+        ordered = [fit.faces[i] for i in fit.in_frame(frame)]
+        faces = [{**described_face(i, item), "selected": id(item) in taken} for i, item in enumerate(ordered)]
+        height, width = fit.image_sizes[frame]
+        described.append({"size": [width, height], "picture": picture, "faces": faces})
+    return described
 
 
 def _label(number: int, item: face.Face) -> str:

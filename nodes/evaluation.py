@@ -21,27 +21,33 @@ from ..refldm_core.images import bhwc_to_model, model_to_bhwc
 from .drawing import PlotCell, draw_rows
 from .face_types import FaceDetector, FaceRecognizer
 from .images import require_images
-from .types import schema
+from .shown import saved_pictures
+from .types import CATEGORY, where_supported
 
 _PLOTTED = 32  # pairs: more make a picture that nobody can look at
+_ROWS = 4  # pairs in one picture inside the node
 
 
 class FaceSimilarity(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "FaceSimilarity",
+        return io.Schema(
+            node_id="ReFLDM_FaceSimilarity",
+            category=CATEGORY,
             display_name="Face Similarity",
             description="Measures whether two pictures show the same person: the cosine similarity of their ArcFace "
             "embeddings, from -1 to 1. With the pictures from before restoring too, it shows what restoring gained.",
-            search_aliases=[
-                "identity score",
-                "ids",
-                "arcface distance",
-                "compare faces",
-                "same person",
-                "before after",
-            ],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=[
+                    "identity score",
+                    "ids",
+                    "arcface distance",
+                    "compare faces",
+                    "same person",
+                    "before after",
+                ],
+            ),
             inputs=[
                 io.Image.Input("image_a", tooltip="Faces, one or a batch, for instance restored ones."),
                 io.Image.Input(
@@ -105,7 +111,9 @@ class FaceSimilarity(io.ComfyNode):
             for i in range(min(len(image_a), _PLOTTED))
         ]
         plot = model_to_bhwc(draw_rows(rows).unsqueeze(0))
-        return io.NodeOutput(float(np.mean(columns[-1].values)), _report([column.values for column in columns]), plot)
+        report = _report([column.values for column in columns])
+        shown = {"images": saved_pictures([draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)], cls)}
+        return io.NodeOutput(float(np.mean(columns[-1].values)), report, plot, ui=shown)
 
 
 class _Column(NamedTuple):

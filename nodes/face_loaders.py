@@ -20,7 +20,7 @@ from ..refldm_core.checkpoints.faces import (
 from ..refldm_core.face.parsing import ParserKind
 from .face_types import FaceDetector, FaceParser, FaceRecognizer
 from .host import face_files, face_networks, warn_of_training
-from .types import schema
+from .types import CATEGORY, where_supported
 
 _PACK = DETECTOR_FILES["insightface"]
 _BEST_FIRST: tuple[DetectorName, ...] = ("insightface", "retinaface_resnet50", "retinaface_mobile0.25")
@@ -29,12 +29,15 @@ _BEST_FIRST: tuple[DetectorName, ...] = ("insightface", "retinaface_resnet50", "
 class LoadFaceDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "LoadFaceDetector",
+        return io.Schema(
+            node_id="ReFLDM_LoadFaceDetector",
+            category=CATEGORY,
             display_name="Load Face Detector",
             description="Loads a network that finds faces and their five landmarks, from the model folder refldm. "
             "Nothing is downloaded.",
-            search_aliases=["retinaface", "scrfd", "insightface", "face detection model", "facexlib"],
+            **where_supported(
+                search_aliases=["retinaface", "scrfd", "insightface", "face detection model", "facexlib"]
+            ),
             inputs=[
                 io.Combo.Input(
                     "backend",
@@ -65,12 +68,13 @@ class LoadFaceRecognizer(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         found = face_files.recognizers()
         best = [_PACK] if _PACK in found else found
-        return schema(
-            "LoadFaceRecognizer",
+        return io.Schema(
+            node_id="ReFLDM_LoadFaceRecognizer",
+            category=CATEGORY,
             display_name="Load Face Recognizer",
             description="Loads an ArcFace network that tells people apart, from the model folder refldm. Nothing is "
             "downloaded.",
-            search_aliases=["arcface", "insightface", "face embedding", "identity", "face id"],
+            **where_supported(search_aliases=["arcface", "insightface", "face embedding", "identity", "face id"]),
             inputs=[
                 io.Combo.Input(
                     "model",
@@ -98,12 +102,13 @@ class LoadFaceRecognizer(io.ComfyNode):
 class LoadFaceParser(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "LoadFaceParser",
+        return io.Schema(
+            node_id="ReFLDM_LoadFaceParser",
+            category=CATEGORY,
             display_name="Load Face Parser",
             description="Loads a network that marks which pixels of an aligned crop are face and hair, from the model "
             "folder refldm: for Paste Faces, and for Select References to see covered faces. Nothing is downloaded.",
-            search_aliases=["bisenet", "parsenet", "face segmentation", "face mask", "facexlib"],
+            **where_supported(search_aliases=["bisenet", "parsenet", "face segmentation", "face mask", "facexlib"]),
             inputs=[
                 io.Combo.Input(
                     "kind",

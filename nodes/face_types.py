@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .types import ADVANCED
+
 Faces = io.Custom("REFLDM_FACES")
 """The core's `Faces`: of a batch of pictures, with the transform of each one's crop."""
 
@@ -27,4 +29,5 @@ def crop_size_input() -> io.Int.Input:
         step=8,
         tooltip="Pixels along each side of the aligned crops. 512 is what the official model works at; the sampler "
         "resizes others.",
+        **ADVANCED,
     )

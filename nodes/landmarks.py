@@ -16,7 +16,7 @@ from ..refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
 from ..refldm_core.images import model_to_bhwc
 from .face_types import Faces, crop_size_input
 from .images import to_model
-from .types import schema
+from .types import CATEGORY, where_supported
 
 HostLandmarks = io.Custom("FACE_LANDMARKS")
 """From ComfyUI's own MediaPipe nodes, where the host has them: {"frames": [[{"landmarks_xy": (468 or 478, 2)}]],
@@ -26,12 +26,13 @@ HostLandmarks = io.Custom("FACE_LANDMARKS")
 class FacesFromLandmarks(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "FacesFromLandmarks",
+        return io.Schema(
+            node_id="ReFLDM_FacesFromLandmarks",
+            category=CATEGORY,
             display_name="Faces From Landmarks",
             description="Aligns faces whose landmarks are known: typed in, or from ComfyUI's own MediaPipe nodes. It "
             "needs no face detector.",
-            search_aliases=["landmarks", "mediapipe", "manual face", "face points", "align face"],
+            **where_supported(search_aliases=["landmarks", "mediapipe", "manual face", "face points", "align face"]),
             inputs=[
                 io.Image.Input("image", tooltip="Connect whole photos or video frames, one or a batch."),
                 io.String.Input(

@@ -12,7 +12,7 @@ from ..refldm_core import embedded
 from ..refldm_core.checkpoints.official import LICENCE, OFFICIAL
 from ..refldm_core.errors import CheckpointError
 from . import host
-from .types import schema
+from .types import CATEGORY, where_supported
 
 _INSIDE = "(inside the checkpoint)"
 _AUTO = "auto"
@@ -22,12 +22,15 @@ class LoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         files = host.files_in(host.MODELS)
-        return schema(
-            "LoadModel",
+        return io.Schema(
+            node_id="ReFLDM_LoadModel",
+            category=CATEGORY,
             display_name="Load ReF-LDM Model",
             description="Loads ReF-LDM: the diffusion model as MODEL and its first stage as VAE. Files are looked for "
             "in the model folder refldm; nothing is downloaded. A small model for rendered people comes along.",
-            search_aliases=["refldm loader", "face restoration model", "reference face restore", "load refldm"],
+            **where_supported(
+                search_aliases=["refldm loader", "face restoration model", "reference face restore", "load refldm"]
+            ),
             inputs=[
                 io.Combo.Input(
                     "checkpoint",

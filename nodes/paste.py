@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from comfy_api.latest import io
@@ -12,24 +12,32 @@ from torch import Tensor
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.alignment import align
-from ..refldm_core.face.colour import ColourMatch
+from ..refldm_core.face.color import ColorMatch
 from ..refldm_core.face.parsing import FaceParser as Parser
 from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
 from ..refldm_core.images import model_to_bhwc
 from .face_types import FaceParser, Faces
 from .images import require_mask, to_model
-from .types import schema
+from .shown import saved_pictures
+from .types import ADVANCED, CATEGORY, earlier_name, where_supported
+
+_COLOR_MATCH: ColorMatch = "wavelet"
+_DETAIL: Detail = "unchanged"
 
 
 class PasteFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "PasteFaces",
+        return io.Schema(
+            node_id="ReFLDM_PasteFaces",
+            category=CATEGORY,
             display_name="Paste Faces",
             description="Puts restored faces back into their photos without a seam. What lies outside the mask stays "
             "as it was, to the last bit.",
-            search_aliases=["paste back", "uncrop face", "blend face", "composite face", "face swap back"],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=["paste back", "uncrop face", "blend face", "composite face", "face swap back"],
+            ),
             inputs=[
                 io.Image.Input(
                     "image",
@@ -43,14 +51,18 @@ class PasteFaces(io.ComfyNode):
                     min=0.0,
                     max=0.5,
                     step=0.01,
-                    tooltip="Width of the soft edge, as a part of the crop's side.",
+                    tooltip="Set the width of the soft edge, as a part of the crop's side.",
+                    **ADVANCED,
                 ),
+                # From here on all are optional, since an optional input stands after the required ones, and values in
+                # workflow files are told apart by their places alone: color_match stays the second.
                 io.Combo.Input(
-                    "colour_match",
-                    options=list(get_args(ColourMatch)),
-                    default="wavelet",
-                    tooltip="wavelet takes the photo's coarse colours place by place, lab its mean and contrast, none "
-                    "leaves the restored colours.",
+                    "color_match",
+                    options=list(get_args(ColorMatch)),
+                    default=_COLOR_MATCH,
+                    optional=True,
+                    tooltip="Choose how the face gets the photo's colors: wavelet takes the photo's coarse colors "
+                    "place by place, lab takes its mean and contrast, none keeps the restored colors.",
                 ),
                 io.Float.Input(
                     "blend",
@@ -58,14 +70,18 @@ class PasteFaces(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="1 shows the restored face alone, 0 the photo as it was.",
+                    optional=True,
+                    tooltip="Mix the restored face with the photo: 1 shows the restored face alone, 0 the photo as it "
+                    "was.",
                 ),
                 io.Combo.Input(
                     "detail",
                     options=list(get_args(Detail)),
-                    default="unchanged",
-                    tooltip="Where a photo's detail that the crop was too small for is put back: where the face was "
-                    "left unchanged, always, or never.",
+                    default=_DETAIL,
+                    optional=True,
+                    tooltip="Choose where detail of the photo that the crop was too small for is put back: where the "
+                    "face was left unchanged, always, or never.",
+                    **ADVANCED,
                 ),
                 io.Float.Input(
                     "upscale",
@@ -73,8 +89,9 @@ class PasteFaces(io.ComfyNode):
                     min=1.0,
                     max=8.0,
                     step=0.5,
-                    tooltip="Size of the result by the photo's. Above 1 a small face that was enlarged for restoring "
-                    "keeps more of its new detail. No effect on photos that come enlarged.",
+                    optional=True,
+                    tooltip="Enlarge the result. Above 1, a small face that was enlarged for restoring keeps more of "
+                    "its new detail. It has no effect on photos that come enlarged.",
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where the photo may change: white. One for all photos, or one each."
@@ -82,6 +99,7 @@ class PasteFaces(io.ComfyNode):
                 FaceParser.Input(
                     "face_parser", optional=True, tooltip="Limits pasting to face and hair. Without, the crop's shape."
                 ),
+                earlier_name("colour_match", list(get_args(ColorMatch)), "color_match"),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photos with their restored faces."),
@@ -96,15 +114,16 @@ class PasteFaces(io.ComfyNode):
         faces: face.Faces,
         restored: Tensor,
         feather: float,
-        colour_match: ColourMatch,
-        blend: float,
-        detail: Detail,
-        upscale: float,
+        color_match: ColorMatch = _COLOR_MATCH,
+        blend: float = 1.0,
+        detail: Detail = _DETAIL,
+        upscale: float = 1.0,
         mask: Tensor | None = None,
         face_parser: Parser | None = None,
+        colour_match: ColorMatch | Literal[""] = "",
     ) -> io.NodeOutput:
         photos = to_model(image, "image")
-        settings = PasteSettings(feather, colour_match, blend, upscale, detail)
+        settings = PasteSettings(feather, colour_match or color_match, blend, upscale, detail)
         pasted = paste_faces(
             list(photos),
             faces,
@@ -118,7 +137,10 @@ class PasteFaces(io.ComfyNode):
         if pictures.shape[:3] == image.shape[:3]:
             # From [0, 1] to [-1, 1] and back costs the last bit.
             pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
-        return io.NodeOutput(pictures, masks)
+        before = saved_pictures(photos, cls)
+        after = saved_pictures([item.image for item in pasted], cls)
+        shown = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
+        return io.NodeOutput(pictures, masks, ui=shown)
 
 
 def _parsed(parser: Parser, photos: Tensor, faces: face.Faces) -> list[Tensor]:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from comfy_api.latest import io
 from torch import Tensor
@@ -14,32 +16,46 @@ from ..refldm_core.errors import ReferencesError, SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.alignment import align
 from ..refldm_core.face.detection import DetectionSettings, SearchingDetector
-from ..refldm_core.face.identity import Embeddings, Recognizer, centroid, embed_crops, embed_faces
-from ..refldm_core.face.matching import SAME_PERSON, match_people, with_embeddings, with_people
-from ..refldm_core.face.references import ReferenceSettings, select_references
+from ..refldm_core.face.identity import Embeddings, Recognizer, centroid, cosine, embed_crops, embed_faces
+from ..refldm_core.face.matching import (
+    NOBODY,
+    SAME_PERSON,
+    Match,
+    match_people,
+    parse_assignments,
+    people_of_assignments,
+    with_embeddings,
+    with_people,
+)
+from ..refldm_core.face.references import ChosenReferences, ReferenceSettings, Verdict, select_references
 from ..refldm_core.face.tracking import people_of_tracks, track_faces
 from ..refldm_core.images import model_to_bhwc, resize, u8_to_tensor
+from .drawing import SheetCell, draw_sheet
 from .face_types import FaceDetector, FaceParser, FaceRecognizer, Faces, crop_size_input
+from .host import with_progress
 from .images import to_model
-from .types import References, ReferenceSet, schema
+from .matches import shown_matches
+from .shown import MOST_SHOWN, saved_pictures, shrunk
+from .types import ADVANCED, CATEGORY, References, ReferenceSet, growing_inputs, grown_values, where_supported
 
-_PHOTO_SOCKETS = 5
-_PERSON_SOCKETS = 6
+_PHOTO_SOCKETS = tuple(f"photos_{i}" for i in range(2, 21))
+_PERSON_SOCKETS = tuple(f"person_{i}" for i in range(2, 21))
+_SHEET = 320  # pixels of a photo that is kept to be shown
 
 
 class SelectReferences(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        more = [
-            io.Image.Input(f"photos_{i}", optional=True, tooltip="More photos, of any size.")
-            for i in range(2, _PHOTO_SOCKETS + 1)
-        ]
-        return schema(
-            "SelectReferences",
+        return io.Schema(
+            node_id="ReFLDM_SelectReferences",
+            category=CATEGORY,
             display_name="Select References",
             description="Chooses reference photos: finds the person who is in most of them, drops other people, "
             "copies, blurred, tiny and covered faces, and takes the best that differ most.",
-            search_aliases=["reference photos", "choose photos", "best faces", "align references"],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=["reference photos", "choose photos", "best faces", "align references"],
+            ),
             # A list of pictures of different sizes is one set of photos, not one run for each.
             is_input_list=True,
             inputs=[
@@ -57,11 +73,25 @@ class SelectReferences(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.005,
-                    tooltip="Cosine similarity above which two photos show one person.",
+                    tooltip="Set the cosine similarity above which two photos show one person.",
+                    **ADVANCED,
                 ),
-                io.Int.Input("min_size", default=80, min=0, max=4096, tooltip="Pixels of the smallest useful face."),
+                io.Int.Input(
+                    "min_size",
+                    default=80,
+                    min=0,
+                    max=4096,
+                    tooltip="Set the size of the smallest useful face, in pixels of the photo.",
+                    **ADVANCED,
+                ),
                 io.Float.Input(
-                    "max_blur", default=0.6, min=0.0, max=1.0, step=0.01, tooltip="0 is sharp, 1 is blurred beyond use."
+                    "max_blur",
+                    default=0.6,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Drop faces that are more blurred than this: 0 is sharp, 1 is blurred beyond use.",
+                    **ADVANCED,
                 ),
                 io.Float.Input(
                     "threshold",
@@ -69,10 +99,11 @@ class SelectReferences(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How sure the detector must be of a face. 0 takes its authors' value.",
+                    tooltip="Set the least confidence of the face detector in a face. 0 takes its authors' value.",
+                    **ADVANCED,
                 ),
                 crop_size_input(),
-                *more,
+                *growing_inputs("more_photos", _PHOTO_SOCKETS, io.Image, "Connect more photos, of any size."),
                 FaceParser.Input(
                     "face_parser", optional=True, tooltip="Sees covered faces. Without, only the detector's doubt does."
                 ),
@@ -96,37 +127,45 @@ class SelectReferences(io.ComfyNode):
         threshold: list[float],
         crop_size: list[int],
         face_parser: Sequence[Any] = (None,),
-        **more: list[Tensor],
+        **more: Any,
     ) -> io.NodeOutput:
-        batches = [*photos, *(batch for i in range(2, _PHOTO_SOCKETS + 1) for batch in more.get(f"photos_{i}", ()))]
+        more_photos = grown_values("more_photos", _PHOTO_SOCKETS, more)
+        batches = [*photos, *(batch for batches_of_socket in more_photos for batch in batches_of_socket)]
         # Half the size that is useful: far smaller faces are not worth the search, nor a verdict.
         search = DetectionSettings(threshold[0] or None, smallest=max(24.0, min_size[0] / 2.0))
         detector = SearchingDetector(face_detector[0], search)
         settings = ReferenceSettings(count[0], same_person=same_person[0], min_size=min_size[0], max_blur=max_blur[0])
-        chosen = select_references(_photos(batches), detector, face_recognizer[0], settings, parser=face_parser[0])
-        return io.NodeOutput(model_to_bhwc(resize(chosen.crops, crop_size[0])), chosen.report)
+        small: dict[str, Tensor] = {}
+        watched = with_progress(_remembered(_photos(batches), small), sum(len(batch) for batch in batches))
+        chosen = select_references(watched, detector, face_recognizer[0], settings, parser=face_parser[0])
+        cells = [SheetCell(small[v.photo], f"{v.photo}: {v.reason}", v.kept) for v in _best_first(chosen)]
+        shown = {"images": saved_pictures([draw_sheet(cells)], cls)}
+        return io.NodeOutput(model_to_bhwc(resize(chosen.crops, crop_size[0])), chosen.report, ui=shown)
 
 
 class MatchPeople(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        more = [
-            References.Input(f"person_{i}", optional=True, tooltip="Another person. For more, use Batch References.")
-            for i in range(2, _PERSON_SOCKETS + 1)
-        ]
-        return schema(
-            "MatchPeople",
+        return io.Schema(
+            node_id="ReFLDM_MatchPeople",
+            category=CATEGORY,
             display_name="Match People",
             description="Gives each face of a group photo or video the references of its own person, by ArcFace "
             "similarity. What a person looks like is taken from the small pictures in the references, saved ones too.",
-            search_aliases=["who is who", "identify faces", "group photo", "several people", "face id"],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=["who is who", "identify faces", "group photo", "several people", "face id"],
+            ),
             inputs=[
                 io.Image.Input("image", tooltip="The photos or frames in which the faces were found."),
                 Faces.Input("faces", tooltip="From Detect Faces."),
                 FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
                 References.Input("person_1", tooltip="From Encode References or Load References; several people too."),
                 io.String.Input(
-                    "names", default="", tooltip="Of the people, in order, with commas between. For the report alone."
+                    "names",
+                    default="",
+                    tooltip="Name the people in the order of their sockets, with commas between, such as Anna, Ben. "
+                    "The report and assignments use these names.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -134,21 +173,36 @@ class MatchPeople(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.005,
-                    tooltip="Least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in which "
-                    "everybody is known.",
+                    tooltip="Set the least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in "
+                    "which everybody is known.",
                 ),
                 io.Boolean.Input(
                     "repeats",
                     default=False,
-                    tooltip="Whether two faces of one picture may be the same person: mirrors, collages.",
+                    tooltip="Allow two faces of one picture to be the same person, as in mirrors and collages.",
+                    **ADVANCED,
                 ),
                 io.Combo.Input(
                     "strangers",
                     options=["leave", "restore"],
                     default="leave",
-                    tooltip="Faces that match nobody: leave them as they are, or restore them without references.",
+                    tooltip="Choose what happens to faces that match nobody: leave them as they are, or restore them "
+                    "without references.",
                 ),
-                *more,
+                *growing_inputs(
+                    "more_people",
+                    _PERSON_SOCKETS,
+                    References,
+                    "Connect another person, or several from Batch References.",
+                ),
+                io.String.Input(
+                    "assignments",
+                    default="",
+                    optional=True,
+                    tooltip="Say who faces are, where the face recognizer is wrong: the number that this node shows at "
+                    'the face, and a name, or nobody, such as "2: Anna, 3: nobody". Other faces keep the person that '
+                    "was recognized.",
+                ),
             ],
             outputs=[
                 Faces.Output(display_name="faces", tooltip="With their people; strangers that are left are not here."),
@@ -157,6 +211,14 @@ class MatchPeople(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="Who each face is, and how similar."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, assignments: str | None = "", more_people: object = None) -> bool | str:
+        try:  # the host passes the group more_people to every function
+            parse_assignments(assignments or "")  # None is what another node will give
+        except SettingsError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(  # noqa: PLR0917  # the host passes inputs by name
@@ -169,34 +231,68 @@ class MatchPeople(io.ComfyNode):
         threshold: float,
         repeats: bool,
         strangers: str,
-        **more: tuple[ReferenceSet, ...],
+        assignments: str = "",
+        **more: Any,
     ) -> io.NodeOutput:
         images = to_model(image, "image")
         _require_pictures(images, faces)
-        sets = [*person_1, *(one for i in range(2, _PERSON_SOCKETS + 1) for one in more.get(f"person_{i}", ()))]
+        more_sets = grown_values("more_people", _PERSON_SOCKETS, more)
+        sets = [*person_1, *(person for people in more_sets for person in people)]
         people = dict(zip(_names(names, len(sets)), sets, strict=True))
+        assigned = people_of_assignments(parse_assignments(assignments), list(people), len(faces))
         embeddings = embed_faces(face_recognizer, list(images), faces.faces)
-        matches = match_people(
-            embeddings,
-            [one.frame for one in faces.faces],
-            {name: _centroid(face_recognizer, person, name) for name, person in people.items()},
-            threshold=threshold,
-            repeats=repeats,
-        )
-        found = with_people(with_embeddings(faces.faces, embeddings), matches)
-        if any(one.track is not None for one in found):
-            # Once more, now that faces are known: they find each other again after a gap.
-            found = people_of_tracks(track_faces(found))
+        centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
+
+        def matched(by_hand: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
+            frames = [item.frame for item in faces.faces]
+            matches = match_people(
+                embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=by_hand
+            )
+            named = with_people(with_embeddings(faces.faces, embeddings), matches)
+            if any(item.track is not None for item in named):
+                # Once more, now that faces are known: they find each other again after a gap.
+                named = _along_tracks(people_of_tracks(track_faces(named)), by_hand)
+            return named, matches
+
+        named, matches = matched(assigned)
+        recognized = matched({})[0] if assigned else named
         report = "\n".join(
-            f"picture {one.frame + 1}, face at {one.centre[0]:.0f}, {one.centre[1]:.0f}: "
-            f"{one.person or 'nobody'} ({match.similarity:.2f})"
-            for one, match in zip(found, matches, strict=True)
+            f"picture {item.frame + 1}, face at {item.centre[0]:.0f}, {item.centre[1]:.0f}: "
+            f"{item.person or NOBODY} ({match.similarity:.2f})"
+            for item, match in zip(named, matches, strict=True)
         )
-        known = faces.with_faces(found)
+        shown = shown_matches(
+            _crops(images, faces, MOST_SHOWN),
+            named,
+            [item.person for item in recognized],
+            people,
+            cosine(embeddings, np.stack(list(centroids.values()))) if len(faces) else np.zeros((0, len(people))),
+            cls,
+        )
+        known = faces.with_faces(named)
         if strangers == "leave":
-            known = known.select([i for i, one in enumerate(found) if one.person is not None])
-        references = tuple(None if one.person is None else people[one.person] for one in known.faces)
-        return io.NodeOutput(known, _crops(images, known), references, report)
+            known = known.select([i for i, item in enumerate(named) if item.person is not None])
+        references = tuple(None if item.person is None else people[item.person] for item in known.faces)
+        return io.NodeOutput(known, model_to_bhwc(_crops(images, known)), references, report, ui=shown)
+
+
+def _along_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:
+    """Who a face is by hand, it is in every frame of its track."""
+    by_track = {faces[i].track: name for i, name in assigned.items() if faces[i].track is not None}
+    by_hand = [by_track.get(item.track, item.person) for item in faces]
+    return [replace(item, person=assigned.get(i, by_hand[i])) for i, item in enumerate(faces)]
+
+
+def _remembered(photos: Iterator[tuple[str, Tensor]], small: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The same photos; small copies of them are put into `small` by name."""
+    for name, photo in photos:
+        small[name] = shrunk(photo, _SHEET)
+        yield name, photo
+
+
+def _best_first(chosen: ChosenReferences) -> list[Verdict]:
+    rank = {name: place for place, name in enumerate(chosen.names)}
+    return sorted(chosen.verdicts, key=lambda verdict: rank.get(verdict.photo, len(rank)))
 
 
 def _photos(batches: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -227,10 +323,12 @@ def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embedd
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 
 
-def _crops(images: Tensor, faces: face.Faces) -> Tensor:
+def _crops(images: Tensor, faces: face.Faces, most: int | None = None) -> Tensor:
+    """(faces, 3, size, size) in [-1, 1], of the first faces where there are more than `most`."""
     size = max((transform.crop_size for transform in faces.transforms), default=512)
-    crops = [align(images[one.frame], at) for one, at in zip(faces.faces, faces.transforms, strict=True)]
-    return model_to_bhwc(torch.stack(crops) if crops else images.new_zeros(0, 3, size, size))
+    placed = zip(faces.faces[:most], faces.transforms[:most], strict=True)
+    crops = [align(images[item.frame], transform) for item, transform in placed]
+    return torch.stack(crops) if crops else images.new_zeros(0, 3, size, size)
 
 
 def _require_pictures(images: Tensor, faces: face.Faces) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor
 from ..refldm_core.checkpoints.references import StoredReferences, load_references, save_references
 from ..refldm_core.errors import CheckpointError, OutputError, ReferencesError
 from ..refldm_core.files import make_folder
+from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
 from .crops import reference_crops
 from .filenames import safetensors_name, safetensors_path
-from .types import References, ReferenceSet, schema
+from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
 _THUMBNAIL = 160  # pixels: as many across the face as a recogniser looks at, for Match People
@@ -27,12 +28,16 @@ _NONE = "(no saved references found)"
 class EncodeReferences(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "EncodeReferences",
+        return io.Schema(
+            node_id="ReFLDM_EncodeReferences",
+            category=CATEGORY,
             display_name="Encode References",
             description="Runs each reference photo through the model once and keeps its attention keys and values "
             "(CacheKV), which every sampling step then looks at. Unchanged references are not encoded again.",
-            search_aliases=["reference photos", "cachekv", "identity", "same person", "face reference"],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=["reference photos", "cachekv", "identity", "same person", "face reference"],
+            ),
             inputs=[
                 io.Model.Input("model", tooltip="With the LoRA that the sampler will use, if any."),
                 io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
@@ -51,6 +56,7 @@ class EncodeReferences(io.ComfyNode):
                     default="joint",
                     tooltip="joint encodes the photos as one picture, side by side, as the model was trained. separate "
                     "encodes each alone: a little different, and each photo's part does not depend on the others.",
+                    **ADVANCED,
                 ),
             ],
             outputs=[References.Output(display_name="references", tooltip="One person.")],
@@ -63,24 +69,21 @@ class EncodeReferences(io.ComfyNode):
         host.require_model(model)
         vae = host.require_vae(vae)
         crops = reference_crops({"images": images, **more_images}, model.model.spec.crop_size)
-        if encoding == "joint":
-            latents = vae.encode_joint(crops)
-        else:
-            latents = torch.cat([vae.encode(crop.unsqueeze(0)) for crop in crops])
-        latents = latents.float().cpu() * model.model.spec.scale_factor
+        latents = _encode(vae, crops, encoding) * model.model.spec.scale_factor
         person = ReferenceSet(host.encode_references(model, latents), latents, _thumbnails(crops))
-        return io.NodeOutput((person,))
+        return io.NodeOutput((person,), ui=_preview(person, cls))
 
 
 class BatchReferences(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "BatchReferences",
+        return io.Schema(
+            node_id="ReFLDM_BatchReferences",
+            category=CATEGORY,
             display_name="Batch References",
             description="Puts the references of several people in order: the first person belongs to the first picture "
             "of the batch, the second to the second, and so on.",
-            search_aliases=["several people", "join references", "one person each"],
+            **where_supported(search_aliases=["several people", "join references", "one person each"]),
             inputs=[
                 References.Input("references_1", tooltip="Of the first picture, or of the first few."),
                 References.Input("references_2", tooltip="Of the pictures after those."),
@@ -96,13 +99,14 @@ class BatchReferences(io.ComfyNode):
 class SaveReferences(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "SaveReferences",
+        return io.Schema(
+            node_id="ReFLDM_SaveReferences",
+            category=CATEGORY,
             display_name="Save References",
             description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
             "file in 16 bit with small pictures to recognise it by. Load References brings them back. The file tells "
             "who the person is, as a photo does: share it as carefully.",
-            search_aliases=["save person", "save identity", "save cachekv"],
+            **where_supported(search_aliases=["save person", "save identity", "save cachekv"]),
             is_output_node=True,
             inputs=[
                 References.Input("references", tooltip="One person, from Encode References."),
@@ -168,12 +172,15 @@ class SaveReferences(io.ComfyNode):
 class LoadReferences(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "LoadReferences",
+        return io.Schema(
+            node_id="ReFLDM_LoadReferences",
+            category=CATEGORY,
             display_name="Load References",
             description="Loads a person that Save References kept, from the model folder refldm_references. They work "
             "with the model that encoded them.",
-            search_aliases=["load person", "load identity", "saved face"],
+            **where_supported(
+                has_intermediate_output=True, search_aliases=["load person", "load identity", "saved face"]
+            ),
             inputs=[
                 io.Combo.Input(
                     "name",
@@ -206,6 +213,23 @@ def _difference(same_pictures: bool, pictures: bool) -> str:
     if same_pictures:
         return "other references"
     return "references without pictures" if pictures else "pictures"
+
+
+def _encode(vae: Any, crops: Tensor, encoding: ReferenceEncoding) -> Tensor:
+    """Crops (references, size, size, 3) in [0, 1] -> (references, c, h, w) float32 on the CPU, not scaled."""
+    pictures = bhwc_to_model(crops)
+    progress = host.Progress(len(crops) + 1)  # the last step is the U-Net's
+    if encoding == "joint":
+        progress.show(0, torch.cat(list(pictures), dim=-1))
+        latents = vae.encode_joint(crops)
+    else:
+        encoded: list[Tensor] = []
+        for done, crop in enumerate(crops):
+            progress.show(done, pictures[done])
+            encoded.append(vae.encode(crop.unsqueeze(0)))
+        latents = torch.cat(encoded)
+    progress.show(len(crops))
+    return latents.float().cpu()
 
 
 def _saved() -> list[str]:

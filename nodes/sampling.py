@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,10 +11,11 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.diffusion.sampling import SamplerName, initial_noise
-from ..refldm_core.diffusion.schedule import NoiseSpec, SamplingTable, Spacing, sampling_table
+from ..refldm_core.diffusion.schedule import Spacing, sampling_table
 from ..refldm_core.face import types as face
 from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.tracking import face_seed
+from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.variants import ModelSpec
 from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
 from ..refldm_core.presets import PRESETS
@@ -21,22 +23,35 @@ from . import host
 from .crops import fit
 from .face_types import Faces
 from .images import require_images
-from .types import References, ReferenceSet, schema
+from .shown import MOST_SHOWN, saved_pictures
+from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
 _SPACINGS = ["trailing", "uniform"]
-_DENOISE = "1 restores from pure noise, as published. Less starts from the picture's own latent with noise on it."
+_STRENGTH = (
+    "Set how far the face may move from the picture: the part of the noise levels that is sampled. 1 starts from noise "
+    "alone, as published. Less starts from the picture's own latent with noise of that level on it. 0 leaves the "
+    "picture as it is."
+)
+_SCHEDULER_DENOISE = "Less than 1 gives the last part of a longer schedule, for a latent that is not empty."
+_REFERENCE_STRENGTH = (
+    "Set how much the references count: log(reference_strength) is added to their attention logits, so that 2 is as "
+    "every reference given twice. 1 is published. 0 restores without references."
+)
 
 
 class Conditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "Conditioning",
+        return io.Schema(
+            node_id="ReFLDM_Conditioning",
+            category=CATEGORY,
             display_name="ReF-LDM Conditioning",
             description="Prepares a low-quality face and its references for ComfyUI's own samplers: KSampler, "
             "SamplerCustomAdvanced with CFGGuider, and so on. Positive and negative belong together.",
-            search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"],
+            **where_supported(
+                search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"]
+            ),
             inputs=[
                 io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
                 io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
@@ -46,6 +61,7 @@ class Conditioning(io.ComfyNode):
                     tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
                     "the person.",
                 ),
+                _reference_strength_input(),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="The face and its references."),
@@ -58,24 +74,27 @@ class Conditioning(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = ()) -> io.NodeOutput:
-        return io.NodeOutput(*host.conditioning(_encode(vae, image), references))
+    def execute(
+        cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
+    ) -> io.NodeOutput:
+        return io.NodeOutput(*host.conditioning(_encode(vae, image), references, reference_strength))
 
 
 class Scheduler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "Scheduler",
+        return io.Schema(
+            node_id="ReFLDM_Scheduler",
+            category=CATEGORY,
             display_name="ReF-LDM Scheduler",
             description="The published noise levels for SamplerCustom and SamplerCustomAdvanced, with the published "
             "end. With the sampler ddim or euler and guidance 1.5 the result is the published one.",
-            search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"],
+            **where_supported(search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"]),
             inputs=[
                 io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
                 _steps_input(),
                 _spacing_input(),
-                _denoise_input("Less than 1 gives the last part of a longer schedule, for a latent that is not empty."),
+                _percent_input("denoise", 1.0, _SCHEDULER_DENOISE, low=0.01, step=0.01),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas")],
         )
@@ -83,18 +102,19 @@ class Scheduler(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, steps: int, scheduler: Spacing, denoise: float) -> io.NodeOutput:
         host.require_model(model)
-        return io.NodeOutput(host.sigmas_of(model, _table(model.model.spec.noise, steps, scheduler, denoise)))
+        return io.NodeOutput(host.sigmas_of(model, sampling_table(model.model.spec.noise, steps, scheduler, denoise)))
 
 
 class GuidanceInterval(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "GuidanceInterval",
+        return io.Schema(
+            node_id="ReFLDM_GuidanceInterval",
+            category=CATEGORY,
             display_name="ReF-LDM Guidance Interval",
             description="Guides in a part of sampling only; in the other steps the negative is not computed, which "
             "halves their work. For ReF-LDM Sampler and for stock samplers with one positive and one negative.",
-            search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"],
+            **where_supported(search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"]),
             inputs=[
                 io.Model.Input("model", tooltip="From Load ReF-LDM Model; any other works too."),
                 _percent_input("start_percent", 0.0, "Where guidance begins: 0 is the first, noisiest step."),
@@ -111,18 +131,22 @@ class GuidanceInterval(io.ComfyNode):
 class Sampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return schema(
-            "Sampler",
+        return io.Schema(
+            node_id="ReFLDM_Sampler",
+            category=CATEGORY,
             display_name="ReF-LDM Sampler",
             description="Restores faces with references of the same person. The defaults are the published settings.",
-            search_aliases=[
-                "face restoration",
-                "restore face",
-                "refldm",
-                "ref-ldm",
-                "reference restore",
-                "deblur face",
-            ],
+            **where_supported(
+                has_intermediate_output=True,
+                search_aliases=[
+                    "face restoration",
+                    "restore face",
+                    "refldm",
+                    "ref-ldm",
+                    "reference restore",
+                    "deblur face",
+                ],
+            ),
             inputs=[
                 io.Model.Input("model", tooltip="From Load ReF-LDM Model, with or without LoRA."),
                 io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
@@ -139,8 +163,8 @@ class Sampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the initial noise. Every crop of a batch starts from the same noise, so that it does "
-                    "not matter which batch it is in; with faces connected, each face has its own. 2024 is published.",
+                    tooltip="Seed for the initial noise. All crops of a batch use the same noise, so a result does not "
+                    "depend on its batch. With faces connected, each face has noise of its own. 2024 is published.",
                 ),
                 _steps_input(),
                 io.Float.Input(
@@ -160,12 +184,14 @@ class Sampler(io.ComfyNode):
                     tooltip="ddim is published; dpmpp_2m needs fewer steps, 20 for instance.",
                 ),
                 _spacing_input(),
-                _denoise_input(_DENOISE),
+                # Stock samplers call it denoise, and so did this node before it was shown as strength.
+                _percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
                 Faces.Input(
                     "faces",
                     optional=True,
-                    tooltip="Whose crops these are. Each face of a photo then gets noise of its own, and a face that "
-                    "Detect Faces follows through a video the same noise in every frame.",
+                    tooltip="Connect the detected faces that these crops were cut from. Each face of a photo then gets "
+                    "noise of its own, and a face that Detect Faces follows through a video gets the same noise in "
+                    "every frame.",
                 ),
                 io.Combo.Input(
                     "preset",
@@ -174,8 +200,9 @@ class Sampler(io.ComfyNode):
                     optional=True,
                     tooltip="custom takes steps, cfg, sampler and scheduler from above, the others set them: "
                     + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ".",
+                    + ". The node then shows the values that count.",
                 ),
+                _reference_strength_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
@@ -198,25 +225,30 @@ class Sampler(io.ComfyNode):
         references: tuple[ReferenceSet | None, ...] = (),
         faces: face.Faces | None = None,
         preset: str = _CUSTOM,
+        reference_strength: float = 1.0,
     ) -> io.NodeOutput:
         host.require_model(model)
         require_images(image, "image")
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
+        told = () if preset == _CUSTOM else (_in_words(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
             model = host.guided_at_timesteps(model, settings.guidance_interval)
         seeds = [seed] * len(image) if faces is None else _seeds(seed, faces, len(image))
         if not seeds:
-            return io.NodeOutput(*_nothing(host.require_vae(vae).refldm_spec))
-        lq_latents = _encode(vae, image)
-        conds = host.conditioning(lq_latents, references)
-        table = _table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
+            return _result(*_nothing(host.require_vae(vae).refldm_spec), cls, told)
+        lq_latents = _encode(vae, image, *told)
+        if denoise == 0.0:
+            return _result(fit(image, host.require_vae(vae).refldm_spec.crop_size, "image"), lq_latents, cls, told)
+        conds = host.conditioning(lq_latents, references, reference_strength)
+        table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
         whole = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         parts = host.parts_of(model, lq_latents.shape)
         done: list[Tensor] = []
-        for part in parts:
+        for number, part in enumerate(parts):
             if len(parts) > 1:
-                conds = host.conditioning(lq_latents[part], references[part] if len(references) > 1 else references)
+                people = references[part] if len(references) > 1 else references
+                conds = host.conditioning(lq_latents[part], people, reference_strength)
             positive, negative, empty = conds
             done.append(
                 host.sample(
@@ -227,10 +259,26 @@ class Sampler(io.ComfyNode):
                     noise=noise[part],
                     cfg=settings.guidance,
                     seed=seed,
+                    part=(number, len(parts)),
                 )
             )
         latents = torch.cat(done)
-        return io.NodeOutput(vae.decode(latents), {"samples": latents})
+        return _result(vae.decode(latents), latents, cls, told)
+
+
+def _in_words(preset: str, settings: SamplingSettings) -> str:
+    """What a preset samples with, for the node."""
+    spacing, sampler, steps = settings.spacing, settings.sampler, settings.steps
+    return (
+        f"Preset {preset}: steps {steps}, cfg {settings.guidance:g}, sampler {sampler}, scheduler {spacing}. "
+        "The widgets of these names do not count."
+    )
+
+
+def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], told: Sequence[str]) -> io.NodeOutput:
+    """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows."""
+    shown = {"images": saved_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(told)}
+    return io.NodeOutput(pictures, {"samples": latents}, ui=shown)
 
 
 def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
@@ -244,26 +292,16 @@ def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
     return [face_seed(seed, one, faces.in_frame(one.frame).index(i)) for i, one in enumerate(faces.faces)]
 
 
-def _nothing(spec: ModelSpec) -> tuple[Tensor, dict[str, Tensor]]:
+def _nothing(spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """No picture and no latent, of the right size."""
     side = spec.crop_size // spec.first_stage.downsampling
-    return torch.zeros(0, spec.crop_size, spec.crop_size, 3), {
-        "samples": torch.zeros(0, spec.first_stage.embed_dim, side, side)
-    }
+    return torch.zeros(0, spec.crop_size, spec.crop_size, 3), torch.zeros(0, spec.first_stage.embed_dim, side, side)
 
 
-def _encode(vae: Any, image: Tensor) -> Tensor:
+def _encode(vae: Any, image: Tensor, *told: str) -> Tensor:
     vae = host.require_vae(vae)
-    host.warn_of_training({"model": vae.refldm_metadata})
+    host.warn_of_training({"model": vae.refldm_metadata}, *told)
     return vae.encode(fit(image, vae.refldm_spec.crop_size, "image"))
-
-
-def _table(noise: NoiseSpec, steps: int, spacing: Spacing, denoise: float) -> SamplingTable:
-    """All steps, or the last `steps` of so many more that they are the part `denoise` of the whole."""
-    if denoise >= 1.0:
-        return sampling_table(noise, steps, spacing)
-    whole = sampling_table(noise, min(int(steps / denoise), noise.timesteps), spacing)
-    return SamplingTable(whole.timesteps[:steps], whole.alphas[:steps], whole.alphas_prev[:steps])
 
 
 def _steps_input() -> io.Int.Input:
@@ -283,12 +321,26 @@ def _spacing_input() -> io.Combo.Input:
         default=_SPACINGS[0],
         tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
         "(10, 20, 25, 50 or 100 steps).",
+        **ADVANCED,
     )
 
 
-def _percent_input(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
+def _percent_input(
+    name: str, default: float, tooltip: str, *, low: float = 0.0, step: float = 0.001, display_name: str | None = None
+) -> io.Float.Input:
+    return io.Float.Input(
+        name, default=default, min=low, max=1.0, step=step, tooltip=tooltip, display_name=display_name
+    )
 
 
-def _denoise_input(tooltip: str) -> io.Float.Input:
-    return io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=tooltip)
+def _reference_strength_input() -> io.Float.Input:
+    return io.Float.Input(
+        "reference_strength",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        step=0.05,
+        round=0.001,
+        optional=True,
+        tooltip=_REFERENCE_STRENGTH,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -15,11 +16,12 @@ from .diffusion.schedule import NoiseSpec, Spacing, sampling_table
 from .errors import ReferencesError, SettingsError
 from .model.memory import free_bytes
 from .model.precision import exact_float32, remedy_for, require_finite_values
-from .model.reference import ReferenceKV
+from .model.reference import MOST_STRENGTH, ReferenceKV
 from .model.unet import References, UNet
 from .model.variants import ModelSpec
 from .model.vqgan import FirstStage
 from .progress import OnStep, ignore_steps
+from .ranges import bounded, check_ranges
 
 ReferenceEncoding = Literal["joint", "separate"]
 
@@ -38,6 +40,14 @@ class SamplingSettings:
         guidance_interval: first and last timestep that is guided, 0..999 (arXiv 2404.07724); steps outside it are as
             without guidance. All are, as published.
         eta: DDIM's noise, 0..1; 0 is published.
+        strength: how far the face may move from the picture, 0..1: the part of the noise levels that sampling goes
+            through (`sampling_table`), from the picture's own latent with noise of that level on it. 1 starts from
+            noise alone, as published; 0 leaves the picture as it is.
+        reference_strength: how much the references count, 0..100 (`ReferenceKV.with_strength`), guidance's null
+            references alike. 1 is published; 0 is no references.
+
+    Raises:
+        SettingsError: a value that has no meaning.
     """
 
     steps: int = 50
@@ -46,8 +56,11 @@ class SamplingSettings:
     guidance: float = 1.5
     eta: float = 0.0
     guidance_interval: Interval = ALL_TIMESTEPS
+    strength: float = bounded(1.0, 0.0, 1.0)
+    reference_strength: float = bounded(1.0, 0.0, MOST_STRENGTH)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if not 0.0 <= self.eta <= 1.0 or (self.eta and self.sampler != "ddim"):
             raise SettingsError(
                 f"eta {self.eta} has no meaning for the sampler {self.sampler}.",
@@ -63,8 +76,13 @@ class SamplingSettings:
             )
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON file gives it back, so that what an earlier run wrote down can be compared with this."""
-        return {**asdict(self), "guidance_interval": list(self.guidance_interval)}
+        """As a JSON file gives it back, so that what an earlier run wrote down can be compared with this.
+
+        The strengths are in it where they are not 1, since runs before there were strengths wrote none.
+        """
+        written = {**asdict(self), "guidance_interval": list(self.guidance_interval)}
+        strengths = ("strength", "reference_strength")
+        return {name: value for name, value in written.items() if name not in strengths or value != 1.0}
 
 
 PUBLISHED_SEED = 2024
@@ -75,6 +93,11 @@ class _Condition(NamedTuple):
 
     lq: Tensor
     references: ReferenceKV | None
+
+
+def _kind(references: ReferenceKV) -> tuple[int, float]:
+    """What the null references of guidance have in common with these; sets of one kind share them."""
+    return references.count, references.strength
 
 
 class Restorer:
@@ -199,16 +222,24 @@ class Restorer:
         """
         settings = settings or SamplingSettings()
         latents = lq_latents.to(self.device)
-        table = sampling_table(self.spec.noise, settings.steps, settings.spacing)
+        if settings.strength == 0.0:
+            return latents.float()
+        table = sampling_table(self.spec.noise, settings.steps, settings.spacing, settings.strength)
         if references is None or isinstance(references, ReferenceKV):
             references = [references] * len(latents)
-        conditions = [_Condition(lq, kv) for lq, kv in zip(latents, references, strict=True)]
+        conditions = [
+            _Condition(lq, None if kv is None else kv.with_strength(settings.reference_strength))
+            for lq, kv in zip(latents, references, strict=True)
+        ]
         nulls = self._null_conditions(conditions) if settings.guidance != 1.0 else [None] * len(conditions)
         # None means no interval, whatever the number of timesteps.
         interval = None if settings.guidance_interval == ALL_TIMESTEPS else settings.guidance_interval
         model = guided(self._predict_noise, conditions, nulls, settings.guidance, interval)
         noise, generators = initial_noise(seeds, (latents.shape[1], latents.shape[2], latents.shape[3]))
         x = noise.to(self.device)
+        if settings.strength < 1.0:
+            first = next(table.steps())
+            x = math.sqrt(first.alpha_bar) * latents.float() + first.sqrt_one_minus_alpha_bar * x
         if settings.sampler == "dpmpp_2m":
             return dpmpp_2m(model, x, table, on_step=on_step)
         return ddim(model, x, table, eta=settings.eta, generators=generators, on_step=on_step)
@@ -231,9 +262,9 @@ class Restorer:
     def _null_conditions(self, conditions: Sequence[_Condition]) -> list[_Condition | None]:
         """The same LQ latents with null references; images without references are not guided."""
         size = (conditions[0].lq.shape[1], conditions[0].lq.shape[2])
-        counts = {c.references.count for c in conditions if c.references is not None}
-        nulls = {count: self._null_reference(size).repeat(count) for count in counts}  # shared by equal counts
-        return [None if c.references is None else _Condition(c.lq, nulls[c.references.count]) for c in conditions]
+        kinds = {_kind(c.references) for c in conditions if c.references is not None}
+        nulls = {kind: self._null_reference(size).repeat(kind[0]).with_strength(kind[1]) for kind in kinds}
+        return [None if c.references is None else _Condition(c.lq, nulls[_kind(c.references)]) for c in conditions]
 
     def restore(
         self,
@@ -249,12 +280,14 @@ class Restorer:
             crops: (batch, 3, crop, crop) in [-1, 1]; `spec.crop_size` is the size that the model was trained for.
 
         Returns:
-            (batch, 3, crop, crop) float32, clamped to [-1, 1].
+            (batch, 3, crop, crop) float32, clamped to [-1, 1]. With strength 0 these are the crops themselves.
 
         Raises:
             NotFiniteError: as `decode`.
 
         See `sample` for the other arguments.
         """
+        if settings is not None and settings.strength == 0.0:
+            return crops.to(self.device).float().clamp(-1.0, 1.0)
         latents = self.sample(self.encode(crops.to(self.device)), references, seeds, settings, on_step)
         return self.decode(latents).clamp(-1.0, 1.0)

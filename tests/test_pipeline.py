@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refldm_core.diffusion.schedule import NoiseSpec
+from refldm_core.diffusion.schedule import NoiseSpec, sampling_table
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.model import vqgan
 from refldm_core.model.reference import ReferenceKV
@@ -171,3 +171,30 @@ def test_half_precision_stays_near(restorer: Restorer, reference_images: Tensor,
     bound = {torch.bfloat16: 0.25, torch.float16: 0.05}[dtype]
     assert (ours - exact).square().mean().sqrt() <= bound * exact.square().mean().sqrt()
     assert half.sample(half.encode(reference_images[:1]), kv, [0], FEW).isfinite().all()
+
+
+def test_strength_is_how_far_a_picture_may_move(restorer: Restorer, reference_images: Tensor) -> None:
+    crop, kv = reference_images[:1], restorer.encode_references(reference_images[1:])
+    own = restorer.encode(crop)
+
+    def moved(strength: float) -> float:
+        settings = SamplingSettings(steps=4, strength=strength)
+        return float((restorer.sample(own, kv, [3], settings) - own).square().mean())
+
+    assert moved(0.0) == 0.0 < moved(0.004) < 0.1 * moved(0.3) < moved(1.0)
+    assert torch.equal(restorer.restore(crop, kv, [3], SamplingSettings(strength=0.0)), crop)
+    assert torch.equal(
+        restorer.sample(own, kv, [3], SamplingSettings(steps=4, strength=1.0)), restorer.sample(own, kv, [3], FEW)
+    )
+
+
+@pytest.mark.parametrize(("strength", "noisiest"), [(1.0, 999), (0.5, 499), (0.2, 199), (0.001, 3)])
+def test_strength_is_the_part_of_the_noise_levels(strength: float, noisiest: int) -> None:
+    table = sampling_table(NoiseSpec(), 4, "trailing", strength)
+    assert len(table) == 4 and next(table.steps()).timestep == noisiest
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_no_strength_takes_more_steps_than_there_are(strength: float) -> None:
+    with pytest.raises(SettingsError, match="1001 sampling steps"):
+        sampling_table(NoiseSpec(), 1001, "trailing", strength)

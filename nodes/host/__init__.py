@@ -10,8 +10,9 @@ from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
 from .guidance import guided_at_timesteps, guided_during
 from .loading import DTYPES, load_model
-from .messages import warn_of_training
+from .messages import tell, warn_of_training
 from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
+from .progress import Progress, with_progress
 from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "REFERENCES",
     "CoreSampler",
     "HostUNet",
+    "Progress",
     "ReFLDMModel",
     "ReFLDMVAE",
     "conditioning",
@@ -38,5 +40,7 @@ __all__ = [
     "sample",
     "sigmas_of",
     "state_of",
+    "tell",
     "warn_of_training",
+    "with_progress",
 ]

@@ -1,14 +1,12 @@
-"""Face networks in the host's memory manager, and its progress bar."""
+"""Face networks in the host's memory manager."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import torch
 from torch import Tensor
 
@@ -48,17 +46,6 @@ class ManagedParser(FaceParser):
 def managed(network: FaceNetwork) -> FaceNetwork:
     """A detection network in the host's memory manager; onnxruntime keeps its own memory."""
     return ManagedRetinaFace(network) if isinstance(network, RetinaFaceNetwork) else network
-
-
-def progress(total: int) -> Callable[[int, int], None]:
-    """A function of (done, total) that moves the node's progress bar; it raises where the user interrupts."""
-    bar = comfy.utils.ProgressBar(total)
-
-    def on_picture(done: int, total: int) -> None:
-        bar.update_absolute(done, total)
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-    return on_picture
 
 
 def _patcher(module: torch.nn.Module) -> Any:

@@ -118,14 +118,14 @@ class ReFLDMVAE(comfy.sd.VAE):
         return super().decode_tiled_(*args, **kwargs)
 
     def fit_preview(self) -> tuple[Tensor, Tensor]:
-        """Least squares from latents to colours, on smooth random colours: (3, c)-transposed factors and (3,) bias."""
+        """Least squares from latents to colors, on smooth random colors: (3, c)-transposed factors and (3,) bias."""
         side = min(128, self.refldm_spec.crop_size)
         noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
         picture = torch.nn.functional.interpolate(noise, (side, side), mode="bicubic").clamp(0.0, 1.0)
         latent = self.encode(picture.movedim(1, -1)).float().cpu()
-        colours = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, latent.shape[-2:])
+        colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, latent.shape[-2:])
         known = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
-        fitted = torch.linalg.lstsq(known, colours.flatten(2)[0].T).solution
+        fitted = torch.linalg.lstsq(known, colors.flatten(2)[0].T).solution
         return fitted[:-1], fitted[-1]
 
 

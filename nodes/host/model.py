@@ -30,6 +30,7 @@ from ..types import ReferenceSet, patched
 # Keys of a CONDITIONING entry that `ReFLDMModel.extra_conds` reads.
 REFERENCES_KEY = "refldm_references"
 NULL_KEY = "refldm_null"
+STRENGTH_KEY = "refldm_reference_strength"
 LQ_KEY = "concat_latent_image"
 
 
@@ -102,11 +103,11 @@ class PublishedEnd(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampl
 
 
 class ReFLDMLatent(comfy.latent_formats.LatentFormat):
-    """Latents of a first stage, with preview colours fitted to it when a preview is first asked for."""
+    """Latents of a first stage, with preview colors fitted to it when a preview is first asked for."""
 
     def __init__(self) -> None:
         self.fit_preview: Callable[[], tuple[Tensor, Tensor]] | None = None
-        self._colours: tuple[list[list[float]], list[float]] | None = None
+        self._colors: tuple[list[list[float]], list[float]] | None = None
 
     def describe(self, spec: ModelSpec) -> None:
         self.scale_factor = spec.scale_factor
@@ -122,11 +123,11 @@ class ReFLDMLatent(comfy.latent_formats.LatentFormat):
         return self._fitted()[1] if self.fit_preview else None
 
     def _fitted(self) -> tuple[list[list[float]], list[float]]:
-        if self._colours is None:
+        if self._colors is None:
             assert self.fit_preview is not None
             factors, bias = self.fit_preview()
-            self._colours = ((factors / self.scale_factor).tolist(), bias.tolist())
-        return self._colours
+            self._colors = ((factors / self.scale_factor).tolist(), bias.tolist())
+        return self._colors
 
 
 class ReFLDMConfig(comfy.supported_models_base.BASE):
@@ -180,7 +181,9 @@ class ReFLDMModel(comfy.model_base.BaseModel):
         # As concat_cond spreads the pictures over the latents, so that each keeps its own person.
         order = comfy.utils.resize_to_batch_size(torch.arange(kwargs[LQ_KEY].shape[0]), noise.shape[0]).tolist()
         ready = {
-            id(person): self._keys_values(person, kwargs.get(NULL_KEY, False), kwargs["device"], noise)
+            id(person): self._keys_values(
+                person, kwargs.get(NULL_KEY, False), kwargs["device"], noise, kwargs.get(STRENGTH_KEY, 1.0)
+            )
             for person in people
         }
         conds["references"] = CondReferences(tuple(ready[id(people[i % len(people)])] for i in order))
@@ -202,10 +205,10 @@ class ReFLDMModel(comfy.model_base.BaseModel):
         return replace(kv, fingerprint=fingerprint_of(self.current_patcher))
 
     def _keys_values(
-        self, person: ReferenceSet | None, null: bool, device: torch.device, noise: Tensor
+        self, person: ReferenceSet | None, null: bool, device: torch.device, noise: Tensor, strength: float
     ) -> ReferenceKV | None:
         """One person's references (or as many null references) on the device, for one sampling."""
-        if person is None:
+        if person is None or strength == 0.0:
             return None
         size = (noise.shape[-2], noise.shape[-1])
         weights = fingerprint_of(self.current_patcher)
@@ -214,7 +217,8 @@ class ReFLDMModel(comfy.model_base.BaseModel):
         if null:
             kv = self._null_reference(weights, size, device).repeat(kv.count)
         # The U-Net knows its own weights' name alone; that of the patches was checked above.
-        return replace(kv.to(device, self.compute_dtype), fingerprint=self.diffusion_model.fingerprint)
+        kv = replace(kv.to(device, self.compute_dtype), fingerprint=self.diffusion_model.fingerprint)
+        return kv.with_strength(strength)
 
     def _null_reference(self, weights: str, size: tuple[int, int], device: torch.device) -> ReferenceKV:
         kept = self._null

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management
@@ -21,7 +22,7 @@ from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.progress import Step
 from ..types import ReferenceSet
 from .first_stage import USE_FLOAT32
-from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY
+from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY
 
 
 def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
@@ -42,13 +43,14 @@ def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
 
 
 def conditioning(
-    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...]
+    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
 ) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
     """Positive and negative CONDITIONING, and the empty LATENT to start from.
 
     Args:
         lq_latents: (batch, c, h, w) from the VAE.
         people: one set of references for all pictures, one for each (None for a picture without), or none.
+        strength: of the references, see `ReferenceKV.with_strength`.
 
     Raises:
         ReferencesError: another number of sets.
@@ -59,7 +61,7 @@ def conditioning(
             expected="one person for all pictures, or one for each",
             remedy="join as many references as there are pictures with the node Batch References",
         )
-    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people}
+    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
     # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
     unused = torch.zeros(1, 1, 1)
     return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
@@ -132,6 +134,7 @@ def sample(
     noise: Tensor,
     cfg: float,
     seed: int,
+    part: tuple[int, int] = (0, 1),
 ) -> Tensor:
     """Sample as the host's own samplers do: its patches, previews, progress and interruption included.
 
@@ -143,6 +146,7 @@ def sample(
         noise: shaped as the latents, standard normal, on the CPU.
         cfg: guidance.
         seed: of noise that is drawn later.
+        part: index of this part of a batch and the number of parts, for one progress bar over all of them.
 
     Returns:
         (batch, c, h, w) on the host's device for what goes between nodes.
@@ -155,7 +159,17 @@ def sample(
         sigmas_of(model, sampler.table),
         *conds,
         latents,
-        callback=latent_preview.prepare_callback(model, len(sampler.table)),
+        callback=_callback(model, len(sampler.table), *part),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
+
+
+def _callback(model: Any, steps: int, part: int, parts: int) -> Callable[[int, Tensor, Tensor, int], None]:
+    """The host's callback with its previews, which counts the steps of all parts."""
+    show = latent_preview.prepare_callback(model, steps * parts)
+
+    def on_step(step: int, x_0: Tensor, x: Tensor, total: int) -> None:
+        show(part * steps + step, x_0, x, steps * parts)
+
+    return on_step

@@ -73,9 +73,15 @@ def save_references(stored: StoredReferences, path: Path, dtype: torch.dtype = t
         dtype: of the stored keys and values.
 
     Raises:
-        ReferencesError: a value that `dtype` cannot hold.
+        ReferencesError: a value that `dtype` cannot hold, or a strength, which belongs to a restoration.
         OutputError: the file cannot be written; `path` is then as before.
     """
+    if stored.references.strength != 1.0:
+        raise ReferencesError(
+            f"References of the strength {stored.references.strength:g} cannot be saved.",
+            expected="references as they were encoded",
+            remedy="save them first, then give them a strength",
+        )
     kv = stored.references.to("cpu", dtype).written_out()
     if not all(tensor.isfinite().all() for tensor in kv.tensors):
         raise ReferencesError(

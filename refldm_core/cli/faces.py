@@ -64,7 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parser", choices=tuple(PARSER_FILES), help="limit the change to face and hair with this face parser"
     )
     pasting.add_argument("--feather", type=float, default=0.1, help="soft edge, 0 to 0.5 of the crop (default: 0.1)")
-    pasting.add_argument("--colour", choices=("wavelet", "lab", "none"), default="wavelet", help="match the colours")
+    pasting.add_argument(
+        "--color",
+        "--colour",
+        choices=("wavelet", "lab", "none"),
+        default="wavelet",
+        help="match the colors of face and photo (default: wavelet); --colour is the earlier name",
+    )
     pasting.add_argument("--blend", type=float, default=1.0, help="0 is the photo, 1 the restored face (default: 1)")
     pasting.add_argument("--upscale", type=float, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
     pasting.add_argument("--batch", type=int, default=1, metavar="N", help="faces restored at once (default: 1)")
@@ -126,7 +132,7 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
         strangers=args.strangers,
         sampling=sampling,
         seed=args.seed,
-        paste=PasteSettings(feather=args.feather, colour=args.colour, blend=args.blend, upscale=args.upscale),
+        paste=PasteSettings(feather=args.feather, color=args.color, blend=args.blend, upscale=args.upscale),
         batch=args.batch,
     )
 

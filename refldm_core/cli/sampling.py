@@ -71,6 +71,20 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="guide only at timesteps LOW to HIGH, 0 (clean) to 999 (noise); one prediction in each other step",
     )
+    sampling.add_argument(
+        "--strength",
+        type=float,
+        metavar="S",
+        help="how far faces may move from the photo, 0 to 1: the part of the noise levels that is sampled, from the "
+        "photo's own latent with noise on it. 0 changes nothing; 1 starts from noise alone, as published (default: 1)",
+    )
+    sampling.add_argument(
+        "--reference-strength",
+        type=float,
+        metavar="W",
+        help="how much the references count, 0 to 100: log W is added to their attention logits, so that 2 is as "
+        "every reference given twice. 0 is no references, 1 is published (default: 1)",
+    )
     sampling.add_argument("--eta", type=float, metavar="E", help="noise of DDIM, 0 to 1")
     sampling.add_argument("--seed", type=int, default=2024, metavar="S", help="of every picture (default: 2024)")
     sampling.add_argument(
@@ -93,6 +107,8 @@ def sampling_settings(args: argparse.Namespace) -> SamplingSettings:
         "spacing": args.schedule,
         "guidance": args.guidance,
         "eta": args.eta,
+        "strength": args.strength,
+        "reference_strength": args.reference_strength,
         "guidance_interval": args.guidance_interval and tuple(args.guidance_interval),
     }
     settings = replace(PRESETS[args.preset].settings, **{n: value for n, value in given.items() if value is not None})

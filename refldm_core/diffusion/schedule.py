@@ -159,8 +159,18 @@ class SamplingTable:
         return eta * np.sqrt(variance)
 
 
-def sampling_table(spec: NoiseSpec, steps: int, spacing: Spacing = "trailing") -> SamplingTable:
-    """Constants of every step; see `sampling_timesteps` for the arguments and errors."""
-    timesteps = sampling_timesteps(spec, steps, spacing)
+def sampling_table(spec: NoiseSpec, steps: int, spacing: Spacing = "trailing", strength: float = 1.0) -> SamplingTable:
+    """Constants of every step.
+
+    Args:
+        spec, steps, spacing: see `sampling_timesteps`, also for the errors.
+        strength: the part of the noise levels that the steps go through, above 0. Below 1 they are the last `steps`
+            of `steps / strength`, at most of one for each noise level, with the stride of that number; sampling then
+            starts from a latent with noise on it instead of from noise alone.
+    """
+    steps_in_all = steps if strength >= 1.0 else max(steps, min(int(steps / strength), spec.timesteps))
+    timesteps = sampling_timesteps(spec, steps_in_all, spacing)
+    if strength < 1.0:
+        timesteps = timesteps[:steps]
     alphas = spec.alphas_cumprod[timesteps]
     return SamplingTable(timesteps, alphas, np.append(spec.alphas_cumprod[:1], alphas[:-1]).astype(np.float64))

@@ -7,6 +7,7 @@ i covers [i, i + 1]; in the convention of `types` it covers [i - 0.5, i + 0.5].
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -25,6 +26,8 @@ Box = tuple[float, float, float, float]
 
 _LEAST_OVERLAP = 0.1  # intersection over union; a detected face that is smaller is an error inside a box of a face
 _LABEL = "face"
+_NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
+_ADDED = re.compile(rf"\s*(\d{{1,9}})\s*:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,63 @@ def parse_boxes(value: Any, image_sizes: Sequence[tuple[int, int]]) -> list[Boun
         for frame, (boxes, size) in enumerate(zip(lists, image_sizes, strict=True))
         for box in boxes
     ]
+
+
+def parse_added_boxes(text: str) -> list[tuple[int, dict[str, float]]]:
+    """Boxes typed in or drawn by hand: "0: 120,80,60,70; 2: 5,5,40,40" (picture: x, y, width, height).
+
+    Returns:
+        The number of each box's picture, from 0, and the box as the host's nodes give it; for `added_boxes`.
+
+    Raises:
+        SettingsError: another form.
+    """
+    boxes: list[tuple[int, dict[str, float]]] = []
+    for part in re.split(r"[;\n]", text):
+        if not part.strip():
+            continue
+        match = _ADDED.fullmatch(part)
+        if match is None:
+            raise SettingsError(
+                f"{shortened(part.strip())} is no box of a face.",
+                expected='the number of a picture, a colon, and x, y, width and height, such as "0: 120,80,60,70"',
+                remedy="correct the text, or leave it empty; separate several boxes by semicolons",
+            )
+        x, y, width, height = (float(number) for number in match.groups()[1:])
+        boxes.append((int(match[1]), {"x": x, "y": y, "width": width, "height": height}))
+    return boxes
+
+
+def added_boxes(text: str, image_sizes: Sequence[tuple[int, int]]) -> list[BoundingBox]:
+    """The boxes of `parse_added_boxes`, checked against the pictures.
+
+    Args:
+        text: see `parse_added_boxes`, also for its errors.
+        image_sizes: (height, width) of every picture.
+
+    Raises:
+        FaceError: a box without an area, or one whose middle is outside the picture.
+        SettingsError: a picture that there is not.
+    """
+    boxes = parse_added_boxes(text)
+    absent = [picture for picture, _ in boxes if picture >= len(image_sizes)]
+    if absent:
+        raise SettingsError(
+            f"There is no picture number {absent[0]} to add a face to.",
+            expected=f"a number from 0 to {len(image_sizes) - 1}",
+            remedy="correct the number before the colon, or remove this box",
+        )
+    return [_parse_box(box, picture, image_sizes[picture]) for picture, box in boxes]
+
+
+def with_added_faces(faces: Sequence[Face], boxes: Sequence[BoundingBox]) -> list[Face]:
+    """The faces and those that boxes add, picture by picture.
+
+    A box around one of the faces moves that face's box and adds none; see `faces_from_boxes`.
+    """
+    added = faces_from_boxes(boxes, faces)
+    moved = {id(face.landmarks) for face in added}
+    return sorted([*(face for face in faces if id(face.landmarks) not in moved), *added], key=lambda face: face.frame)
 
 
 def host_boxes(faces: Faces) -> list[list[dict[str, float | str]]]:

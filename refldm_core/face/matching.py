@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
+from ..errors import SettingsError, shortened
 from .errors import FaceError
 from .identity import Embeddings, cosine
 from .types import Face
@@ -39,6 +41,7 @@ def match_people(
     *,
     threshold: float = SAME_PERSON,
     repeats: bool = False,
+    assigned: Mapping[int, str | None] = MappingProxyType({}),
 ) -> list[Match]:
     """Give every face its person such that the sum of similarities in each picture is largest.
 
@@ -48,6 +51,8 @@ def match_people(
         people: name -> (d,), the person's centroid.
         threshold: least cosine similarity.
         repeats: whether two faces of one picture may be the same person (mirrors, collages, photos in the photo).
+        assigned: index of a face -> its person, None for nobody, whatever the similarities say (`parse_assignments`).
+            No other face of that picture becomes the same person, unless `repeats` or `assigned` says so.
 
     Returns:
         One match for each face.
@@ -64,12 +69,81 @@ def match_people(
         return [Match(None, 0.0) for _ in frames]
     similarities = cosine(embeddings, np.stack([people[name] for name in names]))
     matches = [Match(None, float(row.max())) for row in similarities]
+    for i, name in assigned.items():
+        if name is not None:
+            matches[i] = Match(name, float(similarities[i, names.index(name)]))
     for frame in sorted(set(frames)):
-        rows = [i for i, f in enumerate(frames) if f == frame]
-        for row, column in assign(similarities[rows], threshold, repeats=repeats):
-            i = rows[row]
-            matches[i] = Match(names[column], float(similarities[i, column]))
+        taken = {name for i, name in assigned.items() if frames[i] == frame and not repeats}
+        rows = [i for i, f in enumerate(frames) if f == frame and i not in assigned]
+        columns = [j for j, name in enumerate(names) if name not in taken]
+        for row, column in assign(similarities[np.ix_(rows, columns)], threshold, repeats=repeats):
+            i, j = rows[row], columns[column]
+            matches[i] = Match(names[j], float(similarities[i, j]))
     return matches
+
+
+NOBODY = "nobody"
+"""What stands for a face without a person in assignments."""
+_ASSIGNMENT = re.compile(r"\s*(\d{1,6})\s*:\s*(\S.*?)\s*", re.DOTALL)
+
+
+def parse_assignments(text: str) -> dict[int, str]:
+    """Who faces are, typed in: "2: Anna, 3: nobody" is {2: "Anna", 3: "nobody"}; an empty text is {}.
+
+    Raises:
+        SettingsError: another form, or a face with two people.
+    """
+    assigned: dict[int, str] = {}
+    for part in text.replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        match = _ASSIGNMENT.fullmatch(part)
+        if match is None:
+            raise SettingsError(
+                f"{shortened(part.strip())} does not say who a face is.",
+                expected='the number of a face, a colon and a name, such as "2: Anna, 3: nobody"',
+                remedy="correct the text, or leave it empty for the people that the face recognizer finds",
+            )
+        face, name = int(match[1]), match[2]
+        if assigned.setdefault(face, name) != name:
+            raise SettingsError(
+                f"Face {face} is assigned to {assigned[face]} and to {name}.",
+                expected="one person for each face",
+                remedy="remove one of the two",
+            )
+    return assigned
+
+
+def people_of_assignments(assigned: Mapping[int, str], people: Sequence[str], faces: int) -> dict[int, str | None]:
+    """Check assignments against the faces and people that there are; capitals do not matter.
+
+    Args:
+        assigned: from `parse_assignments`.
+        people: names.
+        faces: how many there are.
+
+    Returns:
+        Index of the face -> one of the names, None for `NOBODY`: for `match_people`.
+
+    Raises:
+        SettingsError: a face or a person that there is not.
+    """
+    absent = [face for face in assigned if face >= faces]
+    if absent:
+        raise SettingsError(
+            f"There is no face number {absent[0]} to assign to {assigned[absent[0]]}.",
+            expected=f"a number from 0 to {faces - 1}" if faces else "no assignment, since there is no face",
+            remedy="look at the numbers that the node shows, or leave the assignments empty",
+        )
+    known: dict[str, str | None] = {NOBODY: None, **{name.casefold(): name for name in people}}
+    unknown = [name for name in assigned.values() if name.casefold() not in known]
+    if unknown:
+        raise SettingsError(
+            f'A face is assigned to "{unknown[0]}", who is not among the people.',
+            expected=", ".join([*people, NOBODY]),
+            remedy="correct the name, or name the people in the order of their sockets",
+        )
+    return {face: known[name.casefold()] for face, name in assigned.items()}
 
 
 def assign(similarities: NDArray[np.float64], threshold: float, *, repeats: bool = False) -> list[tuple[int, int]]:

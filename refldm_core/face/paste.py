@@ -27,7 +27,7 @@ from torch import Tensor
 from ..errors import SettingsError
 from ..images import antialiased
 from .alignment import align
-from .colour import ColourMatch, match_colours
+from .color import ColorMatch, match_colors
 from .errors import FaceError
 from .masks import Region, crop_mask_in_image, crop_shape_mask, region_of
 from .types import CropTransform, Faces, compose
@@ -46,7 +46,7 @@ class PasteSettings:
 
     Attributes:
         feather: width of the mask's soft edge as a fraction of the crop's side, 0..0.5.
-        colour: see `match_colours`.
+        color: see `match_colors`.
         blend: 0 leaves the picture as it is, 1 shows the restored face alone.
         upscale: the result's size by the picture's, from 1 to 8; above 1 a face that was enlarged for restoring keeps
             more of its new detail. Irrelevant where an enlarged picture is given.
@@ -55,7 +55,7 @@ class PasteSettings:
     """
 
     feather: float = 0.1
-    colour: ColourMatch = "wavelet"
+    color: ColorMatch = "wavelet"
     blend: float = 1.0
     upscale: float = 1.0
     detail: Detail = "unchanged"
@@ -169,7 +169,7 @@ def _paste_into(
         return
     before = align(original, transform)
     weight = None if crop_mask is None else _fitted(crop_mask, _size(before)).to(before)
-    restored = match_colours(crop.to(before), before, settings.colour, weight)
+    restored = match_colors(crop.to(before), before, settings.color, weight)
     pasted = _to_image(restored, transform, region)
     keep = _unchanged(restored, before, settings.detail)
     if keep is not None:

@@ -7,7 +7,7 @@ mathematics on strided views.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -21,7 +21,8 @@ from .precision import has_amx
 class Attention(Protocol):
     """softmax(q k^T / sqrt(head channels) + bias) v; q, k, v and the result are (batch, heads, tokens, head channels).
 
-    `bias` is (keys,) float32, the same for every image, head and query, or None, which is 0.
+    `bias` is (keys,), float64 for float64 queries and else float32, the same for every image, head and query; or None,
+    which is 0.
     """
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor: ...
@@ -118,11 +119,14 @@ class KeyValue:
         v: same shape.
         copies: how often each key counts. n equal keys with equal values are, in the softmax, one key with log(n)
             added to its logit: exact, and n times cheaper.
+        weight: what each of these counts in turn, above 0: log(weight) is added to its logit, so that 2 is every key
+            given twice. 1 is published.
     """
 
     k: Tensor
     v: Tensor
     copies: int = 1
+    weight: float = 1.0
 
     @property
     def tokens(self) -> int:
@@ -133,7 +137,8 @@ class KeyValue:
         """The same with every copy stored."""
         if self.copies == 1:
             return self
-        return KeyValue(self.k.repeat(1, self.copies, 1), self.v.repeat(1, self.copies, 1))
+        k, v = (t.repeat(1, self.copies, 1) for t in (self.k, self.v))
+        return replace(self, k=k, v=v, copies=1)
 
 
 def attend_with_references(
@@ -160,7 +165,7 @@ def attend_with_references(
 
 def _runs_of_equal_length(references: Sequence[KeyValue | None]) -> list[tuple[int, int]]:
     """Split a batch into runs of neighbours with the same keys' number and weight, since only those can be one call."""
-    kinds = [(0, 1) if reference is None else (reference.tokens, reference.copies) for reference in references]
+    kinds = [(0, 1, 1.0) if kv is None else (kv.tokens, kv.copies, kv.weight) for kv in references]
     starts = [i for i in range(len(kinds)) if i == 0 or kinds[i] != kinds[i - 1]]
     return list(zip(starts, [*starts[1:], len(kinds)], strict=True))
 
@@ -170,16 +175,19 @@ def _attend_run(attention: Attention, q: Tensor, k: Tensor, v: Tensor, reference
     if not caches:
         return attention(q, k, v)
     keys, values = _append(k, [kv.k for kv in caches]), _append(v, [kv.v for kv in caches])
-    return attention(q, keys, values, _bias(k.shape[2], caches[0], keys.device))
+    return attention(q, keys, values, _bias(k.shape[2], caches[0], keys))
 
 
-def _bias(own: int, reference: KeyValue, device: torch.device) -> Tensor | None:
-    """What the reference's copies add to the logits of the image's own keys and of its keys; None is nothing."""
-    if reference.copies == 1:
+def _bias(own: int, reference: KeyValue, keys: Tensor) -> Tensor | None:
+    """What is added to the logits of the image's own keys (0) and of the reference's; None where that is 0 too."""
+    if reference.copies == 1 and reference.weight == 1.0:
         return None
-    bias = torch.zeros(own + reference.tokens, device=device)
+    dtype = torch.promote_types(keys.dtype, torch.float32)
+    bias = torch.zeros(own + reference.tokens, dtype=dtype, device=keys.device)
     # By torch, not math: a compiler would make a graph of its own for each number.
-    bias[own:] = torch.full((), reference.copies, dtype=torch.float32, device=device).log()
+    bias[own:] = torch.full((), reference.copies, dtype=dtype, device=keys.device).log()
+    if reference.weight != 1.0:
+        bias[own:] += torch.full((), reference.weight, dtype=dtype, device=keys.device).log()
     return bias
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from ..errors import ReferencesError
 from .attention import KeyValue
+
+MOST_STRENGTH = 100.0
+"""Of `ReferenceKV.with_strength`: far more than changes anything."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class ReferenceKV:
         return sum(t.numel() * t.element_size() for t in self.tensors)
 
     @property
+    def strength(self) -> float:
+        """How much each key counts beside one of the image's own; see `with_strength`."""
+        return next(iter(self.layers.values())).weight
+
+    @property
     def dtype(self) -> torch.dtype:
         return next(iter(self.layers.values())).k.dtype
 
@@ -93,6 +102,31 @@ class ReferenceKV:
         layers = {name: replace(kv, copies=kv.copies * times) for name, kv in self.layers.items()}
         return replace(self, layers=layers, count=self.count * times)
 
+    def with_strength(self, strength: float) -> ReferenceKV | None:
+        """The same references, whose keys count `strength` times as much: log(strength) is added to their logits.
+
+        Args:
+            strength: 1 changes nothing, 2 is as every key given twice, 0 is no references.
+
+        Returns:
+            The references, at the same memory; None for 0.
+
+        Raises:
+            ReferencesError: a strength outside 0..`MOST_STRENGTH`.
+        """
+        if not math.isfinite(strength) or not 0.0 <= strength <= MOST_STRENGTH:
+            raise ReferencesError(
+                f"References cannot have the strength {strength:g}.",
+                expected=f"a number from 0 to {MOST_STRENGTH:g}",
+                remedy="use 1, the published strength, or 0 to restore without references",
+            )
+        if strength == 0.0:
+            return None
+        if strength == 1.0:
+            return self
+        layers = {name: replace(kv, weight=kv.weight * strength) for name, kv in self.layers.items()}
+        return replace(self, layers=layers)
+
     def written_out(self) -> ReferenceKV:
         """The same with every copy stored, for files and for whoever looks at single references."""
         return replace(self, layers={name: kv.written_out() for name, kv in self.layers.items()})
@@ -118,7 +152,7 @@ class ReferenceKV:
 
         return replace(
             self,
-            layers={n: KeyValue(pick(kv.k), pick(kv.v)) for n, kv in self.written_out().layers.items()},
+            layers={n: replace(kv, k=pick(kv.k), v=pick(kv.v)) for n, kv in self.written_out().layers.items()},
             count=len(indices),
         )
 
@@ -127,7 +161,7 @@ class ReferenceKV:
         """All references of several sets, in order.
 
         Raises:
-            ReferencesError: no set, or sets of different models, latent sizes, types or devices.
+            ReferencesError: no set, or sets of different models, latent sizes, types, devices or strengths.
         """
         if not sets:
             raise ReferencesError("No reference sets to join.", expected="at least one", remedy="pass one or more")
@@ -141,13 +175,20 @@ class ReferenceKV:
                     expected="one type and device",
                     remedy="bring them together with ReferenceKV.to() first",
                 )
+            if other.strength != first.strength:
+                raise ReferencesError(
+                    f"Reference sets of the strengths {first.strength:g} and {other.strength:g} cannot be joined.",
+                    expected="one strength",
+                    remedy="join them first, then give them a strength",
+                )
         all_layers = [s.written_out().layers for s in sets]
         layers = {
-            name: KeyValue(
-                torch.cat([layers[name].k for layers in all_layers], dim=1),
-                torch.cat([layers[name].v for layers in all_layers], dim=1),
+            name: replace(
+                kv,
+                k=torch.cat([layers[name].k for layers in all_layers], dim=1),
+                v=torch.cat([layers[name].v for layers in all_layers], dim=1),
             )
-            for name in first.layers
+            for name, kv in all_layers[0].items()
         }
         return replace(first, layers=layers, count=sum(s.count for s in sets))
 

@@ -21,6 +21,9 @@ def test_words() -> None:
     text = "dpmpp_2m:10:1.2:200-800@bfloat16"
     sampling = SamplingSettings(10, "dpmpp_2m", guidance=1.2, guidance_interval=(200, 800))
     assert Setting.parse(text) == Setting(text, sampling, torch.bfloat16)
+    text = "ddim:20,strength=0.5,references=2@float16"
+    sampling = SamplingSettings(20, strength=0.5, reference_strength=2.0)
+    assert Setting.parse(text) == Setting(text, sampling, torch.float16)
 
 
 @pytest.mark.parametrize("text", ["ddim", "euler:10", "ddim:ten", "ddim:10@int8", "ddim:10:1.5:5", "ddim:10:1.2.3"])

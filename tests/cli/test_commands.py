@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.cli import options
+from refldm_core.cli import faces, options
 from refldm_core.cli.main import COMMANDS, main
 from refldm_core.cli.options import choose_device, choose_dtype
 from refldm_core.errors import SettingsError
@@ -135,3 +136,11 @@ def test_unknown_device_and_types() -> None:
         with pytest.raises(SettingsError, match="no cuda device"):
             choose_device("cuda")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("option", ["--color", "--colour"])
+def test_the_color_option_has_its_earlier_name_too(option: str) -> None:
+    parser = argparse.ArgumentParser()
+    faces.add_arguments(parser)
+    assert parser.parse_args([option, "lab"]).color == "lab"
+    assert parser.parse_args([]).color == "wavelet"

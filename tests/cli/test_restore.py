@@ -318,3 +318,28 @@ def test_overwrite(restore: Run, folder: Path) -> None:
     assert (folder / "out.png").read_bytes() == b"old"
     assert restore("lq.png", "--aligned", "--output", "out.png", "--overwrite") == 0
     assert _picture(folder / "out.png").shape == (128, 128, 3)
+
+
+def test_strengths(restore: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the face and of its references; 0 is the picture itself, or no references."""
+
+    def run(output: str, *words: str, references: int = 3) -> dict[str, Any]:
+        capsys.readouterr()
+        options = ("--aligned", "--steps", "2", "--output", output, "--json")
+        assert restore("lq.png", *options, *words, references=references) == 0
+        return json.loads(capsys.readouterr().out)["settings"]
+
+    plain = run("plain.png")
+    assert "strength" not in plain and "reference_strength" not in plain
+    assert run("ones.png", "--strength", "1", "--reference-strength", "1") == plain
+    assert run("half.png", "--strength", "0.5") == {**plain, "strength": 0.5}
+    run("none.png", "--strength", "0")
+    assert run("alone.png", "--reference-strength", "0") == {**plain, "reference_strength": 0.0}
+    run("without.png", references=0)
+    names = ("plain", "ones", "half", "none", "alone", "without", "lq")
+    plain_picture, ones, half, none, alone, without, lq = (_picture(folder / f"{name}.png") for name in names)
+    assert np.array_equal(plain_picture, ones) and np.array_equal(alone, without)
+    assert np.abs(none - lq).max() <= 1, "the published way of saving cuts fractions off"
+    assert not np.array_equal(plain_picture, half) and not np.array_equal(plain_picture, without)
+    assert restore("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 2
+    assert "strength is 1.5" in capsys.readouterr().err

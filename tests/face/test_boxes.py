@@ -13,7 +13,16 @@ import pytest
 
 from refldm_core.errors import SettingsError
 from refldm_core.face.alignment import FFHQ_TEMPLATE, crop_transform, face_from_landmarks
-from refldm_core.face.boxes import BoundingBox, face_from_box, faces_from_boxes, host_boxes, parse_boxes
+from refldm_core.face.boxes import (
+    BoundingBox,
+    added_boxes,
+    face_from_box,
+    faces_from_boxes,
+    host_boxes,
+    parse_added_boxes,
+    parse_boxes,
+    with_added_faces,
+)
 from refldm_core.face.errors import FaceError
 from refldm_core.face.types import Face, Faces, Landmarks5
 
@@ -192,3 +201,42 @@ def test_no_face_package_is_needed():
         "assert pasted.image[:, 90, 100].min() > 0.9 and pasted.image[:, 5, 5].max() == 0.0\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_added_boxes_are_read():
+    assert parse_added_boxes(" ; \n") == []
+    boxes = added_boxes("0: 120,80,60,70; 1 : -5, 5.5 ,40,40\n0:1,2,3,4", [SIZE, SIZE])
+    assert [(box.frame, box.box) for box in boxes] == [
+        (0, (119.5, 79.5, 179.5, 149.5)),
+        (1, (-5.5, 5.0, 34.5, 45.0)),
+        (0, (0.5, 1.5, 3.5, 5.5)),
+    ]
+    assert all(box.is_face for box in boxes)
+
+
+@pytest.mark.parametrize(
+    "text", ["120,80,60,70", "0: 1,2,3", "0: 1,2,3,4,5", "a: 1,2,3,4", "-1: 1,2,3,4", "0: 1,2,3,x"]
+)
+def test_what_is_no_added_box_is_refused(text):
+    with pytest.raises(SettingsError, match="is no box of a face") as caught:
+        parse_added_boxes(text)
+    assert "0: 120,80,60,70" in caught.value.expected and caught.value.remedy
+
+
+def test_added_boxes_are_checked_against_the_pictures():
+    with pytest.raises(SettingsError, match="no picture number 2 to add a face to"):
+        added_boxes("2: 1,2,3,4", [SIZE, SIZE])
+    with pytest.raises(FaceError, match="outside that picture"):
+        added_boxes("0: 300,80,60,70", [SIZE])
+    with pytest.raises(FaceError, match="no place or no area"):
+        added_boxes("0: 30,80,0,70", [SIZE])
+
+
+def test_an_added_box_adds_a_face_or_moves_one():
+    first, second = face_from_box((10, 20, 70, 90), score=0.7), face_from_box((5, 6, 60, 70), frame=1)
+    new, moved = added_boxes("0: 120,80,60,70; 1: 0,0,70,80", [SIZE, SIZE])
+    faces = with_added_faces([first, second], [moved, new])
+    assert [face.frame for face in faces] == [0, 0, 1], "picture by picture"
+    assert faces[0] is first and faces[1].box == new.box and faces[1].score == 1.0
+    assert faces[2].box == moved.box and faces[2].landmarks is second.landmarks
+    assert with_added_faces([first, second], []) == [first, second]

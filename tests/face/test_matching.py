@@ -10,7 +10,16 @@ import pytest
 from refldm_core.errors import SettingsError
 from refldm_core.face.errors import FaceError
 from refldm_core.face.identity import centroid, cosine, normalise
-from refldm_core.face.matching import Match, assign, match_people, stacked_embeddings, with_embeddings, with_people
+from refldm_core.face.matching import (
+    Match,
+    assign,
+    match_people,
+    parse_assignments,
+    people_of_assignments,
+    stacked_embeddings,
+    with_embeddings,
+    with_people,
+)
 from refldm_core.face.tracking import face_seed, one_euro, people_of_tracks, smooth_landmarks, track_faces
 from refldm_core.face.types import Face, Landmarks5
 from tests.face.toys import people
@@ -145,3 +154,45 @@ def test_noise_seeds_belong_to_tracks():
     many = {face_seed(2**63 - 1, replace(face(), track=n), 0) for n in range(1000)}
     assert len(many) == 1000
     assert all(0 <= seed < 2**63 for seed in many)
+
+
+def test_assignments_are_read():
+    assert parse_assignments("") == parse_assignments(" , \n") == {}
+    assert parse_assignments("2: Anna, 3: nobody\n0 :Jean Luc") == {2: "Anna", 3: "nobody", 0: "Jean Luc"}
+    assert parse_assignments("1: Anna, 1: Anna") == {1: "Anna"}
+
+
+@pytest.mark.parametrize("text", ["Anna", "2", "2: ", ": Anna", "-1: Anna", "2.5: Anna", "1234567: Anna", "2 Anna"])
+def test_what_is_no_assignment_is_refused(text):
+    with pytest.raises(SettingsError, match="does not say who a face is") as caught:
+        parse_assignments(text)
+    assert "2: Anna, 3: nobody" in caught.value.expected and caught.value.remedy
+
+
+def test_assignments_are_checked_against_faces_and_people():
+    people = ["Anna", "Ben"]
+    assert people_of_assignments({0: "anna", 2: "Nobody"}, people, 3) == {0: "Anna", 2: None}
+    with pytest.raises(SettingsError, match="no face number 3 to assign to Anna") as caught:
+        people_of_assignments({3: "Anna"}, people, 3)
+    assert caught.value.expected == "a number from 0 to 2"
+    with pytest.raises(SettingsError, match='assigned to "Cem", who is not among the people') as caught:
+        people_of_assignments({0: "Cem"}, people, 3)
+    assert caught.value.expected == "Anna, Ben, nobody"
+    with pytest.raises(SettingsError, match="assigned to Anna and to Ben"):
+        parse_assignments("1: Anna, 1: Ben")
+
+
+def test_an_assignment_overrides_the_match_and_takes_its_person_away():
+    faces = people(3, 2, spread=1.0)
+    known = {name: faces[i, 1] for i, name in enumerate(("a", "b", "c"))}
+    embeddings, frames = np.concatenate([faces[:, 0], faces[:, 0]]), [0, 0, 0, 1, 1, 1]
+
+    def names(**more):
+        return [match.person for match in match_people(embeddings, frames, known, threshold=0.1, **more)]
+
+    assert names() == ["a", "b", "c"] * 2
+    assert names(assigned={1: "a", 3: None}) == [None, "a", "c", None, "b", "c"], "in its own picture alone"
+    assert names(assigned={1: "a"}, repeats=True) == ["a", "a", "c", "a", "b", "c"]
+    assert names(assigned={0: "c", 1: "c", 2: "c"})[:3] == ["c"] * 3, "as was said"
+    match = match_people(embeddings, frames, known, threshold=0.1, assigned={1: "a"})[1]
+    assert match.similarity == pytest.approx(float(cosine(faces[1, :1], faces[0, 1:])[0, 0]))

@@ -19,7 +19,7 @@ from refldm_core.face.types import CropTransform, Face, Faces, Landmarks5, trans
 from refldm_core.face.warping import gaussian_blur
 from tests.face.toys import collage, transform_of
 
-PLAIN = PasteSettings(colour="none")
+PLAIN = PasteSettings(color="none")
 PICTURE = collage(900, 1200)
 PHOTO = gaussian_blur(PICTURE, 0.8)  # as sharp as a camera makes it; the collage has edges of one pixel
 
@@ -36,12 +36,12 @@ def faces_of(transforms, sizes, frames=None):
 
 
 @pytest.mark.parametrize(
-    ("side", "colour"), [(64, "none"), (256, "none"), (384, "lab"), (512, "wavelet"), (700, "none"), (1024, "wavelet")]
+    ("side", "color"), [(64, "none"), (256, "none"), (384, "lab"), (512, "wavelet"), (700, "none"), (1024, "wavelet")]
 )
-def test_an_unchanged_crop_changes_nothing(side, colour):
+def test_an_unchanged_crop_changes_nothing(side, color):
     image = PICTURE if side < 800 else collage(1400, 1500)
     transform = transform_of(side, 11.0, (image.shape[1], image.shape[2]), (3.3, -2.1))
-    pasted = paste_face(image, align(image, transform), transform, PasteSettings(colour=colour))
+    pasted = paste_face(image, align(image, transform), transform, PasteSettings(color=color))
     assert psnr(pasted.image, image, pasted.mask > 0) >= 45  # the issue's; about 100 here
     assert torch.equal(pasted.image[:, pasted.mask == 0], image[:, pasted.mask == 0])
     assert float((pasted.mask > 0.99).sum()) > 0.6 * side**2
@@ -52,7 +52,7 @@ def test_a_crop_pasted_as_it_is_loses_what_resampling_must(side, least):
     """Without putting detail back: 45 dB as long as the crop has as many pixels as the face."""
     image = PHOTO if side < 800 else gaussian_blur(collage(1300, 1400), 0.8)
     transform = transform_of(side, 7.0, (image.shape[1], image.shape[2]))
-    pasted = paste_face(image, align(image, transform), transform, PasteSettings(colour="none", detail="never"))
+    pasted = paste_face(image, align(image, transform), transform, PasteSettings(color="none", detail="never"))
     assert psnr(pasted.image, image, pasted.mask > 0.999) >= least
 
 
@@ -68,7 +68,7 @@ def test_a_crop_pasted_as_it_is_loses_what_resampling_must(side, least):
 def test_any_placement_keeps_everything_outside_the_mask(*, side, degrees, x, y, feather, blend):
     image = PICTURE[:, :300, :360]
     transform = transform_of(side, degrees, (300, 360), (x, y), crop=128)
-    chosen = PasteSettings(colour="none", feather=feather, blend=blend)
+    chosen = PasteSettings(color="none", feather=feather, blend=blend)
     same = paste_face(image, align(image, transform), transform, chosen)
     assert (same.image - image).abs().max() < 2e-3
     other = paste_face(image, torch.rand(3, 128, 128) * 2 - 1, transform, chosen)
@@ -90,12 +90,12 @@ def test_a_blend_of_zero_changes_no_bit():
 
 
 @pytest.mark.parametrize("feather", [0.02, 0.1, 0.3])
-def test_a_constant_colour_on_a_gradient_shows_no_step(feather):
+def test_a_constant_color_on_a_gradient_shows_no_step(feather):
     height, width, side = 400, 500, 260
     gradient = torch.linspace(-0.8, 0.6, width).expand(3, height, width) + torch.linspace(0, 0.2, height)[:, None]
     own = max(float(gradient.diff(dim=2).abs().max()), float(gradient.diff(dim=1).abs().max()))
     transform = transform_of(side, 30, (height, width))
-    pasted = paste_face(gradient, torch.full((3, 512, 512), 0.5), transform, PasteSettings(feather, colour="none"))
+    pasted = paste_face(gradient, torch.full((3, 512, 512), 0.5), transform, PasteSettings(feather, color="none"))
     contrast = float((0.5 - gradient).abs().max())
     explained = own + contrast * 1.5 / (feather * side)
     steps = [float(pasted.image.diff(dim=d).abs().max()) for d in (1, 2)]
@@ -110,7 +110,7 @@ def test_a_restored_face_does_not_keep_the_noise_that_was_removed():
         transform = transform_of(side, 7, (900, 1200))
         restored = align(clean, transform)  # by a perfect restorer
         result = {
-            detail: paste_face(noisy, restored, transform, PasteSettings(colour="none", detail=detail))
+            detail: paste_face(noisy, restored, transform, PasteSettings(color="none", detail=detail))
             for detail in ("unchanged", "always", "never")
         }
         inside = result["never"].mask > 0.999
@@ -134,7 +134,7 @@ def test_crops_larger_and_smaller_than_the_transform_says_are_placed_alike():
     smooth = gaussian_blur(PICTURE, 12.0)
     for size in (256, 512, 1024):
         crop = align(smooth, transform.resized(size))
-        pasted = paste_face(PICTURE, crop, transform, PasteSettings(colour="none", detail="never"))
+        pasted = paste_face(PICTURE, crop, transform, PasteSettings(color="none", detail="never"))
         assert psnr(pasted.image, smooth, pasted.mask > 0.999) > 45
 
 
@@ -143,7 +143,7 @@ def test_enlarging_keeps_new_detail_and_everything_else():
     transform = transform_of(160, 10, (400, 500))
     sharp = enlarge(PICTURE[:, :400, :500], 2.0)
     restored = align(sharp, transform.for_image((800, 1000)))
-    pasted = paste_face(image, restored, transform, PasteSettings(colour="none", upscale=2.0))
+    pasted = paste_face(image, restored, transform, PasteSettings(color="none", upscale=2.0))
     assert pasted.image.shape == (3, 800, 1000)
     inside = pasted.mask > 0.999
     assert torch.equal(pasted.image[:, pasted.mask == 0], enlarge(image, 2.0)[:, pasted.mask == 0])
@@ -183,8 +183,8 @@ def test_faces_are_pasted_in_their_pictures_and_later_ones_on_top():
     images = [PICTURE[:, :300, :400], PICTURE[:, :200, :300]]
     sizes = [(300, 400), (200, 300)]
     transforms = [transform_of(100, 0, sizes[0]), transform_of(80, 0, sizes[1]), transform_of(60, 0, sizes[0])]
-    colours = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 3, 64, 64)
-    results = paste_faces(images, faces_of(transforms, sizes, [0, 1, 0]), colours, PLAIN)
+    colors = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 3, 64, 64)
+    results = paste_faces(images, faces_of(transforms, sizes, [0, 1, 0]), colors, PLAIN)
     assert float(results[0].image[0, 150, 200]) == 1
     assert float(results[0].image[0, 150, 161]) == -1
     assert float(results[1].image[0, 100, 150]) == 0

@@ -42,7 +42,7 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
     assert [face.person for face in named] == [f"person {p}" for p in who]
 
     restored = torch.zeros(20, 3, 128, 128)
-    (pasted,) = paste_faces([image], faces.with_faces(named), restored, PasteSettings(0.1, colour="none"))
+    (pasted,) = paste_faces([image], faces.with_faces(named), restored, PasteSettings(0.1, color="none"))
     for x, y in centres:
         assert pasted.image[:, y - 20 : y + 20, x - 20 : x + 20].abs().max() < 0.02
     assert torch.equal(pasted.image[:, pasted.mask == 0], image[:, pasted.mask == 0])

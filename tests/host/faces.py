@@ -112,7 +112,7 @@ class FaceGraph(Graph):
         return self.add("ReFLDM_DetectFaces", face_detector=detector, image=image, **{**defaults, **settings})
 
     def paste(self, image: Link, faces: Link, restored: Link, **settings: object) -> Node:
-        defaults = {"feather": 0.1, "colour_match": "none", "blend": 1.0, "detail": "unchanged", "upscale": 1.0}
+        defaults = {"feather": 0.1, "color_match": "none", "blend": 1.0, "detail": "unchanged", "upscale": 1.0}
         return self.add("ReFLDM_PasteFaces", image=image, faces=faces, restored=restored, **{**defaults, **settings})
 
     def select(self, *photos: Link, detector: Link, recognizer: Link, **settings: object) -> Node:

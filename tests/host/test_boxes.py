@@ -83,9 +83,10 @@ def test_the_interface_is_the_hosts(server: Server) -> None:
         names = [*names, "bboxes"]
     else:
         assert required["face_detector"][0] == "REFLDM_FACE_DETECTOR"
-        assert not optional
+        assert set(optional) == {"added_boxes"}
         assert node["output"] == ["REFLDM_FACES", "IMAGE", "IMAGE"]
     assert node["output_name"] == names
+    assert list(optional)[-1] == "added_boxes" and optional["added_boxes"][0] == "STRING", "after older widgets"
 
 
 def test_neither_detector_nor_boxes_is_refused_before_anything_runs(pictures: Server) -> None:

@@ -66,7 +66,11 @@ def load_video(path: Path) -> list[NDArray[np.uint8]]:
 def for_toys(name: str) -> Api:
     """The shipped graph with the search and the likeness that toys need, and few steps."""
     path = next((PACK / "tests" / "workflows").glob(f"{name}*.api.json"))
-    api = with_files(json.loads(path.read_text(encoding="utf-8")))
+    return adapted_to_toys(with_files(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def adapted_to_toys(api: Api) -> Api:
+    """The graph itself, with the settings that toy faces need."""
     changes: dict[str, dict[str, Any]] = {
         "ReFLDM_DetectFaces": SEARCH,
         "ReFLDM_SelectReferences": {"threshold": 0.5, "same_person": SAME_TOY},

@@ -163,7 +163,7 @@ def restored_group(graph: FaceGraph, names: Sequence[str], **settings: Any) -> t
     restored = graph.sampler(
         model[0], model[1], matched[1], matched[2], **{"steps": 2, "faces": matched[0], **settings}
     )
-    return graph.paste(image, matched[0], restored[0], colour_match="wavelet")[0], matched[3]
+    return graph.paste(image, matched[0], restored[0], color_match="wavelet")[0], matched[3]
 
 
 def test_each_face_gets_its_own_person_as_without_a_host(faces: Server, base: Path, core: Restorer) -> None:

@@ -64,3 +64,17 @@ def test_an_old_pillow_draws_in_its_only_font(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(drawing.ImageFont, "load_default", lambda: bitmap)
     drawn = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(40, 60, 80), "12", True)])
     assert (drawn[:, 40:60, 40:60] != -1).any()
+
+
+def test_a_sheet_frames_what_was_kept_and_says_why() -> None:
+    wide, high = torch.ones(3, 60, 120), torch.ones(3, 120, 60)
+    cells = [drawing.SheetCell(wide, "photo 1: best quality (yaw +3, pitch -2 degrees)", True)]
+    cells += [drawing.SheetCell(high, "photo 2: blurred " + "very " * 60, False)] * 4
+    sheet = drawing.draw_sheet(cells)
+    assert sheet.shape[2] == 4 * (224 + 8) + 8, "four in a row"
+    green = (sheet[1] > sheet[0] + 0.5) & (sheet[1] > sheet[2] + 0.3)
+    assert green[8:232, 8:232].any() and not green[:, 240:].any()
+    assert green[232 : sheet.shape[1] // 2, 8:232].any(), "text"
+    assert (sheet[:, 8 + 112, 8 + 112] == 1).all(), "the photo is in the middle"
+    dark = sheet[:, sheet.shape[1] // 2 - 8 : sheet.shape[1] // 2].max()
+    assert dark < -0.5, "a long text is cut off"

@@ -8,12 +8,14 @@ import time
 from collections import Counter
 
 import comfy.model_management
+import comfy.utils
 import latent_preview
 import numpy as np
 import torch
 import torch._dynamo
 from aiohttp import web
 from comfy_api.torch_helpers import set_torch_compile_wrapper
+from PIL import Image
 from server import PromptServer
 
 from . import detection
@@ -166,6 +168,14 @@ def _instrument() -> None:
         counts["preview_colours"] = len(set(told[1].getdata()))
         return told
 
+    show = comfy.utils.ProgressBar.update_absolute
+
+    def counted_progress(self, value, total=None, preview=None):
+        counts["progress"] += 1
+        counts["progress_pictures"] += preview is not None and isinstance(preview[1], Image.Image)
+        return show(self, value, total, preview)
+
+    comfy.utils.ProgressBar.update_absolute = counted_progress
     host.HostUNet.forward, host.HostUNet.encode_references = counted_forward, counted_encode
     latent_preview.LatentPreviewer.decode_latent_to_preview_image = counted_preview
 

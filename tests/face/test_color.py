@@ -1,4 +1,4 @@
-"""Colour matching against scikit-image's colour spaces."""
+"""Colour matching against scikit-image's color spaces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from skimage.color import rgb2lab
 
 from refldm_core.errors import SettingsError
-from refldm_core.face.colour import lab_to_rgb, match_colours, rgb_to_lab
+from refldm_core.face.color import lab_to_rgb, match_colors, rgb_to_lab
 from refldm_core.face.warping import gaussian_blur
 from tests.face.toys import collage
 
@@ -23,9 +23,9 @@ def test_lab_is_scikit_images_and_back():
 
 
 @pytest.mark.parametrize("how", ["wavelet", "lab"])
-def test_a_colour_cast_is_taken_back(how):
+def test_a_color_cast_is_taken_back(how):
     original = PICTURE * 0.6
-    matched = match_colours(original + CAST, original, how)
+    matched = match_colors(original + CAST, original, how)
     assert (matched - original).abs().mean() < 0.15 * CAST.abs().mean()
 
 
@@ -33,22 +33,22 @@ def test_lab_takes_mean_and_deviation_where_the_mask_is():
     mask = torch.zeros(256, 256)
     mask[64:192, 64:192] = 1
     restored = (PICTURE * 0.5 + CAST).clone()
-    matched = rgb_to_lab(match_colours(restored, PICTURE * 0.7, "lab", mask))[:, 64:192, 64:192]
+    matched = rgb_to_lab(match_colors(restored, PICTURE * 0.7, "lab", mask))[:, 64:192, 64:192]
     wanted = rgb_to_lab(PICTURE * 0.7)[:, 64:192, 64:192]
     torch.testing.assert_close(matched.mean(dim=(1, 2)), wanted.mean(dim=(1, 2)), atol=0.6, rtol=0)
     torch.testing.assert_close(matched.std(dim=(1, 2)), wanted.std(dim=(1, 2)), atol=0.8, rtol=0)
-    assert torch.equal(match_colours(restored, PICTURE, "lab", torch.zeros(256, 256)), restored)
+    assert torch.equal(match_colors(restored, PICTURE, "lab", torch.zeros(256, 256)), restored)
 
 
 def test_wavelet_keeps_the_restored_detail():
     original = gaussian_blur(PICTURE, 4.0)
-    matched = match_colours(PICTURE + CAST, original, "wavelet")
+    matched = match_colors(PICTURE + CAST, original, "wavelet")
     detail = PICTURE - gaussian_blur(PICTURE, 2.0)
     torch.testing.assert_close(matched - gaussian_blur(matched, 2.0), detail, atol=0.1, rtol=0)
     assert (matched.mean(dim=(1, 2)) - original.mean(dim=(1, 2))).abs().max() < 0.01
 
 
 def test_none_is_the_crop_itself_and_others_are_refused():
-    assert match_colours(PICTURE, -PICTURE, "none") is PICTURE
-    with pytest.raises(SettingsError, match="no colour match"):
-        match_colours(PICTURE, PICTURE, "adain")
+    assert match_colors(PICTURE, -PICTURE, "none") is PICTURE
+    with pytest.raises(SettingsError, match="no color match"):
+        match_colors(PICTURE, PICTURE, "adain")

@@ -1,4 +1,4 @@
-"""Giving a restored crop the colours of the picture that it goes back to."""
+"""Giving a restored crop the colors of the picture that it goes back to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import SettingsError
 from .warping import gaussian_blur
 
-ColourMatch = Literal["wavelet", "lab", "none"]
+ColorMatch = Literal["wavelet", "lab", "none"]
 
 _WAVELET_SIGMA = 13.06 / 512
 """Of the crop's side: five levels of the [1, 2, 1] / 4 a-trous wavelet smooth as much at 512 pixels."""
@@ -20,12 +20,12 @@ _WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degree observer
 _EPSILON, _KAPPA = 0.008856, 7.787  # of CIE 1976 L*a*b*
 
 
-def match_colours(restored: Tensor, original: Tensor, how: ColourMatch, mask: Tensor | None = None) -> Tensor:
-    """Bring a restored crop to the original crop's colours.
+def match_colors(restored: Tensor, original: Tensor, how: ColorMatch, mask: Tensor | None = None) -> Tensor:
+    """Bring a restored crop to the original crop's colors.
 
     Args:
         restored, original: (3, size, size) in [-1, 1].
-        how: "wavelet" keeps the restored crop's detail and takes the coarse colours of the original, place by place;
+        how: "wavelet" keeps the restored crop's detail and takes the coarse colors of the original, place by place;
             "lab" takes the mean and standard deviation of each CIE Lab channel; "none" changes nothing.
         mask: (size, size) in [0, 1]; where "lab" measures, None everywhere.
 
@@ -49,7 +49,7 @@ def match_colours(restored: Tensor, original: Tensor, how: ColourMatch, mask: Te
         wanted_mean, wanted_deviation = _moments(target, weight)
         return lab_to_rgb((source - mean) * (wanted_deviation / deviation) + wanted_mean)
     raise SettingsError(
-        f'There is no colour match "{how}".',
+        f'There is no color match "{how}".',
         expected='"wavelet", "lab" or "none"',
         remedy="choose one of these",
     )
@@ -65,7 +65,7 @@ def rgb_to_lab(image: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """CIE L*a*b* (D65) -> sRGB (3, height, width) in [-1, 1]; colours outside sRGB are clamped."""
+    """CIE L*a*b* (D65) -> sRGB (3, height, width) in [-1, 1]; colors outside sRGB are clamped."""
     y = (lab[0] + 16.0) / 116.0
     f = torch.stack([y + lab[1] / 500.0, y, y - lab[2] / 200.0])
     xyz = torch.where(f**3 > _EPSILON, f**3, (f - 16.0 / 116.0) / _KAPPA) * _white(lab)

@@ -1,0 +1,135 @@
+"""The strength of references: a weight on their keys, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from refldm_core.checkpoints.references import StoredReferences, save_references
+from refldm_core.errors import OutOfRangeError, ReferencesError
+from refldm_core.model.attention import KeyValue, attend_with_references, fused_attention
+from refldm_core.model.reference import ReferenceKV
+from refldm_core.model.unet import UNet, UNetSpec
+from refldm_core.pipeline import Restorer, SamplingSettings
+
+from ..parity import difference, tolerance
+
+SMALL = UNetSpec(model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_downsampling=(2,))
+SIZE = (8, 8)
+EXACT = 1e-12
+
+
+@pytest.fixture(scope="module")
+def exact(restorer: Restorer) -> Restorer:
+    """In float64, so that nothing but a mistake tells two ways of computing the same apart."""
+    torch.manual_seed(0)
+    return Restorer(UNet(SMALL).double(), restorer.first_stage, replace(restorer.spec, unet=SMALL))
+
+
+@pytest.fixture(scope="module")
+@torch.no_grad()
+def kv(exact: Restorer) -> ReferenceKV:
+    return exact.unet.encode_references(_random(3, 8, *SIZE, seed=0))
+
+
+def _random(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@torch.no_grad()
+def _noise(restorer: Restorer, *references: ReferenceKV | None) -> Tensor:
+    x = _random(1, 16, *SIZE, seed=1).repeat(len(references), 1, 1, 1)
+    return restorer.unet(x, torch.full((len(references),), 499), references)
+
+
+def _sampled(restorer: Restorer, references: ReferenceKV | None, **settings: Any) -> Tensor:
+    lq = _random(1, 8, *SIZE, seed=2).float()
+    return restorer.sample(lq, references, [7], SamplingSettings(steps=2, **settings))
+
+
+@pytest.mark.parametrize("strength", [0.25, 2.0, 3.7])
+def test_a_weight_multiplies_what_each_key_counts(strength: float) -> None:
+    q, k, v = (_random(1, 2, tokens, 4, seed=tokens) for tokens in (5, 6, 7))
+    k, v = k[:, :, :6], v[:, :, :6]
+    reference = KeyValue(_random(2, 9, 4, seed=3), _random(2, 9, 4, seed=4), copies=3, weight=strength)
+    attended = attend_with_references(fused_attention, q, k, v, [reference])
+    logits = torch.cat([q @ k.mT, q @ reference.k.mT], dim=-1) / 2.0  # the root of 4 channels
+    weights = logits.exp() * torch.tensor([1.0] * 6 + [3.0 * strength] * 9, dtype=torch.float64)
+    right = weights / weights.sum(-1, keepdim=True) @ torch.cat([v, reference.v.expand(1, -1, -1, -1)], dim=2)
+    assert difference(attended, right) <= EXACT
+
+
+def test_strength_1_is_the_references_themselves(exact: Restorer, kv: ReferenceKV) -> None:
+    assert kv.with_strength(1.0) is kv and kv.strength == 1.0
+    assert torch.equal(_sampled(exact, kv, reference_strength=1.0), _sampled(exact, kv))
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_strength_0_is_no_references(exact: Restorer, kv: ReferenceKV, guidance: float) -> None:
+    assert kv.with_strength(0.0) is None
+    without = _sampled(exact, None, guidance=guidance)
+    assert torch.equal(_sampled(exact, kv, reference_strength=0.0, guidance=guidance), without)
+    assert difference(_sampled(exact, kv, guidance=guidance), without) > 1e-3
+
+
+def test_strength_2_is_every_key_given_twice(exact: Restorer, kv: ReferenceKV) -> None:
+    twice = ReferenceKV.concat([kv, kv])
+    assert difference(_noise(exact, kv.with_strength(2.0)), _noise(exact, twice)) <= EXACT
+    assert difference(_noise(exact, kv.with_strength(2.0)), _noise(exact, kv)) > 1e-4
+    assert difference(_noise(exact, twice.with_strength(0.5)), _noise(exact, kv)) <= EXACT
+
+
+def test_guidance_weighs_its_null_references_alike(exact: Restorer, kv: ReferenceKV) -> None:
+    """Twice the strength is twice the references, whose null is twice as many too; and none is reached smoothly."""
+    stronger = _sampled(exact, kv, reference_strength=2.0, guidance=3.0)
+    assert difference(stronger, _sampled(exact, ReferenceKV.concat([kv, kv]), guidance=3.0)) <= tolerance("ddim.x")
+    assert difference(stronger, _sampled(exact, kv, guidance=3.0)) > 10.0 * tolerance("ddim.x")
+    hardly = _sampled(exact, kv, reference_strength=1e-6, guidance=3.0)
+    assert difference(hardly, _sampled(exact, None)) <= tolerance("ddim.x")
+
+
+def test_images_of_a_batch_have_strengths_of_their_own(exact: Restorer, kv: ReferenceKV) -> None:
+    sets = [kv.with_strength(2.0), kv, None, kv.with_strength(0.5), kv.select(0, 2).repeat(3).with_strength(1.5)]
+    together = _noise(exact, *sets)
+    for i, references in enumerate(sets):
+        assert difference(together[i : i + 1], _noise(exact, references)) <= EXACT
+
+
+def test_a_strength_stays_with_its_references(kv: ReferenceKV, tmp_path: Path) -> None:
+    stronger = kv.with_strength(3.0)
+    assert stronger is not None and stronger.nbytes == kv.nbytes
+    again = stronger.with_strength(0.5)
+    assert again is not None and again.strength == 1.5
+    for kept in (stronger.repeat(2).written_out(), stronger.select(2), stronger.to(dtype=torch.float32)):
+        assert kept.strength == 3.0
+    assert ReferenceKV.concat([stronger, stronger]).strength == 3.0
+    with pytest.raises(ReferencesError, match="strengths 3 and 1 cannot be joined"):
+        ReferenceKV.concat([stronger, kv])
+    with pytest.raises(ReferencesError, match="strength 3 cannot be saved"):
+        save_references(StoredReferences(stronger), tmp_path / "me.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("strength", [-0.1, 100.5, float("nan"), float("inf")])
+def test_strengths_without_meaning(kv: ReferenceKV, strength: float) -> None:
+    with pytest.raises(ReferencesError, match="cannot have the strength"):
+        kv.with_strength(strength)
+    with pytest.raises(OutOfRangeError, match="reference_strength"):
+        SamplingSettings(reference_strength=strength)
+    with pytest.raises(OutOfRangeError, match="strength"):
+        SamplingSettings(strength=strength)
+
+
+@torch.no_grad()
+def test_it_compiles_as_one_graph(exact: Restorer, kv: ReferenceKV) -> None:
+    torch.compiler.reset()
+    unet = exact.unet
+    compiled = torch.compile(unet.forward, backend="eager", fullgraph=True)  # raises where it would break
+    x, t, sets = _random(2, 16, *SIZE, seed=1), torch.full((2,), 499), [kv.with_strength(2.0), kv.with_strength(0.5)]
+    assert difference(compiled(x, t, sets), unet(x, t, sets)) <= EXACT
+    torch.compiler.reset()
