@@ -1,0 +1,365 @@
+/**
+ * The face picker on Detect Faces: boxes over the last picture. It is a view of the widgets `select`, `count` and
+ * `added_boxes`, which hold the state.
+ */
+
+import { boxBetween, formatAddedBoxes, fromCorners, neighbor, parseAddedBoxes, percentages, surroundings } from "./boxes.js";
+import { draggable, element, isolated, statusLine } from "./elements.js";
+import { addPanel, hideOwnGallery, isLinked, onResult, pictureUrl, remember, watchWidgets, widgetOf, writeWidgets } from "./host.js";
+import { Picture } from "./pictures.js";
+import { chosenFaces, extended, formatSelection, parseSelection, toggled } from "./selection.js";
+import { PICKER_STYLE } from "./styles.js";
+
+const KEY = "refldm_faces";
+const BAR = 34; // pixels of the line below the picture
+const STRIP = 52; // and of the strip of several pictures
+const HIGHEST = 360;
+const ENLARGED = 144; // pixels of the enlarged face
+const HELP =
+  "Click or press space to choose a face, shift-click for a range, a for all, Escape to go back to the choice before.";
+
+/** Add the picker to a Detect Faces node. */
+export function addPicker(node) {
+  return new Picker(node);
+}
+
+class Picker {
+  constructor(node) {
+    this.node = node;
+    this.page = 0;
+    this.focused = 0;
+    this.anchor = 0;
+    this.loads = 0;
+    this.drawing = false;
+    this.build();
+    this.resize = addPanel(node, "face_picker", this.host, () => this.height());
+    hideOwnGallery(node);
+    watchWidgets(node, ["select", "count", "added_boxes"], () => this.refresh());
+    onResult(node, (output) => this.receive(output));
+    this.receive(undefined);
+  }
+
+  /** What the last run reported: one entry for each picture. */
+  get pictures() {
+    return this.node.properties[KEY] ?? [];
+  }
+
+  get picture() {
+    return this.pictures[this.page];
+  }
+
+  get size() {
+    const [width, height] = this.picture.size;
+    return { width, height };
+  }
+
+  get total() {
+    return Math.max(0, ...this.pictures.map((picture) => picture.faces.length));
+  }
+
+  get text() {
+    return String(widgetOf(this.node, "select")?.value ?? "all");
+  }
+
+  get chosen() {
+    return chosenFaces(this.text, Number(widgetOf(this.node, "count")?.value ?? 0), this.total);
+  }
+
+  get added() {
+    return parseAddedBoxes(String(widgetOf(this.node, "added_boxes")?.value ?? ""));
+  }
+
+  /** Least height of the panel: the picture at the node's width. */
+  height() {
+    if (!this.pictures.length) return 0;
+    const picture = Math.max(80, ((this.node.size?.[0] ?? 330) * this.size.height) / this.size.width);
+    return Math.round(Math.min(HIGHEST, picture) + BAR + (this.pictures.length > 1 ? STRIP : 0));
+  }
+
+  build() {
+    const { host, root } = isolated(PICKER_STYLE);
+    this.host = host;
+    this.canvas = element("canvas", { "aria-hidden": true });
+    this.list = element("div", { className: "boxes", role: "listbox", "aria-multiselectable": true, "aria-label": "Faces" });
+    this.drawn = element("div", { className: "drawn" });
+    this.large = element("canvas", { className: "large", width: ENLARGED, height: ENLARGED, hidden: true, "aria-hidden": true });
+    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.drawn, this.large);
+    this.strip = element("div", { className: "strip", role: "group", "aria-label": "Pictures" });
+    this.strip.dataset.scrolls = "yes";
+    this.status = statusLine();
+    this.all = element("button", { type: "button", textContent: "All", title: "Choose every face", onclick: () => this.chooseAll() });
+    this.add = element("button", {
+      type: "button",
+      textContent: "Add face",
+      title: "Draw a box around a face that was missed",
+      "aria-pressed": false,
+      onclick: () => this.setDrawing(!this.drawing),
+    });
+    const bar = element("div", { className: "row" }, this.status, this.all, this.add);
+    root.append(element("div", { className: "panel" }, element("div", { className: "middle" }, this.stage), this.strip, bar));
+    this.list.title = HELP;
+    this.list.addEventListener("keydown", (event) => this.pressKey(event));
+    this.list.addEventListener("focusin", (event) => {
+      if (!this.list.contains(event.relatedTarget)) this.textBefore = this.text;
+    });
+    this.stage.addEventListener("keydown", (event) => this.drawing && event.key === "Escape" && this.setDrawing(false));
+    draggable(this.stage, {
+      start: (event) => (this.drawing ? this.startBox(event) : this.startClick(event)),
+      move: (event, state) => state.rubber && this.stretch(event, state),
+      end: (event, state) => (state.rubber ? this.endBox(event, state) : this.endClick(event, state)),
+      cancel: (_event, state) => state.rubber?.remove(),
+    });
+    // Screen readers click without a pointer.
+    this.list.addEventListener("click", (event) => event.detail === 0 && this.toggle(this.faceAt(event), false));
+    this.list.addEventListener("pointerover", (event) => this.enlarge(this.faceAt(event)));
+    this.list.addEventListener("pointerout", () => this.enlarge(undefined));
+  }
+
+  /** Take the result of a run; without one, what the node remembers of its last. */
+  receive(output) {
+    if (output?.[KEY]) {
+      const pictures = output[KEY].map((picture, i) => ({ ...picture, picture: picture.picture ?? output.images?.[i] }));
+      remember(this.node, KEY, pictures);
+    }
+    this.page = Math.min(this.page, Math.max(0, this.pictures.length - 1));
+    this.seen = this.pictures;
+    this.resize();
+    if (!this.pictures.length) return;
+    this.showStrip();
+    this.showPage();
+  }
+
+  /** Follow the widgets, and the node's properties where a workflow was loaded. */
+  refresh() {
+    if (this.seen !== this.pictures) this.receive(undefined);
+    else if (this.pictures.length) this.mark();
+  }
+
+  showStrip() {
+    const many = this.pictures.length > 1;
+    this.strip.hidden = !many;
+    this.strip.replaceChildren(
+      ...(many ? this.pictures : []).map((picture, i) =>
+        element(
+          "button",
+          { type: "button", "aria-label": `Picture ${i + 1} of ${this.pictures.length}`, onclick: () => this.turnTo(i) },
+          element("img", { src: pictureUrl(picture.picture), alt: "", loading: "lazy", decoding: "async", draggable: false }),
+        ),
+      ),
+    );
+  }
+
+  turnTo(page) {
+    this.page = page;
+    this.focused = this.anchor = 0;
+    this.showPage();
+  }
+
+  async showPage() {
+    [...this.strip.children].forEach((button, i) => button.setAttribute("aria-current", String(i === this.page)));
+    this.stage.style.aspectRatio = `${this.size.width} / ${this.size.height}`;
+    this.stage.style.setProperty("--ratio", String(this.size.width / this.size.height));
+    this.list.replaceChildren(...this.picture.faces.map((face) => this.option(face)));
+    this.mark();
+    const load = ++this.loads;
+    try {
+      const loaded = await Picture.load(pictureUrl(this.picture.picture));
+      if (load !== this.loads) return loaded.close();
+      this.shown?.close();
+      this.shown = loaded;
+      loaded.drawOn(this.canvas);
+    } catch {
+      if (load !== this.loads) return;
+      this.shown = undefined;
+      this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+      this.say("The picture is gone. Run the workflow to see it again.");
+    }
+  }
+
+  option(face) {
+    const place = percentages(fromCorners(face.box), this.size);
+    const made = element("div", { className: "face", role: "option", tabIndex: -1 }, element("span", { textContent: String(face.index) }));
+    for (const side of ["left", "top", "width", "height"]) made.style[side] = `${place[side]}%`;
+    made.dataset.index = String(face.index);
+    return made;
+  }
+
+  /** Show which faces are chosen. */
+  mark() {
+    const chosen = this.chosen;
+    const known = parseSelection(this.text) !== undefined;
+    [...this.list.children].forEach((option, i) => {
+      const isChosen = chosen.has(i);
+      option.setAttribute("aria-selected", String(isChosen));
+      option.setAttribute("aria-label", `Face ${i}, ${Math.round(100 * this.picture.faces[i].confidence)} percent sure`);
+      option.tabIndex = i === Math.min(this.focused, this.list.children.length - 1) ? 0 : -1;
+    });
+    this.markAdded();
+    const linked = isLinked(this.node, "select");
+    this.all.disabled = linked;
+    this.add.hidden = !widgetOf(this.node, "added_boxes");
+    const here = [...chosen].filter((i) => i < this.picture.faces.length).length;
+    const counted = `${here} of ${this.picture.faces.length} faces chosen`;
+    this.say(linked ? `${counted}; select is connected` : known ? counted : "select has another form than a list of faces");
+  }
+
+  /** Boxes that were added by hand and that the last run did not have yet. */
+  markAdded() {
+    const known = new Set(this.picture.faces.filter((face) => face.added).map((face) => face.box.map(Math.round).join()));
+    const boxes = (this.added ?? []).filter((box) => box.picture === this.page);
+    this.drawn.replaceChildren(
+      ...boxes.map((box) => {
+        const place = percentages(box, this.size);
+        const corners = [box.x, box.y, box.x + box.width, box.y + box.height].join();
+        const remove = element("button", {
+          type: "button",
+          textContent: "\u00d7",
+          title: "Remove this box",
+          "aria-label": `Remove the added box at ${box.x}, ${box.y}`,
+          onclick: () => this.removeBox(box),
+        });
+        const made = element("div", { className: known.has(corners) ? "added" : "added new" }, remove);
+        for (const side of ["left", "top", "width", "height"]) made.style[side] = `${place[side]}%`;
+        return made;
+      }),
+    );
+  }
+
+  say(text) {
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+
+  /** Number of the face under an event, or undefined. */
+  faceAt(event) {
+    const option = event.composedPath().find((part) => part.dataset?.index !== undefined);
+    return option && Number(option.dataset.index);
+  }
+
+  startClick(event) {
+    return this.faceAt(event) === undefined ? undefined : { face: this.faceAt(event), shift: event.shiftKey };
+  }
+
+  endClick(_event, { face, shift }) {
+    this.focus(face);
+    this.toggle(face, shift);
+  }
+
+  toggle(face, shift) {
+    if (face === undefined) return;
+    const chosen = this.chosen;
+    const next = shift ? extended(chosen, this.anchor, face) : toggled(chosen, face);
+    this.anchor = face;
+    this.choose(next);
+    if (next.size === 1 && chosen.size === 1 && chosen.has(face)) this.say("At least one face stays chosen.");
+  }
+
+  chooseAll() {
+    this.choose(new Set(Array.from({ length: this.total }, (_, i) => i)));
+  }
+
+  choose(chosen) {
+    if (isLinked(this.node, "select") || !chosen.size) return;
+    const count = Number(widgetOf(this.node, "count")?.value ?? 0);
+    const values = { select: formatSelection(chosen, this.total) };
+    // A limit would drop faces that were picked by eye.
+    if (count > 0 && chosen.size > count && !isLinked(this.node, "count")) values.count = 0;
+    writeWidgets(this.node, values);
+    this.mark();
+  }
+
+  focus(face) {
+    this.focused = face;
+    [...this.list.children].forEach((option, i) => (option.tabIndex = i === face ? 0 : -1));
+    this.list.children[face]?.focus({ preventScroll: true });
+    this.enlarge(face);
+  }
+
+  pressKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const face = Math.min(this.focused, this.list.children.length - 1);
+    const boxes = this.picture.faces.map((item) => fromCorners(item.box));
+    if (event.key.startsWith("Arrow")) {
+      const next = neighbor(boxes, face, event.key);
+      this.focus(next);
+      if (event.shiftKey) this.toggle(next, true);
+    } else if (event.key === " " || event.key === "Enter") this.toggle(face, event.shiftKey);
+    else if (event.key.toLowerCase() === "a") this.chooseAll();
+    else if (event.key === "Escape") this.goBack();
+    else return;
+    event.preventDefault();
+    event.stopPropagation(); // these keys are shortcuts of the page too
+  }
+
+  /** Take the choices back that were made since the picker got the focus. */
+  goBack() {
+    this.enlarge(undefined);
+    if (!isLinked(this.node, "select") && this.textBefore !== undefined) writeWidgets(this.node, { select: this.textBefore });
+    this.mark();
+  }
+
+  /** Show a face enlarged in the corner that is farther from it; nothing for undefined. */
+  async enlarge(face) {
+    this.enlarged = face;
+    if (face === undefined || !this.shown) {
+      this.large.hidden = true;
+      return;
+    }
+    const box = fromCorners(this.picture.faces[face].box);
+    const scale = this.shown.size.width / this.size.width;
+    const around = surroundings(box, this.size);
+    const part = { x: around.x * scale, y: around.y * scale, width: around.width * scale };
+    const bitmap = await this.shown.part(part, ENLARGED).catch(() => undefined);
+    if (this.enlarged !== face || !bitmap) return;
+    this.large.getContext("2d").drawImage(bitmap, 0, 0);
+    this.large.classList.toggle("left", box.x + box.width / 2 > this.size.width / 2);
+    this.large.hidden = false;
+  }
+
+  setDrawing(drawing) {
+    this.drawing = drawing;
+    this.add.setAttribute("aria-pressed", String(drawing));
+    this.stage.classList.toggle("drawing", drawing);
+    this.enlarge(undefined);
+    if (drawing) this.say("Drag a box around a face.");
+    else this.mark();
+  }
+
+  pointOf(event) {
+    const { left, top, width, height } = this.stage.getBoundingClientRect();
+    return {
+      x: ((event.clientX - left) / width) * this.size.width,
+      y: ((event.clientY - top) / height) * this.size.height,
+    };
+  }
+
+  startBox(event) {
+    if (event.composedPath().some((part) => part.tagName === "BUTTON")) return undefined;
+    const rubber = element("div", { className: "added new" });
+    this.drawn.append(rubber);
+    return { rubber, from: this.pointOf(event) };
+  }
+
+  stretch(event, { rubber, from }) {
+    const box = boxBetween(from, this.pointOf(event), this.size);
+    rubber.hidden = !box;
+    if (!box) return;
+    const place = percentages(box, this.size);
+    for (const side of ["left", "top", "width", "height"]) rubber.style[side] = `${place[side]}%`;
+  }
+
+  endBox(event, { rubber, from }) {
+    rubber.remove();
+    const box = boxBetween(from, this.pointOf(event), this.size);
+    if (box && this.added) {
+      writeWidgets(this.node, { added_boxes: formatAddedBoxes([...this.added, { picture: this.page, ...box }]) });
+      this.setDrawing(false);
+      this.say("A face was added. Run the workflow to use it.");
+    } else this.say(box ? "added_boxes has another form than a list of boxes." : "Drag a larger box.");
+  }
+
+  removeBox(box) {
+    const rest = this.added.filter((item) => formatAddedBoxes([item]) !== formatAddedBoxes([box]));
+    writeWidgets(this.node, { added_boxes: formatAddedBoxes(rest) });
+    this.mark();
+  }
+}
