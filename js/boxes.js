@@ -60,11 +60,22 @@ export function percentages(box, size) {
   };
 }
 
+/** Put an element over its box of the picture. */
+export function place(element, box, size) {
+  for (const [side, part] of Object.entries(percentages(box, size))) element.style[side] = `${part}%`;
+  return element;
+}
+
 /** A square around a box with some of its surroundings, inside the picture: what is shown enlarged. */
 export function surroundings(box, size, factor = 1.6) {
   const side = Math.min(Math.max(box.width, box.height) * factor, size.width, size.height);
   const start = (low, extent, limit) => Math.min(Math.max(low + extent / 2 - side / 2, 0), limit - side);
-  return { x: start(box.x, box.width, size.width), y: start(box.y, box.height, size.height), width: side, height: side };
+  return {
+    x: start(box.x, box.width, size.width),
+    y: start(box.y, box.height, size.height),
+    width: side,
+    height: side,
+  };
 }
 
 /**

@@ -18,7 +18,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 const BASE_STYLE = `
-  :host { display: block; box-sizing: border-box; overflow: hidden; font: 12px/1.4 system-ui, sans-serif; color: #ddd; }
+  :host { display: block; box-sizing: border-box; contain: size layout; overflow: hidden; font: 12px/1.4 system-ui, sans-serif; color: #ddd; }
   :host([hidden]) { display: none; }
   * { box-sizing: border-box; }
   button, input { font: inherit; color: #eee; background: #333; border: 1px solid #777; border-radius: 4px; }

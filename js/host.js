@@ -3,6 +3,8 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
+const MARGIN = 4; // pixels around a panel in the classic canvas
+
 /** The widget of a node by its name. */
 export function widgetOf(node, name) {
   return node.widgets?.find((widget) => widget.name === name);
@@ -38,6 +40,11 @@ export function watchWidgets(node, names, changed) {
 /** Call `received` with what the node's last run shows. */
 export function onResult(node, received) {
   chain(node, "onExecuted", received);
+}
+
+/** Call `removed` when the node is deleted from the graph. */
+export function onRemoval(node, removed) {
+  chain(node, "onRemoved", removed);
 }
 
 /**
@@ -92,19 +99,21 @@ export function nodesOfType(type) {
  * @returns {() => void} Call it when the height has changed.
  */
 export function addPanel(node, name, host, height) {
-  const options = { serialize: false, hideOnZoom: false, margin: 4, getMinHeight: height };
+  const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height };
   const widget = node.addDOMWidget(name, "refldm", host, options);
   widget.serialize = false; // not a value in the workflow file
   forwardGestures(host);
-  const update = () => {
+  const show = () => {
     host.hidden = height() === 0;
-    host.style.minHeight = `${Math.max(0, height() - 8)}px`; // without the margin
+    host.style.minHeight = `${Math.max(0, height() - 2 * MARGIN)}px`; // for Nodes 2.0, which does not ask the options
+  };
+  show();
+  return () => {
+    show();
     const [width, needed] = node.computeSize();
     node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], needed)]);
     node.graph?.setDirtyCanvas?.(true, true);
   };
-  host.hidden = height() === 0;
-  return update;
 }
 
 /** The node shows its pictures in a panel of its own, so that the page's gallery would show them twice. */
@@ -117,13 +126,24 @@ export function hideOwnGallery(node) {
 /** Wheel and middle button over an element of the classic canvas zoom and pan the graph, as beside it. */
 function forwardGestures(host) {
   const classic = () => host.closest(".dom-widget") !== null;
-  host.addEventListener("wheel", (event) => {
-    if (!classic() || event.composedPath().some((part) => part.scrollHeight > part.clientHeight + 1 && part.dataset?.scrolls))
-      return;
-    event.preventDefault();
-    app.canvas.processMouseWheel(event);
-  }, { passive: false });
-  for (const [type, name] of [["pointerdown", "processMouseDown"], ["pointermove", "processMouseMove"], ["pointerup", "processMouseUp"]]) {
+  host.addEventListener(
+    "wheel",
+    (event) => {
+      if (
+        !classic() ||
+        event.composedPath().some((part) => part.scrollHeight > part.clientHeight + 1 && part.dataset?.scrolls)
+      )
+        return;
+      event.preventDefault();
+      app.canvas.processMouseWheel(event);
+    },
+    { passive: false },
+  );
+  for (const [type, name] of [
+    ["pointerdown", "processMouseDown"],
+    ["pointermove", "processMouseMove"],
+    ["pointerup", "processMouseUp"],
+  ]) {
     host.addEventListener(type, (event) => {
       const middle = event.button === 1 || (event.buttons & 4) !== 0;
       if (classic() && middle) app.canvas[name](event);

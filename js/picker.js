@@ -3,9 +3,20 @@
  * `added_boxes`, which hold the state.
  */
 
-import { boxBetween, formatAddedBoxes, fromCorners, neighbor, parseAddedBoxes, percentages, surroundings } from "./boxes.js";
+import { AddedBoxes } from "./added_boxes.js";
+import { fromCorners, neighbor, place, surroundings } from "./boxes.js";
 import { draggable, element, isolated, statusLine } from "./elements.js";
-import { addPanel, hideOwnGallery, isLinked, onResult, pictureUrl, remember, watchWidgets, widgetOf, writeWidgets } from "./host.js";
+import {
+  addPanel,
+  hideOwnGallery,
+  isLinked,
+  onResult,
+  pictureUrl,
+  remember,
+  watchWidgets,
+  widgetOf,
+  writeWidgets,
+} from "./host.js";
 import { Picture } from "./pictures.js";
 import { chosenFaces, extended, formatSelection, parseSelection, toggled } from "./selection.js";
 import { PICKER_STYLE } from "./styles.js";
@@ -30,7 +41,7 @@ class Picker {
     this.focused = 0;
     this.anchor = 0;
     this.loads = 0;
-    this.drawing = false;
+    this.hand = new AddedBoxes(this);
     this.build();
     this.resize = addPanel(node, "face_picker", this.host, () => this.height());
     hideOwnGallery(node);
@@ -65,8 +76,9 @@ class Picker {
     return chosenFaces(this.text, Number(widgetOf(this.node, "count")?.value ?? 0), this.total);
   }
 
-  get added() {
-    return parseAddedBoxes(String(widgetOf(this.node, "added_boxes")?.value ?? ""));
+  /** The faces of the shown picture. */
+  get faces() {
+    return this.picture.faces;
   }
 
   /** Least height of the panel: the picture at the node's width. */
@@ -80,34 +92,44 @@ class Picker {
     const { host, root } = isolated(PICKER_STYLE);
     this.host = host;
     this.canvas = element("canvas", { "aria-hidden": true });
-    this.list = element("div", { className: "boxes", role: "listbox", "aria-multiselectable": true, "aria-label": "Faces" });
-    this.drawn = element("div", { className: "drawn" });
-    this.large = element("canvas", { className: "large", width: ENLARGED, height: ENLARGED, hidden: true, "aria-hidden": true });
-    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.drawn, this.large);
+    this.list = element("div", {
+      className: "boxes",
+      role: "listbox",
+      "aria-multiselectable": true,
+      "aria-label": "Faces",
+    });
+    this.large = element("canvas", {
+      className: "large",
+      width: ENLARGED,
+      height: ENLARGED,
+      hidden: true,
+      "aria-hidden": true,
+    });
+    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.hand.layer, this.large);
     this.strip = element("div", { className: "strip", role: "group", "aria-label": "Pictures" });
     this.strip.dataset.scrolls = "yes";
     this.status = statusLine();
-    this.all = element("button", { type: "button", textContent: "All", title: "Choose every face", onclick: () => this.chooseAll() });
-    this.add = element("button", {
+    this.all = element("button", {
       type: "button",
-      textContent: "Add face",
-      title: "Draw a box around a face that was missed",
-      "aria-pressed": false,
-      onclick: () => this.setDrawing(!this.drawing),
+      textContent: "All",
+      title: "Choose every face",
+      onclick: () => this.chooseAll(),
     });
-    const bar = element("div", { className: "row" }, this.status, this.all, this.add);
-    root.append(element("div", { className: "panel" }, element("div", { className: "middle" }, this.stage), this.strip, bar));
+    const bar = element("div", { className: "row" }, this.status, this.all, this.hand.button);
+    const middle = element("div", { className: "middle" }, this.stage);
+    root.append(
+      element("div", { className: "panel", onkeydown: (event) => this.stopDrawing(event) }, middle, this.strip, bar),
+    );
     this.list.title = HELP;
     this.list.addEventListener("keydown", (event) => this.pressKey(event));
     this.list.addEventListener("focusin", (event) => {
       if (!this.list.contains(event.relatedTarget)) this.textBefore = this.text;
     });
-    this.stage.addEventListener("keydown", (event) => this.drawing && event.key === "Escape" && this.setDrawing(false));
     draggable(this.stage, {
-      start: (event) => (this.drawing ? this.startBox(event) : this.startClick(event)),
-      move: (event, state) => state.rubber && this.stretch(event, state),
-      end: (event, state) => (state.rubber ? this.endBox(event, state) : this.endClick(event, state)),
-      cancel: (_event, state) => state.rubber?.remove(),
+      start: (event) => (this.hand.drawing ? this.hand.start(event) : this.startClick(event)),
+      move: (event, state) => state.rubber && this.hand.move(event, state),
+      end: (event, state) => (state.rubber ? this.hand.end(event, state) : this.endClick(event, state)),
+      cancel: (_event, state) => state.rubber && this.hand.cancel(state),
     });
     // Screen readers click without a pointer.
     this.list.addEventListener("click", (event) => event.detail === 0 && this.toggle(this.faceAt(event), false));
@@ -118,7 +140,10 @@ class Picker {
   /** Take the result of a run; without one, what the node remembers of its last. */
   receive(output) {
     if (output?.[KEY]) {
-      const pictures = output[KEY].map((picture, i) => ({ ...picture, picture: picture.picture ?? output.images?.[i] }));
+      const pictures = output[KEY].map((picture, i) => ({
+        ...picture,
+        picture: picture.picture ?? output.images?.[i],
+      }));
       remember(this.node, KEY, pictures);
     }
     this.page = Math.min(this.page, Math.max(0, this.pictures.length - 1));
@@ -142,8 +167,18 @@ class Picker {
       ...(many ? this.pictures : []).map((picture, i) =>
         element(
           "button",
-          { type: "button", "aria-label": `Picture ${i + 1} of ${this.pictures.length}`, onclick: () => this.turnTo(i) },
-          element("img", { src: pictureUrl(picture.picture), alt: "", loading: "lazy", decoding: "async", draggable: false }),
+          {
+            type: "button",
+            "aria-label": `Picture ${i + 1} of ${this.pictures.length}`,
+            onclick: () => this.turnTo(i),
+          },
+          element("img", {
+            src: pictureUrl(picture.picture),
+            alt: "",
+            loading: "lazy",
+            decoding: "async",
+            draggable: false,
+          }),
         ),
       ),
     );
@@ -159,7 +194,7 @@ class Picker {
     [...this.strip.children].forEach((button, i) => button.setAttribute("aria-current", String(i === this.page)));
     this.stage.style.aspectRatio = `${this.size.width} / ${this.size.height}`;
     this.stage.style.setProperty("--ratio", String(this.size.width / this.size.height));
-    this.list.replaceChildren(...this.picture.faces.map((face) => this.option(face)));
+    this.list.replaceChildren(...this.faces.map((face) => this.option(face)));
     this.mark();
     const load = ++this.loads;
     try {
@@ -177,11 +212,10 @@ class Picker {
   }
 
   option(face) {
-    const place = percentages(fromCorners(face.box), this.size);
-    const made = element("div", { className: "face", role: "option", tabIndex: -1 }, element("span", { textContent: String(face.index) }));
-    for (const side of ["left", "top", "width", "height"]) made.style[side] = `${place[side]}%`;
+    const number = element("span", { textContent: String(face.index) });
+    const made = element("div", { className: "face", role: "option", tabIndex: -1 }, number);
     made.dataset.index = String(face.index);
-    return made;
+    return place(made, fromCorners(face.box), this.size);
   }
 
   /** Show which faces are chosen. */
@@ -191,37 +225,16 @@ class Picker {
     [...this.list.children].forEach((option, i) => {
       const isChosen = chosen.has(i);
       option.setAttribute("aria-selected", String(isChosen));
-      option.setAttribute("aria-label", `Face ${i}, ${Math.round(100 * this.picture.faces[i].confidence)} percent sure`);
+      option.setAttribute("aria-label", `Face ${i}, ${Math.round(100 * this.faces[i].confidence)} percent sure`);
       option.tabIndex = i === Math.min(this.focused, this.list.children.length - 1) ? 0 : -1;
     });
-    this.markAdded();
+    this.hand.mark();
     const linked = isLinked(this.node, "select");
     this.all.disabled = linked;
-    this.add.hidden = !widgetOf(this.node, "added_boxes");
-    const here = [...chosen].filter((i) => i < this.picture.faces.length).length;
-    const counted = `${here} of ${this.picture.faces.length} faces chosen`;
-    this.say(linked ? `${counted}; select is connected` : known ? counted : "select has another form than a list of faces");
-  }
-
-  /** Boxes that were added by hand and that the last run did not have yet. */
-  markAdded() {
-    const known = new Set(this.picture.faces.filter((face) => face.added).map((face) => face.box.map(Math.round).join()));
-    const boxes = (this.added ?? []).filter((box) => box.picture === this.page);
-    this.drawn.replaceChildren(
-      ...boxes.map((box) => {
-        const place = percentages(box, this.size);
-        const corners = [box.x, box.y, box.x + box.width, box.y + box.height].join();
-        const remove = element("button", {
-          type: "button",
-          textContent: "\u00d7",
-          title: "Remove this box",
-          "aria-label": `Remove the added box at ${box.x}, ${box.y}`,
-          onclick: () => this.removeBox(box),
-        });
-        const made = element("div", { className: known.has(corners) ? "added" : "added new" }, remove);
-        for (const side of ["left", "top", "width", "height"]) made.style[side] = `${place[side]}%`;
-        return made;
-      }),
+    const here = [...chosen].filter((i) => i < this.faces.length).length;
+    const counted = `${here} of ${this.faces.length} faces chosen`;
+    this.say(
+      linked ? `${counted}; select is connected` : known ? counted : "select has another form than a list of faces",
     );
   }
 
@@ -277,7 +290,7 @@ class Picker {
   pressKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const face = Math.min(this.focused, this.list.children.length - 1);
-    const boxes = this.picture.faces.map((item) => fromCorners(item.box));
+    const boxes = this.faces.map((item) => fromCorners(item.box));
     if (event.key.startsWith("Arrow")) {
       const next = neighbor(boxes, face, event.key);
       this.focus(next);
@@ -293,7 +306,8 @@ class Picker {
   /** Take the choices back that were made since the picker got the focus. */
   goBack() {
     this.enlarge(undefined);
-    if (!isLinked(this.node, "select") && this.textBefore !== undefined) writeWidgets(this.node, { select: this.textBefore });
+    if (!isLinked(this.node, "select") && this.textBefore !== undefined)
+      writeWidgets(this.node, { select: this.textBefore });
     this.mark();
   }
 
@@ -304,7 +318,7 @@ class Picker {
       this.large.hidden = true;
       return;
     }
-    const box = fromCorners(this.picture.faces[face].box);
+    const box = fromCorners(this.faces[face].box);
     const scale = this.shown.size.width / this.size.width;
     const around = surroundings(box, this.size);
     const part = { x: around.x * scale, y: around.y * scale, width: around.width * scale };
@@ -315,51 +329,9 @@ class Picker {
     this.large.hidden = false;
   }
 
-  setDrawing(drawing) {
-    this.drawing = drawing;
-    this.add.setAttribute("aria-pressed", String(drawing));
-    this.stage.classList.toggle("drawing", drawing);
-    this.enlarge(undefined);
-    if (drawing) this.say("Drag a box around a face.");
-    else this.mark();
-  }
-
-  pointOf(event) {
-    const { left, top, width, height } = this.stage.getBoundingClientRect();
-    return {
-      x: ((event.clientX - left) / width) * this.size.width,
-      y: ((event.clientY - top) / height) * this.size.height,
-    };
-  }
-
-  startBox(event) {
-    if (event.composedPath().some((part) => part.tagName === "BUTTON")) return undefined;
-    const rubber = element("div", { className: "added new" });
-    this.drawn.append(rubber);
-    return { rubber, from: this.pointOf(event) };
-  }
-
-  stretch(event, { rubber, from }) {
-    const box = boxBetween(from, this.pointOf(event), this.size);
-    rubber.hidden = !box;
-    if (!box) return;
-    const place = percentages(box, this.size);
-    for (const side of ["left", "top", "width", "height"]) rubber.style[side] = `${place[side]}%`;
-  }
-
-  endBox(event, { rubber, from }) {
-    rubber.remove();
-    const box = boxBetween(from, this.pointOf(event), this.size);
-    if (box && this.added) {
-      writeWidgets(this.node, { added_boxes: formatAddedBoxes([...this.added, { picture: this.page, ...box }]) });
-      this.setDrawing(false);
-      this.say("A face was added. Run the workflow to use it.");
-    } else this.say(box ? "added_boxes has another form than a list of boxes." : "Drag a larger box.");
-  }
-
-  removeBox(box) {
-    const rest = this.added.filter((item) => formatAddedBoxes([item]) !== formatAddedBoxes([box]));
-    writeWidgets(this.node, { added_boxes: formatAddedBoxes(rest) });
-    this.mark();
+  stopDrawing(event) {
+    if (!this.hand.drawing || event.key !== "Escape") return;
+    event.stopPropagation();
+    this.hand.setDrawing(false);
   }
 }

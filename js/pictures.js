@@ -58,7 +58,11 @@ export class Picture {
 
   close() {
     this.bitmap.close();
-    for (const part of this.parts.values()) part.then((bitmap) => bitmap.close(), () => undefined);
+    for (const part of this.parts.values())
+      part.then(
+        (bitmap) => bitmap.close(),
+        () => undefined,
+      );
     this.parts.clear();
   }
 }

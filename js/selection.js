@@ -35,7 +35,7 @@ export function formatSelection(positions, total) {
   const sorted = [...new Set(positions)].sort((a, b) => a - b);
   if (total > 0 && sorted.length >= total && sorted[total - 1] === total - 1) return "all";
   const parts = [];
-  for (let i = 0; i < sorted.length; ) {
+  for (let i = 0; i < sorted.length;) {
     let end = i;
     while (sorted[end + 1] === sorted[end] + 1) end++;
     if (end - i >= 2) parts.push(`${sorted[i]}-${sorted[end]}`);
