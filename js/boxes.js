@@ -79,26 +79,25 @@ export function surroundings(box, size, factor = 1.6) {
 }
 
 /**
- * The face that an arrow key leads to: the nearest one in that direction, where sideways distance counts double.
+ * The face that an arrow key leads to: the nearest one in that direction. Faces that lie more beside than ahead count
+ * only if there is no other.
  * @param {{x: number, y: number, width: number, height: number}[]} boxes
  * @param {number} current Index of the face with the focus.
  * @param {"ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown"} key
- * @returns {number} Index of the nearest face, or `current` if there is none.
+ * @returns {number} Index of that face, or `current` if there is none.
  */
 export function neighbor(boxes, current, key) {
   const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
   const center = (box) => [box.x + box.width / 2, box.y + box.height / 2];
   const [x, y] = center(boxes[current]);
-  let best = current;
-  let shortest = Infinity;
-  boxes.forEach((box, i) => {
-    const [cx, cy] = center(box);
-    const ahead = (cx - x) * dx + (cy - y) * dy;
-    const aside = Math.abs((cx - x) * dy) + Math.abs((cy - y) * dx);
-    if (i !== current && ahead > 0 && ahead + 2 * aside < shortest) {
-      best = i;
-      shortest = ahead + 2 * aside;
-    }
-  });
-  return best;
+  const ranked = boxes
+    .map((box, i) => {
+      const [cx, cy] = center(box);
+      const ahead = (cx - x) * dx + (cy - y) * dy;
+      const aside = Math.abs((cx - x) * dy) + Math.abs((cy - y) * dx);
+      return { i, ahead, isAside: aside > ahead, distance: ahead + 2 * aside };
+    })
+    .filter(({ i, ahead }) => i !== current && ahead > 0)
+    .sort((a, b) => a.isAside - b.isAside || a.distance - b.distance);
+  return ranked[0]?.i ?? current;
 }

@@ -101,6 +101,7 @@ export function nodesOfType(type) {
 export function addPanel(node, name, host, height) {
   const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height };
   const widget = node.addDOMWidget(name, "refldm", host, options);
+  host.dataset.refldm = name;
   widget.serialize = false; // not a value in the workflow file
   forwardGestures(host);
   const show = () => {
