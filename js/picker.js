@@ -124,7 +124,9 @@ class Picker {
     this.list.addEventListener("keydown", (event) => this.pressKey(event));
     this.list.addEventListener("focusin", (event) => {
       if (!this.list.contains(event.relatedTarget)) this.textBefore = this.text;
+      this.focused = this.faceAt(event) ?? this.focused;
     });
+    this.list.addEventListener("focusout", () => this.enlarge(undefined));
     draggable(this.stage, {
       start: (event) => (this.hand.drawing ? this.hand.start(event) : this.startClick(event)),
       move: (event, state) => state.rubber && this.hand.move(event, state),
