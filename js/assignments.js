@@ -14,7 +14,7 @@ export const NOBODY = "nobody";
  */
 export function parseAssignments(text) {
   const assigned = new Map();
-  for (const part of text.split(",").filter((entry) => entry.trim())) {
+  for (const part of text.split(/[,\n]/).filter((entry) => entry.trim())) {
     const match = /^\s*(\d+)\s*:\s*(.*\S)\s*$/s.exec(part);
     if (!match) return undefined;
     assigned.set(Number(match[1]), match[2]);
@@ -43,6 +43,11 @@ export function assign(assigned, face, name, recognized) {
   if (name === undefined || name === recognized) next.delete(face);
   else next.set(face, name);
   return next;
+}
+
+/** The name as the people are called, whose capitals do not matter; undefined for somebody else. */
+export function knownName(name, people) {
+  return [...people, NOBODY].find((person) => person.toLowerCase() === name?.toLowerCase());
 }
 
 /** The person of each face: the assignment, else what the recognizer found. */

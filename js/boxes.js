@@ -1,6 +1,7 @@
 /** Boxes of faces in pixels of their picture: {x, y, width, height} with the left upper corner. */
 
-const ENTRY = /^\s*(\d+)\s*:\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$/;
+const NUMBER = "\\s*(-?\\d+(?:\\.\\d+)?)\\s*";
+const ENTRY = new RegExp(`^\\s*(\\d+)\\s*:${NUMBER},${NUMBER},${NUMBER},${NUMBER}$`);
 
 /** Pixels of the picture below which a drawn box is taken for a slip of the hand. */
 export const SMALLEST_BOX = 8;

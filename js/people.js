@@ -1,6 +1,6 @@
 /** Who is who on Match People: a view of the widget `assignments`, which holds what was corrected by hand. */
 
-import { NOBODY, assign, formatAssignments, parseAssignments, peopleOf } from "./assignments.js";
+import { NOBODY, assign, formatAssignments, knownName, parseAssignments, peopleOf } from "./assignments.js";
 import { draggable, element, isolated, statusLine } from "./elements.js";
 import {
   addPanel,
@@ -95,7 +95,7 @@ class People {
   }
 
   receive(output) {
-    if (output?.[KEY]?.[0]) remember(this.node, KEY, withRecognized(output[KEY][0]));
+    if (output?.[KEY]?.[0]) remember(this.node, KEY, kept(output[KEY][0]));
     this.seen = this.result;
     this.picked = undefined;
     this.resize();
@@ -155,7 +155,7 @@ class People {
     const likeness = element("span", {
       className: "likeness",
       textContent: face.similarity?.toFixed(2) ?? "",
-      title: "Similarity to the recognized person",
+      title: "Similarity to the person in the last run",
     });
     return element(
       "div",
@@ -174,16 +174,16 @@ class People {
       const face = this.faces[i];
       const select = row.querySelector("select");
       const name = assigned.get(face.index);
-      select.value = name ?? "";
-      // A person who is not connected any more.
-      if (name !== undefined && select.value !== name) select.selectedIndex = -1;
+      const known = knownName(name, this.names);
+      select.value = known ?? "";
+      if (name !== undefined && known === undefined) select.selectedIndex = -1; // somebody who is not connected
       select.disabled = this.locked;
       row.classList.toggle("changed", name !== undefined);
       row.querySelector(".pick").setAttribute("aria-pressed", String(face.index === this.picked));
     });
     const people = peopleOf(this.faces, assigned);
     for (const card of this.people.children) {
-      const count = people.filter((name) => name === card.dataset.person).length;
+      const count = people.filter((name) => knownName(name, this.names) === card.dataset.person).length;
       card.setAttribute("aria-label", `${card.dataset.person}, ${count} ${count === 1 ? "face" : "faces"}`);
       card.disabled = this.locked;
     }
@@ -254,15 +254,12 @@ class People {
   }
 }
 
-/** The result with what the recognizer found, apart from what was assigned by hand in that run. */
-function withRecognized(result) {
-  const faces = result.faces.map((face, i) => ({
-    index: face.index,
-    thumbnail: face.thumbnail,
-    recognized: (face.recognized ?? face.person) || NOBODY,
-    similarity: face.similarity ?? result.similarities?.[i],
-  }));
-  return { faces, people: result.people };
+/** What is kept of a result: the recognizer's part, since the rest is in `assignments`. */
+function kept({ faces, people }) {
+  const described = faces.map(({ index, thumbnail, recognized, similarity }) => {
+    return { index, thumbnail, recognized: recognized ?? NOBODY, similarity };
+  });
+  return { faces: described, people };
 }
 
 function portrait(thumbnail, text) {

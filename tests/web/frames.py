@@ -25,7 +25,11 @@ COLUMNS, ROWS = 6, 5
 _START = """() => {
   window.frames_seen = [];
   let last = performance.now();
-  const tick = (now) => { window.frames_seen.push(now - last); last = now; window.frame_request = requestAnimationFrame(tick); };
+  const tick = (now) => {
+    window.frames_seen.push(now - last);
+    last = now;
+    window.frame_request = requestAnimationFrame(tick);
+  };
   window.frame_request = requestAnimationFrame(tick);
 }"""
 _STOP = "() => { cancelAnimationFrame(window.frame_request); return window.frames_seen.slice(1); }"
@@ -46,8 +50,12 @@ def result(filename: str) -> dict[str, Any]:
     faces = [
         {
             "index": i,
-            "box": [(i % COLUMNS + 0.3) * width, (i // COLUMNS + 0.2) * height]
-            + [(i % COLUMNS + 0.7) * width, (i // COLUMNS + 0.8) * height],
+            "box": [
+                (i % COLUMNS + 0.3) * width,
+                (i // COLUMNS + 0.2) * height,
+                (i % COLUMNS + 0.7) * width,
+                (i // COLUMNS + 0.8) * height,
+            ],
             "landmarks": [[0, 0]] * 5,
             "confidence": 0.9,
             "selected": True,
@@ -87,8 +95,10 @@ def measure(canvas: Canvas) -> None:
     def receive() -> None:
         page.evaluate(receiving, result("large.jpg"))
         page.wait_for_function(
-            "() => { const stage = document.querySelector('[data-refldm=face_picker]')?.shadowRoot.querySelector('canvas');"
-            " return stage && stage.width > 300; }"
+            """() => {
+              const picker = document.querySelector("[data-refldm=face_picker]");
+              return picker?.shadowRoot.querySelector("canvas").width > 300;
+            }"""
         )
 
     print("  receiving the result     ", measured(canvas, receive))

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NOBODY, assign, formatAssignments, parseAssignments, peopleOf } from "../../../js/assignments.js";
+import { NOBODY, assign, formatAssignments, knownName, parseAssignments, peopleOf } from "../../../js/assignments.js";
 
 test("assignments are written and read back", () => {
   const assigned = parseAssignments(" 3: nobody, 2 : Anna Lee ");
@@ -36,4 +36,11 @@ test("a correction wins over the recognizer", () => {
     { index: 1, recognized: NOBODY },
   ];
   assert.deepEqual(peopleOf(faces, new Map([[1, "Ben"]])), ["Anna", "Ben"]);
+});
+
+test("capitals of a name do not matter", () => {
+  assert.equal(knownName("anna", ["Anna", "Ben"]), "Anna");
+  assert.equal(knownName("Nobody", ["Anna"]), NOBODY);
+  assert.equal(knownName("Cem", ["Anna"]), undefined);
+  assert.equal(knownName(undefined, ["Anna"]), undefined);
 });

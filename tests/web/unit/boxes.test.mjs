@@ -16,6 +16,10 @@ test("added boxes are written and read back", () => {
   const boxes = parseAddedBoxes("0: 120,80,60,70; 2: 5, 5, 40, 40");
   assert.deepEqual(boxes[1], { picture: 2, x: 5, y: 5, width: 40, height: 40 });
   assert.equal(formatAddedBoxes(boxes), "0: 120,80,60,70; 2: 5,5,40,40");
+  assert.deepEqual(
+    parseAddedBoxes("0: 1.5,-2,3,4\n1: 0,0,9,9").map((box) => box.x),
+    [1.5, 0],
+  );
   assert.deepEqual(parseAddedBoxes(""), []);
   for (const wrong of ["120,80,60,70", "0: 1,2,3", "a: 1,2,3,4"])
     assert.equal(parseAddedBoxes(wrong), undefined, wrong);
