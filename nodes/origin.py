@@ -39,10 +39,10 @@ def _same(origin: str, host: str) -> bool:
     """
     try:
         page = urlsplit(origin)
-        server = urlsplit(f"//{host}")
+        own = urlsplit(f"//{host}")
         default = _PORTS.get(page.scheme)
         if default is None or not page.hostname:
             return False
-        return (page.hostname, page.port or default) == (server.hostname, server.port or default)
+        return (page.hostname, page.port or default) == (own.hostname, own.port or default)
     except ValueError:  # a port that is no number
         return False

@@ -15,7 +15,7 @@ from .conftest import View
 
 pytestmark = needs_embedded
 
-OVERLAPPING = ("04", "05", "06", "08")
+OVERLAPPING = ("01", "04", "05", "06", "08")
 """Workflows that were laid out in the classic canvas, whose nodes are lower than those of Nodes 2.0."""
 
 
