@@ -4,7 +4,7 @@
  */
 
 import { AddedBoxes } from "./added_boxes.js";
-import { fromCorners, neighbor, place, surroundings } from "./boxes.js";
+import { fromCorners, neighbor, place } from "./boxes.js";
 import { draggable, element, isolated, statusLine } from "./elements.js";
 import {
   addPanel,
@@ -17,15 +17,17 @@ import {
   widgetOf,
   writeWidgets,
 } from "./host.js";
+import { Magnifier } from "./magnifier.js";
 import { Picture } from "./pictures.js";
 import { chosenFaces, extended, formatSelection, parseSelection, toggled } from "./selection.js";
+import { Strip } from "./strip.js";
 import { PICKER_STYLE } from "./styles.js";
 
 const KEY = "refldm_faces";
+const NUMBERING = "refldm_numbering";
 const BAR = 34; // pixels of the line below the picture
 const STRIP = 52; // and of the strip of several pictures
 const HIGHEST = 360;
-const ENLARGED = 144; // pixels of the enlarged face
 const HELP =
   "Click or press space to choose a face, shift-click for a range, a for all, Escape to go back to the choice before.";
 
@@ -42,10 +44,12 @@ class Picker {
     this.anchor = 0;
     this.loads = 0;
     this.hand = new AddedBoxes(this);
+    this.magnifier = new Magnifier();
+    this.strip = new Strip((page) => this.turnTo(page));
     this.build();
     this.resize = addPanel(node, "face_picker", this.host, () => this.height());
     hideOwnGallery(node);
-    watchWidgets(node, ["select", "count", "added_boxes"], () => this.refresh());
+    watchWidgets(node, ["select", "count", "added_boxes", "order", "min_size"], () => this.refresh());
     onResult(node, (output) => this.receive(output));
     this.receive(undefined);
   }
@@ -76,6 +80,11 @@ class Picker {
     return chosenFaces(this.text, Number(widgetOf(this.node, "count")?.value ?? 0), this.total);
   }
 
+  /** What the numbers of the faces depend on, besides the faces themselves. */
+  get numbering() {
+    return ["order", "min_size"].map((name) => widgetOf(this.node, name)?.value).join(", ");
+  }
+
   /** The faces of the shown picture. */
   get faces() {
     return this.picture.faces;
@@ -98,16 +107,7 @@ class Picker {
       "aria-multiselectable": true,
       "aria-label": "Faces",
     });
-    this.large = element("canvas", {
-      className: "large",
-      width: ENLARGED,
-      height: ENLARGED,
-      hidden: true,
-      "aria-hidden": true,
-    });
-    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.hand.layer, this.large);
-    this.strip = element("div", { className: "strip", role: "group", "aria-label": "Pictures" });
-    this.strip.dataset.scrolls = "yes";
+    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.hand.layer, this.magnifier.canvas);
     this.status = statusLine();
     this.all = element("button", {
       type: "button",
@@ -118,7 +118,13 @@ class Picker {
     const bar = element("div", { className: "row" }, this.status, this.all, this.hand.button);
     const middle = element("div", { className: "middle" }, this.stage);
     root.append(
-      element("div", { className: "panel", onkeydown: (event) => this.stopDrawing(event) }, middle, this.strip, bar),
+      element(
+        "div",
+        { className: "panel", onkeydown: (event) => this.stopDrawing(event) },
+        middle,
+        this.strip.element,
+        bar,
+      ),
     );
     this.list.title = HELP;
     this.list.addEventListener("keydown", (event) => this.pressKey(event));
@@ -142,17 +148,14 @@ class Picker {
   /** Take the result of a run; without one, what the node remembers of its last. */
   receive(output) {
     if (output?.[KEY]) {
-      const pictures = output[KEY].map((picture, i) => ({
-        ...picture,
-        picture: picture.picture ?? output.images?.[i],
-      }));
-      remember(this.node, KEY, pictures);
+      remember(this.node, KEY, output[KEY].map(kept));
+      remember(this.node, NUMBERING, this.numbering);
     }
     this.page = Math.min(this.page, Math.max(0, this.pictures.length - 1));
     this.seen = this.pictures;
     this.resize();
     if (!this.pictures.length) return;
-    this.showStrip();
+    this.strip.show(this.pictures.map(({ picture }) => picture));
     this.showPage();
   }
 
@@ -162,30 +165,6 @@ class Picker {
     else if (this.pictures.length) this.mark();
   }
 
-  showStrip() {
-    const many = this.pictures.length > 1;
-    this.strip.hidden = !many;
-    this.strip.replaceChildren(
-      ...(many ? this.pictures : []).map((picture, i) =>
-        element(
-          "button",
-          {
-            type: "button",
-            "aria-label": `Picture ${i + 1} of ${this.pictures.length}`,
-            onclick: () => this.turnTo(i),
-          },
-          element("img", {
-            src: pictureUrl(picture.picture),
-            alt: "",
-            loading: "lazy",
-            decoding: "async",
-            draggable: false,
-          }),
-        ),
-      ),
-    );
-  }
-
   turnTo(page) {
     this.page = page;
     this.focused = this.anchor = 0;
@@ -193,7 +172,8 @@ class Picker {
   }
 
   async showPage() {
-    [...this.strip.children].forEach((button, i) => button.setAttribute("aria-current", String(i === this.page)));
+    this.strip.mark(this.page);
+    this.magnifier.hide();
     this.stage.style.aspectRatio = `${this.size.width} / ${this.size.height}`;
     this.stage.style.setProperty("--ratio", String(this.size.width / this.size.height));
     this.list.replaceChildren(...this.faces.map((face) => this.option(face)));
@@ -235,9 +215,9 @@ class Picker {
     this.all.disabled = linked;
     const here = [...chosen].filter((i) => i < this.faces.length).length;
     const counted = `${here} of ${this.faces.length} faces chosen`;
-    this.say(
-      linked ? `${counted}; select is connected` : known ? counted : "select has another form than a list of faces",
-    );
+    if (!known) this.say("select has another form than a list of faces");
+    else if (this.node.properties[NUMBERING] !== this.numbering) this.say("Run again: the numbers have changed");
+    else this.say(linked ? `${counted}; select is connected` : counted);
   }
 
   say(text) {
@@ -313,22 +293,10 @@ class Picker {
     this.mark();
   }
 
-  /** Show a face enlarged in the corner that is farther from it; nothing for undefined. */
-  async enlarge(face) {
-    this.enlarged = face;
-    if (face === undefined || !this.shown) {
-      this.large.hidden = true;
-      return;
-    }
-    const box = fromCorners(this.faces[face].box);
-    const scale = this.shown.size.width / this.size.width;
-    const around = surroundings(box, this.size);
-    const part = { x: around.x * scale, y: around.y * scale, width: around.width * scale };
-    const bitmap = await this.shown.part(part, ENLARGED).catch(() => undefined);
-    if (this.enlarged !== face || !bitmap) return;
-    this.large.getContext("2d").drawImage(bitmap, 0, 0);
-    this.large.classList.toggle("left", box.x + box.width / 2 > this.size.width / 2);
-    this.large.hidden = false;
+  /** Show a face enlarged; nothing for undefined. */
+  enlarge(face) {
+    if (face === undefined || !this.shown) this.magnifier.hide();
+    else this.magnifier.show(this.shown, fromCorners(this.faces[face].box), this.size);
   }
 
   stopDrawing(event) {
@@ -336,4 +304,9 @@ class Picker {
     event.stopPropagation();
     this.hand.setDrawing(false);
   }
+}
+
+/** What is kept of a picture's result: a workflow file holds it. */
+function kept({ size, picture, faces }) {
+  return { size, picture, faces: faces.map(({ index, box, confidence }) => ({ index, box, confidence })) };
 }
