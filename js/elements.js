@@ -73,4 +73,5 @@ export function draggable(target, { start, move, end, cancel }) {
   });
   target.addEventListener("pointerup", (event) => finish(event, end));
   target.addEventListener("pointercancel", (event) => finish(event, cancel));
+  target.addEventListener("lostpointercapture", (event) => finish(event, cancel)); // after pointerup there is no more
 }
