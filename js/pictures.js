@@ -1,6 +1,6 @@
 /** Pictures of a node's result, decoded once and away from the main thread. */
 
-const LONGEST = 1280; // pixels of the copy that is shown
+const LONGEST = 1024; // pixels of the copy that is shown
 
 /**
  * A picture for showing whole and in parts. A large one is shown as a small copy, so that zooming and panning the graph

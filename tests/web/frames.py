@@ -44,6 +44,15 @@ _MOVE = """async (steps) => {
 }"""
 
 
+_SHOW = """() => {
+  const { ds } = app.canvas;
+  ds.scale = 0.8;
+  ds.offset[0] = 100;
+  ds.offset[1] = -150;
+  app.canvas.setDirty(true, true);
+}"""
+
+
 def result(filename: str) -> dict[str, Any]:
     """What Detect Faces would show of 30 faces."""
     width, height = SIZE[0] / COLUMNS, SIZE[1] / ROWS
@@ -102,14 +111,10 @@ def measure(canvas: Canvas) -> None:
         )
 
     print("  receiving the result     ", measured(canvas, receive))
-    page.evaluate(
-        "() => { app.canvas.ds.scale = 0.8; app.canvas.ds.offset.set([100, -150]); app.canvas.setDirty(true, true); }"
-    )
+    page.evaluate(_SHOW)
     canvas.settle()
     print("  moving the node and faces", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
-    page.evaluate(
-        "() => { app.canvas.ds.scale = 0.8; app.canvas.ds.offset.set([100, -150]); app.canvas.setDirty(true, true); }"
-    )
+    page.evaluate(_SHOW)
     canvas.settle()
     options = page.locator("[data-refldm=face_picker] [role=option]")
     places = [options.nth(i).bounding_box() for i in range(options.count())]
