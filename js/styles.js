@@ -27,7 +27,7 @@ export const PICKER_STYLE = `
   .added { position: absolute; border: 2px dashed #40dc78; }
   .added.new { border-color: #ffb84d; }
   .added button { position: absolute; right: 0; top: 0; width: 20px; height: 20px; padding: 0; line-height: 1; pointer-events: auto; }
-  .large { position: absolute; top: 4px; right: 4px; width: min(144px, 45cqw); border: 2px solid #fff; border-radius: 4px; pointer-events: none; }
+  .large { position: absolute; top: 4px; right: 4px; height: min(144px, calc(100% - 8px)); max-width: 45cqw; aspect-ratio: 1; border: 2px solid #fff; border-radius: 4px; pointer-events: none; }
   .large.left { right: auto; left: 4px; }
   .large[hidden] { display: none; }
   .strip { display: flex; gap: 4px; overflow-x: auto; height: 48px; flex: none; }
@@ -73,8 +73,9 @@ export const PEOPLE_STYLE = `
 
 export const GALLERY_STYLE = `
   ${PANEL}
-  ul { list-style: none; margin: 0; padding: 0; flex: 1; min-height: 0; overflow-y: auto; display: flex; flex-direction: column; gap: 4px; }
+  ul { list-style: none; margin: 0; padding: 0; flex: 1; min-height: 0; overflow-y: auto; display: flex; flex-direction: column; gap: 4px; container-type: inline-size; }
   li { flex: none; display: flex; gap: 4px; }
+  @container (max-width: 280px) { .choose.choose img { width: 32px; } .acts.acts button { padding: 1px 4px; } }
   li > .question { flex: 1; }
   .choose { flex: 1; min-width: 0; display: grid; grid-template-columns: auto 1fr; align-items: center; gap: 0 8px; text-align: left; padding: 2px; line-height: 1.3; }
   .choose[aria-pressed="true"] { border-color: #40dc78; box-shadow: inset 0 0 0 1px #40dc78; }
