@@ -71,7 +71,7 @@ class Canvas:
         """Errors and warnings in the console that name this pack's files."""
         return [text for text in self.complaints if PACK_NAME in text or "ReFLDM" in text]
 
-    def open(self) -> None:
+    def visit(self) -> None:
         self.page.goto(self.server.url)
         self.page.wait_for_function("() => window.app?.extensionManager && window.app.canvas?.graph", timeout=60_000)
 
@@ -149,7 +149,7 @@ def opened(browser: Browser, server: Server, *, nodes_2: bool, **options: Any) -
     try:
         context.set_default_timeout(10_000)
         canvas = Canvas(context.new_page(), server)
-        canvas.open()
+        canvas.visit()
         yield canvas
     finally:
         context.close()

@@ -294,7 +294,7 @@ def test_axe_finds_no_serious_fault(ran: Canvas) -> None:
 def test_the_choice_survives_a_reload(ran: Canvas) -> None:
     face(ran, 1).click()
     ran.page.wait_for_timeout(1500)  # the page keeps the open workflow with a delay
-    ran.open()
+    ran.visit()
     ran.page.wait_for_function("() => app.graph.nodes.some((node) => node.comfyClass === 'ReFLDM_DetectFaces')")
     ran.settle()
     assert ran.value("DetectFaces", "select") == "0, 2"
