@@ -33,7 +33,7 @@ BESIDE_THE_CODE = (
 
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 """Module -> the distribution that has it, where the names differ."""
-OF_THE_HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
+OF_THE_HOST = {"aiohttp", "comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
 """Modules that every ComfyUI has. ComfyUI brings torch itself, in the build for the machine."""
 
 
