@@ -46,7 +46,7 @@ ALLOWED = {
     "refldm_core/checkpoints/reading.py: pickles (torch.load)": "weights_only=True, after pickles.py checked the file",
     "refldm_core/images.py: hidden code (zlib)": "zlib.error, which Pillow lets through from damaged pictures",
     "refldm_core/face/packages.py: imports by name (importlib)": "the face packages, which not everybody installs",
-    "refldm_core/face/untyped.py: imports by name (importlib)": "SciPy's modules without types, named in the file",
+    "refldm_core/face/scipy_functions.py: imports by name (importlib)": "SciPy's modules, which have no types",
 }
 """Findings -> why they are harmless."""
 
