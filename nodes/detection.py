@@ -250,11 +250,12 @@ def _boxes_output() -> list[io.Output]:
 
 
 def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
+    # The bar alone: in Nodes 2.0 a preview would stay below the picker, which shows the picture anyway.
     progress = Progress(len(images))
-    progress.show(0, images[0] if len(images) else None)
+    progress.show(0)
 
-    def on_picture(done: int, total: int) -> None:
-        progress.show(done, images[min(done, total - 1)])  # the next one, while it is searched
+    def on_picture(done: int, _: int) -> None:
+        progress.show(done)
 
     return detect_batch(list(images), SearchingDetector(network, settings), on_picture)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host
+from . import host, saved_people
 from .degradation import Degrade
 from .detection import DetectFaces
 from .evaluation import FaceSimilarity
@@ -22,6 +22,11 @@ class ReFLDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         # Here, since 0.3.64 has no on_load. Names alone: no folder is made before there is something to put in it.
         host.register_folders()
+        host.register_routes(
+            get={"people": saved_people.described_people},
+            pictures={"people/thumbnails": saved_people.thumbnail_strip},
+            post={"people/rename": saved_people.rename_person, "people/delete": saved_people.delete_person},
+        )
         return [
             LoadModel,
             EncodeReferences,

@@ -18,6 +18,7 @@ from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
 from .crops import reference_crops
 from .filenames import safetensors_name, safetensors_path
+from .saved_people import saved_names
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
@@ -184,7 +185,7 @@ class LoadReferences(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=_saved() or [_NONE],
+                    options=saved_names() or [_NONE],
                     tooltip="A file in the model folder refldm_references. Press R to refresh after saving one.",
                 )
             ],
@@ -230,10 +231,6 @@ def _encode(vae: Any, crops: Tensor, encoding: ReferenceEncoding) -> Tensor:
         latents = torch.cat(encoded)
     progress.show(len(crops))
     return latents.float().cpu()
-
-
-def _saved() -> list[str]:
-    return [name for name in host.files_in(host.REFERENCES) if name.endswith(".safetensors")]
 
 
 def _missing(name: str) -> CheckpointError:

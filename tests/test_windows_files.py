@@ -95,7 +95,7 @@ def _evaluate(folder: Path) -> None:
 
 def _figure(folder: Path) -> None:
     with atomic_write(folder / "plot.png") as temporary:
-        Figure().savefig(temporary)
+        Figure().savefig(temporary, format="png")
 
 
 WRITERS: dict[str, Writer] = {

@@ -7,12 +7,13 @@ these files leave missing imports out of it.
 from __future__ import annotations
 
 from .first_stage import ReFLDMVAE, require_vae
-from .folders import MODELS, REFERENCES, files_in, first_folder, path_in, register_folders, state_of
+from .folders import MODELS, REFERENCES, files_in, first_folder, folders_of, path_in, register_folders, state_of
 from .guidance import guided_at_timesteps, guided_during
 from .loading import DTYPES, load_model
 from .messages import tell, warn_of_training
 from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
 from .progress import Progress, with_progress
+from .routes import register_routes
 from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
 
 __all__ = [
@@ -29,12 +30,14 @@ __all__ = [
     "files_in",
     "fingerprint_of",
     "first_folder",
+    "folders_of",
     "guided_at_timesteps",
     "guided_during",
     "load_model",
     "parts_of",
     "path_in",
     "register_folders",
+    "register_routes",
     "require_model",
     "require_vae",
     "sample",

@@ -37,9 +37,14 @@ def path_in(folder: str, name: str) -> Path | None:
     return Path(found) if found else None
 
 
+def folders_of(folder: str) -> list[Path]:
+    """The places of a model folder, the first for new files; they may not exist yet."""
+    return [Path(place) for place in folder_paths.get_folder_paths(folder)]
+
+
 def first_folder(folder: str) -> Path:
     """Where new files of that kind belong; it may not exist yet."""
-    return Path(folder_paths.get_folder_paths(folder)[0])
+    return folders_of(folder)[0]
 
 
 def state_of(path: Path | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -40,26 +40,27 @@ class TensorFile:
     metadata: Mapping[str, str]
 
 
-def read_tensors(path: Path, *, copy: bool = False) -> TensorFile:
+def read_tensors(path: Path, *, copy: bool = False, only: Container[str] | None = None) -> TensorFile:
     """Read a .safetensors file or a pickled checkpoint; the kind is told by the content, not by the name.
 
     Args:
         path: of the file.
         copy: copy the tensors out of the file, so that it can be replaced while they are in use.
+        only: names of the tensors to read from a .safetensors file; None reads all.
 
     Raises:
         UnsafeCheckpointError: a pickle that names anything but tensors and plain containers. It was not run.
         CheckpointError: missing, empty, truncated, or no model file; tensors of an unusual kind, or larger than their
             numbers in the file.
     """
-    file = _read(path)
+    file = _read(path, only)
     return replace(file, tensors={name: tensor.clone() for name, tensor in file.tensors.items()}) if copy else file
 
 
-def _read(path: Path) -> TensorFile:
+def _read(path: Path, only: Container[str] | None) -> TensorFile:
     head = _head(path)
     if head[8:9] == b"{":
-        return _read_safetensors(path)
+        return _read_safetensors(path, only)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return _read_pickle(path, zipped=head.startswith(b"PK"))
     raise CheckpointError(
@@ -98,7 +99,7 @@ def _guess(head: bytes) -> str:
     return ""
 
 
-def _read_safetensors(path: Path) -> TensorFile:
+def _read_safetensors(path: Path, only: Container[str] | None) -> TensorFile:
     with path.open("rb") as opened_header:
         header = int.from_bytes(opened_header.read(8), "little")
     if header > _LONGEST_HEADER:
@@ -110,7 +111,8 @@ def _read_safetensors(path: Path) -> TensorFile:
     try:
         opened: Any = safe_open(path, framework="pt", device="cpu")  # untyped
         with opened as file:
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names: list[str] = [name for name in file.keys() if only is None or name in only]  # noqa: SIM118
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
             return _usual(TensorFile(path, "safetensors", tensors, dict(file.metadata() or {})))
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
         if is_out_of_memory(error):

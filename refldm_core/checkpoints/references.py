@@ -114,21 +114,56 @@ def load_references(path: Path) -> StoredReferences:
             make of the photos cannot be verified without encoding them again.
     """
     file = read_tensors(path, copy=True)
-    described = _described(file)
+    head = _head_of(file)
     layers: dict[str, KeyValue] = {}
     for name in (n.removesuffix(".k") for n in file.tensors if n.endswith(".k")):
         if f"{name}.v" not in file.tensors:
             raise _not_references(path, f"{name} has keys but no values")
         layers[name] = KeyValue(file.tensors[f"{name}.k"], file.tensors[f"{name}.v"])
     try:
-        head = _Head.of(described)
-        head.check(file.tensors)
         references = ReferenceKV(layers, head.count, head.latent_size, head.fingerprint)
         return StoredReferences(references, head.names, file.tensors.get(_THUMBNAILS), file.tensors.get(_LATENTS))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_references(path, f"its metadata lacks {str(error)[:80]}") from error
-    except (ReferencesError, OutOfRangeError) as error:
+    except ReferencesError as error:
         raise _not_references(path, error.problem.rstrip(".")) from error
+
+
+@dataclass(frozen=True)
+class ReferencesSummary:
+    """What a list of saved people shows of a reference file.
+
+    Attributes:
+        count: number of references.
+        fingerprint: of the model that made them.
+        thumbnails: (references, 3, height, width) uint8, or None.
+    """
+
+    count: int
+    fingerprint: str
+    thumbnails: Tensor | None
+
+
+def summarize_references(path: Path) -> ReferencesSummary:
+    """Read the description and the thumbnails of a reference file, and not its keys and values.
+
+    Raises:
+        CheckpointError: missing, damaged, or another kind of file; thumbnails of another shape.
+    """
+    file = read_tensors(path, copy=True, only={_THUMBNAILS})
+    head = _head_of(file)
+    return ReferencesSummary(head.count, head.fingerprint, file.tensors.get(_THUMBNAILS))
+
+
+def _head_of(file: TensorFile) -> _Head:
+    """Raises: CheckpointError: metadata without a part, or that does not fit the tensors."""
+    described = _described(file)
+    try:
+        head = _Head.of(described)
+        head.check(file.tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_references(file.path, f"its metadata lacks {str(error)[:80]}") from error
+    except (ReferencesError, OutOfRangeError) as error:
+        raise _not_references(file.path, error.problem.rstrip(".")) from error
+    return head
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..face.identity import Embeddings, cosine
-from .untyped import connected_components
+from .graphs import connected_components
 
 BLOCK = 2048
 """Faces along a side of a block: 16 MB of distances."""

@@ -19,9 +19,9 @@ import numpy as np
 from ..files import require_regular
 from .build_output import write_references
 from .corpus import DataError, read_references
+from .graphs import connected_components
 from .local_pictures import LocalPictures
 from .splits import SPLITS, Split
-from .untyped import connected_components
 
 References = Sequence[tuple[str, tuple[str, ...]]]
 """Targets and their references."""

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..data.corpus import DataError, read_references
+from ..data.graphs import connected_components
 from ..files import in_unicode, require_regular
 from ..pictures.formats import pictures_in as picture_files
-from .packages import require
 
 
 @dataclass(frozen=True)
@@ -172,17 +172,15 @@ def _stem(name: str) -> str:
 
 def _connected(rows: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
     """Picture -> person, named by the first of the pictures that are connected."""
-    edges = [(target, photo) for target, photos in rows for photo in (target, *photos)]
-    names = sorted({name for edge in edges for name in edge})
+    links = [(target, photo) for target, photos in rows for photo in (target, *photos)]
+    names = sorted({name for link in links for name in link})
     index = {name: i for i, name in enumerate(names)}
-    ends = np.array([[index[a], index[b]] for a, b in edges])
-    ones = np.ones(len(edges), dtype=np.int8)
-    graph = require("scipy.sparse").coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(len(names), len(names)))
-    _, labels = require("scipy.sparse.csgraph").connected_components(graph, directed=False)
+    pairs = np.array([[index[a], index[b]] for a, b in links], dtype=np.int64)
+    labels = connected_components(pairs, len(names)).tolist()
     first: dict[int, str] = {}
     for name, label in zip(names, labels, strict=True):
-        first.setdefault(int(label), name)
-    return {name: first[int(label)] for name, label in zip(names, labels, strict=True)}
+        first.setdefault(label, name)
+    return {name: first[label] for name, label in zip(names, labels, strict=True)}
 
 
 def _read_people(path: Path) -> Mapping[str, str]:

@@ -50,7 +50,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
             expected=f"the published weights of {name}",
             remedy="choose the file that belongs to this network",
         )
-    broken = [key for key, value in plain.items() if value.is_floating_point() and not value.isfinite().all()]
+    broken = _not_finite(plain)
     if broken:
         raise CheckpointError(
             f"{len(broken)} tensors of {name} have values that are not finite (first: {broken[0]}).",
@@ -58,6 +58,11 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
             remedy="get the file again",
         )
     module.load_state_dict(plain, strict=True)
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    return [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
 
 
 class RetinaFaceNetwork:

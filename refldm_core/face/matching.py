@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..errors import SettingsError, shortened
 from .errors import FaceError
 from .identity import Embeddings, cosine
+from .scipy_functions import hungarian
 from .types import Face
-from .untyped import hungarian
 
 SAME_PERSON = 0.35
 """Cosine similarity above which two photos usually show one person, for insightface's published recognisers. Degraded

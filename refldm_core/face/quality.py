@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..images import antialiased
+from .scipy_functions import cosine_transform
 from .types import CropTransform, Face, Landmarks5
-from .untyped import cosine_transform
 from .warping import grid
 
 _MEASURED_SIZE = 256  # pixels of the crop: 1.5 times the width of a face box

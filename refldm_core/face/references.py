@@ -18,8 +18,8 @@ from .identity import Embeddings, Recognizer, centroid, cosine, embed_faces
 from .matching import SAME_PERSON
 from .parsing import FaceParser
 from .quality import Quality, hash_distance, measure_quality, perceptual_hash
+from .scipy_functions import average_linkage
 from .types import Face
-from .untyped import average_linkage
 
 
 @dataclass(frozen=True)

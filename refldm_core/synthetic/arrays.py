@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingsError
-from .untyped import transposed
+from .scipy_functions import transposed
 
 Floats = NDArray[Any]
 RGB = tuple[float, float, float]

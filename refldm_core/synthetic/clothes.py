@@ -6,7 +6,7 @@ import numpy as np
 
 from .arrays import Floats, clamp, smoothstep
 from .conditions import Clothes
-from .untyped import transposed
+from .scipy_functions import transposed
 
 
 def cloth_cover(clothes: Clothes, rest: Floats, softness: float = 0.01) -> Floats:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from .arrays import Floats, clamp, linear, smoothstep, unit
 from .asset import head
+from .scipy_functions import transposed
 from .strands import Strands, scatter, shades
 from .traits import Beard, Brows, Person
-from .untyped import transposed
 
 _STREAM = 0x5FA
 _BROW_HEIGHT, _BROW_START, _BROW_LENGTH = 7.487, 0.11, 0.43

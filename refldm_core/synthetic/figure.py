@@ -15,11 +15,11 @@ from .conditions import Clothes, Conditions
 from .facial_hair import beard_strands, brow_strands, lash_strands
 from .glasses import glasses_mesh
 from .hair import scalp_strands
+from .scipy_functions import transposed
 from .skin import SkinFields, skin_fields
 from .strands import Strands
 from .subdivision import Quads
 from .traits import Person
-from .untyped import transposed
 
 _CLOTH_THICKNESS = 0.035
 _PUPIL_DEPTH = 0.14

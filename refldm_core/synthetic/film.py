@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .arrays import LUMINANCE, Floats, clamp, srgb
 from .conditions import Film
-from .untyped import blurred
+from .scipy_functions import blurred
 
 _GLARE = 0.035
 """Share of the light that the lens scatters."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from .arrays import Floats, unit
 from .asset import head
+from .scipy_functions import reshaped
 from .subdivision import Quads
 from .traits import Glasses
-from .untyped import reshaped
 
 _SIDES = 8
 _CURVATURE = 0.35

@@ -11,9 +11,9 @@ from .arrays import Floats, clamp, linear, smoothstep, unit
 from .asset import head, normals
 from .hairline import scalp_cover
 from .hairstyles import CUTS, FALLING, PARTED, Cut
+from .scipy_functions import Tree, transposed, tree
 from .strands import Roots, Strands, scatter, shades
 from .traits import Hair, HairStyle, Person
-from .untyped import Tree, transposed, tree
 
 _STREAM = 0x5FB
 _GUIDES = 1200

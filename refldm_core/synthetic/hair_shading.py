@@ -9,8 +9,8 @@ from .arrays import Floats, clamp, dot, smoothstep, unit
 from .camera import Camera
 from .figure import Figure
 from .lighting import Illumination, ShadowMap
+from .scipy_functions import reshaped
 from .strands import Strands
-from .untyped import reshaped
 
 _SKULL = np.array([0.0, 0.25, -0.95])
 """From the point between the eyes to the middle of the skull."""

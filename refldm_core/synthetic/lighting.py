@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import LUMINANCE, Floats, clamp, dot, unit
 from .conditions import Lamp, Light
 from .rasterizer import nearest_samples
-from .untyped import reshaped, transposed
+from .scipy_functions import reshaped, transposed
 
 _SHADOW_CELLS = 240
 _SHADOW_REACH = 1.9

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .arrays import RGB, Floats, clamp, linear, mix, smoothstep
 from .conditions import Place
-from .untyped import blurred
+from .scipy_functions import blurred
 
 Picture = NDArray[np.float64]
 """(rows, columns, 3)"""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Floats, clamp
+from .scipy_functions import reshaped, sparse, transposed
 from .subdivision import Quads
-from .untyped import reshaped, sparse, transposed
 
 _MOST_SAMPLES = 48
 """Along one side of a quad."""

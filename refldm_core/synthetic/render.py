@@ -14,11 +14,11 @@ from .figure import Figure, Mesh
 from .hair_shading import lit_strands
 from .lighting import Illumination, ShadowMap
 from .rasterizer import Fragments, rasterize
+from .scipy_functions import blurred, reshaped
 from .strand_splat import splat, thinned
 from .strands import Strands
 from .surfaces import Layers, shade_surfaces
 from .traits import Person
-from .untyped import blurred, reshaped
 
 Plane = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import clamp
+from .scipy_functions import reshaped
 from .strands import Strands
-from .untyped import reshaped
 
 _FRONT_LAYER = 0.035
 """Decimeters of hair that are seen into: what lies deeper counts e times less."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .untyped import reshaped, sparse
+from .scipy_functions import reshaped, sparse
 
 Quads = NDArray[np.int64]
 """(n, 4) indices of vertices, counter-clockwise as seen from outside."""

@@ -15,9 +15,9 @@ from .eyes import eye_surface
 from .figure import Figure, Mesh
 from .lighting import Illumination, ShadowMap, gloss
 from .rasterizer import Fragments
+from .scipy_functions import blurred, reshaped, transposed
 from .skin_detail import skin_detail
 from .teeth import tooth_albedo
-from .untyped import blurred, reshaped, transposed
 
 _BLEEDING = np.array([0.034, 0.013, 0.007])
 """Decimeters that red, green and blue light spread below the skin."""

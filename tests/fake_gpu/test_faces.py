@@ -21,7 +21,7 @@ from refldm_core.images import antialiased
 
 @pytest.fixture(autouse=True)
 def convertible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Module.to` cannot convert fake parameters in place; here it replaces them."""
+    """`Module.to` cannot convert fake parameters in place; here it replaces them. Fake tensors have no values."""
 
     def to(module: nn.Module, device: torch.device | str) -> nn.Module:
         moved = {name: tensor.to(device) for name, tensor in module.state_dict().items()}
@@ -29,6 +29,7 @@ def convertible(monkeypatch: pytest.MonkeyPatch) -> None:
         return module
 
     monkeypatch.setattr(nn.Module, "to", to)
+    monkeypatch.setattr("refldm_core.face.backends._not_finite", lambda tensors: [])
 
 
 @pytest.mark.parametrize("kind", ["parsenet", "bisenet"])

@@ -15,7 +15,12 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from refldm_core.checkpoints.references import StoredReferences, load_references, save_references
+from refldm_core.checkpoints.references import (
+    StoredReferences,
+    load_references,
+    save_references,
+    summarize_references,
+)
 from refldm_core.errors import CheckpointError, ReferencesError
 from refldm_core.model.attention import KeyValue
 from refldm_core.model.reference import ReferenceKV
@@ -210,6 +215,40 @@ def _damaged(kv: ReferenceKV, path: Path, damage: Damage, text: str | None = Non
     tensors = load_file(path)
     damage(tensors, described)
     save_file(tensors, path, {"refldm.references": json.dumps(described) if text is None else text})
+
+
+def test_a_summary_reads_no_keys_and_values(kv: ReferenceKV, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "me.safetensors"
+    thumbnails = torch.arange(3 * 3 * 4 * 4).reshape(3, 3, 4, 4).to(torch.uint8)
+    save_references(StoredReferences(kv, thumbnails=thumbnails), path)
+    read: list[str] = []
+
+    class Recording:
+        def __init__(self, *names: Any, **options: Any) -> None:
+            self.file = safe_open(*names, **options)
+
+        def __enter__(self) -> Any:
+            self.file.__enter__()
+            return self
+
+        def __exit__(self, *_: Any) -> None:
+            self.file.__exit__(None, None, None)
+
+        def get_tensor(self, name: str) -> Tensor:
+            read.append(name)
+            return self.file.get_tensor(name)
+
+        def keys(self) -> list[str]:
+            return list(self.file.keys())
+
+        def metadata(self) -> dict[str, str]:
+            return self.file.metadata()
+
+    monkeypatch.setattr("refldm_core.checkpoints.reading.safe_open", Recording)
+    summary = summarize_references(path)
+    assert (summary.count, summary.fingerprint) == (3, kv.fingerprint)
+    assert summary.thumbnails is not None and torch.equal(summary.thumbnails, thumbnails)
+    assert read == ["thumbnails"]
 
 
 @pytest.mark.parametrize("case", DAMAGES)

@@ -33,7 +33,7 @@ BESIDE_THE_CODE = (
 
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 """Module -> the distribution that has it, where the names differ."""
-OF_THE_HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
+OF_THE_HOST = {"aiohttp", "comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
 """Modules that every ComfyUI has. ComfyUI brings torch itself, in the build for the machine."""
 
 
@@ -55,7 +55,7 @@ def test_it_is_small() -> None:
 
 def test_requirements_are_what_it_imports() -> None:
     imported = {name for module in modules() for name in _absolute_imports(ROOT / module)}
-    imported |= {"scipy"}  # refldm_core/face/untyped.py imports it by its name
+    imported |= {"scipy"}  # refldm_core/face/scipy_functions.py imports it by its name
     needed = {DISTRIBUTIONS.get(name, name) for name in imported - OF_THE_HOST - set(sys.stdlib_module_names)}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert needed == {re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")}

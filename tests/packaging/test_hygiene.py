@@ -39,10 +39,14 @@ LONGEST_WORD = 200
 
 ALLOWED = {
     "nodes/host/messages.py: network (server)": "ComfyUI's own server object sends a node's messages to the open page",
+    "nodes/host/routes.py: network (aiohttp)": "answers of the routes under /refldm, in the types of ComfyUI's server",
+    "nodes/host/routes.py: network (server)": "ComfyUI's own server object, which the routes are added to",
+    "nodes/origin.py: network (urllib)": "urllib.parse takes the address in a header apart; nothing is opened",
     "refldm_core/checkpoints/reading.py: pickles (pickle)": "the names of pickle's errors; torch reads weights only",
     "refldm_core/checkpoints/reading.py: pickles (torch.load)": "weights_only=True, after pickles.py checked the file",
+    "refldm_core/images.py: hidden code (zlib)": "zlib.error, which Pillow lets through from damaged pictures",
     "refldm_core/face/packages.py: imports by name (importlib)": "the face packages, which not everybody installs",
-    "refldm_core/face/untyped.py: imports by name (importlib)": "SciPy's modules without types, named in the file",
+    "refldm_core/face/scipy_functions.py: imports by name (importlib)": "SciPy's modules, which have no types",
 }
 """Findings -> why they are harmless."""
 

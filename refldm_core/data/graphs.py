@@ -1,4 +1,4 @@
-"""SciPy's functions that this part uses, with types: SciPy comes without any. It is imported when first used."""
+"""Which things are joined by links, by SciPy. It has no types of its own, and is imported when first used."""
 
 from __future__ import annotations
 

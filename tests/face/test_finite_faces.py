@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from refldm_core.errors import CheckpointError, NotFiniteError
-from refldm_core.evaluation.metrics import published_embedding
+from refldm_core.evaluation.identity import PublishedIdentity
 from refldm_core.face.backends import RetinaFaceNetwork, load_strictly
 from refldm_core.face.detection import Findings, SearchingDetector
 from refldm_core.face.errors import FaceError
@@ -75,7 +75,7 @@ class Recognizer:
 EMBEDDING: dict[str, Callable[[Recognizer], object]] = {
     "faces": lambda recognizer: embed_faces(recognizer, [torch.zeros(3, 100, 100)], [FACE]),
     "crops": lambda recognizer: embed_crops(recognizer, torch.zeros(2, 3, 64, 64)),
-    "published": lambda recognizer: published_embedding(recognizer, np.zeros((64, 64, 3), np.uint8)),
+    "published": lambda recognizer: PublishedIdentity(recognizer).embed_crops(torch.zeros(2, 3, 64, 64)),
 }
 
 

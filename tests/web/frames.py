@@ -1,0 +1,152 @@
+"""How fluent the page stays with the face picker: run it as `python -m tests.web.frames`.
+
+Measures the time between frames while the graph is zoomed and panned, while the pointer goes over every face, and while
+faces are clicked: with 30 faces in a picture of 12 megapixels, and without the picker's node for comparison.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.host.comfy import find_hosts, make_base, running
+
+from .browser import FLAGS, Canvas, opened
+from .conftest import VIEWS
+
+SIZE = (4000, 3000)
+COLUMNS, ROWS = 6, 5
+
+_START = """() => {
+  window.frames_seen = [];
+  let last = performance.now();
+  const tick = (now) => {
+    window.frames_seen.push(now - last);
+    last = now;
+    window.frame_request = requestAnimationFrame(tick);
+  };
+  window.frame_request = requestAnimationFrame(tick);
+}"""
+_STOP = "() => { cancelAnimationFrame(window.frame_request); return window.frames_seen.slice(1); }"
+_MOVE = """async (steps) => {
+  const { ds } = app.canvas;
+  for (let i = 0; i < steps; i++) {
+    ds.scale = 0.6 + 0.4 * Math.abs(Math.sin(i / 15));
+    ds.offset[0] += i % 40 < 20 ? 4 : -4;
+    app.canvas.setDirty(true, true);
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
+_SHOW = """() => {
+  const { ds } = app.canvas;
+  ds.scale = 0.8;
+  ds.offset[0] = 100;
+  ds.offset[1] = -150;
+  app.canvas.setDirty(true, true);
+}"""
+
+
+def result(filename: str) -> dict[str, Any]:
+    """What Detect Faces would show of 30 faces."""
+    width, height = SIZE[0] / COLUMNS, SIZE[1] / ROWS
+    faces = [
+        {
+            "index": i,
+            "box": [
+                (i % COLUMNS + 0.3) * width,
+                (i // COLUMNS + 0.2) * height,
+                (i % COLUMNS + 0.7) * width,
+                (i // COLUMNS + 0.8) * height,
+            ],
+            "landmarks": [[0, 0]] * 5,
+            "confidence": 0.9,
+            "selected": True,
+        }
+        for i in range(COLUMNS * ROWS)
+    ]
+    picture = {"filename": filename, "subfolder": "", "type": "input"}
+    return {"images": [picture], "refldm_faces": [{"size": list(SIZE), "picture": picture, "faces": faces}]}
+
+
+def measured(canvas: Canvas, act: Any) -> str:
+    canvas.page.evaluate(_START)
+    act()
+    times = np.array(canvas.page.evaluate(_STOP))
+    return (
+        f"{len(times):4d} frames, median {np.median(times):5.1f} ms, 95 % below {np.percentile(times, 95):5.1f} ms, "
+        f"longest {times.max():5.1f} ms"
+    )
+
+
+def measure(canvas: Canvas) -> None:
+    page = canvas.page
+    canvas.load({"nodes": [], "links": [], "version": 0.4})
+    print("  moving the empty graph   ", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
+    page.evaluate(
+        """() => {
+          const node = LiteGraph.createNode("ReFLDM_DetectFaces");
+          node.pos = [100, 100];
+          app.graph.add(node);
+          node.setSize([600, node.size[1]]);
+        }"""
+    )
+    canvas.settle()
+    print("  moving the node alone    ", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
+    receiving = "(result) => { const node = app.graph.nodes[0]; node.onExecuted(result); }"
+
+    def receive() -> None:
+        page.evaluate(receiving, result("large.jpg"))
+        page.wait_for_function(
+            """() => {
+              const picker = document.querySelector("[data-refldm=face_picker]");
+              return picker?.shadowRoot.querySelector("canvas").width > 300;
+            }"""
+        )
+
+    print("  receiving the result     ", measured(canvas, receive))
+    page.evaluate(_SHOW)
+    canvas.settle()
+    print("  moving the node and faces", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
+    page.evaluate(_SHOW)
+    canvas.settle()
+    options = page.locator("[data-refldm=face_picker] [role=option]")
+    places = [options.nth(i).bounding_box() for i in range(options.count())]
+
+    def over(click: bool) -> None:
+        for place in places:
+            page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2, steps=3)
+            if click:
+                page.mouse.down()
+                page.mouse.up()
+
+    print("  pointing at 30 faces     ", measured(canvas, lambda: over(False)))
+    print("  clicking 30 faces        ", measured(canvas, lambda: over(True)))
+    assert canvas.node("DetectFaces", "node.widgets.find((widget) => widget.name === 'select').value") != "all"
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE[1] // 8, SIZE[0] // 8, 3), dtype=np.uint8)
+    for host in find_hosts():
+        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+            base = make_base(Path(folder) / "base")
+            Image.fromarray(noise).resize(SIZE).save(base / "input" / "large.jpg")
+            with running(host, base) as server:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+                for view in (view for view in VIEWS if view.host == host):
+                    print(view.name)
+                    with opened(browser, server, nodes_2=view.nodes_2) as canvas:
+                        measure(canvas)
+                browser.close()
+
+
+if __name__ == "__main__":
+    main()
