@@ -23,7 +23,7 @@ from ..paths import require_plain
 from ..pictures.formats import pictures_in
 from ..synthetic.dataset import DatasetSpec, render_missing
 from ..synthetic.records import read_record
-from .untyped import connected_components
+from .graphs import connected_components
 
 Picture = NDArray[np.uint8]
 """(size, size, 3) RGB."""

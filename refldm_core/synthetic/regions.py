@@ -15,8 +15,8 @@ from .facial_hair import beard_cover, brow_cover
 from .figure import Figure, Mesh, figure
 from .portrait import aligned_camera
 from .rasterizer import Fragments, rasterize
+from .scipy_functions import reshaped, transposed
 from .traits import Beard, Glasses, Person
-from .untyped import reshaped, transposed
 
 STANDARD_GLASSES = Glasses(0.245, 0.19, 0.7, 0.014, (0.1, 0.1, 0.1), False)
 """Frames of the usual size: where glasses would be that somebody does not wear."""
