@@ -38,14 +38,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "samples": {"errors", "images"},
     "synthetic": {"errors", "files", "images", "face"},
-    "data": {"errors", "files", "images", "markdown", "paths", "pictures", "progress", "face", "pipeline", "synthetic"},
+    "hardware": set(),
+    "data": {
+        *("errors", "files", "hardware", "images", "markdown", "paths", "pictures", "progress"),
+        *("face", "pipeline", "synthetic"),
+    },
     "training": {
-        *("errors", "files", "images", "out_of_memory", "pictures", "progress", "yaml_text"),
-        *("face", "model", "diffusion", "checkpoints", "pipeline", "data"),
+        *("errors", "files", "hardware", "images", "out_of_memory", "pictures", "progress", "yaml_text"),
+        *("face", "model", "diffusion", "checkpoints", "pipeline", "data", "synthetic"),
     },
     "evaluation": {
         *("errors", "files", "images", "markdown", "out_of_memory", "paths", "pictures", "progress"),
-        *("face", "checkpoints", "pipeline", "data"),
+        *("embedded", "face", "checkpoints", "pipeline", "data", "synthetic"),
     },
     "demo": {
         *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos"),
