@@ -182,8 +182,8 @@ def in_words(summary: Summary) -> list[str]:
     """What must be mended, and how many differences show."""
     lines: list[str] = []
     if summary.comparisons:
-        shown = sum(one.better is not None for one in summary.comparisons)
-        lines.append(f"{shown} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
+        significant = sum(comparison.better is not None for comparison in summary.comparisons)
+        lines.append(f"{significant} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
     if summary.to_mend:
         lines.append(f"{len(summary.to_mend)} to mend:")
         shown = summary.to_mend[:_SHOWN]
