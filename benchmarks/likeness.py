@@ -12,7 +12,7 @@ python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablat
 Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own. The
 people are rendered into the folder of --cases, once for each size; later runs read them from there.
 The recognizer must be one that no model was trained against; --trained-recognizer adds that one's opinion, and
---second-recognizer that of another one, such as dlib's (pip install "comfyui-refldm[judge]").
+--second-recognizer that of another one, such as dlib's (pip install -e ".[judge]").
 """
 
 from __future__ import annotations

@@ -143,8 +143,8 @@ def _embedded(images: Tensor, recognizer: Recognizer, network: FaceNetwork | Non
     """Aligned crops (batch, 3, size, size) and embeddings (batch, d), one of each for every picture."""
     if network is None:
         return images, embed_crops(recognizer, images)
-    found = detect_batch(list(images), SearchingDetector(network))
-    largest = [_largest([one for one in found if one.frame == i], i) for i in range(len(images))]
+    faces = detect_batch(list(images), SearchingDetector(network))
+    largest = [_largest([face for face in faces if face.frame == i], i) for i in range(len(images))]
     return align_faces(list(images), largest)[1], embed_faces(recognizer, list(images), largest)
 
 

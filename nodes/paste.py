@@ -132,13 +132,13 @@ class PasteFaces(io.ComfyNode):
             crop_masks=None if face_parser is None else _parsed(face_parser, photos, faces),
             image_masks=None if mask is None else _each(require_mask(mask, "mask"), len(photos)),
         )
-        masks = torch.stack([one.mask for one in pasted])
-        pictures = model_to_bhwc(torch.stack([one.image for one in pasted]))
+        masks = torch.stack([photo.mask for photo in pasted])
+        pictures = model_to_bhwc(torch.stack([photo.image for photo in pasted]))
         if pictures.shape[:3] == image.shape[:3]:
             # From [0, 1] to [-1, 1] and back costs the last bit.
             pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
         before = saved_pictures(photos, cls)
-        after = saved_pictures([item.image for item in pasted], cls)
+        after = saved_pictures([photo.image for photo in pasted], cls)
         shown = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
         return io.NodeOutput(pictures, masks, ui=shown)
 

@@ -302,9 +302,9 @@ def _photos(batches: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
 
 def _names(text: str, count: int) -> list[str]:
     """Names of the people, numbers for those that have none."""
-    given = [name.strip() for name in text.split(",") if name.strip()]
-    names = [*given[:count], *(f"person {i + 1}" for i in range(len(given), count))]
-    if len(given) > count or len(set(names)) != count:
+    written_names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [*written_names[:count], *(f"person {i + 1}" for i in range(len(written_names), count))]
+    if len(written_names) > count or len(set(names)) != count:
         raise SettingsError(
             f'"{text}" does not name {count} people.',
             expected="at most one name for each person, all different",
@@ -316,7 +316,7 @@ def _names(text: str, count: int) -> list[str]:
 def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embeddings:
     if person.thumbnails is None:
         raise ReferencesError(
-            f"The references of {name} hold no pictures by which to recognise them.",
+            f"The references of {name} hold no pictures by which to recognize them.",
             expected="references from Encode References, or saved with pictures",
             remedy="encode the photos again, or save them with pictures switched on",
         )

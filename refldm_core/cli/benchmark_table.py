@@ -191,18 +191,18 @@ def _restore_all(
     plan: _Plan, restorer: Restorer, settings: RestoreSettings, args: argparse.Namespace, output: Output
 ) -> None:
     """Restore one process's share; what fails is said here, and the evaluation names what is missing."""
-    given = {kind: match_predictions(_DEGRADED, folder, plan.targets)[0] for kind, folder in plan.low.items()}
+    own_low = {kind: match_predictions(_DEGRADED, folder, plan.targets)[0] for kind, folder in plan.low.items()}
     share = share_of(plan.targets)
     stage = replace(encoding_stage(args, restorer), work="restore this face")  # encoding takes the most memory
     for target in output.each(share, "faces", len(share)):
         for kind in plan.kinds:
             try:
-                if kind not in given:
+                if kind not in own_low:
                     lq = degrade_target(
                         target, plan.low_folder(kind), kind, args.degradation_seed, overwrite=args.overwrite
                     )
-                elif target.name in given[kind]:
-                    lq = given[kind][target.name]
+                elif target.name in own_low[kind]:
+                    lq = own_low[kind][target.name]
                 else:
                     continue
                 for arm in plan.arms:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             write_table(folder / TABLE, earlier, done)
     output.result(
         "\n".join(_in_words(folder, done, failed)),
-        {"degraded": [one.row() for one in done], "failed": failed, "output": str(folder), "seed": args.seed},
+        {"degraded": [picture.row() for picture in done], "failed": failed, "output": str(folder), "seed": args.seed},
     )
     return 2 if failed else 0
 
@@ -78,7 +78,7 @@ def _in_words(folder: Path, done: list[Degraded], failed: list[dict[str, str]]) 
     yield f"{len(done)} degraded; {folder / TABLE} says how."
     if failed:
         yield f"{len(failed)} failed:"
-        yield from (f"  {one['input']}: {one['problem']}" for one in failed)
+        yield from (f"  {failure['input']}: {failure['problem']}" for failure in failed)
 
 
 def _degrade_one(job: Job, folder: Path, kind: Kind, seed: int) -> Degraded:

@@ -8,8 +8,8 @@ examples:
       --output judged --second-recognizer glintr100.onnx
       Methods side by side, each compared with the first, person by person. The degraded pictures may be one.
   refldm evaluate --predictions restored --ground-truth ffhq --output judged --second-recognizer dlib
-      dlib's recognizer as the second opinion. Its similarity is 1 - Euclidean distance (pip install
-      "comfyui-refldm[judge]").
+      dlib's recognizer as the second opinion. Its similarity is 1 - Euclidean distance.
+      It comes with pip install -e ".[judge]".
   refldm evaluate --predictions restored --ground-truth ffhq --output judged --metrics psnr ssim lpips --resume
       Goes on with an evaluation that was interrupted; files that have changed are judged again.
   refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
@@ -182,8 +182,8 @@ def in_words(summary: Summary) -> list[str]:
     """What must be mended, and how many differences show."""
     lines: list[str] = []
     if summary.comparisons:
-        shown = sum(one.better is not None for one in summary.comparisons)
-        lines.append(f"{shown} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
+        significant = sum(comparison.better is not None for comparison in summary.comparisons)
+        lines.append(f"{significant} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
     if summary.to_mend:
         lines.append(f"{len(summary.to_mend)} to mend:")
         shown = summary.to_mend[:_SHOWN]

@@ -50,14 +50,14 @@ def find_jobs(
         ImageFileError: a folder or pattern without pictures.
         OutputError: no such folder, two results of one name, or a result that would replace a file.
     """
-    found = [picture for text in inputs for picture in _pictures(text, out)]
-    if not out.is_dir() and (len(found) > 1 or not found[0].named):
+    pictures = [picture for text in inputs for picture in _pictures(text, out)]
+    if not out.is_dir() and (len(pictures) > 1 or not pictures[0].named):
         raise OutputError(
-            f"{len(found)} picture{'s' * (len(found) != 1)} cannot go into the one file {out}.",
+            f"{len(pictures)} picture{'s' * (len(pictures) != 1)} cannot go into the one file {out}.",
             expected="an existing folder as --output",
             remedy=f"create the folder {out}, or restore the pictures one by one",
         )
-    jobs = _jobs(found, out) if out.is_dir() else [Job(found[0].path, out, True)]
+    jobs = _jobs(pictures, out) if out.is_dir() else [Job(pictures[0].path, out, True)]
     _require_no_loss(jobs, references, overwrite=overwrite, resume=resume)
     if out.is_dir():
         _require_one_spelling(jobs)

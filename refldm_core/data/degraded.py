@@ -99,7 +99,7 @@ def write_table(path: Path, earlier: Mapping[str, Mapping[str, str]], done: Iter
     Raises:
         OutputError: it cannot be written.
     """
-    rows: dict[str, Mapping[str, object]] = {**earlier, **{one.file: one.row() for one in done}}
+    rows: dict[str, Mapping[str, object]] = {**earlier, **{picture.file: picture.row() for picture in done}}
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()

@@ -204,9 +204,9 @@ def _repeated(split: Split, table: References) -> list[Problem]:
 def _shared(groups: Mapping[Split, set[str]], where: str) -> Iterator[Problem]:
     for i, first in enumerate(SPLITS):
         for second in SPLITS[i + 1 :]:
-            both = tuple(sorted(groups[first] & groups[second]))
-            if both:
-                yield Problem(f"{len(both)} pictures are in {where} of both {first} and {second}", both)
+            common = tuple(sorted(groups[first] & groups[second]))
+            if common:
+                yield Problem(f"{len(common)} pictures are in {where} of both {first} and {second}", common)
 
 
 def _check_lists(
@@ -216,8 +216,8 @@ def _check_lists(
     stems: dict[Split, set[str]] = {split: {Path(name).stem for name in names} for split, names in lists.items()}
     total = sum(len(names) for names in lists.values())
     if total != listed:
-        each = ", ".join(f"{split} {len(lists[split]):,}" for split in SPLITS)
-        yield Problem(f"The lists hold {total:,} images ({each}); published are {listed:,}")
+        sizes = ", ".join(f"{split} {len(lists[split]):,}" for split in SPLITS)
+        yield Problem(f"The lists hold {total:,} images ({sizes}); published are {listed:,}")
     yield from _shared(stems, "the lists")
     for split in SPLITS:
         strangers = tuple(sorted(name for name in _names(tables[split]) if Path(name).stem not in stems[split]))
@@ -227,13 +227,13 @@ def _check_lists(
 
 
 def _resolved(table: References, pictures: LocalPictures) -> References:
-    found: list[tuple[str, tuple[str, ...]]] = []
+    resolved: list[tuple[str, tuple[str, ...]]] = []
     for target, names in table:
         path = pictures.find(target)
-        others = tuple(other for other in map(pictures.find, names) if other is not None)
-        if path is not None and others:
-            found.append((path, others))
-    return found
+        references = tuple(reference for reference in map(pictures.find, names) if reference is not None)
+        if path is not None and references:
+            resolved.append((path, references))
+    return resolved
 
 
 def _names(table: References) -> set[str]:

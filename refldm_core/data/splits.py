@@ -113,8 +113,8 @@ def references_of(
 
 def rows_of(members: Sequence[int], embeddings: Embeddings, split: Split, settings: SplitSettings) -> list[Row]:
     """The person's pictures that have references enough for the split, with them; see `references_of`."""
-    found = ((i, references_of(i, members, embeddings, split, settings)) for i in members)
-    return [Row(target, references) for target, references in found if references]
+    candidates = ((i, references_of(i, members, embeddings, split, settings)) for i in members)
+    return [Row(target, references) for target, references in candidates if references]
 
 
 def assign_splits(
@@ -156,8 +156,8 @@ def assign_splits(
 
 
 def _earlier(names: Sequence[str], previous: Mapping[str, Split]) -> Split | None:
-    found = {previous[name] for name in names if name in previous}
-    return next((split for split in SPLITS if split in found), None)
+    earlier_splits = {previous[name] for name in names if name in previous}
+    return next((split for split in SPLITS if split in earlier_splits), None)
 
 
 def _draw(name: str, seed: int) -> bytes:

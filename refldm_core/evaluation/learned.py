@@ -64,9 +64,9 @@ def open_pair_metric(name: str, device: torch.device | str = "cpu") -> PairMetri
     metric = _create(name, device)
 
     def judge(prediction: Picture, truth: Picture) -> float:
-        given = [to_unit(prediction)] if metric.metric_mode == "NR" else [to_unit(prediction), to_unit(truth)]
+        pictures = [to_unit(prediction)] if metric.metric_mode == "NR" else [to_unit(prediction), to_unit(truth)]
         with _quiet_stdout():
-            return float(metric(*given))
+            return float(metric(*pictures))
 
     return judge
 

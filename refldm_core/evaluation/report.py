@@ -42,19 +42,19 @@ def results_table(summary: Summary) -> Table:
 def comparisons_table(summary: Summary) -> Table:
     """Each method against the first."""
     rows = [["method", "metric", "difference", "pictures", "people", "people above", "p", "p (Holm)", "shows that"]]
-    for one in summary.comparisons:
-        interval = one.difference
+    for comparison in summary.comparisons:
+        interval = comparison.difference
         rows.append(
             [
-                one.method,
-                METRICS[one.metric].label,
-                with_interval(interval, METRICS[one.metric].digits, sign="+"),
+                comparison.method,
+                METRICS[comparison.metric].label,
+                with_interval(interval, METRICS[comparison.metric].digits, sign="+"),
                 str(interval.pictures),
                 str(interval.people),
-                f"{one.share:.0%}",
-                _p(one.p),
-                _p(one.p_holm),
-                _verdict(one),
+                f"{comparison.share:.0%}",
+                _p(comparison.p),
+                _p(comparison.p_holm),
+                _verdict(comparison),
             ]
         )
     return rows

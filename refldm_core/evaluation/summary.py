@@ -127,15 +127,15 @@ def summarise(
     names = list(judged.rows)
     baseline = require_baseline(names, baseline)
     methods = [_method(name, judged.rows[name], judged.sets[name], (seconds or {}).get(name)) for name in names]
-    found = [
+    unadjusted = [
         comparison
         for name in names
         for metric in VALUES
         if name != baseline
         and (comparison := _compare(name, judged.rows[name], baseline, judged.rows[baseline], metric=metric))
     ]
-    adjusted = holm([one.p for one in found])
-    comparisons = [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    adjusted = holm([comparison.p for comparison in unadjusted])
+    comparisons = [replace(comparison, p_holm=p) for comparison, p in zip(unadjusted, adjusted, strict=True)]
     return Summary(methods, comparisons, absent or {}, [*findings, *judged.findings], judges or {}, measures or {})
 
 
@@ -162,10 +162,10 @@ def _method(name: str, rows: Sequence[Row], sets: Mapping[str, float], seconds: 
 def _compare(
     name: str, rows: Sequence[Row], baseline: str, baseline_rows: Sequence[Row], *, metric: str
 ) -> Comparison | None:
-    others = {row.image: row.values[metric] for row in baseline_rows if metric in row.values}
-    both = [row for row in rows if metric in row.values and row.image in others]
+    baseline_values = {row.image: row.values[metric] for row in baseline_rows if metric in row.values}
+    shared_rows = [row for row in rows if metric in row.values and row.image in baseline_values]
     # The truth given as a method has an infinite PSNR, from which nothing differs by a number.
-    pairs = [(row.person, row.values[metric], others[row.image]) for row in both]
+    pairs = [(row.person, row.values[metric], baseline_values[row.image]) for row in shared_rows]
     pairs = [(who, a, b) for who, a, b in pairs if math.isfinite(a) and math.isfinite(b)]
     if not pairs:
         return None

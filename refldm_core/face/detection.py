@@ -130,12 +130,12 @@ class SearchingDetector:
 
     def detect(self, image: Picture) -> list[Face]:
         """See `Detector`."""
-        found = [
+        found_at_all_turns = [
             findings
             for turn in self.settings.turns
             for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
         ]
-        best = suppress(join(found), self.settings.overlap)
+        best = suppress(join(found_at_all_turns), self.settings.overlap)
         return [
             Face((float(b[0]), float(b[1]), float(b[2]), float(b[3])), float(score), Landmarks5(points))
             for b, score, points in zip(*best, strict=True)
@@ -200,9 +200,9 @@ def scales(size: Sequence[int], tile: int, smallest: float | None) -> list[float
     finest = min(_WELL_SEEN / smallest, _MAX_ENLARGEMENT)
     whole = min(tile / longest, finest)
     steps = math.ceil(math.log(finest / whole, _COARSER) - 0.05)  # hardly finer than the whole is not worth a search
-    found = [finest * (whole / finest) ** (i / steps) for i in range(steps)]
+    finer = [finest * (whole / finest) ** (i / steps) for i in range(steps)]
     # A face that fills the picture is also searched for at half the size: networks expect some room around it.
-    return [*found, whole, whole / 2.0]
+    return [*finer, whole, whole / 2.0]
 
 
 def suppress(findings: Findings, overlap: float) -> Findings:

@@ -233,14 +233,14 @@ def _of_the_person(
     else:
         belongs = cosine(embeddings, person[None])[:, 0] >= settings.same_person
     alike = cosine(embeddings, person[None])[:, 0]
-    found: dict[int, tuple[float, Candidate]] = {}
+    best_matches: dict[int, tuple[float, Candidate]] = {}
     for candidate, similarity, belonging in zip(candidates, alike.tolist(), belongs.tolist(), strict=True):
-        if belonging and (candidate.photo not in found or similarity > found[candidate.photo][0]):
-            found[candidate.photo] = similarity, candidate
-    for photo in {candidate.photo for candidate in candidates} - set(found):
+        if belonging and (candidate.photo not in best_matches or similarity > best_matches[candidate.photo][0]):
+            best_matches[candidate.photo] = similarity, candidate
+    for photo in {candidate.photo for candidate in candidates} - set(best_matches):
         best = max(s for c, s in zip(candidates, alike.tolist(), strict=True) if c.photo == photo)
         reasons[photo] = f"another person (similarity to {whom} {best:.2f})"
-    return [candidate for _, (_, candidate) in sorted(found.items())]
+    return [candidate for _, (_, candidate) in sorted(best_matches.items())]
 
 
 def _flaw(candidate: Candidate, settings: ReferenceSettings, reasons: dict[int, str]) -> bool:
@@ -266,7 +266,7 @@ def _without_copies(
 ) -> list[Candidate]:
     kept: list[Candidate] = []
     for candidate in sorted(usable, key=lambda c: (-c.quality.overall, c.photo)):
-        copy_of = next((other for other in kept if _copies(candidate, other, settings)), None)
+        copy_of = next((better for better in kept if _copies(candidate, better, settings)), None)
         if copy_of is None:
             kept.append(candidate)
         else:
@@ -300,7 +300,7 @@ def _gap(candidate: Candidate, chosen: Sequence[Candidate]) -> float:
     if not chosen:
         return 1.0
     distances = 1.0 - cosine(_embeddings([candidate]), _embeddings(chosen))[0]
-    poses = [candidate.quality.pose.apart(other.quality.pose) for other in chosen]
+    poses = [candidate.quality.pose.apart(reference.quality.pose) for reference in chosen]
     return float(np.min(distances + np.asarray(poses)))
 
 
@@ -309,7 +309,7 @@ def _embeddings(candidates: Sequence[Candidate]) -> Embeddings:
     if len(rows) != len(candidates):
         raise ReferencesError(
             "A reference candidate has no embedding.",
-            expected="faces that a recogniser has seen",
+            expected="faces that a recognizer has seen",
             remedy="use find_candidates",
         )
     return np.stack(rows)

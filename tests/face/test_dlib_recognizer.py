@@ -22,7 +22,7 @@ from .dlib_stand_in import install
 
 needs_dlib = pytest.mark.skipif(
     find_spec("dlib") is None or find_spec("face_recognition_models") is None,
-    reason='dlib is not installed (pip install "comfyui-refldm[judge]")',
+    reason='dlib is not installed (pip install -e ".[judge]")',
 )
 
 

@@ -118,3 +118,13 @@ def test_addresses_of_the_project_agree(project: dict[str, Any]) -> None:
     repository = project["project"]["urls"]["Repository"]
     for name in ("mkdocs.yml", "CITATION.cff", ".github/ISSUE_TEMPLATE/config.yml"):
         assert repository in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_extras_that_include_others_name_this_project(project: dict[str, Any]) -> None:
+    """Under another name, pip would look for a package of strangers."""
+    extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    included = [requirement for requirements in extras.values() for requirement in requirements if "[" in requirement]
+    assert included
+    for requirement in included:
+        name, _, extra = requirement.rstrip("]").partition("[")
+        assert name == project["project"]["name"] and extra in extras, requirement
