@@ -22,17 +22,23 @@ from .lighting import Illumination
 from .portrait import BACKDROP_LIGHT
 from .render import Rendering, exposed, render
 from .traits import Person
+from .untyped import blurred
 
 LEAST_SIDE = 16
 
 _STREAM = 0x5CE
 _EYE_DISTANCE = 0.6155
 """Decimeters; a unit of `layout`."""
-_WINDOW = (3.3, 1.55, 5.6)
+_WINDOW = (3.3, 2.3, 5.6)
 """Decimeters to both sides of, above and below the point between the eyes that are rendered; below them the body goes
 on as its last row shows it."""
 _DISTANCE = 25.0
 """Decimeters from the camera; groups are photographed from farther away than a portrait."""
+_CHEST, _CREASE = 2.6, 0.3
+"""Decimeters below the eyes from which on gaps between arms and body are closed, since the arms end nowhere, and how
+light the fold is that closes them."""
+_SHADOW = (0.55, 0.45)
+"""How much light somebody takes from those close behind, and how far around in decimeters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +58,20 @@ class Scene:
     faces: NDArray[np.uint8]
 
 
-def scene(people: Sequence[Person], seed: int, width: int, height: int, *, layout: Layout = "rows") -> Scene:
+def scene(
+    people: Sequence[Person], seed: int, width: int, height: int, *, layout: Layout | Sequence[Place] = "rows"
+) -> Scene:
     """Render a group photo under one light.
 
     Args:
         people: at most 255; nobody leaves the background alone.
         seed: of places, sizes, poses, expressions, light and background.
         width, height: pixels.
-        layout: as `layout.places`.
+        layout: as `layout.places`, or a place for each person, which then does not depend on the seed.
 
     Raises:
-        SettingsError: a side below 16 pixels, a negative seed, too many people, or no room for faces of 20 pixels.
+        SettingsError: a side below 16 pixels, a negative seed, too many people, another number of places than of
+            people, or no room for faces of 20 pixels.
     """
     if min(width, height) < LEAST_SIDE or len(people) > 255:
         raise SettingsError(
@@ -72,13 +81,19 @@ def scene(people: Sequence[Person], seed: int, width: int, height: int, *, layou
         )
     rng = generator(_STREAM, seed)
     common = conditions(int(rng.integers(2**31)))
-    standing = places(len(people), width, height, rng, layout)
+    standing = places(len(people), width, height, rng, layout) if isinstance(layout, str) else layout
+    if len(standing) != len(people):
+        raise SettingsError(
+            f"{len(people)} people cannot stand at {len(standing)} places.",
+            expected="one place for each person",
+            remedy="pass as many places as people",
+        )
     own = [replace(conditions(int(rng.integers(2**31))), light=common.light) for _ in people]
     light = backdrop(common.place, common.place_seed, height, width, 0.7 * common.blur)
     illumination = Illumination.of(common.light, light)
     light = BACKDROP_LIGHT * light
     landmarks, boxes = np.zeros((len(people), 5, 2)), np.zeros((len(people), 4))
-    faces = np.zeros((height, width), np.uint8)
+    faces, crowd = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
     # Smaller people are farther away: the larger ones are put over them.
     for i in sorted(range(len(people)), key=lambda i: standing[i].scale):
         posed = figure(people[i], own[i])
@@ -87,6 +102,8 @@ def scene(people: Sequence[Person], seed: int, width: int, height: int, *, layou
         boxes[i] = _face_box(posed, window)
         rendering = window.render(posed, illumination)
         if rendering is not None:
+            window.close_gaps(rendering, standing[i])
+            window.shadow(rendering, light, crowd)
             window.put(rendering, people[i], light, faces, i + 1)
     return Scene(develop(light, common.film, common.seed), landmarks, boxes, faces)
 
@@ -115,6 +132,39 @@ class _Window:
         if min(self.width, self.height) < 1:
             return None
         return render(posed, self.camera, light, self.height, self.width)
+
+    def close_gaps(self, rendering: Rendering, place: Place) -> None:
+        """Fill what shows between arms and body with a dark fold of the clothes."""
+        first = max(0, int(place.y - self.corner[1] + _CHEST * self.camera.scale))
+        for color, alpha in zip(rendering.color[first:], rendering.alpha[first:], strict=True):
+            (solid,) = np.nonzero(alpha > 0.98)
+            if len(solid) < 2:
+                continue
+            inside = np.arange(solid[0], solid[-1])
+            gap = inside[alpha[inside] <= 0.98]
+            for channel in range(3):
+                color[gap, channel] = _CREASE * np.interp(gap, solid, color[solid, channel])
+            alpha[gap] = 1.0
+
+    def shadow(self, rendering: Rendering, light: NDArray[np.float64], crowd: NDArray[np.float32]) -> None:
+        """Darken the people around the figure, then add it to them.
+
+        Args:
+            rendering: of the figure.
+            light: (h, w, 3) of the picture.
+            crowd: (h, w) in [0, 1], cover of the people in the picture.
+        """
+        left, top = (int(value) for value in self.corner)
+        columns, bottom = slice(left, left + self.width), top + self.height
+        strength, reach = _SHADOW
+        shade = strength * blurred(rendering.alpha, reach * self.camera.scale)
+        for rows, dark, cover in (
+            (slice(top, bottom), shade, rendering.alpha),
+            (slice(bottom, None), shade[-1:], rendering.alpha[-1:]),
+        ):
+            behind = crowd[rows, columns]
+            light[rows, columns] *= 1.0 - (dark * behind)[..., None]
+            behind[:] = np.maximum(behind, cover)
 
     def put(
         self, rendering: Rendering, person: Person, light: NDArray[np.float64], faces: NDArray[np.uint8], number: int
