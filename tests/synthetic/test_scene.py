@@ -6,11 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from refldm_core.errors import SettingsError
 from refldm_core.synthetic.clip import Clip, clip
 from refldm_core.synthetic.identity import person
-from refldm_core.synthetic.layout import Layout
+from refldm_core.synthetic.layout import Layout, Place
 from refldm_core.synthetic.scene import Scene, scene
 
 
@@ -57,6 +58,49 @@ def test_no_room_is_said() -> None:
         scene([person(0)] * 30, 0, 64, 64, layout="scattered")
     with pytest.raises(SettingsError, match="cannot be rendered"):
         scene([person(0)], 0, 100, 8)
+
+
+BEHIND, BEFORE = Place(70, 60, 16), Place(125, 105, 20)
+
+
+def alone(seed: int, who: int, place: Place) -> list[NDArray[np.float64]]:
+    """Somebody, and the same picture without anybody."""
+    everybody = [scene([person(who)] * count, seed, 180, 180, layout=[place] * count) for count in (1, 0)]
+    return [shown.picture.astype(float) for shown in everybody]
+
+
+def test_people_stand_at_chosen_places() -> None:
+    shown = scene([person(1), person(2)], 3, 180, 180, layout=[BEHIND, BEFORE])
+    for points, place in zip(shown.landmarks, (BEHIND, BEFORE), strict=True):
+        middle = points[:2].mean(axis=0)
+        assert np.abs(middle - (place.x, place.y)).max() < 0.35 * place.scale
+        assert np.linalg.norm(points[1] - points[0]) == pytest.approx(0.85 * place.scale, rel=0.25)
+    with pytest.raises(SettingsError, match="2 people cannot stand at 1 places"):
+        scene([person(1), person(2)], 3, 180, 180, layout=[BEHIND])
+
+
+def test_nothing_shows_between_arms_and_body() -> None:
+    shown, empty = alone(10, 800_080, Place(90, 40, 17))
+    changed = (np.abs(shown - empty).max(axis=-1) > 6)[40 + 6 * 17 : 40 + 8 * 17]
+    for row in changed:
+        (columns,) = np.nonzero(row)
+        assert row[columns[0] : columns[-1]].mean() > 0.97
+
+
+def test_tall_hair_is_whole() -> None:
+    """No flat edge at its top, as a window that is too low would cut."""
+    shown, empty = alone(1103, 800_032, Place(90, 110, 26))
+    changed = np.abs(shown - empty).max(axis=-1) > 20
+    rows = np.flatnonzero(changed.any(axis=1))
+    assert changed[rows[0]].sum() < 10 < changed[rows[0] + 20].sum()
+
+
+def test_people_throw_shadows_on_those_behind() -> None:
+    without = scene([person(1)], 3, 180, 180, layout=[BEHIND]).picture.astype(float)
+    shown = scene([person(1), person(2)], 3, 180, 180, layout=[BEHIND, BEFORE]).picture.astype(float)
+    beside, away = np.s_[124:142, 104:116], np.s_[124:142, 66:76]
+    assert shown[beside].mean() < 0.96 * without[beside].mean()
+    assert shown[away].mean() > 0.99 * without[away].mean()
 
 
 def test_a_clip_moves_smoothly() -> None:
