@@ -21,8 +21,8 @@ from .layout import Layout, Place, places
 from .lighting import Illumination
 from .portrait import BACKDROP_LIGHT
 from .render import Rendering, exposed, render
+from .scipy_functions import blurred
 from .traits import Person
-from .untyped import blurred
 
 LEAST_SIDE = 16
 
