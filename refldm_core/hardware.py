@@ -1,4 +1,4 @@
-"""Which GPU there is besides those that PyTorch can use."""
+"""What hardware there is: processor cores, and a GPU besides those that PyTorch can use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import sys
 from collections.abc import Callable
 
 PYTORCH_INSTALLER = "https://pytorch.org/get-started/locally"
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_nvidia_driver(

@@ -5,26 +5,34 @@ examples:
       Twelve thousand aligned faces. The same command goes on where it was interrupted.
   refldm synthesize --people 100 --pictures 5 --size 256 --output unseen --first-person 100000
       A hundred other people, to test with.
+  refldm synthesize --people 2000 --scenes 800 --size 384 --output scenes
+      Pictures of groups of up to six of these people, to train a face detector on.
 
 The folder is a dataset in the published layout, so that training takes it as it is:
   corpus: {kind: folder, folder: people/images, references: people/reference_mapping/train_references.csv, size: 128}
 people/attributes.jsonl has one line a picture: landmarks, moles, iris color, glasses, beard, hair, age and pose.
+Of a group it has the people, and the landmarks and the box of each face.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from ..data.rendered import RenderedDataset, render_dataset
-from ..synthetic.dataset import DatasetSpec
+from ..data.rendered import RenderedDataset, render_dataset, render_scenes
+from ..hardware import usable_cores
+from ..synthetic.dataset import DatasetSpec, SceneSetSpec
 from .output import Output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--people", type=int, required=True, metavar="N", help="number of people")
-    parser.add_argument("--pictures", type=int, required=True, metavar="K", help="pictures of each person")
+    content = parser.add_mutually_exclusive_group(required=True)
+    content.add_argument("--pictures", type=int, metavar="K", help="render K pictures of each person")
+    content.add_argument("--scenes", type=int, metavar="K", help="render K pictures of groups of these people")
+    parser.add_argument(
+        "--most-faces", type=int, default=6, metavar="F", help="largest group, with --scenes (default: 6)"
+    )
     parser.add_argument("--size", type=int, default=256, metavar="S", help="pixels along each side (default: 256)")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the dataset; made where there is none"
@@ -38,28 +46,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    spec = DatasetSpec(args.people, args.pictures, args.size, args.first_person)
-    total = spec.people * spec.pictures
+    dataset = RenderedDataset(args.output)
+    workers = args.workers or usable_cores()
+    if args.scenes is None:
+        spec = DatasetSpec(args.people, args.pictures, args.size, args.first_person)
+        total, rendering = spec.people * spec.pictures, render_dataset(args.output, spec, workers)
+    else:
+        scenes = SceneSetSpec(args.scenes, args.people, args.size, args.most_faces, args.first_person)
+        total, rendering = scenes.scenes, render_scenes(args.output, scenes, workers)
     rendered = 0
     with output.bar("pictures", total, unit="picture") as bar:
-        for count in render_dataset(args.output, spec, args.workers or _cores()):
+        for count in rendering:
             rendered += count
             bar.update(count)
-    dataset = RenderedDataset(args.output)
     text = f"{rendered} pictures rendered, {total} in {dataset.images}; {dataset.attributes} describes them."
     described = {
         "rendered": rendered,
         "pictures": total,
-        "people": spec.people,
-        "size": spec.size,
+        "people": args.people,
+        "size": args.size,
         "images": str(dataset.images),
-        "references": str(dataset.references) if spec.pictures > 1 else None,
+        "references": str(dataset.references) if (args.pictures or 0) > 1 else None,
         "attributes": str(dataset.attributes),
     }
     output.result(text, described)
     return 0
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import atomic_write, make_folder
-from ..synthetic.dataset import DatasetSpec, render_missing
+from ..synthetic.dataset import DatasetSpec, SceneSetSpec, render_missing, render_missing_scenes
 from ..synthetic.records import load
 from .build_output import IMAGES, MAPPING, write_references
 
@@ -57,8 +57,34 @@ def render_dataset(folder: Path, spec: DatasetSpec, workers: int = 1) -> Iterato
     make_folder(dataset.images)
     yield from render_missing(dataset.images, spec, workers)
     if spec.pictures > 1:
-        rows = [(name, [n for n in spec.names(s) if n != name]) for s in spec.seeds() for name in spec.names(s)]
-        write_references(dataset.references, rows, degraded=False)
+        write_references(dataset.references, spec.rows(), degraded=False)
+    _write_attributes(dataset, (name for seed in spec.seeds() for name in spec.names(seed)))
+
+
+def render_scenes(folder: Path, spec: SceneSetSpec, workers: int = 1) -> Iterator[int]:
+    """Render pictures of groups into a folder, or go on where an earlier run was interrupted.
+
+    Written are `images/` and `attributes.jsonl` with one record a picture: people, landmarks and boxes.
+
+    Args:
+        folder: made where there is none.
+        spec: what to render.
+        workers: processes.
+
+    Yields:
+        After each picture, 1.
+
+    Raises:
+        SettingsError: the folder holds pictures of another size.
+        OutputError: a file cannot be written.
+    """
+    dataset = RenderedDataset(folder)
+    make_folder(dataset.images)
+    yield from render_missing_scenes(dataset.images, spec, workers)
+    _write_attributes(dataset, spec.names())
+
+
+def _write_attributes(dataset: RenderedDataset, names: Iterable[str]) -> None:
     with atomic_write(dataset.attributes) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for name in (name for seed in spec.seeds() for name in spec.names(seed)):
+        for name in names:
             file.write(json.dumps(load(dataset.images / name)) + "\n")

@@ -6,11 +6,12 @@ A picture and its record are thus written at once, and an interrupted run leaves
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,6 +20,7 @@ from ..files import atomic_write
 from ..images import open_image
 from .conditions import Conditions
 from .portrait import Portrait
+from .scene import Scene
 from .traits import Person
 
 Record = dict[str, Any]
@@ -65,8 +67,31 @@ def record(name: str, person: Person, conditions: Conditions, portrait: Portrait
     }
 
 
-def save(path: Path, portrait: Portrait, contents: Record) -> None:
-    """Write a picture with its record.
+def scene_record(name: str, people: Sequence[int], scene: Scene) -> Record:
+    """What is known of a picture of a group.
+
+    Args:
+        name: of the picture's file.
+        people: seeds, in the scene's order.
+        scene: the picture.
+
+    Returns:
+        Values that JSON can hold; places are pixels, and `visible` is the share of each face's box that its skin fills
+        (about 0.7 for a face that nothing covers).
+    """
+    return {
+        "version": VERSION,
+        "image": name,
+        "size": scene.picture.shape[0],
+        "people": list(people),
+        "landmarks": _rounded(scene.landmarks),
+        "boxes": _rounded(scene.boxes),
+        "visible": _rounded(_visible_shares(scene)),
+    }
+
+
+def save(path: Path, picture: NDArray[np.uint8], contents: Record) -> None:
+    """Write a picture (height, width, 3) with its record.
 
     Raises:
         OutputError: it cannot be written.
@@ -74,7 +99,16 @@ def save(path: Path, portrait: Portrait, contents: Record) -> None:
     info = PngInfo()
     info.add_text(_KEY, json.dumps(contents))
     with atomic_write(path) as temporary:
-        Image.fromarray(portrait.picture).save(temporary, "PNG", pnginfo=info)
+        Image.fromarray(picture).save(temporary, "PNG", pnginfo=info)
+
+
+def read_record(path: Path) -> Record | None:
+    """The record of a picture; None where there is no readable picture, or one without a record."""
+    try:
+        with open_image(path) as opened:
+            return json.loads(str(opened.info[_KEY]))
+    except (ImageFileError, KeyError, ValueError):
+        return None
 
 
 def load(path: Path) -> Record:
@@ -83,15 +117,20 @@ def load(path: Path) -> Record:
     Raises:
         ImageFileError: no readable picture, or one without a record.
     """
-    try:
-        with open_image(path) as opened:
-            return json.loads(str(opened.info[_KEY]))
-    except ImageFileError as error:
+    contents = read_record(path)
+    if contents is None:
         raise ImageFileError(
             f"{path} is no picture that `refldm synthesize` wrote.",
             expected="a folder that holds rendered pictures alone",
             remedy="choose another --output, or remove the file",
-        ) from error
+        )
+    return contents
+
+
+def _visible_shares(scene: Scene) -> list[float]:
+    sides = scene.boxes[:, 2:] - scene.boxes[:, :2]
+    pixels = [int((scene.faces == i + 1).sum()) for i in range(len(sides))]
+    return [count / max(float(width * height), 1.0) for count, (width, height) in zip(pixels, sides, strict=True)]
 
 
 def _rounded(values: ArrayLike) -> Any:

@@ -136,12 +136,12 @@ class _Window:
     def close_gaps(self, rendering: Rendering, place: Place) -> None:
         """Fill what shows between arms and body with a dark fold of the clothes."""
         first = max(0, int(place.y - self.corner[1] + _CHEST * self.camera.scale))
-        for color, alpha in zip(rendering.color[first:], rendering.alpha[first:], strict=True):
-            (solid,) = np.nonzero(alpha > 0.98)
+        for row in range(first, self.height):
+            color, alpha = rendering.color[row], rendering.alpha[row]
+            solid = np.flatnonzero(alpha > 0.98)
             if len(solid) < 2:
                 continue
-            inside = np.arange(solid[0], solid[-1])
-            gap = inside[alpha[inside] <= 0.98]
+            gap = np.setdiff1d(np.arange(int(solid[0]), int(solid[-1])), solid)
             for channel in range(3):
                 color[gap, channel] = _CREASE * np.interp(gap, solid, color[solid, channel])
             alpha[gap] = 1.0
