@@ -15,10 +15,10 @@ from PIL import Image
 
 from refldm_core.cli.main import main
 from refldm_core.data.corpus import CorpusSpec, FolderCorpus
-from refldm_core.data.rendered import RenderedDataset, render_dataset
+from refldm_core.data.rendered import RenderedDataset, render_dataset, render_scenes
 from refldm_core.errors import SettingsError
 from refldm_core.synthetic.conditions import conditions
-from refldm_core.synthetic.dataset import DatasetSpec, picture_seed
+from refldm_core.synthetic.dataset import DatasetSpec, SceneSetSpec, numbered_portrait, picture_seed
 from refldm_core.synthetic.identity import person
 from refldm_core.synthetic.portrait import portrait
 
@@ -109,3 +109,56 @@ def test_foreign_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_numbers_without_meaning_are_refused(numbers: tuple[int, int, int, int]) -> None:
     with pytest.raises(SettingsError, match="make no dataset"):
         DatasetSpec(*numbers)
+
+
+SCENES = SceneSetSpec(scenes=4, people=3, size=128, most_faces=2)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    assert sum(render_scenes(folder, SCENES)) == 4
+    return folder
+
+
+def test_scenes_are_described(scenes: Path) -> None:
+    dataset = RenderedDataset(scenes)
+    records = [json.loads(line) for line in dataset.attributes.read_text(encoding="utf-8").splitlines()]
+    assert [record["image"] for record in records] == SCENES.names()
+    assert max(len(record["people"]) for record in records) in (1, 2)
+    for record in records:
+        with Image.open(dataset.images / record["image"]) as picture:
+            assert picture.size == (128, 128)
+        count = len(record["people"])
+        assert len(record["landmarks"]) == len(record["boxes"]) == len(record["visible"]) == count
+        assert set(record["people"]) <= {0, 1, 2}
+        for box, points in zip(record["boxes"], record["landmarks"], strict=True):
+            assert box[0] < min(x for x, _ in points) and max(x for x, _ in points) < box[2]
+            assert box[1] < min(y for _, y in points) and max(y for _, y in points) < box[3]
+
+
+def test_missing_scenes_are_rendered_again(scenes: Path, tmp_path: Path) -> None:
+    for name, data in contents(scenes).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (RenderedDataset(tmp_path).images / SCENES.names()[1]).unlink()
+    assert sum(render_scenes(tmp_path, SCENES)) == 1
+    assert contents(tmp_path) == contents(scenes)
+
+
+def test_the_command_renders_scenes(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["synthesize", "--people", "3", "--scenes", "4", "--size", "128", "--most-faces", "2"]
+    assert main([*words, "--output", str(scenes), "--json", "--quiet"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["rendered"], result["pictures"], result["references"]) == (0, 4, None)
+
+
+def test_a_numbered_portrait_is_the_datasets(whole: Path) -> None:
+    with Image.open(RenderedDataset(whole).images / "000001_002.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), numbered_portrait(1, 2, 32).picture)
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 128, 1, 0), (1, 0, 128, 1, 0), (1, 1, 64, 1, 0), (1, 1, 128, 21, 0)])
+def test_scenes_without_meaning_are_refused(numbers: tuple[int, int, int, int, int]) -> None:
+    with pytest.raises(SettingsError, match="make no dataset"):
+        SceneSetSpec(*numbers)
