@@ -34,14 +34,14 @@ def problems(tag: str, address: str | None = None) -> list[str]:
         tag: such as v0.1.0.
         address: of the repository that publishes, or None to leave it unchecked.
     """
-    told: list[str] = []
+    reasons: list[str] = []
     if tag != f"v{version()}":
-        told.append(f"The tag is {tag}, but refldm_core/__init__.py says {version()}.")
+        reasons.append(f"The tag is {tag}, but refldm_core/__init__.py says {version()}.")
     if not notes(tag.removeprefix("v")):
-        told.append(f"CHANGELOG.md has no section with a date and text for {tag}.")
+        reasons.append(f"CHANGELOG.md has no section with a date and text for {tag}.")
     if address is not None and address != repository():
-        told.append(f"This repository is {address}, but pyproject.toml says {repository()}.")
-    return told
+        reasons.append(f"This repository is {address}, but pyproject.toml says {repository()}.")
+    return reasons
 
 
 def _only(pattern: str, name: str) -> str:
@@ -54,9 +54,9 @@ def main() -> int:
     parser.add_argument("tag")
     parser.add_argument("--repository", help="address of the repository that publishes")
     args = parser.parse_args()
-    told = problems(args.tag, args.repository)
-    print("\n".join(told) or notes(args.tag.removeprefix("v")), file=sys.stderr if told else sys.stdout)
-    return 1 if told else 0
+    reasons = problems(args.tag, args.repository)
+    print("\n".join(reasons) or notes(args.tag.removeprefix("v")), file=sys.stderr if reasons else sys.stdout)
+    return 1 if reasons else 0
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ export class AddedBoxes {
     const { node, page, size, faces } = this.picker;
     this.button.hidden = !widgetOf(node, WIDGET);
     this.button.disabled = isLinked(node, WIDGET);
-    const known = new Set(faces.map((face) => JSON.stringify(rounded(fromCorners(face.box)))));
+    const reported = new Set(faces.map((face) => JSON.stringify(rounded(fromCorners(face.box)))));
     const shown = (this.boxes ?? []).filter((box) => box.picture === page);
     this.layer.replaceChildren(
       ...shown.map((box) => {
@@ -42,7 +42,7 @@ export class AddedBoxes {
           "aria-label": `Remove the added box at ${box.x}, ${box.y}`,
           onclick: () => this.remove(box),
         });
-        const isNew = !known.has(JSON.stringify(rounded(box)));
+        const isNew = !reported.has(JSON.stringify(rounded(box)));
         return place(element("div", { className: isNew ? "added new" : "added" }, remove), box, size);
       }),
     );

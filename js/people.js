@@ -174,9 +174,9 @@ class People {
       const face = this.faces[i];
       const select = row.querySelector("select");
       const name = assigned.get(face.index);
-      const known = knownName(name, this.names);
-      select.value = known ?? "";
-      if (name !== undefined && known === undefined) select.selectedIndex = -1; // somebody who is not connected
+      const person = knownName(name, this.names);
+      select.value = person ?? "";
+      if (name !== undefined && person === undefined) select.selectedIndex = -1; // somebody who is not connected
       select.disabled = this.locked;
       row.classList.toggle("changed", name !== undefined);
       row.querySelector(".pick").setAttribute("aria-pressed", String(face.index === this.picked));
@@ -200,7 +200,7 @@ class People {
 
   give(face, name) {
     if (this.locked) return;
-    const item = this.faces.find((other) => other.index === face);
+    const item = this.faces.find(({ index }) => index === face);
     if (!item) return void (this.status.textContent = "Pick a face first.");
     this.picked = undefined;
     this.write(assign(this.assigned, face, name, item.recognized));

@@ -203,7 +203,7 @@ class Picker {
   /** Show which faces are chosen. */
   mark() {
     const chosen = this.chosen;
-    const known = parseSelection(this.text) !== undefined;
+    const isSelection = parseSelection(this.text) !== undefined;
     [...this.list.children].forEach((option, i) => {
       const isChosen = chosen.has(i);
       option.setAttribute("aria-selected", String(isChosen));
@@ -215,7 +215,7 @@ class Picker {
     this.all.disabled = linked;
     const here = [...chosen].filter((i) => i < this.faces.length).length;
     const counted = `${here} of ${this.faces.length} faces chosen`;
-    if (!known) this.say("select has another form than a list of faces");
+    if (!isSelection) this.say("select has another form than a list of faces");
     else if (this.node.properties[NUMBERING] !== this.numbering) this.say("Run again: the numbers have changed");
     else this.say(linked ? `${counted}; select is connected` : counted);
   }

@@ -23,13 +23,13 @@ export class Picture {
     const answer = await fetch(url);
     if (!answer.ok) throw new Error(`The picture is gone (status ${answer.status}).`);
     const blob = await answer.blob();
-    const whole = await createImageBitmap(blob);
-    const size = { width: whole.width, height: whole.height };
+    const bitmap = await createImageBitmap(blob);
+    const size = { width: bitmap.width, height: bitmap.height };
     const scale = Math.min(1, LONGEST / Math.max(size.width, size.height));
-    if (scale === 1) return new Picture(blob, whole, size);
+    if (scale === 1) return new Picture(blob, bitmap, size);
     const options = { resizeWidth: Math.round(size.width * scale), resizeHeight: Math.round(size.height * scale) };
-    const small = await createImageBitmap(whole, { ...options, resizeQuality: "medium" });
-    whole.close();
+    const small = await createImageBitmap(bitmap, { ...options, resizeQuality: "medium" });
+    bitmap.close();
     return new Picture(blob, small, size);
   }
 
@@ -41,7 +41,7 @@ export class Picture {
   }
 
   /**
-   * A square part of the picture, `side` pixels large. The last parts are kept.
+   * A square part of the picture, `side` pixels large. Parts are kept until the picture is closed.
    * @param {{x: number, y: number, width: number, height: number}} box Pixels of the picture.
    * @returns {Promise<ImageBitmap>}
    */

@@ -16,7 +16,7 @@ from ..refldm_core.face.matching import NOBODY
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import u8_to_tensor
 from .drawing import PlotCell, draw_rows
-from .shown import THUMBNAIL, described_face, saved_pictures
+from .shown import MOST_SHOWN, THUMBNAIL, described_face, saved_pictures
 from .types import ReferenceSet
 
 _ROWS = 4  # faces in one shown picture
@@ -33,7 +33,7 @@ def shown_matches(  # noqa: PLR0917
     """The node's `ui`; see `shown`.
 
     Args:
-        crops: (n, 3, size, size) in [-1, 1], of the first n faces: those that are shown.
+        crops: (n, 3, size, size) in [-1, 1], of the first n faces: those that are shown, `MOST_SHOWN` or fewer.
         faces: with their people.
         recognized: the person of each face without assignments.
         people: by name.
@@ -41,37 +41,39 @@ def shown_matches(  # noqa: PLR0917
         cls: the node.
     """
     names = list(people)
+    faces, similarities = faces[: len(crops)], similarities[: len(crops)]
     to_person = [
         float(row[names.index(item.person)] if item.person else row.max())
         for item, row in zip(faces, similarities, strict=True)
     ]
-    pictures = {n: u8_to_tensor(person.thumbnails[0]) for n, person in people.items() if person.thumbnails is not None}
+    portraits = {n: u8_to_tensor(p.thumbnails[0]) for n, p in people.items() if p.thumbnails is not None}
     rows = [
         [
             PlotCell(crop, f"{i}: {item.person or NOBODY}"),
-            PlotCell(pictures.get(item.person or "", torch.zeros_like(crop)), f"{value:.2f}", value),
+            PlotCell(portraits.get(item.person or "", torch.zeros_like(crop)), f"{value:.2f}", value),
         ]
-        for i, (crop, item, value) in enumerate(zip(crops, faces, to_person, strict=False))  # fewer crops than faces
+        for i, (crop, item, value) in enumerate(zip(crops, faces, to_person, strict=True))
     ]
     plots = [draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
-    faces_of_crops = saved_pictures(crops, cls, THUMBNAIL)
-    saved_people = {
-        name: {"thumbnail": saved}
-        for name, saved in zip(pictures, saved_pictures(list(pictures.values()), cls, THUMBNAIL), strict=False)
-    }
+    thumbnails = saved_pictures(crops, cls, THUMBNAIL)
+    with_portrait = list(portraits)[:MOST_SHOWN]
+    files = saved_pictures([portraits[name] for name in with_portrait], cls, THUMBNAIL)
+    thumbnail_of = dict(zip(with_portrait, files, strict=True))
     matches = {
-        "people": [{"name": name, **saved_people.get(name, {})} for name in names],
+        "people": [
+            {"name": name, **({"thumbnail": thumbnail_of[name]} if name in thumbnail_of else {})} for name in names
+        ],
         "faces": [
             {
-                **described_face(i, faces[i]),
-                "picture": faces[i].frame,
-                "person": faces[i].person,
+                **described_face(i, item),
+                "picture": item.frame,
+                "person": item.person,
                 "recognized": recognized[i],
                 "similarity": round(to_person[i], 4),
-                "thumbnail": thumbnail,
+                "thumbnail": thumbnails[i],
             }
-            for i, thumbnail in enumerate(faces_of_crops)
+            for i, item in enumerate(faces)
         ],
-        "similarities": np.round(similarities[: len(faces_of_crops)], 4).tolist(),
+        "similarities": np.round(similarities, 4).tolist(),
     }
     return {"images": saved_pictures(plots, cls), "refldm_matches": [matches]}

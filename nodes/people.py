@@ -269,11 +269,12 @@ class MatchPeople(io.ComfyNode):
             cosine(embeddings, np.stack(list(centroids.values()))) if len(faces) else np.zeros((0, len(people))),
             cls,
         )
-        known = faces.with_faces(named)
+        restored_faces = faces.with_faces(named)
         if strangers == "leave":
-            known = known.select([i for i, item in enumerate(named) if item.person is not None])
-        references = tuple(None if item.person is None else people[item.person] for item in known.faces)
-        return io.NodeOutput(known, model_to_bhwc(_crops(images, known)), references, report, ui=shown)
+            restored_faces = restored_faces.select([i for i, item in enumerate(named) if item.person is not None])
+        references = tuple(None if item.person is None else people[item.person] for item in restored_faces.faces)
+        crops = model_to_bhwc(_crops(images, restored_faces))
+        return io.NodeOutput(restored_faces, crops, references, report, ui=shown)
 
 
 def _along_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:

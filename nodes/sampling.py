@@ -22,7 +22,6 @@ from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
 from .face_types import Faces
-from .images import require_images
 from .shown import MOST_SHOWN, saved_pictures
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
@@ -77,7 +76,8 @@ class Conditioning(io.ComfyNode):
     def execute(
         cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
     ) -> io.NodeOutput:
-        return io.NodeOutput(*host.conditioning(_encode(vae, image), references, reference_strength))
+        crops = fit(image, host.require_vae(vae).refldm_spec.crop_size, "image")
+        return io.NodeOutput(*host.conditioning(_encode(vae, crops), references, reference_strength))
 
 
 class Scheduler(io.ComfyNode):
@@ -228,17 +228,18 @@ class Sampler(io.ComfyNode):
         reference_strength: float = 1.0,
     ) -> io.NodeOutput:
         host.require_model(model)
-        require_images(image, "image")
+        spec = host.require_vae(vae).refldm_spec
+        crops = fit(image, spec.crop_size, "image")
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
-        told = () if preset == _CUSTOM else (_in_words(preset, settings),)
+        notes = () if preset == _CUSTOM else (_in_words(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
             model = host.guided_at_timesteps(model, settings.guidance_interval)
-        seeds = [seed] * len(image) if faces is None else _seeds(seed, faces, len(image))
+        seeds = [seed] * len(crops) if faces is None else _seeds(seed, faces, len(crops))
         if not seeds:
-            return _result(*_nothing(host.require_vae(vae).refldm_spec), cls, told)
-        lq_latents = _encode(vae, image, *told)
+            return _result(crops, _no_latents(spec), cls, notes)
+        lq_latents = _encode(vae, crops, *notes)
         if denoise == 0.0:
-            return _result(fit(image, host.require_vae(vae).refldm_spec.crop_size, "image"), lq_latents, cls, told)
+            return _result(crops, lq_latents, cls, notes)
         conds = host.conditioning(lq_latents, references, reference_strength)
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
         whole = denoise >= 1.0
@@ -263,7 +264,7 @@ class Sampler(io.ComfyNode):
                 )
             )
         latents = torch.cat(done)
-        return _result(vae.decode(latents), latents, cls, told)
+        return _result(vae.decode(latents), latents, cls, notes)
 
 
 def _in_words(preset: str, settings: SamplingSettings) -> str:
@@ -275,9 +276,9 @@ def _in_words(preset: str, settings: SamplingSettings) -> str:
     )
 
 
-def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], told: Sequence[str]) -> io.NodeOutput:
-    """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows."""
-    shown = {"images": saved_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(told)}
+def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], notes: Sequence[str]) -> io.NodeOutput:
+    """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows, with notes."""
+    shown = {"images": saved_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
     return io.NodeOutput(pictures, {"samples": latents}, ui=shown)
 
 
@@ -289,19 +290,18 @@ def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
             expected="one crop for each face, in their order",
             remedy="connect faces and crops from the same node",
         )
-    return [face_seed(seed, one, faces.in_frame(one.frame).index(i)) for i, one in enumerate(faces.faces)]
+    return [face_seed(seed, item, faces.in_frame(item.frame).index(i)) for i, item in enumerate(faces.faces)]
 
 
-def _nothing(spec: ModelSpec) -> tuple[Tensor, Tensor]:
-    """No picture and no latent, of the right size."""
-    side = spec.crop_size // spec.first_stage.downsampling
-    return torch.zeros(0, spec.crop_size, spec.crop_size, 3), torch.zeros(0, spec.first_stage.embed_dim, side, side)
+def _no_latents(spec: ModelSpec) -> Tensor:
+    """(0, c, h, w) of the model's size."""
+    return torch.zeros(0, spec.first_stage.embed_dim, spec.latent_size, spec.latent_size)
 
 
-def _encode(vae: Any, image: Tensor, *told: str) -> Tensor:
-    vae = host.require_vae(vae)
-    host.warn_of_training({"model": vae.refldm_metadata}, *told)
-    return vae.encode(fit(image, vae.refldm_spec.crop_size, "image"))
+def _encode(vae: Any, crops: Tensor, *notes: str) -> Tensor:
+    """Latents of crops of the model's size. The node shows the notes, and a caution about the model if there is one."""
+    host.warn_of_training({"model": vae.refldm_metadata}, *notes)
+    return vae.encode(crops)
 
 
 def _steps_input() -> io.Int.Input:

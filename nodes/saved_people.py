@@ -40,7 +40,11 @@ def thumbnail_strip(name: str) -> bytes:
     path = _path_to_read(name)
     pictures = summarize_references(path).thumbnails
     if pictures is None:
-        raise CheckpointError(f"{path.name} holds no thumbnails.", expected="a file from Save References")
+        raise CheckpointError(
+            f"{path.name} holds no thumbnails.",
+            expected="a person that was saved with pictures",
+            remedy="save the person again with pictures switched on",
+        )
     strip = pictures[:_SHOWN].permute(2, 0, 3, 1).flatten(1, 2)  # (height, references * width, 3)
     written = io.BytesIO()
     Image.fromarray(strip.numpy()).save(written, "webp", quality=85)

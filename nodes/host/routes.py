@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from aiohttp import web
@@ -50,19 +51,21 @@ def _handler(function: Callable[..., Any], answer: Callable[[Any], web.Response]
             return web.json_response({"error": f"The request is refused: {reason}."}, status=403)
         try:
             texts = await _texts(request) if writes else dict(request.query)
-            return answer(await asyncio.to_thread(function, **texts))
-        except ReFLDMError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            arguments = signature(function).bind(**texts)
         except (TypeError, ValueError):  # other arguments than the function has, or no JSON
             return web.json_response({"error": "The request has another form than this route expects."}, status=400)
+        try:
+            return answer(await asyncio.to_thread(function, *arguments.args, **arguments.kwargs))
+        except ReFLDMError as error:
+            return web.json_response({"error": str(error)}, status=400)
 
     return handle
 
 
 async def _texts(request: web.Request) -> dict[str, str]:
     """Raises: ValueError: anything but a small JSON object of texts."""
-    if (request.content_length or 0) > _LONGEST:
-        raise ValueError("a long content")
+    if request.content_length is None or request.content_length > _LONGEST:
+        raise ValueError("a content that is long, or that does not say how long it is")
     content = await request.json()
     if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
         raise ValueError("no object of texts")

@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -218,10 +217,12 @@ def _seconds(words: Sequence[str], methods: dict[str, Path]) -> dict[str, float]
         if not separator and len(methods) == 1:
             name, value = next(iter(methods)), word
         try:
-            seconds = float(value) if _is_number(value) else mean_seconds(_read_seconds(Path(value), name))
+            seconds = mean_seconds([float(value)] if _is_number(value) else _read_seconds(Path(value), name))
+        except SettingsError as error:
+            raise _no_seconds(word, f" ({error.problem})") from error
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error) as error:
             raise _no_seconds(word, f" ({str(error)[:200]})") from error
-        if seconds is None or not _is_duration(seconds) or name not in methods:
+        if seconds is None or name not in methods:
             raise _no_seconds(word)
         found[name] = seconds
     return found
@@ -234,10 +235,6 @@ def _no_seconds(word: str, why: str = "") -> SettingsError:
         "a CSV file with the column seconds",
         remedy="correct --seconds",
     )
-
-
-def _is_duration(seconds: float) -> bool:
-    return math.isfinite(seconds) and seconds >= 0.0
 
 
 def _is_number(text: str) -> bool:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from .. import __version__
@@ -123,7 +124,7 @@ def _require_names(words: Sequence[str]) -> None:
     Raises:
         SettingsError: an empty word, which `Path` would take for the folder that the command runs in; or a NUL.
     """
-    for before, word in zip(("", *words), words, strict=False):
+    for before, word in pairwise(("", *words)):
         if "\0" in word or not word.strip() or _NO_VALUE.fullmatch(word):
             raise SettingsError(
                 f"{before} {shortened(word)} cannot be used.".lstrip(),

@@ -1,4 +1,4 @@
-"""Which things are joined by links, by SciPy. It has no types of its own, and is imported when first used."""
+"""Groups of things that links join. SciPy finds them; it comes without types, and is imported on first use."""
 
 from __future__ import annotations
 

@@ -152,8 +152,8 @@ def seconds_in(path: Path) -> float | None:
     """How long restoring a picture took; None where its file does not say."""
     try:
         with open_image(path) as opened:
-            seconds = float(opened.info[_SECONDS])
-    except ImageFileError:  # also a picture without the text, or with another one than a number
+            seconds = float(opened.info.get(_SECONDS, "nan"))
+    except ImageFileError:  # `open_image` raises it for a text that is no number too
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0.0 else None
 

@@ -68,7 +68,6 @@ def find_targets(
 
     Raises:
         DataError: no such folder, no pictures in it, or a CSV that cannot be used.
-        MissingPackageError: scipy is not installed.
     """
     findings: list[Finding] = []
     names = [] if references else _in_unicode(pictures_in(folder), findings)

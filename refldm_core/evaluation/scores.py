@@ -73,9 +73,9 @@ class Scores:
             table = csv.DictWriter(file, [*COLUMNS, *VALUES])
             table.writeheader()
             for _, row in sorted(self.rows.items()):
-                known = {column: as_cell(getattr(row, column)) for column in COLUMNS}
+                cells = {column: as_cell(getattr(row, column)) for column in COLUMNS}
                 # repr: the number that was computed, to the last digit.
-                table.writerow({**known, **{name: repr(value) for name, value in row.values.items()}})
+                table.writerow({**cells, **{name: repr(value) for name, value in row.values.items()}})
         self._written = time.monotonic()
 
 

@@ -193,8 +193,8 @@ def _earlier(
     if not (there and resume):
         return None
     try:
-        found = json.loads(require_regular(out / _SETTINGS).read_text(encoding="utf-8"))
-        earlier, sets = found["about"], found["sets"]
+        document = json.loads(require_regular(out / _SETTINGS).read_text(encoding="utf-8"))
+        earlier, sets = document["about"], document["sets"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"{out / _SETTINGS} cannot be read ({error}), so that nobody knows what {PER_IMAGE} is of.",

@@ -136,6 +136,7 @@ def with_added_faces(faces: Sequence[Face], boxes: Sequence[BoundingBox]) -> lis
     A box around one of the faces moves that face's box and adds none; see `faces_from_boxes`.
     """
     added = faces_from_boxes(boxes, faces)
+    # `faces_from_boxes` gives a face inside a box the landmarks object of the detected face.
     moved = {id(face.landmarks) for face in added}
     return sorted([*(face for face in faces if id(face.landmarks) not in moved), *added], key=lambda face: face.frame)
 

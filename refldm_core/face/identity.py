@@ -81,7 +81,7 @@ class ArcFaceRecognizer:
 
 
 def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:
-    """A recogniser's embeddings of crops (n, 3, 112, 112), checked: (n, d) of unit length.
+    """A recognizer's embeddings of crops (n, 3, 112, 112), checked: (n, d) of unit length.
 
     Raises:
         NotFiniteError: the network gave NaN or infinity, with which no face is similar to any other.

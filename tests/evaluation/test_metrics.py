@@ -71,7 +71,7 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
     prediction, truth = pictures(1, 512)
     recognizer = Thumbnail()
     judge = PublishedIdentity(recognizer)
-    found = judge.similarity(embed_picture(judge, prediction), embed_picture(judge, truth))[0, 0]
+    similarity = judge.similarity(embed_picture(judge, prediction), embed_picture(judge, truth))[0, 0]
 
     def by_hand(picture: Picture) -> np.ndarray:
         # 512 px: rows and columns 32 to 480, that is 448, and 4 x 4 blocks of 112 pixels.
@@ -81,7 +81,7 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
 
     a, b = by_hand(prediction), by_hand(truth)
     assert recognizer.seen[0].shape == (1, 3, 112, 112)
-    assert found == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
+    assert similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
 
 
 def test_lpips_is_pyiqas_own_number(monkeypatch: pytest.MonkeyPatch) -> None:

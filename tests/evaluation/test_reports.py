@@ -110,9 +110,9 @@ def test_the_report_of_a_dataset(name: str) -> None:
 
 @pytest.mark.parametrize("count", [0, 3, MOST_FINDINGS, MOST_FINDINGS + 1, 20_000])
 def test_a_report_names_so_many_findings(count: int, tmp_path: Path) -> None:
-    known = [Finding("one photo", f"{i}.png", "is the only one", mend=False) for i in range(5)]
+    harmless = [Finding("one photo", f"{i}.png", "is the only one", mend=False) for i in range(5)]
     lost = [Finding("prediction missing", f"{i}.png", "x" * 10_000) for i in range(count)]
-    summary = _summary([*known, *lost])
+    summary = _summary([*harmless, *lost])
     table = findings_table(summary)
     assert len(table) <= MOST_FINDINGS + 2
     if count:

@@ -118,6 +118,16 @@ class Server:
     def post(self, path: str, content: Any = None) -> requests.Response:
         return requests.post(self.url + path, json=content or {}, timeout=60)
 
+    def free(self) -> None:
+        """Empty the host's cache of node outputs and unload its models.
+
+        The host does it between prompts, and misses a request that comes while it still tidies up after one: the second
+        request finds it waiting.
+        """
+        for _ in range(2):
+            self.post("/free", {"unload_models": True, "free_memory": True})
+            time.sleep(0.75)
+
     def queue(self, api: Api) -> str:
         """Send a graph; its prompt id.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -273,7 +272,7 @@ def test_retinaface_runs_in_the_memory_manager(faces: Server, base: Path) -> Non
         found = graph.detect(image, graph.detector("retinaface_mobile0.25"), select="0", order="middle", smallest=100)
         crops, _ = saved(faces, graph, found[1], found[2])
         assert [crop.shape for crop in crops] == [(128, 128, 3)]
-        faces.post("/free", {"unload_models": True, "free_memory": True})
+        faces.free()
 
 
 def test_a_parser_limits_pasting(faces: Server, base: Path) -> None:
@@ -312,8 +311,7 @@ def test_a_batch_too_large_for_the_device_is_restored_in_parts(faces: Server) ->
     faces.probe()
     whole = faces.pictures(graph.api)
     assert faces.probe()["unet"] == 2
-    faces.post("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(1.5)  # the host does it between prompts, in its own time
+    faces.free()
     faces.get("/refldm_probe?memory=1")
     try:
         parts = faces.pictures(graph.api)

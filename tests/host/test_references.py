@@ -224,7 +224,7 @@ def test_joint_encoding_never_falls_back_to_tiles(server: Server) -> None:
     separate = saving("tiles separate")
     node = next(n for n in separate.api.values() if n["class_type"] == "ReFLDM_EncodeReferences")
     node["inputs"]["encoding"] = "separate"
-    server.post("/free", {"unload_models": True, "free_memory": True})
+    server.free()
     server.get("/refldm_probe?widest=200")
     try:
         with pytest.raises(PromptError, match=r"(?s)not enough to encode 3 references jointly.*encoding to separate"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -21,9 +20,8 @@ SHORT = SamplingSettings(steps=10)
 
 
 def fresh(server: Server) -> None:
-    """Empty the host's cache of node outputs and unload its models."""
-    server.post("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(1.5)  # the host does it between prompts, in its own time
+    """Empty the host's cache and its counts."""
+    server.free()
     server.probe()
 
 
