@@ -21,7 +21,7 @@ from .render import render
 from .traits import Person
 
 _STREAM = 0x5C1
-_FACE_SHARE = 0.62
+FACE_SHARE = 0.62
 """Size of the face relative to that in an aligned crop, so that it stays in the picture when it moves."""
 _BLINK_SECONDS = 0.32
 _MOST_FRAMES = 3000
@@ -84,7 +84,7 @@ def _fixed_camera(person: Person, still: Conditions, size: int) -> Camera:
     posed = figure(person, replace(still, pose=Pose(0.0, 0.0, 0.0), expression=Expression()))
     first = Camera(posed.center, still.distance, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
     middle = 0.5 * (size - 1)
-    smaller = (template(size) - middle) * _FACE_SHARE + middle
+    smaller = (template(size) - middle) * FACE_SHARE + middle
     return Camera(posed.center, still.distance, similarity(first.plane(posed.landmarks), smaller))
 
 

@@ -21,7 +21,7 @@ from ..errors import SettingsError
 from .arrays import generator
 from .conditions import conditions
 from .identity import person
-from .portrait import LEAST_SIZE, portrait
+from .portrait import LEAST_SIZE, Portrait, portrait
 from .records import VERSION, load, record, save, scene_record
 from .scene import scene
 
@@ -81,6 +81,17 @@ class DatasetSpec:
 def picture_seed(seed: int, number: int) -> int:
     """Seed of the conditions of somebody's picture."""
     return int(np.random.SeedSequence([_STREAM, seed, number]).generate_state(1, np.uint32)[0])
+
+
+def numbered_portrait(seed: int, number: int, size: int) -> Portrait:
+    """Picture number `number` of a person, as a dataset holds it.
+
+    Args:
+        seed: of the person.
+        number: of the picture, from 0.
+        size: pixels along each side.
+    """
+    return portrait(person(seed), conditions(picture_seed(seed, number)), size)
 
 
 def missing(folder: Path, spec: DatasetSpec) -> dict[int, list[int]]:

@@ -102,21 +102,29 @@ def save(path: Path, picture: NDArray[np.uint8], contents: Record) -> None:
         Image.fromarray(picture).save(temporary, "PNG", pnginfo=info)
 
 
+def read_record(path: Path) -> Record | None:
+    """The record of a picture; None where there is no readable picture, or one without a record."""
+    try:
+        with open_image(path) as opened:
+            return json.loads(str(opened.info[_KEY]))
+    except (ImageFileError, KeyError, ValueError):
+        return None
+
+
 def load(path: Path) -> Record:
     """Read the record of a picture.
 
     Raises:
         ImageFileError: no readable picture, or one without a record.
     """
-    try:
-        with open_image(path) as opened:
-            return json.loads(str(opened.info[_KEY]))
-    except ImageFileError as error:  # `open_image` raises it for a picture without a record too
+    contents = read_record(path)
+    if contents is None:
         raise ImageFileError(
             f"{path} is no picture that `refldm synthesize` wrote.",
             expected="a folder that holds rendered pictures alone",
             remedy="choose another --output, or remove the file",
-        ) from error
+        )
+    return contents
 
 
 def _visible_shares(scene: Scene) -> list[float]:

@@ -18,7 +18,7 @@ from refldm_core.data.corpus import CorpusSpec, FolderCorpus
 from refldm_core.data.rendered import RenderedDataset, render_dataset, render_scenes
 from refldm_core.errors import SettingsError
 from refldm_core.synthetic.conditions import conditions
-from refldm_core.synthetic.dataset import DatasetSpec, SceneSetSpec, picture_seed
+from refldm_core.synthetic.dataset import DatasetSpec, SceneSetSpec, numbered_portrait, picture_seed
 from refldm_core.synthetic.identity import person
 from refldm_core.synthetic.portrait import portrait
 
@@ -151,6 +151,11 @@ def test_the_command_renders_scenes(scenes: Path, capsys: pytest.CaptureFixture[
     assert main([*words, "--output", str(scenes), "--json", "--quiet"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["rendered"], result["pictures"], result["references"]) == (0, 4, None)
+
+
+def test_a_numbered_portrait_is_the_datasets(whole: Path) -> None:
+    with Image.open(RenderedDataset(whole).images / "000001_002.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), numbered_portrait(1, 2, 32).picture)
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 128, 1, 0), (1, 0, 128, 1, 0), (1, 1, 64, 1, 0), (1, 1, 128, 21, 0)])
