@@ -201,6 +201,6 @@ def _attributes(picture: Picture, truth: Truth) -> Scores:
 
 
 def _gradient_energy(picture: Picture) -> float:
-    """Mean square of the differences between neighbouring pixels: low for a blur, high for noise."""
+    """Mean square of the differences between neighboring pixels: low for a blur, high for noise."""
     values: NDArray[np.float64] = picture.astype(np.float64)
     return float(sum(np.square(np.diff(values, axis=axis)).mean() for axis in (0, 1)))

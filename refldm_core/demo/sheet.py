@@ -17,7 +17,7 @@ from .video import VIDEO_COLUMNS, ShownVideo
 _TILE, _GAP, _MARGIN = 240, 12, 24
 _THUMB = 74
 _CAPTION = 46
-_PAPER, _INK, _GREY = (250, 249, 246), (33, 33, 36), (122, 120, 116)
+_PAPER, _INK, _GRAY = (250, 249, 246), (33, 33, 36), (122, 120, 116)
 _KEPT, _DROPPED = (36, 138, 82), (196, 74, 60)
 _OWN = COLUMNS.index("own references")
 
@@ -32,8 +32,8 @@ def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _MARGIN - 6), "The same degraded faces, restored with different references", _INK, _font(34))
     note = f"Below each face: likeness to the truth (cosine similarity; 1 is the same). Rendered people, seed {seed}."
-    pen.text((_MARGIN, _MARGIN + 40), note, _GREY, _font(22))
-    pen.text((_MARGIN + _THUMB // 2, top - 14), "references", _GREY, _font(16), anchor="ms")
+    pen.text((_MARGIN, _MARGIN + 40), note, _GRAY, _font(22))
+    pen.text((_MARGIN + _THUMB // 2, top - 14), "references", _GRAY, _font(16), anchor="ms")
     for j, title in enumerate(COLUMNS):
         x = left + j * (_TILE + _GAP) + _TILE // 2
         pen.text((x, top - 14), title, _KEPT if j == _OWN else _INK, _font(25), anchor="ms")
@@ -63,7 +63,7 @@ def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str
         for j, (picture, verdict) in enumerate(zip(album.values(), chosen[name].verdicts, strict=True)):
             x, y = _MARGIN + j * (_TILE + _GAP), _MARGIN + i * step
             reason = verdict.reason.partition(" (")[0].partition(":")[0].removesuffix(", which is better")
-            color = _KEPT if verdict.kept else _GREY if reason.startswith("good") else _DROPPED
+            color = _KEPT if verdict.kept else _GRAY if reason.startswith("good") else _DROPPED
             photo = Image.fromarray(picture)
             photo.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
             left, top = x + (_TILE - photo.width) // 2, y + (_TILE - photo.height) // 2

@@ -32,7 +32,7 @@ SAMPLING = SamplingSettings(steps=20, sampler="dpmpp_2m")
 SAME_SHARP = 0.5
 """Least cosine similarity of two sharp pictures of one rendered person to the embedded recognizer."""
 SAME_DEGRADED = -1.0
-"""Little is left to recognise in the degraded photo, but everybody in it has an album: the most alike will do."""
+"""Little is left to recognize in the degraded photo, but everybody in it has an album: the most alike will do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,7 +98,7 @@ def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypa
     assert "other people" in capsys.readouterr().err
     assert Path("out/rendered/references.csv").read_bytes() == before
 
-    # Another recogniser: judged anew, not restored anew.
+    # Another recognizer: judged anew, not restored anew.
     done.clear()
     save_arcface(Path("toy.onnx"))
     assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume", "--recognizer", "toy.onnx") == 0

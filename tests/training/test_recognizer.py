@@ -1,4 +1,4 @@
-"""The recogniser: its loss, that it learns, and that its file is one of insightface's kind."""
+"""The recognizer: its loss, that it learns, and that its file is one of insightface's kind."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_contrast_is_the_papers_formula():
 
 def test_it_learns(batch):
     part = task_of().parts[0]
-    optimiser = torch.optim.AdamW(part.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(part.parameters(), lr=3e-3)
     losses = []
     for step in range(25):
         loss, logs = part(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert logs["same"] > logs["different"] + 0.3
