@@ -5,7 +5,7 @@ python -m benchmarks.dataset --faces 2000 --people 4   seconds, to see that it w
 
 The graph is computed in a process of its own, so that its peak memory is its own; what that process holds before the
 embeddings are made is reported apart. Random directions have next to no pair below the limit. So a part of the
-embeddings is drawn around common centres, as many of them, and as large, as in FFHQ-Ref. Run it on a machine that does
+embeddings is drawn around common centers, as many of them, and as large, as in FFHQ-Ref. Run it on a machine that does
 nothing else.
 """
 
@@ -30,7 +30,7 @@ from refldm_core.cli.output import escape_what_cannot_be_encoded
 from refldm_core.data.distances import BLOCK, DistanceGraph, grow
 from refldm_core.data.splits import SplitSettings, group_members
 from refldm_core.data.synthetic import conditions, person, render
-from refldm_core.face.identity import Embeddings, embed_crops, normalise
+from refldm_core.face.identity import Embeddings, embed_crops, normalize
 from refldm_core.images import u8_to_tensor
 
 from .measuring import machine, peak_bytes
@@ -93,20 +93,20 @@ def measure(faces: int, dimensions: int, block: int) -> dict[str, Any]:
 
 
 def random_embeddings(faces: int, dimensions: int) -> Embeddings:
-    """Unit vectors, (faces, dimensions): a part around common centres, the rest in random directions; shuffled."""
+    """Unit vectors, (faces, dimensions): a part around common centers, the rest in random directions; shuffled."""
     random = np.random.default_rng(0)
     vectors = random.standard_normal((faces, dimensions), dtype=np.float32)
     several = int(faces * SHARE_WITH_OTHERS)
     people = max(1, round(several / PICTURES))
-    centres = random.standard_normal((people, dimensions), dtype=np.float32)
+    centers = random.standard_normal((people, dimensions), dtype=np.float32)
     for first in range(0, several, people):
         own = vectors[first : min(first + people, several)]
-        # Two with the same weight of a common centre are about 0.3 apart.
+        # Two with the same weight of a common center are about 0.3 apart.
         own *= 0.55
-        own += 0.84 * centres[: len(own)]
+        own += 0.84 * centers[: len(own)]
     random.shuffle(vectors)
     # In parts: the package's function works in double precision.
-    return np.concatenate([normalise(vectors[i : i + BLOCK]) for i in range(0, faces, BLOCK)])
+    return np.concatenate([normalize(vectors[i : i + BLOCK]) for i in range(0, faces, BLOCK)])
 
 
 def graph_report(args: argparse.Namespace, measured: dict[str, Any]) -> list[str]:
@@ -155,7 +155,7 @@ def curve_report(people: int) -> list[str]:
         "",
         "# Drawn people",
         "",
-        f"The embedded recogniser on {people} drawn people that it has not seen, {PORTRAITS} aligned portraits of "
+        f"The embedded recognizer on {people} drawn people that it has not seen, {PORTRAITS} aligned portraits of "
         f"{PORTRAIT_SIZE} px each: adjusted Rand index of the groups that links below a distance join.",
         "",
         "| distance | groups | adjusted Rand index |",

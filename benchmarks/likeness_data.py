@@ -103,6 +103,6 @@ def require_same(first: dict[str, Any], second: dict[str, Any], *, other_model: 
     if unlike:
         raise SettingsError(
             "These scores were not found under the same conditions: " + "; ".join(unlike) + ".",
-            expected="the same people, settings and recognisers" + ("" if other_model else ", and the same model"),
+            expected="the same people, settings and recognizers" + ("" if other_model else ", and the same model"),
             remedy="evaluate again with the same options",
         )

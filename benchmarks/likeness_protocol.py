@@ -45,7 +45,7 @@ ARMS: dict[str, Arm] = {
 JUDGED = ("LQ", *ARMS, "first stage")
 """Pictures that are compared with the truth. The first stage's copy of it is the most that any sampling gives."""
 PHOTOS = ("own photo", "wrong photo")
-"""First references, as they are: what the recogniser makes of two pictures of one person, and of two people."""
+"""First references, as they are: what the recognizer makes of two pictures of one person, and of two people."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,6 @@ def _attributes(picture: Picture, truth: Portrait) -> Scores:
 
 
 def _gradient_energy(picture: Picture) -> float:
-    """Mean square of the differences between neighbouring pixels: low for a blur, high for noise."""
+    """Mean square of the differences between neighboring pixels: low for a blur, high for noise."""
     values: NDArray[np.float64] = picture.astype(np.float64)
     return float(sum(np.square(np.diff(values, axis=axis)).mean() for axis in (0, 1)))

@@ -179,9 +179,9 @@ def _explanations(run: Run) -> list[str]:
     words = [
         "IDS is the cosine between the recognizer's embeddings of a picture and of the truth: the face cut out as "
         "ArcFace expects it, or (as published) the middle of the crop.",
-        "Sharpness is the mean square of the differences between neighbouring pixels, as a multiple of the truth's: "
+        "Sharpness is the mean square of the differences between neighboring pixels, as a multiple of the truth's: "
         "1 is right, less is blurred, more is noisy.",
-        "Iris error is the CIE 1976 \u0394E of the irises' mean colours. Moles found is the share of a person's "
+        "Iris error is the CIE 1976 \u0394E of the irises' mean colors. Moles found is the share of a person's "
         "visible moles that have half of their true contrast or more; people without visible moles have none.",
         "± is one standard error; the differences are paired, so that theirs is not that of the two means.",
     ]

@@ -31,7 +31,7 @@ TINY = ModelSpec(
 """128 px faces; runs in moments."""
 
 
-def synchronise(device: torch.device | str) -> None:
+def synchronize(device: torch.device | str) -> None:
     """Wait until a device has done what it was given."""
     kind = torch.device(device).type
     if kind != "cpu":
@@ -40,10 +40,10 @@ def synchronise(device: torch.device | str) -> None:
 
 def timed(work: Callable[[], Any], device: torch.device | str) -> float:
     """Seconds of one run, the device's queue emptied before and after."""
-    synchronise(device)
+    synchronize(device)
     start = time.perf_counter()
     work()
-    synchronise(device)
+    synchronize(device)
     return time.perf_counter() - start
 
 
@@ -62,12 +62,12 @@ class StepClock:
             event.record()
             self._ends.append(event)
         else:
-            synchronise(self._device)
+            synchronize(self._device)
             self._ends.append(time.perf_counter())
 
     def seconds(self) -> list[float]:
         """Of each step from the second on."""
-        synchronise(self._device)
+        synchronize(self._device)
         pairs = zip(self._ends[:-1], self._ends[1:], strict=True)
         return [a.elapsed_time(b) / 1000 if self._on_gpu else b - a for a, b in pairs]
 

@@ -111,12 +111,12 @@ def measure(job: Job) -> Iterator[Values]:
     whole = timed(lambda: restored.append(stages.whole(job["steps"])), device)
     yield {"crop_size": restorer.spec.crop_size, "seconds": seconds, "whole": [whole]}
     yield {"peak_bytes": peak_bytes(device)}  # before counting, which keeps tensors longer
-    np.save(job["picture"], grey_levels(restored[0]))
+    np.save(job["picture"], gray_levels(restored[0]))
     yield {"flops": {name: count_flops(stage) for name, stage in stages.all().items()}}
     yield {"peak_flops": peak_flops(restorer.dtype, device, tiny=job["tiny"])}
 
 
-def grey_levels(picture: Tensor) -> Levels:
+def gray_levels(picture: Tensor) -> Levels:
     """(1, 3, h, w) in about [-1, 1] -> (h, w, 3) in 0..255, clamped, not rounded."""
     return ((picture[0].clamp(-1, 1) + 1) * 127.5).movedim(0, -1).cpu().numpy()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Levels = NDArray[np.float32]
-"""A restored picture in grey levels: (h, w, 3) in 0..255, clamped, not rounded."""
+"""A restored picture in gray levels: (h, w, 3) in 0..255, clamped, not rounded."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def render(measured: Mapping[str, Measured], levels: Mapping[str, Levels], about
         "reached in the same processes: "
         + ", ".join(f"{dtype} {r / 1e12:.3g} TFLOP/s" for dtype, r in peaks.items())
         # So that nobody reads a share of such as idle time.
-        + ". Only matrix products, convolutions and attention are counted: normalisation and the like take time and "
+        + ". Only matrix products, convolutions and attention are counted: normalization and the like take time and "
         "count nothing.",
         "",
         *_heading("", measured),
         *[row(stage, rate_of_stage(stage)) for stage in baseline.seconds],
         row("**whole**", lambda of: f"**{reached(of.whole_flops, statistics.median(of.whole), of.dtype)}**"),
         "",
-        "Differences of the restored pictures, from the same noise, in grey levels (0 to 255, not rounded), mean and "
+        "Differences of the restored pictures, from the same noise, in gray levels (0 to 255, not rounded), mean and "
         "largest:",
         "",
         *_heading("from", levels),

@@ -119,8 +119,8 @@ def draw(scaling: Scaling) -> Figure:
     plots = figure.subplots(2, columns, squeeze=False, sharey="row")
     for column, (axis, points) in enumerate(scaling.axes.items()):
         above, below = plots[0, column], plots[1, column]
-        for curve, colour in zip(_CURVES, ("#1f5fa8", "#c2571a"), strict=True):
-            style: dict[str, Any] = {"marker": "o", "markersize": 4, "color": colour, "label": _CURVES[curve]}
+        for curve, color in zip(_CURVES, ("#1f5fa8", "#c2571a"), strict=True):
+            style: dict[str, Any] = {"marker": "o", "markersize": 4, "color": color, "label": _CURVES[curve]}
             above.plot(*_values(scaling, axis, curve, 1.0), **style)
             below.plot(*_values(scaling, axis, f"{curve}_peak_bytes", 1e9), **style)
         for plot in (above, below):

@@ -157,9 +157,9 @@ def describe(people: People, where: str) -> str:
     count = len(people[baseline])
     lines = [
         f"{count} drawn people that no model has seen, severe degradation, {REFERENCES} references, held-out "
-        f"recogniser. Differences are to `{baseline}`, person by person, ± their standard error. Machine: {where}.",
+        f"recognizer. Differences are to `{baseline}`, person by person, ± their standard error. Machine: {where}.",
         "",
-        "| setting | IDS | IDS difference | PSNR (dB) | sharpness | grey levels, mean and largest difference "
+        "| setting | IDS | IDS difference | PSNR (dB) | sharpness | gray levels, mean and largest difference "
         "| seconds a face |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -200,7 +200,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
-    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recogniser")
+    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
     parser.add_argument("--settings", nargs="+", metavar="S", help="see above; the first is the baseline")
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")

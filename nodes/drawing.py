@@ -30,7 +30,7 @@ def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest:
 
     Args:
         image: (3, height, width) in [-1, 1].
-        labels: faces, what to write at each, and whether it was chosen (green) or not (grey).
+        labels: faces, what to write at each, and whether it was chosen (green) or not (gray).
         longest: shrink the result to at most so many pixels along its longer side; None keeps the size.
 
     Returns:

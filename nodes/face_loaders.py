@@ -1,4 +1,4 @@
-"""Loading the networks that find, recognise and parse faces."""
+"""Loading the networks that find, recognize and parse faces."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class LoadFaceRecognizer(io.ComfyNode):
                     "model",
                     options=list(dict.fromkeys([_PACK, *found, embedded.NAME])),
                     default=next(iter(best), embedded.NAME),
-                    tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recogniser "
+                    tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recognizer "
                     "such as w600k_r50.onnx, in the model folder refldm; for research only. embedded is a small one "
                     "that comes with this pack, for drawn people only.",
                 )

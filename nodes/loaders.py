@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..refldm_core import embedded
-from ..refldm_core.checkpoints.official import LICENCE, OFFICIAL
+from ..refldm_core.checkpoints.official import LICENSE, OFFICIAL
 from ..refldm_core.errors import CheckpointError
 from . import host
 from .types import CATEGORY, where_supported
@@ -107,5 +107,5 @@ def _missing(name: str) -> CheckpointError:
         remedy=f"download {' and '.join(file.url for file in OFFICIAL)} into that folder, then refresh the page; "
         f'in a checkout of the project,  refldm download --folder "{folder}"  does the same; '
         f"or choose {embedded.NAME}, which knows drawn people only\n"
-        f"{LICENCE}",
+        f"{LICENSE}",
     )

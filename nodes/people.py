@@ -257,7 +257,7 @@ class MatchPeople(io.ComfyNode):
         named, matches = matched(assigned)
         recognized = matched({})[0] if assigned else named
         report = "\n".join(
-            f"picture {item.frame + 1}, face at {item.centre[0]:.0f}, {item.centre[1]:.0f}: "
+            f"picture {item.frame + 1}, face at {item.center[0]:.0f}, {item.center[1]:.0f}: "
             f"{item.person or NOBODY} ({match.similarity:.2f})"
             for item, match in zip(named, matches, strict=True)
         )

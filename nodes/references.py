@@ -22,7 +22,7 @@ from .saved_people import saved_names
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
-_THUMBNAIL = 160  # pixels: as many across the face as a recogniser looks at, for Match People
+_THUMBNAIL = 160  # pixels: as many across the face as a recognizer looks at, for Match People
 _NONE = "(no saved references found)"
 
 
@@ -105,7 +105,7 @@ class SaveReferences(io.ComfyNode):
             category=CATEGORY,
             display_name="Save References",
             description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
-            "file in 16 bit with small pictures to recognise it by. Load References brings them back. The file tells "
+            "file in 16 bit with small pictures to recognize it by. Load References brings them back. The file tells "
             "who the person is, as a photo does: share it as carefully.",
             **where_supported(search_aliases=["save person", "save identity", "save cachekv"]),
             is_output_node=True,

@@ -32,7 +32,7 @@ class ReFLDMError(Exception):
 
 
 class CheckpointError(ReFLDMError):
-    """A model file cannot be read, recognised or loaded."""
+    """A model file cannot be read, recognized or loaded."""
 
 
 class UnsafeCheckpointError(CheckpointError):

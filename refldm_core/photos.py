@@ -31,7 +31,7 @@ class Person:
 
     Attributes:
         references: keys and values of the photos.
-        centroid: (d,) mean embedding, None where no recogniser has seen the photos.
+        centroid: (d,) mean embedding, None where no recognizer has seen the photos.
     """
 
     references: ReferenceKV
@@ -114,14 +114,14 @@ class PhotoRestorer:
     Args:
         restorer: of aligned faces.
         detector: finds the faces.
-        people: by name. With a recogniser each face gets the person that it resembles; without one there can be one
+        people: by name. With a recognizer each face gets the person that it resembles; without one there can be one
             person at most, and every selected face is taken for them.
         recognizer: tells who is who, or None.
         parser: limits pasting to the face and hair, or None for the crop's shape alone.
         settings: None for the default.
 
     Raises:
-        SettingsError: several people without a recogniser, or a person that no recogniser has seen.
+        SettingsError: several people without a recognizer, or a person that no recognizer has seen.
     """
 
     def __init__(
@@ -136,16 +136,16 @@ class PhotoRestorer:
     ) -> None:
         if len(people) > 1 and recognizer is None:
             raise SettingsError(
-                f"{len(people)} people cannot be told apart without a face recogniser.",
-                expected="a recogniser, or one person",
+                f"{len(people)} people cannot be told apart without a face recognizer.",
+                expected="a recognizer, or one person",
                 remedy="add one, such as w600k_r50.onnx of insightface's buffalo_l",
             )
         unseen = [name for name, person in people.items() if person.centroid is None]
         if recognizer is not None and unseen:
             raise SettingsError(
-                f"Nobody knows what {unseen[0]} looks like to the recogniser.",
+                f"Nobody knows what {unseen[0]} looks like to the recognizer.",
                 expected="a mean embedding for every person",
-                remedy="choose the references with the same recogniser",
+                remedy="choose the references with the same recognizer",
             )
         self.restorer = restorer
         self.detector = detector
@@ -179,7 +179,7 @@ class PhotoRestorer:
             min_score=settings.min_score,
             when_empty=settings.when_empty,
         )
-        faces = self._recognise(image, chosen)
+        faces = self._recognize(image, chosen)
         canvas = canvas or Canvas(image)
         if not len(faces):
             return RestoredPhoto(canvas.image, image.new_zeros(size), (), len(detected))
@@ -196,7 +196,7 @@ class PhotoRestorer:
         )[0]
         return RestoredPhoto(pasted.image, pasted.mask, faces.faces, len(detected))
 
-    def _recognise(self, image: Tensor, faces: Faces) -> Faces:
+    def _recognize(self, image: Tensor, faces: Faces) -> Faces:
         """The faces with their people, without those that are to be left alone."""
         if self.recognizer is None:
             only = next(iter(self.people), None)

@@ -1,4 +1,4 @@
-"""How long work reports progress, shows previews and is cancelled."""
+"""How long work reports progress, shows previews and is canceled."""
 
 from __future__ import annotations
 

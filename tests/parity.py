@@ -28,7 +28,7 @@ NOISE_FLOOR: dict[str, float] = {
 }
 """Group of tensors -> largest difference as a fraction of the tensor's rms."""
 
-GREY_LEVELS = 1
+GRAY_LEVELS = 1
 """Of a final picture: the published script truncates, so a rounding error can cost a whole level."""
 
 CHANNELS_LAST_LATENT = 1e-2
@@ -90,12 +90,12 @@ def check_encode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
 def check_decode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
     z = golden["dec.z"]
     with torch.no_grad():
-        quantised = restorer.first_stage.quantize(z)
-        unquantised = restorer.first_stage.decode(z, quantise=False)
-    assert torch.equal(quantised.indices, golden["dec.indices"])
-    assert_close(quantised.z, golden["dec.quant"], "dec.quant")
+        quantized = restorer.first_stage.quantize(z)
+        unquantized = restorer.first_stage.decode(z, quantize=False)
+    assert torch.equal(quantized.indices, golden["dec.indices"])
+    assert_close(quantized.z, golden["dec.quant"], "dec.quant")
     assert_close(restorer.decode(z), golden["dec.image"], "dec.image")
-    assert_close(unquantised, golden["dec.image_unquantised"], "dec.image_unquantised")
+    assert_close(unquantized, golden["dec.image_unquantized"], "dec.image_unquantized")
 
 
 def check_reference_kv(restorer: Restorer, golden: dict[str, Tensor]) -> None:
@@ -167,11 +167,11 @@ def check_trajectory(restorer: Restorer, golden: dict[str, Tensor], run: Traject
 
 
 def check_final(restorer: Restorer, golden: dict[str, Tensor], name: str, z: Tensor) -> None:
-    """Final codebook indices exactly, final picture within a grey level."""
+    """Final codebook indices exactly, final picture within a gray level."""
     with torch.no_grad():
         assert torch.equal(restorer.first_stage.quantize(z).indices, golden[f"{name}.final.indices"])
     levels = tensor_to_u8(restorer.decode(z)).int() - golden[f"{name}.final.image_u8"].int()
-    assert levels.abs().max() <= GREY_LEVELS, f"{name}: {levels.abs().max()} grey levels"
+    assert levels.abs().max() <= GRAY_LEVELS, f"{name}: {levels.abs().max()} gray levels"
 
 
 CHECKS: dict[str, Callable[[Restorer, dict[str, Tensor]], None]] = {

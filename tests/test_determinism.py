@@ -14,7 +14,7 @@ from torch import Tensor
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .conftest import load_restorer
-from .parity import GREY_LEVELS, difference, tolerance
+from .parity import GRAY_LEVELS, difference, tolerance
 from .weights import TinyFiles
 
 SETTINGS = SamplingSettings(steps=4)
@@ -68,7 +68,7 @@ def test_threads_change_no_more_than_rounding(by_process: list[dict[str, Tensor]
     one, _, two = by_process
     assert difference(two["latents"], one["latents"]) <= tolerance("ddim.x")
     levels = (two["picture"] - one["picture"]).abs() * 127.5
-    assert (levels <= GREY_LEVELS).float().mean() > 0.99, "a code of the quantiser may flip here and there"
+    assert (levels <= GRAY_LEVELS).float().mean() > 0.99, "a code of the quantizer may flip here and there"
 
 
 if __name__ == "__main__":

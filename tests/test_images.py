@@ -33,7 +33,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert upright.getpixel((5, 1)) == (255, 0, 0) and upright.getpixel((5, 18)) == (0, 0, 255)
 
 
-def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
+def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
     values = np.array([[0, 257, 32896, 65535] * 2] * 8, np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     assert np.asarray(load_image(tmp_path / "deep.png"))[0, :4, 0].tolist() == [0, 1, 128, 255]
@@ -51,7 +51,7 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         load_image(tmp_path / "bomb.png")
 
 
-def test_every_grey_level_survives_the_round_trip() -> None:
+def test_every_gray_level_survives_the_round_trip() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     # Truncation, as published: a level comes back as itself or, by a rounding error, one below.
     back = tensor_to_u8(u8_to_tensor(levels)).int()

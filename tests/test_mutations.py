@@ -85,9 +85,9 @@ def padding_left_and_top(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(vqgan_module.Downsample, "forward", lambda self, x: self.conv(F.pad(x, (1, 0, 1, 0))))
 
 
-def no_quantisation(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
+def no_quantization(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
     decode = restorer.first_stage.decode
-    patch.setattr(restorer.first_stage, "decode", lambda latent: decode(latent, quantise=False))
+    patch.setattr(restorer.first_stage, "decode", lambda latent: decode(latent, quantize=False))
 
 
 def sines_first(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
         (last_alpha_is_one, "ddim"),
         (zero_padding_before, "reference k and v"),
         (padding_left_and_top, "encode"),
-        (no_quantisation, "ddim"),
+        (no_quantization, "ddim"),
         (sines_first, "noise prediction"),
         (reference_pass_at_another_timestep, "reference k and v"),
         (guidance_reversed, "ddim"),

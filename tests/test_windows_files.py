@@ -44,7 +44,7 @@ from refldm_core.model.attention import KeyValue
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.training.latents import LatentCache
 
-from .data.photos import ByColour, colour_reader, write_flat
+from .data.photos import ByColor, color_reader, write_flat
 from .weights import TinyFiles
 from .windows import mapped_files, open_files
 
@@ -81,7 +81,7 @@ def _download(folder: Path) -> None:
 
 def _build(folder: Path) -> None:
     photos = write_flat(folder / "photos")
-    build_dataset(photos, folder / "dataset", colour_reader(ByColour()), BuildSettings(SplitSettings(test=2)))
+    build_dataset(photos, folder / "dataset", color_reader(ByColor()), BuildSettings(SplitSettings(test=2)))
 
 
 def _evaluate(folder: Path) -> None:

@@ -81,7 +81,7 @@ def tiny_tensors() -> dict[str, Tensor]:
 
 
 def _noise(seed: int, name: str, shape: list[int]) -> NDArray[np.float64]:
-    """About N(0, 1): the centred sum of four uniform bytes."""
+    """About N(0, 1): the centered sum of four uniform bytes."""
     stream = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "little")
     raw = np.frombuffer(np.random.RandomState(stream).bytes(4 * int(np.prod(shape))), np.uint8)
     return ((raw.reshape(-1, 4).astype(np.int64).sum(1) - 510) / np.sqrt(21845.0)).reshape(shape)

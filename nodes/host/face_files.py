@@ -21,7 +21,7 @@ def face_folder(name: str) -> Path:
 
 
 def recognizers() -> list[str]:
-    """Names of what may hold a recogniser: ONNX files, and folders with some (packs)."""
+    """Names of what may hold a recognizer: ONNX files, and folders with some (packs)."""
     found: list[str] = []
     for place in (Path(place) for place in folder_paths.get_folder_paths(MODELS)):
         packs = {path.parent.name for path in place.glob("*/*.onnx")}

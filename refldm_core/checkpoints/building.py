@@ -1,4 +1,4 @@
-"""Model files -> networks ready to run: recognised, compared tensor by tensor, loaded strictly."""
+"""Model files -> networks ready to run: recognized, compared tensor by tensor, loaded strictly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WEIGHTS_KEY = "refldm.weights"
 
 @dataclass(frozen=True)
 class Inspected:
-    """A model file, read and recognised, but not yet built.
+    """A model file, read and recognized, but not yet built.
 
     Attributes:
         file: what was read.
@@ -76,7 +76,7 @@ class LoadedModel:
 
 
 def inspect_file(path: Path, config: Path | None = None) -> Inspected:
-    """Read a model file and recognise what it holds.
+    """Read a model file and recognize what it holds.
 
     Raises:
         CheckpointError: unreadable, not ReF-LDM, tensors that belong to no part, or a config that contradicts it.
@@ -108,7 +108,7 @@ def inspect_file(path: Path, config: Path | None = None) -> Inspected:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The one or two files of a model, recognised and fitting together.
+    """The one or two files of a model, recognized and fitting together.
 
     Attributes:
         main: the file with the U-Net.
@@ -122,7 +122,7 @@ class ModelFiles:
 
 
 def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path | None = None) -> ModelFiles:
-    """Recognise a model in one or two files.
+    """Recognize a model in one or two files.
 
     Args:
         path: file with the U-Net.

@@ -1,4 +1,4 @@
-"""Files of face networks -> detectors, recognisers and parsers, with errors that say where a missing file is had."""
+"""Files of face networks -> detectors, recognizers and parsers, with errors that say where a missing file is had."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def load_detector(
 
 
 def load_recognizer(path: Path) -> ArcFaceRecognizer:
-    """A face recogniser from an ONNX file, or from the folder of an insightface pack; errors as `load_detector`."""
+    """A face recognizer from an ONNX file, or from the folder of an insightface pack; errors as `load_detector`."""
     _there(path, "insightface")
     return ArcFaceRecognizer(find_pack(path)[1] if path.is_dir() else path)
 
@@ -95,7 +95,7 @@ def _there(path: Path, name: str) -> Path:
     place = f"and unpack it into {path}" if source.members else f"into {path.parent}"
     raise CheckpointError(
         f"There is no {path.name} in {path.parent}.",
-        expected=f"the published {source.name} ({source.size / 1e6:.0f} MB, {source.licence})",
+        expected=f"the published {source.name} ({source.size / 1e6:.0f} MB, {source.license})",
         remedy=f"download {source.url} {place}; in a checkout of the project, "
         f"`refldm download {name} --folder {path.parent}` does the same",
     )

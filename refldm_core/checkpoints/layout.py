@@ -21,7 +21,7 @@ _EMA_PREFIX = "model_ema."
 _BARE_FIRST_STAGE = ("encoder.", "decoder.", "quantize.", "quant_conv.", "post_quant_conv.")
 _IGNORED_PREFIXES = (
     "cond_stage_model.",  # the first stage again, twice: it also encodes the LQ image and the references
-    "perceptual_loss.",  # the recogniser of the identity loss
+    "perceptual_loss.",  # the recognizer of the identity loss
     "loss.",  # the first stage's discriminator and LPIPS
 )
 _SCHEDULE_BUFFERS = (

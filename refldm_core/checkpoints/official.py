@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LICENCE = """\
+LICENSE = """\
 The official ReF-LDM weights are for NON-COMMERCIAL RESEARCH USE ONLY. They are published by their authors at
 https://github.com/ChiWeiHsiao/ref-ldm, not by this project; by downloading them you accept the authors' terms, which
 you find there."""

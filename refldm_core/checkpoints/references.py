@@ -34,7 +34,7 @@ class StoredReferences:
     Attributes:
         references: the keys and values, on the CPU in the stored type.
         names: what each reference was called, empty or one for each.
-        thumbnails: (references, 3, height, width) uint8 pictures to recognise them by, or None.
+        thumbnails: (references, 3, height, width) uint8 pictures to recognize them by, or None.
         latents: (references, c, h, w) float32, what the keys and values were made from, or None. With them they can
             be made again for the same model with a LoRA.
     """

@@ -1,7 +1,7 @@
 """See the whole product at work in a minute: drawn people, small models that come along, no network.
 
 It draws an album of each of four people and a group photo, degrades the photo until nobody's details are left, then
-finds the faces, chooses references from the albums, recognises who is who, restores, and pastes. DIR gets a picture of
+finds the faces, chooses references from the albums, recognizes who is who, restores, and pastes. DIR gets a picture of
 each stage and sheet.png, which compares restoring without references, with a wrong person's and with their own.
 
 examples:
@@ -53,7 +53,7 @@ def _show(folder: Path, seed: int, start: float, output: Output) -> int:
     story = draw_story(seed)
     output.remark("Choosing references from the albums ...")
     chosen = choose(story, networks)
-    output.remark("Finding, recognising and restoring the faces of the group photo ...")
+    output.remark("Finding, recognizing and restoring the faces of the group photo ...")
     with output.steps("restoring") as on_step:
         shown = show(story, networks, chosen, seed, on_step)
     pictures = _save(story, shown, folder, seed)
@@ -65,7 +65,7 @@ def _show(folder: Path, seed: int, start: float, output: Output) -> int:
             "faces": [
                 {
                     "name": row.name,
-                    "recognised as": row.matched,
+                    "recognized as": row.matched,
                     "similarity": dict(zip(COLUMNS, row.similarities, strict=True)),
                 }
                 for row in shown.rows
@@ -101,7 +101,7 @@ def _means(rows: Sequence[Row]) -> list[float]:
 def _in_words(shown: Shown, means: Sequence[float], folder: Path) -> Iterator[str]:
     columns = COLUMNS[:-1]  # the truth resembles itself
     yield "Likeness to the truth (cosine similarity, 1 is the same):"
-    yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognised as"])
+    yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognized as"])
     for row in shown.rows:
         yield _line(row.name, row.similarities[:-1], row.matched or "nobody")
     yield _line("mean", means[:-1], "")

@@ -1,11 +1,11 @@
-"""Download model files: resumed, checked by SHA-256, the licence shown first.
+"""Download model files: resumed, checked by SHA-256, the license shown first.
 
 examples:
   refldm download
       The official ReF-LDM weights (refldm.ckpt and vqgan.ckpt), for non-commercial research use only.
   refldm download retinaface_resnet50 insightface
-      A face detector, and the recogniser that tells people apart.
-  refldm download model --folder ComfyUI/models/refldm --accept-licence
+      A face detector, and the recognizer that tells people apart.
+  refldm download model --folder ComfyUI/models/refldm --accept-license
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..checkpoints.download import fetch, has_hash, unpack
 from ..checkpoints.faces import DOWNLOADABLE
-from ..checkpoints.official import LICENCE, OFFICIAL, RemoteFile
+from ..checkpoints.official import LICENSE, OFFICIAL, RemoteFile
 from ..errors import SettingsError
 from ..face.weights import FaceWeights
 from .options import MODEL_FOLDER
@@ -37,18 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", type=Path, default=MODEL_FOLDER, metavar="DIR", help=f"where to put them (default: {MODEL_FOLDER})"
     )
-    parser.add_argument("--accept-licence", action="store_true", help="accept the licences without being asked")
+    parser.add_argument("--accept-license", action="store_true", help="accept the licenses without being asked")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
     wanted: Sequence[str] = args.what or [_MODEL]
     faces = [DOWNLOADABLE[name] for name in wanted if name != _MODEL]
-    licences = [LICENCE] * (_MODEL in wanted) + [f"{face.name}: {face.licence}; see {face.url}." for face in faces]
-    print("\n".join(licences), file=sys.stderr)  # also with --quiet: nobody may miss it
-    if not (args.accept_licence or _agreed()):
+    licenses = [LICENSE] * (_MODEL in wanted) + [f"{face.name}: {face.license}; see {face.url}." for face in faces]
+    print("\n".join(licenses), file=sys.stderr)  # also with --quiet: nobody may miss it
+    if not (args.accept_license or _agreed()):
         raise SettingsError(
-            "The licence was not accepted, so nothing was downloaded.",
-            expected='"yes", or --accept-licence',
+            "The license was not accepted, so nothing was downloaded.",
+            expected='"yes", or --accept-license',
             remedy="run the command again if you accept the authors' terms",
         )
     fetched: list[str] = []

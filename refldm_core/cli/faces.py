@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--faces",
         metavar="LIST",
         help='which to restore, in that order, such as "0, 2-4" or "all" (default: every face that matches a person; '
-        "with references but no recogniser the first)",
+        "with references but no recognizer the first)",
     )
     finding.add_argument(
         "--skip-empty", action="store_true", help="copy photos without a face instead of reporting them"
@@ -66,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pasting.add_argument("--feather", type=float, default=0.1, help="soft edge, 0 to 0.5 of the crop (default: 0.1)")
     pasting.add_argument(
         "--color",
-        "--colour",
+        "--color",
         choices=("wavelet", "lab", "none"),
         default="wavelet",
-        help="match the colors of face and photo (default: wavelet); --colour is the earlier name",
+        help="match the colors of face and photo (default: wavelet); --color is the earlier name",
     )
     pasting.add_argument("--blend", type=float, default=1.0, help="0 is the photo, 1 the restored face (default: 1)")
     pasting.add_argument("--upscale", type=float, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
@@ -81,7 +81,7 @@ def add_detection_arguments(
     *,
     recognizer_is_needed: bool,
 ) -> None:
-    """Detector and recogniser, and how to search; for `load_detector_of` and `recognizer_path`."""
+    """Detector and recognizer, and how to search; for `load_detector_of` and `recognizer_path`."""
     usual = "buffalo_l in the face models' folder" + ("" if recognizer_is_needed else ", where it is there")
     finding.add_argument(
         "--detector",
@@ -102,7 +102,7 @@ def add_detection_arguments(
         type=Path,
         default=MODEL_FOLDER,
         metavar="DIR",
-        help=f"folder with the files of detector, recogniser and parser (default: {MODEL_FOLDER})",
+        help=f"folder with the files of detector, recognizer and parser (default: {MODEL_FOLDER})",
     )
     finding.add_argument(
         "--threshold",
@@ -119,7 +119,7 @@ def add_detection_arguments(
 def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> PhotoSettings:
     """Raises: SettingsError: a value without meaning; CheckpointError: as `recognizer_path`."""
     indices = parse_indices(args.faces) if args.faces else None
-    # One person's references are for one face; a recogniser says whose the others are.
+    # One person's references are for one face; a recognizer says whose the others are.
     first_only = args.faces is None and bool(args.reference) and recognizer_path(args) is None
     return PhotoSettings(
         order=args.order,
@@ -138,7 +138,7 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
 
 
 def recognizer_path(args: argparse.Namespace) -> Path | None:
-    """The recogniser that was named, else the usual one where it is there.
+    """The recognizer that was named, else the usual one where it is there.
 
     Raises:
         CheckpointError: the embedded one was named and is missing.

@@ -1,4 +1,4 @@
-"""Say what a model file is: its spec, how each part was recognised, what is missing.
+"""Say what a model file is: its spec, how each part was recognized, what is missing.
 
 examples:
   refldm inspect refldm.ckpt

@@ -76,7 +76,7 @@ def gather_people(
 ) -> dict[str, Person]:
     """Choose and encode each person's references.
 
-    With a recogniser the photos may show others too: the person is whoever is in most of them, and the best and most
+    With a recognizer the photos may show others too: the person is whoever is in most of them, and the best and most
     different photos are taken, up to `count`. Without one the largest face of every photo is taken.
 
     Raises:

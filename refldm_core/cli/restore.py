@@ -5,7 +5,7 @@ examples:
       Finds the face in the photo and in the references, restores it, and puts it back.
   refldm restore album/ --person anna=photos/anna --person ben=photos/ben --output restored/ --resume
       Every photo of a folder; each face gets its own person's references. What is done is left out. Needs a
-      recogniser: `refldm download insightface`.
+      recognizer: `refldm download insightface`.
   refldm restore "scans/*.tif" --reference me/*.jpg --output restored/ --preset balanced
       Fewer steps. Patterns in quotes are expanded here, also on Windows.
   refldm restore face.png --reference a.png b.png --output restored.png --aligned
@@ -192,7 +192,7 @@ def _whole_photos(restorer: Restorer, people: dict[str, Person], tools: FaceTool
         restorer,
         tools.detector,
         people,
-        # Without people there is nobody to recognise: every chosen face is restored as a stranger's.
+        # Without people there is nobody to recognize: every chosen face is restored as a stranger's.
         recognizer=tools.recognizer if people else None,
         parser=tools.parser,
         settings=settings,

@@ -2,7 +2,7 @@
 
 examples:
   refldm train training/first_stage.yaml
-  refldm train training/refldm.yaml --set run.steps=200000 --set optimiser.learning_rate=1e-5
+  refldm train training/refldm.yaml --set run.steps=200000 --set optimizer.learning_rate=1e-5
   accelerate launch --num_processes 8 -m refldm_core train training/refldm.yaml
 
 The same command goes on with a run that was interrupted, exactly where its last saved state was. Each run's folder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Plane: TypeAlias = NDArray[Any]
 """(height, width) float32, which is what makes drawing quick."""
 
-Colour: TypeAlias = NDArray[Any]
+Color: TypeAlias = NDArray[Any]
 """(3, 1, 1) or (3, height, width) float32 RGB in [0, 1]."""
 
 

@@ -1,4 +1,4 @@
-"""How much of a drawn person's likeness a restored portrait has: iris colours, moles and glasses."""
+"""How much of a drawn person's likeness a restored portrait has: iris colors, moles and glasses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Attributes:
     """What a restoration kept.
 
     Attributes:
-        iris_error: CIE 1976 delta E between the mean colours of restored and true irises, the mean of the visible ones;
+        iris_error: CIE 1976 delta E between the mean colors of restored and true irises, the mean of the visible ones;
             0 is right, 2 is just seen; None where no iris is visible.
         moles_found: of the visible moles, those with at least half of their true contrast.
         moles: visible in the truth.
@@ -106,7 +106,7 @@ def mole_contrast(picture: NDArray[np.float64], mole: NDArray[np.float64]) -> fl
 def frame_contrast(picture: NDArray[np.float64], truth: PortraitAttributes) -> float:
     """How much the frame's line differs from the skin beside it: delta E of the median difference along the frame.
 
-    Glasses change the colour along the whole line in the same way; what crosses the line here and there does not
+    Glasses change the color along the whole line in the same way; what crosses the line here and there does not
     move the median.
 
     Args:

@@ -36,16 +36,16 @@ class Light:
     """One lamp and the light from everywhere.
 
     Attributes:
-        direction: (x, y, z) of unit length, from the face to the lamp: x right, y down, z towards the viewer.
+        direction: (x, y, z) of unit length, from the face to the lamp: x right, y down, z toward the viewer.
         strength: of the lamp; with `ambient` it makes about 1.1 where the face is brightest.
         ambient: of the light from everywhere.
-        colour: of both; mild, so that an iris keeps its colour.
+        color: of both; mild, so that an iris keeps its color.
     """
 
     direction: tuple[float, float, float]
     strength: float
     ambient: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Blob:
     x: float
     y: float
     radius: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)
 class Background:
-    """A gradient from one colour (top left to bottom right at `angle` radians) to the other, and blobs."""
+    """A gradient from one color (top left to bottom right at `angle` radians) to the other, and blobs."""
 
     first: RGB
     second: RGB
@@ -76,7 +76,7 @@ class Conditions:
         yaw: degrees, positive turns the face to the right as seen.
         pitch: degrees, positive looks up.
         roll: degrees, positive turns the head clockwise as seen.
-        clothes: colour of the clothes.
+        clothes: color of the clothes.
     """
 
     yaw: float
@@ -108,7 +108,7 @@ def conditions(seed: int) -> Conditions:
         ),
         light=_light(rng),
         background=_background(rng),
-        clothes=_colour(rng, 0.12, 0.9),
+        clothes=_color(rng, 0.12, 0.9),
     )
 
 
@@ -125,20 +125,20 @@ def _light(rng: np.random.Generator) -> Light:
         float(np.cos(azimuth) * np.cos(height)),
     )
     warmth, tint = rng.normal(0.0, 0.03), rng.normal(0.0, 0.012)
-    colour = (1.0 + float(warmth), 1.0 + float(tint), 1.0 - float(warmth))
+    color = (1.0 + float(warmth), 1.0 + float(tint), 1.0 - float(warmth))
     ambient = rng.uniform(0.46, 0.68)
-    return Light(direction, rng.uniform(1.02, 1.16) - ambient, ambient, colour)
+    return Light(direction, rng.uniform(1.02, 1.16) - ambient, ambient, color)
 
 
 def _background(rng: np.random.Generator) -> Background:
     blobs = tuple(
-        Blob(rng.uniform(0.0, 1.0), rng.uniform(0.0, 1.0), rng.uniform(0.1, 0.3), _colour(rng, 0.1, 0.95))
+        Blob(rng.uniform(0.0, 1.0), rng.uniform(0.0, 1.0), rng.uniform(0.1, 0.3), _color(rng, 0.1, 0.95))
         for _ in range(int(rng.integers(0, 6)))
     )
-    return Background(_colour(rng, 0.1, 0.95), _colour(rng, 0.1, 0.95), rng.uniform(0.0, 2.0 * np.pi), blobs)
+    return Background(_color(rng, 0.1, 0.95), _color(rng, 0.1, 0.95), rng.uniform(0.0, 2.0 * np.pi), blobs)
 
 
-def _colour(rng: np.random.Generator, low: float, high: float) -> RGB:
-    grey = rng.uniform(low, high)
-    r, g, b = np.minimum(np.maximum(grey + rng.normal(0.0, 0.13, 3), 0.03), 0.97)
+def _color(rng: np.random.Generator, low: float, high: float) -> RGB:
+    gray = rng.uniform(low, high)
+    r, g, b = np.minimum(np.maximum(gray + rng.normal(0.0, 0.13, 3), 0.03), 0.97)
     return float(r), float(g), float(b)

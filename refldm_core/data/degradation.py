@@ -45,7 +45,7 @@ class Degradation:
         blur_sigma: standard deviation of the isotropic Gaussian, in pixels of a 512 crop; 0 leaves the picture sharp.
         downscale: factor by which a 512 crop is shrunk, at least 1.
         noise_sigma: standard deviation of the noise, of 255; independent for every pixel and channel.
-        jpeg_quality: 1 to 100, or None for no compression (100 loses a little, of the colours above all).
+        jpeg_quality: 1 to 100, or None for no compression (100 loses a little, of the colors above all).
         noise_seed: at least 0; the noise is the same for the same seed and shrunk size.
 
     Raises:
@@ -108,7 +108,7 @@ def draw(ranges: DegradationRanges, seed: int) -> Degradation:
 
     Args:
         ranges: of each parameter.
-        seed: at least 0; the same seed draws the same parameters, and neighbouring seeds unrelated ones.
+        seed: at least 0; the same seed draws the same parameters, and neighboring seeds unrelated ones.
 
     Raises:
         SettingsError: a negative seed.
@@ -177,7 +177,7 @@ def _blur(images: Tensor, sigma: float, reach: float) -> Tensor:
         reach: where the kernel ends, in pixels from its middle and less than the sides; a pixel that it covers in part
             counts in part.
     """
-    if sigma < 0.05:  # less than a thousandth of the neighbour
+    if sigma < 0.05:  # less than a thousandth of the neighbor
         return images
     radius = math.ceil(reach - 0.5)
     offsets = range(-radius, radius + 1)
@@ -204,6 +204,6 @@ def _shrunk(side: int, factor: float) -> int:
 
 def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     file = io.BytesIO()
-    # Subsampling 2 halves the resolution of the colours, as OpenCV does.
+    # Subsampling 2 halves the resolution of the colors, as OpenCV does.
     Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=2)
     return np.array(Image.open(file).convert("RGB"))

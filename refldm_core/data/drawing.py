@@ -1,4 +1,4 @@
-"""Painting with soft edges: how much of a pixel a shape covers, and laying colours over each other."""
+"""Painting with soft edges: how much of a pixel a shape covers, and laying colors over each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingsError
-from .arrays import Colour, Plane, clamp
+from .arrays import Color, Plane, clamp
 
 Window = tuple[slice, slice]
 
@@ -61,9 +61,9 @@ class Canvas:
 
     @staticmethod
     def blank(height: int, width: int, rgb: ArrayLike) -> Canvas:
-        """A canvas of one colour, all of it skin."""
+        """A canvas of one color, all of it skin."""
         filled = np.empty((3, height, width), np.float32)
-        filled[:] = colour(rgb)
+        filled[:] = color(rgb)
         return Canvas(filled, np.full((height, width), PARTS.index("skin"), np.uint8))
 
     def window(self, top: int, left: int, height: int, width: int) -> Canvas:
@@ -71,18 +71,18 @@ class Canvas:
         rows, columns = slice(top, top + height), slice(left, left + width)
         return Canvas(self.rgb[:, rows, columns], self.parts[rows, columns])
 
-    def paint(self, colour: Colour, cover: Plane, part: str | None = None, at: Window | None = None) -> None:
-        """Lay a colour over the picture.
+    def paint(self, color: Color, cover: Plane, part: str | None = None, at: Window | None = None) -> None:
+        """Lay a color over the picture.
 
         Args:
-            colour: (3, 1, 1) or of the window's size.
+            color: (3, 1, 1) or of the window's size.
             cover: (height, width) in [0, 1], of the window's size.
             part: what it is from half cover on; None leaves the part.
             at: the window, None for the whole canvas.
         """
         rows, columns = at or (slice(None), slice(None))
         under = self.rgb[:, rows, columns]
-        under += cover * (colour - under)
+        under += cover * (color - under)
         if part is not None:
             self.parts[rows, columns][cover > 0.5] = PARTS.index(part)
 
@@ -92,7 +92,7 @@ class Canvas:
         return np.ascontiguousarray(np.moveaxis(values.astype(np.uint8), 0, -1))
 
 
-def colour(rgb: ArrayLike) -> Colour:
+def color(rgb: ArrayLike) -> Color:
     """(3,) -> (3, 1, 1)."""
     return np.asarray(rgb, dtype=np.float32)[:, None, None]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .arrays import Plane, clamp
-from .drawing import Canvas, Window, bump, colour, fill, segment, soft, stroke
+from .drawing import Canvas, Window, bump, color, fill, segment, soft, stroke
 from .sitter import GLASSES_OUT, Sitter, head_solid
 from .traits import STANDARD_GLASSES, Glasses
 
@@ -43,10 +43,10 @@ def _paint_eye(canvas: Canvas, sitter: Sitter, side: float) -> Plane:
     lower = (eyes.lower * squeeze) * clamp(1 - q * q) ** 0.7 - down
     ends = eyes.half_width * (1 - np.abs(q))
     white = fill(np.minimum(np.minimum(upper, lower), ends) * 0.9, scale) * on_head
-    skin = colour(sitter.person.skin)
+    skin = color(sitter.person.skin)
 
     # The lids' skin, then the white with the upper lid's shadow.
-    lid = skin * 0.86 if eyes.shadow is None else colour(eyes.shadow)
+    lid = skin * 0.86 if eyes.shadow is None else color(eyes.shadow)
     strength = 0.6 if eyes.shadow is not None else 0.4
     shade = sitter.shade[(slice(None), *at)]
     canvas.paint(
@@ -55,13 +55,13 @@ def _paint_eye(canvas: Canvas, sitter: Sitter, side: float) -> Plane:
         at=at,
     )
     canvas.paint(
-        skin * colour((0.62, 0.48, 0.46)) * shade,
+        skin * color((0.62, 0.48, 0.46)) * shade,
         0.7 * on_head * stroke(upper + 0.075, 0.014, scale) * soft(ends, 0.1),
         at=at,
     )
     light = sitter.light
     ball = (0.86 + 0.14 * soft(upper - 0.05, 0.08)) * (0.9 + 0.1 * bump(out, down, eyes.half_width * 0.8, 0.3))
-    canvas.paint(colour((0.97, 0.97, 0.98)) * (0.4 + 0.6 * light) * ball, white, "eye", at)
+    canvas.paint(color((0.97, 0.97, 0.98)) * (0.4 + 0.6 * light) * ball, white, "eye", at)
 
     gx, gy = expression.gaze
     ix = x - (0.09 * gx * eyes.half_width / 0.3)
@@ -69,7 +69,7 @@ def _paint_eye(canvas: Canvas, sitter: Sitter, side: float) -> Plane:
     radius = np.hypot(ix, iy)
     r = eyes.iris
     rho = radius * (1 / r)
-    base = colour(eyes.colour)
+    base = color(eyes.color)
     glow = 0.86 + 0.3 * soft(iy * (1 / r), 0.9) - 0.06 * soft(0.55 - rho, 0.3)
     ring = 1 - 0.62 * soft(rho - 0.9, 0.1)
     tint = clamp(base * glow * ring * (0.35 + 0.65 * light))
@@ -77,12 +77,12 @@ def _paint_eye(canvas: Canvas, sitter: Sitter, side: float) -> Plane:
     shadow = 1 - 0.35 * soft(0.03 - upper, 0.05)
     canvas.paint(tint * shadow, disc, at=at)
     pupil = fill(0.42 * r - radius, scale)
-    canvas.paint(colour((0.03, 0.03, 0.04)), disc * pupil, at=at)
+    canvas.paint(color((0.03, 0.03, 0.04)), disc * pupil, at=at)
     lamp = sitter.conditions.light.direction
     spot_x, spot_y = 0.34 * r * (1.0 if lamp[0] > 0 else -1.0), -0.36 * r
     gloss = fill(0.24 * r - np.hypot(ix - spot_x, iy - spot_y), scale)
     small = fill(0.1 * r - np.hypot(ix + spot_x, iy - 0.4 * r), scale)
-    canvas.paint(colour((1.0, 1.0, 1.0)), 0.95 * white * gloss + 0.6 * disc * small, at=at)
+    canvas.paint(color((1.0, 1.0, 1.0)), 0.95 * white * gloss + 0.6 * disc * small, at=at)
 
     _lines(canvas, sitter, at, (upper, lower, q))
     plain = disc * (1 - pupil) * (1 - gloss) * fill(0.84 * r - radius, scale) * fill(upper - 0.045, scale)
@@ -101,14 +101,14 @@ def _lines(canvas: Canvas, sitter: Sitter, at: Window, lids: tuple[Plane, Plane,
     upper, lower, q = lids
     on_head = fill(sitter.head.distance[at], sitter.scale)
     eyes, scale = sitter.person.eyes, sitter.scale
-    dark = colour((0.10, 0.07, 0.07)) * 0.7 + colour(sitter.person.brows.colour) * 0.2
+    dark = color((0.10, 0.07, 0.07)) * 0.7 + color(sitter.person.brows.color) * 0.2
     growing = clamp(0.5 + 0.5 * q)
     thick = 0.014 + (0.016 + 0.02 * eyes.lashes) * growing
     wing = (0.05 + 0.35 * eyes.lashes) * clamp(q - 0.9) * (eyes.half_width * 4)
     reach = np.minimum(1.0 + 0.22 * eyes.lashes - q, q + 1.03) * eyes.half_width
     fade = clamp((1.25 - q) * 4)
     canvas.paint(dark, on_head * stroke(upper + wing, thick * fade, scale) * fill(reach, scale), at=at)
-    skin = colour(sitter.person.skin) * colour((0.5, 0.36, 0.35)) * sitter.shade[(slice(None), *at)]
+    skin = color(sitter.person.skin) * color((0.5, 0.36, 0.35)) * sitter.shade[(slice(None), *at)]
     canvas.paint(
         skin, 0.7 * on_head * stroke(lower, 0.009 + 0.006 * growing, scale) * soft(0.98 - np.abs(q), 0.08), at=at
     )
@@ -137,9 +137,7 @@ def paint_temples(canvas: Canvas, sitter: Sitter) -> None:
         if side * (end[0] - start[0]) < 0.0:
             continue  # behind the face
         distance = segment(sitter.view.u, sitter.view.v, start, end)
-        canvas.paint(
-            colour(glasses.colour) * sitter.light, stroke(distance, 0.5 * glasses.line, sitter.scale), "glasses"
-        )
+        canvas.paint(color(glasses.color) * sitter.light, stroke(distance, 0.5 * glasses.line, sitter.scale), "glasses")
 
 
 def paint_glasses(canvas: Canvas, sitter: Sitter) -> None:
@@ -150,9 +148,9 @@ def paint_glasses(canvas: Canvas, sitter: Sitter) -> None:
     _, x, y = _glasses_plane(sitter)
     distance = rim_distance(sitter, glasses)
     streak = soft(0.06 - np.abs(np.abs(x) - sitter.person.eyes.x + 0.7 * y - 0.12), 0.06)
-    canvas.paint(colour((1.0, 1.0, 1.0)), fill(distance, sitter.scale) * (0.05 + 0.07 * streak))
+    canvas.paint(color((1.0, 1.0, 1.0)), fill(distance, sitter.scale) * (0.05 + 0.07 * streak))
     shine = 0.82 + 0.3 * soft(-y - 0.1, 0.2)
-    canvas.paint(colour(glasses.colour) * sitter.light * shine, frame_cover(sitter, glasses), "glasses")
+    canvas.paint(color(glasses.color) * sitter.light * shine, frame_cover(sitter, glasses), "glasses")
 
 
 def rim_distance(sitter: Sitter, glasses: Glasses) -> Plane:

@@ -1,6 +1,6 @@
 """The drawn head as a solid: from a pixel to the point of the surface that it shows, and back.
 
-Spaces: the *chart* (x, y) of the head (see `traits`), with z towards the viewer; the *face plane* (u, v), what an
+Spaces: the *chart* (x, y) of the head (see `traits`), with z toward the viewer; the *face plane* (u, v), what an
 orthographic camera sees of the turned head before it is rolled, in the same units; the picture, in pixels. Yaw is exact
 for a stack of ellipses; pitch moves every point by the depth of one smooth paraboloid instead of its own, which keeps
 the way back in closed form and is not seen at the angles drawn here.
@@ -63,7 +63,7 @@ class Solid:
     """A stack of ellipses with half axes `width` and `depth` at y = 0.
 
     Above they shrink by (1 - (y / top)^2)^(1/2) to 0 at -`top`, below by (1 - (y / bottom)^power)^(1 / round) to 0 at
-    `bottom`. Their centres lie `back` behind the axis, and come forward by `forward` towards the bottom.
+    `bottom`. Their centers lie `back` behind the axis, and come forward by `forward` toward the bottom.
     """
 
     width: float
@@ -75,8 +75,8 @@ class Solid:
     back: float = 0.0
     forward: float = 0.0
 
-    def centre_z(self, y: Plane) -> Plane:
-        """Depth of the ellipses' centres."""
+    def center_z(self, y: Plane) -> Plane:
+        """Depth of the ellipses' centers."""
         below = clamp(y / self.bottom)
         return self.forward * below * below - self.back
 
@@ -87,8 +87,8 @@ class Solid:
         else:
             shrink = max(0.0, 1.0 - (y / self.bottom) ** self.power) ** (1.0 / self.round)
         across = min(1.0, abs(x) / max(1e-6, self.width * shrink))
-        centre = float(self.centre_z(np.array([[y]]))[0, 0])
-        return centre + self.depth * shrink * math.sqrt(1.0 - across**2)
+        center = float(self.center_z(np.array([[y]]))[0, 0])
+        return center + self.depth * shrink * math.sqrt(1.0 - across**2)
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def see(solid: Solid, pose: Pose, u: Plane, y: Plane) -> Surface:
     """
     sin, cos = pose.sin_yaw, pose.cos_yaw
     half = math.hypot(solid.width * cos, solid.depth * sin)
-    centre = solid.centre_z(y)
-    across = (u - centre * sin) / half
+    center = solid.center_z(y)
+    across = (u - center * sin) / half
     above = y < 0
     length = _either(above, solid.top, solid.bottom)
     t = np.abs(y) / length

@@ -27,7 +27,7 @@ class GroupSpec:
         references: most references of an example; 0 trains without any.
         count: "all" uses as many as there are, "random" 1 to `references`, as often each.
         repeat: repeat references until there are `references` of them, as the published training does.
-        augment: change the references' colour, place and perspective, and mirror them, as published.
+        augment: change the references' color, place and perspective, and mirror them, as published.
         variants: how many different examples each target gives; 0 is a new one every time. A limited number lets the
             latents be computed once (diffusion.cache).
         degradation: ranges of the degradation.
@@ -136,7 +136,7 @@ class Groups:
 
 
 def reference_augmentation() -> Callable[[Image.Image], Image.Image]:
-    """Colour, place, perspective and mirroring of a reference, in the published strengths; PIL to PIL."""
+    """Color, place, perspective and mirroring of a reference, in the published strengths; PIL to PIL."""
     from torchvision.transforms import (  # noqa: PLC0415 (optional)  # pyright: ignore[reportMissingTypeStubs]
         ColorJitter,
         Compose,

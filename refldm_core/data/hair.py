@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Plane, clamp
 from .conditions import Conditions
-from .drawing import Canvas, bump, colour, fill, soft, stroke
+from .drawing import Canvas, bump, color, fill, soft, stroke
 from .geometry import Pose, Solid, Surface, View, see
 from .sitter import EAR_Y, Sitter, head_solid, light_forward
 from .traits import Hair
@@ -22,7 +22,7 @@ def paint_behind(canvas: Canvas, sitter: Sitter) -> None:
         if hair.bun > 0.0:
             _bun(canvas, sitter, hair)
         cover = fill(surface.distance + _curls(sitter, hair), sitter.scale)
-        canvas.paint(colour(hair.colour) * _hair_shade(sitter, hair, surface) * 0.62, cover, "hair")
+        canvas.paint(color(hair.color) * _hair_shade(sitter, hair, surface) * 0.62, cover, "hair")
     paint_neck(canvas, sitter)
     for side in (-1.0, 1.0):
         _ear(canvas, sitter, side)
@@ -38,7 +38,7 @@ def paint_body(canvas: Canvas, view: View, conditions: Conditions) -> None:
     collar = v - 2.1 + 1.1 * u * u
     inside = np.minimum(shoulders, collar)
     light = 0.75 + 0.25 * soft(shoulders - 0.1, 0.3) + 0.1 * clamp(u, -2.0, 2.0) * (conditions.light.direction[0])
-    tone = colour(conditions.clothes) * light_forward(conditions)
+    tone = color(conditions.clothes) * light_forward(conditions)
     canvas.paint(tone * light, fill(inside, view.scale), "clothes")
     canvas.paint(tone * 0.7, stroke(collar - 0.05, 0.03, view.scale) * fill(shoulders, view.scale))
 
@@ -61,7 +61,7 @@ def paint_neck(canvas: Canvas, sitter: Sitter) -> None:
     across = clamp(u / half, -1.0, 1.0)
     lamp = sitter.conditions.light.direction[0]
     shadow = shadow * (1 - 0.16 * across * across + 0.12 * lamp * across)
-    tone = colour(sitter.person.skin) * colour((1.0, 0.95, 0.93))
+    tone = color(sitter.person.skin) * color((1.0, 0.95, 0.93))
     canvas.paint(tone * sitter.light * shadow, fill(inside, sitter.scale), "neck")
     paint_body(canvas, sitter.view, sitter.conditions)
 
@@ -74,13 +74,13 @@ def _ear(canvas: Canvas, sitter: Sitter, side: float) -> None:
     lean = u + (0.12 * side) * v
     rho = np.hypot(lean * (1 / 0.16), v * (1 / 0.27))
     inside = (1 - rho) * 0.16
-    tone = colour(person.skin) * colour((0.97, 0.88, 0.86)) * sitter.light
+    tone = color(person.skin) * color((0.97, 0.88, 0.86)) * sitter.light
     canvas.paint(tone, fill(inside, sitter.scale), "ear", at)
     inner = bump(lean - 0.02 * side, v + 0.04, 0.05, 0.13)
     canvas.paint(tone * 0.68, 0.8 * inner * fill(inside - 0.03, sitter.scale), at=at)
     if person.earrings is not None:
         ring = fill(0.06 - np.hypot(u, v - 0.31), sitter.scale)
-        canvas.paint(colour(person.earrings) * sitter.light, ring, at=at)
+        canvas.paint(color(person.earrings) * sitter.light, ring, at=at)
 
 
 def paint_hair(canvas: Canvas, sitter: Sitter) -> None:
@@ -95,10 +95,10 @@ def paint_hair(canvas: Canvas, sitter: Sitter) -> None:
     # Where the shell closes below the chin its sides would meet in front of the neck.
     open_half = 0.85 * math.sin(hair.opening) * hair.sides * sitter.person.head.width
     inside = np.minimum(inside, np.maximum(np.abs(surface.x) - open_half, 0.6 - surface.y))
-    dark = colour(sitter.person.skin) * colour((0.5, 0.38, 0.36))
+    dark = color(sitter.person.skin) * color((0.5, 0.38, 0.36))
     on_skin = fill(sitter.head.distance, sitter.scale)
     canvas.paint(dark, 0.4 * soft(inside + 0.08, 0.12) * on_skin)
-    tone = colour(hair.colour) * _hair_shade(sitter, hair, surface)
+    tone = color(hair.color) * _hair_shade(sitter, hair, surface)
     tone = tone * (1 - 0.18 * soft(0.05 - edge, 0.08))
     canvas.paint(tone, fill(inside, sitter.scale), "hair")
 
@@ -156,4 +156,4 @@ def _bun(canvas: Canvas, sitter: Sitter, hair: Hair) -> None:
     u, v = sitter.view.u - u0, sitter.view.v - v0
     distance = hair.bun - np.hypot(u, v)
     tone = 0.7 + 0.35 * bump(u, v + 0.1, 0.2, 0.15)
-    canvas.paint(colour(hair.colour) * sitter.light * tone, fill(distance, sitter.scale), "hair")
+    canvas.paint(color(hair.color) * sitter.light * tone, fill(distance, sitter.scale), "hair")

@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Plane, clamp
 from .conditions import Background
-from .drawing import Canvas, colour
+from .drawing import Canvas, color
 from .eyes import paint_eyes, paint_temples
 from .hair import paint_behind, paint_hair
 from .sitter import Sitter
@@ -32,9 +32,9 @@ def paint_background(canvas: Canvas, background: Background) -> None:
     y = (np.arange(height, dtype=np.float32) + 0.5) / height
     c, s = math.cos(background.angle), math.sin(background.angle)
     along = 0.5 + (0.7 * c) * (x[None, :] - 0.5) + (0.7 * s) * (y[:, None] - 0.5)
-    first, second = colour(background.first), colour(background.second)
+    first, second = color(background.first), color(background.second)
     canvas.rgb[:] = first + (second - first) * clamp(along)
     for blob in background.blobs:
         across = np.exp(-0.5 * ((x - blob.x) / blob.radius) ** 2)
         down = np.exp(-0.5 * ((y - blob.y) / blob.radius) ** 2)
-        canvas.paint(colour(blob.colour), 0.8 * down[:, None] * across[None, :])
+        canvas.paint(color(blob.color), 0.8 * down[:, None] * across[None, :])

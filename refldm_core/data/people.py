@@ -35,7 +35,7 @@ _SKIN: tuple[RGB, ...] = (
     (0.62, 0.43, 0.32),
     (0.47, 0.32, 0.25),
 )
-IRIS_COLOURS: tuple[RGB, ...] = (
+IRIS_COLORS: tuple[RGB, ...] = (
     (0.33, 0.17, 0.08),
     (0.56, 0.30, 0.10),
     (0.88, 0.58, 0.12),
@@ -48,7 +48,7 @@ IRIS_COLOURS: tuple[RGB, ...] = (
     (0.52, 0.28, 0.82),
     (0.80, 0.22, 0.32),
 )
-"""Centres of the irises' colours, each drawn as often as the others."""
+"""Centers of the irises' colors, each drawn as often as the others."""
 _HAIR: tuple[RGB, ...] = (
     (0.09, 0.08, 0.09),
     (0.21, 0.13, 0.09),
@@ -93,7 +93,7 @@ def person(seed: int) -> SyntheticPerson:
     """Draw somebody.
 
     Every trait is drawn by itself from `numpy.random.default_rng([0x9E0, seed])`, so that knowing one says little
-    about the others, but beards have the brows' colour and come with short hair only; marks of the skin keep off the
+    about the others, but beards have the brows' color and come with short hair only; marks of the skin keep off the
     eyes, brows, nose, mouth, beard and glasses.
 
     Raises:
@@ -106,7 +106,7 @@ def person(seed: int) -> SyntheticPerson:
     nose = Nose(rng.uniform(0.50, 0.66), rng.uniform(0.15, 0.26), rng.uniform(0.07, 0.12), rng.uniform(0.14, 0.30))
     mouth = _mouth(rng, head, nose)
     hair = _hair(rng)
-    beard = _beard(rng, brows.colour)
+    beard = _beard(rng, brows.color)
     if hair is not None and hair.length > 1.0:
         beard = None
     glasses = _glasses(rng)
@@ -134,14 +134,14 @@ def person(seed: int) -> SyntheticPerson:
     )
 
 
-def _pick(colours: tuple[RGB, ...], rng: np.random.Generator, spread: float) -> RGB:
-    return _between(colours, float(rng.integers(len(colours))), rng, spread)
+def _pick(colors: tuple[RGB, ...], rng: np.random.Generator, spread: float) -> RGB:
+    return _between(colors, float(rng.integers(len(colors))), rng, spread)
 
 
-def _between(colours: tuple[RGB, ...], at: float, rng: np.random.Generator, spread: float) -> RGB:
-    """The colour at a fractional index, and a little beside it."""
-    low = min(int(at), len(colours) - 2)
-    mixed = np.array(colours[low]) * (1.0 - (at - low)) + np.array(colours[low + 1]) * (at - low)
+def _between(colors: tuple[RGB, ...], at: float, rng: np.random.Generator, spread: float) -> RGB:
+    """The color at a fractional index, and a little beside it."""
+    low = min(int(at), len(colors) - 2)
+    mixed = np.array(colors[low]) * (1.0 - (at - low)) + np.array(colors[low + 1]) * (at - low)
     r, g, b = np.minimum(np.maximum(mixed + rng.normal(0.0, spread, 3), 0.03), 1.0)
     return float(r), float(g), float(b)
 
@@ -169,7 +169,7 @@ def _eyes(rng: np.random.Generator) -> Eyes:
         slant=rng.uniform(-0.16, 0.24),
         skew=rng.uniform(-0.2, 0.2),
         iris=min(rng.uniform(0.175, 0.215), 0.58 * (upper + lower) + 0.02),
-        colour=_pick(IRIS_COLOURS, rng, 0.03),
+        color=_pick(IRIS_COLORS, rng, 0.03),
         lashes=rng.uniform(0.0, 1.0),
         shadow=_pick(((0.35, 0.3, 0.55), (0.6, 0.3, 0.4), (0.25, 0.45, 0.5), (0.45, 0.3, 0.2)), rng, 0.03)
         if rng.random() < 0.25
@@ -184,7 +184,7 @@ def _brows(rng: np.random.Generator, eyes: Eyes) -> Brows:
         thickness=rng.uniform(0.045, 0.14),
         arch=rng.uniform(0.0, 0.12),
         slope=rng.uniform(-0.22, 0.28),
-        colour=_pick(_BROW, rng, 0.02),
+        color=_pick(_BROW, rng, 0.02),
     )
 
 
@@ -196,7 +196,7 @@ def _mouth(rng: np.random.Generator, head: HeadShape, nose: Nose) -> Mouth:
         upper=rng.uniform(0.045, 0.11),
         lower=rng.uniform(0.06, 0.14),
         bow=rng.uniform(0.0, 0.5),
-        colour=_pick(_LIPS, rng, 0.03),
+        color=_pick(_LIPS, rng, 0.03),
     )
 
 
@@ -204,14 +204,14 @@ def _hair(rng: np.random.Generator) -> Hair | None:
     style = rng.choice(["bald", "buzz", "short", "bob", "long"], p=[0.08, 0.1, 0.34, 0.2, 0.28])
     fringe = rng.choice(["back", "parted", "full"], p=[0.4, 0.35, 0.25])
     curly = rng.random() < 0.3
-    colour = _pick(_HAIR, rng, 0.02)
+    color = _pick(_HAIR, rng, 0.02)
     waves = int(rng.integers(7, 13))
     side_of_parting = -1.0 if rng.random() < 0.5 else 1.0
     if style == "bald":
         return None
     if style == "buzz":
         line = rng.uniform(-1.05, -0.85)
-        return Hair(colour, 1.035, 1.03, 0.5, line, 0.45, 0.0, 0.15, 1.2, 0.0, 0.0, waves, 0.0)
+        return Hair(color, 1.035, 1.03, 0.5, line, 0.45, 0.0, 0.15, 1.2, 0.0, 0.0, waves, 0.0)
     line = {"back": rng.uniform(-1.05, -0.85), "parted": rng.uniform(-0.88, -0.7), "full": rng.uniform(-0.62, -0.5)}
     sides = rng.uniform(1.08, 1.16) + (0.12 if curly else 0.0)
     length, side = {
@@ -220,7 +220,7 @@ def _hair(rng: np.random.Generator) -> Hair | None:
         "long": (rng.uniform(2.3, 2.9), 9.0),
     }[str(style)]
     return Hair(
-        colour=colour,
+        color=color,
         sides=sides if style == "short" else sides + rng.uniform(0.04, 0.16),
         above=rng.uniform(1.08, 1.16) + (0.04 if curly else 0.0),
         length=length,
@@ -236,21 +236,21 @@ def _hair(rng: np.random.Generator) -> Hair | None:
     )
 
 
-def _beard(rng: np.random.Generator, colour: RGB) -> Beard | None:
+def _beard(rng: np.random.Generator, color: RGB) -> Beard | None:
     styles: tuple[BeardStyle, ...] = ("full", "goatee", "moustache", "stubble")
     style = styles[int(rng.integers(4))]
     cover = {"full": 0.92, "goatee": 0.9, "moustache": 0.92, "stubble": 0.32}[style]
-    return Beard(style, cover, colour) if rng.random() < 0.34 else None
+    return Beard(style, cover, color) if rng.random() < 0.34 else None
 
 
 def _glasses(rng: np.random.Generator) -> Glasses | None:
     shapes: tuple[GlassesShape, ...] = ("round", "square", "wide", "cat")
     shape = shapes[int(rng.integers(4))]
     half_height = {"round": 0.38, "square": 0.34, "wide": 0.27, "cat": 0.32}[shape] + rng.uniform(-0.02, 0.03)
-    colour = _pick(_FRAMES, rng, 0.02)
+    color = _pick(_FRAMES, rng, 0.02)
     line = rng.uniform(0.06, 0.085)
     half_width = rng.uniform(0.37, 0.41)
-    return Glasses(shape, half_width, half_height, line, colour) if rng.random() < 0.35 else None
+    return Glasses(shape, half_width, half_height, line, color) if rng.random() < 0.35 else None
 
 
 def _freckles(rng: np.random.Generator) -> tuple[Spot, ...]:

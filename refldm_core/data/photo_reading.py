@@ -76,7 +76,7 @@ class PhotoReader:
         recognizer: embeds.
         detector: finds faces; not needed for aligned crops.
         settings: how.
-        names: of detector and recogniser, by which a build knows whether it goes on with the same ones.
+        names: of detector and recognizer, by which a build knows whether it goes on with the same ones.
 
     Raises:
         SettingsError: no detector for photos that are not aligned.
@@ -98,7 +98,7 @@ class PhotoReader:
     def described(self) -> dict[str, str]:
         """All that a reading depends on, by name."""
         settings = self.settings
-        common = {"recogniser": self._names[1], "crop size": str(settings.crop_size)}
+        common = {"recognizer": self._names[1], "crop size": str(settings.crop_size)}
         if settings.aligned:
             return {"detector": "none: aligned crops", **common, "least face": "-", "several faces": "-"}
         finding = {"least face": f"{settings.min_size:g}", "several faces": settings.several}

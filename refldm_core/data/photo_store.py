@@ -38,7 +38,7 @@ _COLUMNS = "name, bytes, modified, pixels, outcome, note, faces, crop"
 
 @dataclass(frozen=True)
 class FileState:
-    """By what an unchanged file is recognised: its length in bytes, and when it was changed, in nanoseconds."""
+    """By what an unchanged file is recognized: its length in bytes, and when it was changed, in nanoseconds."""
 
     bytes: int
     modified: int

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..face.types import transform_points
-from .arrays import Colour, Plane, clamp
+from .arrays import Color, Plane, clamp
 from .conditions import Conditions
-from .drawing import Window, bump, colour, soft
+from .drawing import Window, bump, color, soft
 from .geometry import Pose, Solid, Surface, View, see
 from .traits import SyntheticPerson
 
@@ -35,7 +35,7 @@ class Sitter:
     view: View
     y: Plane
     head: Surface
-    shade: Colour
+    shade: Color
 
     @staticmethod
     def of(person: SyntheticPerson, conditions: Conditions, view: View) -> Sitter:
@@ -51,7 +51,7 @@ class Sitter:
         return self.view.scale
 
     @property
-    def light(self) -> Colour:
+    def light(self) -> Color:
         """(3, 1, 1) light on something that faces the viewer."""
         return light_forward(self.conditions)
 
@@ -70,10 +70,10 @@ class Sitter:
         return _nose_chart(self.person, self.pose, *self.chart(at))
 
 
-def light_forward(conditions: Conditions) -> Colour:
+def light_forward(conditions: Conditions) -> Color:
     """(3, 1, 1) light on something that faces the viewer: milder than on the head, for eyes, glasses and clothes."""
     lamp = conditions.light
-    return colour(lamp.colour) * (lamp.ambient + lamp.strength * (0.35 + 0.5 * lamp.direction[2]))
+    return color(lamp.color) * (lamp.ambient + lamp.strength * (0.35 + 0.5 * lamp.direction[2]))
 
 
 def head_solid(person: SyntheticPerson) -> Solid:
@@ -112,7 +112,7 @@ def _nose_chart(person: SyntheticPerson, pose: Pose, x: Plane, y: Plane) -> tupl
     return x - out * (pose.sin_yaw / pose.cos_yaw), y + out * (pose.sin_pitch / pose.cos_pitch)
 
 
-def _light_on(person: SyntheticPerson, conditions: Conditions, pose: Pose, view: View, head: Surface) -> Colour:
+def _light_on(person: SyntheticPerson, conditions: Conditions, pose: Pose, view: View, head: Surface) -> Color:
     """Wrapped diffuse light on the head with the relief of its features, a little warmer in the shadow."""
     height = head.y * (1 / 1.6)
     nx = 0.92 * head.s
@@ -128,7 +128,7 @@ def _light_on(person: SyntheticPerson, conditions: Conditions, pose: Pose, view:
     level *= 0.8 + 0.2 * soft(head.distance - 0.06, 0.22)
     level = clamp(level, 0.2, 1.25)
     warm = np.stack([np.power(level, 0.85), level, level * 0.25 + 0.75 * level * np.sqrt(level)])
-    return warm * colour(lamp.colour)
+    return warm * color(lamp.color)
 
 
 def _add_relief(person: SyntheticPerson, pose: Pose, view: View, head: Surface, normal: tuple[Plane, Plane]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Colour, Plane, clamp
-from .drawing import PARTS, Canvas, Window, bump, colour, fill, segment, soft, stroke
+from .arrays import Color, Plane, clamp
+from .drawing import PARTS, Canvas, Window, bump, color, fill, segment, soft, stroke
 from .sitter import Sitter, corner_lift, mouth_half_width
 from .traits import SyntheticPerson
 
@@ -32,7 +32,7 @@ def paint_face(canvas: Canvas, sitter: Sitter) -> None:
 
 def _blush(skin: Canvas, sitter: Sitter) -> None:
     person = sitter.person
-    red = colour(person.skin) * colour((0.98, 0.72, 0.68))
+    red = color(person.skin) * color((0.98, 0.72, 0.68))
     for side in (-1.0, 1.0):
         at = sitter.at(side * (person.eyes.x + 0.1), 0.5, 0.6)
         x, y = sitter.chart(at)
@@ -40,7 +40,7 @@ def _blush(skin: Canvas, sitter: Sitter) -> None:
 
 
 def _freckles(skin: Canvas, sitter: Sitter) -> None:
-    brown = colour(sitter.person.skin) * colour((0.72, 0.55, 0.45))
+    brown = color(sitter.person.skin) * color((0.72, 0.55, 0.45))
     for spot in sitter.person.freckles:
         at = sitter.at(spot.x, spot.y, spot.radius * 1.5)
         x, y = sitter.chart(at)
@@ -48,9 +48,9 @@ def _freckles(skin: Canvas, sitter: Sitter) -> None:
         skin.paint(brown, 0.85 * thin * fill(spot.radius - np.hypot(x - spot.x, y - spot.y), sitter.scale), at=at)
 
 
-def mole_colour(person: SyntheticPerson) -> Colour:
+def mole_color(person: SyntheticPerson) -> Color:
     """Dark brown, darker on dark skin."""
-    return colour(person.skin) * colour((0.34, 0.24, 0.22))
+    return color(person.skin) * color((0.34, 0.24, 0.22))
 
 
 def _moles(skin: Canvas, sitter: Sitter) -> None:
@@ -58,7 +58,7 @@ def _moles(skin: Canvas, sitter: Sitter) -> None:
         at = sitter.at(spot.x, spot.y, spot.radius * 1.6)
         x, y = sitter.chart(at)
         cover = soft(spot.radius - np.hypot(x - spot.x, y - spot.y), max(0.02, 0.5 / sitter.scale))
-        skin.paint(mole_colour(sitter.person), cover, at=at)
+        skin.paint(mole_color(sitter.person), cover, at=at)
 
 
 def _scar(skin: Canvas, sitter: Sitter) -> None:
@@ -69,8 +69,8 @@ def _scar(skin: Canvas, sitter: Sitter) -> None:
     at = sitter.at(x, y, 0.3)
     px, py = sitter.chart(at)
     distance = segment(px, py, (scar.x0, scar.y0), (scar.x1, scar.y1))
-    skin.paint(colour(sitter.person.skin) * colour((0.78, 0.5, 0.48)), 0.8 * soft(scar.width - distance, 0.03), at=at)
-    pale = clamp(colour(sitter.person.skin) * 1.05 + 0.1)
+    skin.paint(color(sitter.person.skin) * color((0.78, 0.5, 0.48)), 0.8 * soft(scar.width - distance, 0.03), at=at)
+    pale = clamp(color(sitter.person.skin) * 1.05 + 0.1)
     skin.paint(pale, stroke(distance, 0.32 * scar.width, sitter.scale), at=at)
 
 
@@ -88,7 +88,7 @@ def _brows(skin: Canvas, sitter: Sitter) -> None:
             (0.5 * brows.thickness) * taper - np.abs(y - line),
             brows.half_width * (1 - np.abs(along)),
         )
-        skin.paint(colour(brows.colour), 0.94 * soft(inside, max(0.012, 0.5 / sitter.scale)), "brow", at)
+        skin.paint(color(brows.color), 0.94 * soft(inside, max(0.012, 0.5 / sitter.scale)), "brow", at)
 
 
 def _nose(skin: Canvas, sitter: Sitter) -> None:
@@ -96,7 +96,7 @@ def _nose(skin: Canvas, sitter: Sitter) -> None:
     nose = sitter.person.nose
     at = sitter.at(0.0, 0.6 * nose.tip, 0.75 * nose.tip, nose.out)
     x, y = sitter.nose_chart(at)
-    dark = colour(sitter.person.skin) * colour((0.62, 0.42, 0.40))
+    dark = color(sitter.person.skin) * color((0.62, 0.42, 0.40))
     half = nose.half_width
     low = y - nose.tip
     skin.paint(dark, 0.4 * bump(x, low - 0.13, 0.75 * nose.half_width, 0.035), at=at)
@@ -105,7 +105,7 @@ def _nose(skin: Canvas, sitter: Sitter) -> None:
     crease = soft(0.02 - np.abs(wing - (0.36 * nose.half_width + 0.01)), 0.022) * soft(side - 0.78 * half, 0.05)
     skin.paint(dark, 0.42 * crease * soft(low + 0.1, 0.06), at=at)
     nostril = 1 - np.hypot((side - 0.48 * half) / (0.22 * half + 0.012), (low - 0.085 + 0.12 * side) / 0.036)
-    skin.paint(dark * colour((0.55, 0.5, 0.5)), 0.75 * soft(nostril, 0.4), at=at)
+    skin.paint(dark * color((0.55, 0.5, 0.5)), 0.75 * soft(nostril, 0.4), at=at)
     skin.paint(dark, 0.28 * bump(side - 1.3 * nose.bridge, low + 0.6 * nose.tip, 0.05, 0.3 * nose.tip), at=at)
     inside = np.minimum(0.4 * half + 0.6 * half * (1 + low / nose.tip) - side, 0.1 - low)
     skin.parts[at][np.minimum(inside, low + (0.8 * nose.tip)) > 0] = PARTS.index("nose")
@@ -126,9 +126,9 @@ def _lips(skin: Canvas, sitter: Sitter) -> None:
     lower = mouth.lower * arch**0.6 - low
     ends = half * (1 - np.abs(q))
     cover = fill(np.minimum(np.minimum(upper, lower), ends), sitter.scale)
-    lip = colour(sitter.person.skin) * 0.25 + colour(mouth.colour) * 0.75
+    lip = color(sitter.person.skin) * 0.25 + color(mouth.color) * 0.75
     skin.paint(
-        colour(sitter.person.skin) * colour((0.75, 0.6, 0.58)),
+        color(sitter.person.skin) * color((0.75, 0.6, 0.58)),
         0.5 * soft(0.03 - np.abs(lower + 0.05), 0.05) * arch,
         at=at,
     )
@@ -141,7 +141,7 @@ def _lips(skin: Canvas, sitter: Sitter) -> None:
     )
     if expression.mouth_open < 0.1:
         line = stroke(middle, 0.018 * (0.2 + 0.8 * arch), sitter.scale) * fill(ends + 0.03, sitter.scale)
-        skin.paint(colour(mouth.colour) * 0.3, line, at=at)
+        skin.paint(color(mouth.color) * 0.3, line, at=at)
     if expression.mouth_open > 0.0:
         _open_mouth(skin, sitter, at, np.minimum(np.minimum(-low, -high), ends), (high, gap))
 
@@ -159,11 +159,11 @@ def _open_mouth(skin: Canvas, sitter: Sitter, at: Window, inside: Plane, teeth: 
     up, gap = teeth
     opening = sitter.conditions.expression.mouth_open
     cover = fill(inside, sitter.scale)
-    skin.paint(colour((0.26, 0.07, 0.08)), cover, "mouth" if opening > 0.15 else None, at)
+    skin.paint(color((0.26, 0.07, 0.08)), cover, "mouth" if opening > 0.15 else None, at)
     tongue = soft(-up - 0.62 * gap, 0.04) * soft(gap - 0.2 * opening, 0.05)
-    skin.paint(colour((0.78, 0.36, 0.38)), 0.9 * cover * tongue, at=at)
+    skin.paint(color((0.78, 0.36, 0.38)), 0.9 * cover * tongue, at=at)
     row = fill(up + 0.4 * gap, sitter.scale)
-    skin.paint(colour((0.96, 0.94, 0.90)), cover * row * (0.8 + 0.2 * soft(inside - 0.02, 0.03)), at=at)
+    skin.paint(color((0.96, 0.94, 0.90)), cover * row * (0.8 + 0.2 * soft(inside - 0.02, 0.03)), at=at)
 
 
 def _beard(skin: Canvas, sitter: Sitter) -> None:
@@ -191,14 +191,14 @@ def _beard(skin: Canvas, sitter: Sitter) -> None:
         line = (mouth.y + 0.12) - 0.85 * clamp(side - 0.35) ** 1.3
         inside = np.maximum(y - line, moustache)
     cover = beard.cover * soft(inside, 0.045)
-    skin.paint(colour(beard.colour), cover, "beard" if beard.cover > 0.5 else None)
+    skin.paint(color(beard.color), cover, "beard" if beard.cover > 0.5 else None)
 
 
 def _shine(skin: Canvas, sitter: Sitter) -> None:
-    """A soft gloss on the tip of the nose and the forehead, towards the lamp."""
+    """A soft gloss on the tip of the nose and the forehead, toward the lamp."""
     nose, lamp = sitter.person.nose, sitter.conditions.light
     at = sitter.at(0.0, nose.tip, 0.3, nose.out)
     x, y = sitter.nose_chart(at)
-    tone = colour((1.0, 0.97, 0.93)) * colour(lamp.colour)
+    tone = color((1.0, 0.97, 0.93)) * color(lamp.color)
     place = x - (0.06 * lamp.direction[0]), y - (nose.tip - 0.05)
     skin.paint(tone, (0.5 * lamp.strength) * bump(*place, 0.055, 0.045), at=at)

@@ -1,7 +1,7 @@
 """The traits of drawn people: what stays with a person from picture to picture.
 
 Convention: places and lengths are in the chart of the head, whose origin lies between the eyes, x to the right as seen,
-y down; one unit is about half the width of a face, 24 pixels of a 96 pixel portrait. Colours are RGB in [0, 1].
+y down; one unit is about half the width of a face, 24 pixels of a 96 pixel portrait. Colors are RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ class Eyes:
     slant: float
     skew: float
     iris: float
-    colour: RGB
+    color: RGB
     lashes: float
     shadow: RGB | None
 
 
 @dataclass(frozen=True)
 class Brows:
-    """Height above the eyes, half length, thickness, arch and slope (upwards to the outside), colour."""
+    """Height above the eyes, half length, thickness, arch and slope (upwards to the outside), color."""
 
     y: float
     half_width: float
     thickness: float
     arch: float
     slope: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Nose:
 
 @dataclass(frozen=True)
 class Mouth:
-    """Height, half width, thickness of both lips, depth of the bow in the upper lip, colour."""
+    """Height, half width, thickness of both lips, depth of the bow in the upper lip, color."""
 
     y: float
     half_width: float
     upper: float
     lower: float
     bow: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Hair:
         bun: radius of a bun on top, 0 for none.
     """
 
-    colour: RGB
+    color: RGB
     sides: float
     above: float
     length: float
@@ -115,11 +115,11 @@ class Hair:
 
 @dataclass(frozen=True)
 class Beard:
-    """A style, how thickly it covers the skin (0..1) and its colour."""
+    """A style, how thickly it covers the skin (0..1) and its color."""
 
     style: BeardStyle
     cover: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Glasses:
     half_width: float
     half_height: float
     line: float
-    colour: RGB
+    color: RGB
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .story import Picture
 
 _TILE, _GAP, _MARGIN = 192, 14, 24
 _THUMB = 58
-_PAPER, _INK, _GREY = (250, 249, 246), (33, 33, 36), (122, 120, 116)
+_PAPER, _INK, _GRAY = (250, 249, 246), (33, 33, 36), (122, 120, 116)
 _KEPT, _DROPPED = (36, 138, 82), (196, 74, 60)
 _OWN = COLUMNS.index("own references")
 
@@ -29,8 +29,8 @@ def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _MARGIN - 4), "The same degraded faces, restored with different references", _INK, _font(24))
     note = f"Under each: likeness to the truth (cosine similarity; 1 is the same). Drawn people, seed {seed}."
-    pen.text((_MARGIN, _MARGIN + 30), note, _GREY, _font(15))
-    pen.text((_MARGIN + _THUMB // 2, top - 12), "references", _GREY, _font(13), anchor="ms")
+    pen.text((_MARGIN, _MARGIN + 30), note, _GRAY, _font(15))
+    pen.text((_MARGIN + _THUMB // 2, top - 12), "references", _GRAY, _font(13), anchor="ms")
     for j, title in enumerate(COLUMNS):
         x = left + j * (_TILE + _GAP) + _TILE // 2
         pen.text((x, top - 12), title, _KEPT if j == _OWN else _INK, _font(18), anchor="ms")
@@ -45,8 +45,8 @@ def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
             if j == _OWN:
                 pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=_KEPT, width=3)
             if j < len(COLUMNS) - 1:  # the truth resembles itself
-                colour = _KEPT if j == _OWN else _INK
-                pen.text((x + _TILE // 2, y + _TILE + 18), f"{similarity:.2f}", colour, _font(20), anchor="mm")
+                color = _KEPT if j == _OWN else _INK
+                pen.text((x + _TILE // 2, y + _TILE + 18), f"{similarity:.2f}", color, _font(20), anchor="mm")
     return sheet
 
 
@@ -60,11 +60,11 @@ def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str
         for j, (picture, verdict) in enumerate(zip(album.values(), chosen[name].verdicts, strict=True)):
             x, y = _MARGIN + j * (_TILE + _GAP), _MARGIN + i * step
             reason = verdict.reason.partition(" (")[0].partition(":")[0].removesuffix(", which is better")
-            colour = _KEPT if verdict.kept else _GREY if reason.startswith("good") else _DROPPED
+            color = _KEPT if verdict.kept else _GRAY if reason.startswith("good") else _DROPPED
             sheet.paste(_enlarged(picture, _TILE), (x, y))
-            pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=colour, width=3)
+            pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=color, width=3)
             told = f"{name}: reference" if verdict.kept else reason
-            pen.text((x + _TILE // 2, y + _TILE + 16), told, colour, _font(14), anchor="mm")
+            pen.text((x + _TILE // 2, y + _TILE + 16), told, color, _font(14), anchor="mm")
     return sheet
 
 

@@ -29,10 +29,10 @@ COLUMNS = ("LQ", "no references", "wrong person's", "own references", "truth")
 REFERENCES = 3
 SAMPLING = SamplingSettings(steps=20, sampler="dpmpp_2m")
 SAME_SHARP = 0.8
-"""Cosine similarity of two sharp pictures of one drawn person to the embedded recogniser: 0.9 or more; of two people
+"""Cosine similarity of two sharp pictures of one drawn person to the embedded recognizer: 0.9 or more; of two people
 who look alike up to 0.8."""
 SAME_DEGRADED = -1.0
-"""Little is left to recognise in the degraded photo, but everybody in it has an album: the most alike will do."""
+"""Little is left to recognize in the degraded photo, but everybody in it has an album: the most alike will do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ RESTORER = FOLDER / "refldm.safetensors"
 DETECTOR = FOLDER / "detector.safetensors"
 """facexlib's RetinaFace mobile0.25."""
 RECOGNIZER = FOLDER / "recognizer.onnx"
-"""A recogniser of insightface's layout."""
+"""A recognizer of insightface's layout."""
 
 TURNED_THRESHOLD = 0.95
 """Least confidence of the detector in a face that lies on its side. README.md says how it was chosen."""

@@ -23,7 +23,7 @@ from .packages import require
 from .report import write_markdown
 from .runner import EachTarget, Judges, judge_all, pair_metrics, set_key
 from .scores import Scores
-from .summary import Summary, require_baseline, summarise
+from .summary import Summary, require_baseline, summarize
 
 PER_IMAGE, SUMMARY, MARKDOWN, HTML = "per_image.csv", "summary.json", "report.md", "report.html"
 _SETTINGS = "evaluation.json"
@@ -146,7 +146,7 @@ def evaluate(
     for method, values in judged.sets.items():
         known |= {set_key(metric, judged.rows[method]): value for metric, value in values.items()}
     _write_json(out / _SETTINGS, {"about": about, "sets": known})
-    summary = summarise(
+    summary = summarize(
         judged,
         findings=job.findings,
         absent=judges.absent,

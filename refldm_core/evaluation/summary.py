@@ -100,7 +100,7 @@ class Summary:
         return _without_nan(asdict(self))
 
 
-def summarise(
+def summarize(
     judged: Judged,
     *,
     findings: Sequence[Finding] = (),
@@ -140,7 +140,7 @@ def summarise(
 
 
 def require_baseline(names: Sequence[str], baseline: str) -> str:
-    """The method that the others are compared with; errors as `summarise`."""
+    """The method that the others are compared with; errors as `summarize`."""
     if baseline and baseline not in names:
         raise SettingsError(
             f"There is no method {baseline} to compare with.",

@@ -141,9 +141,9 @@ class RetinaFaceNetwork:
         # facexlib's detect_faces lists its anchors in Python for every picture: on a GPU that takes most of the time.
         anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))[sure]
         move, grow = _VARIANCE
-        centres = anchors[:, :2] + move * offsets[:, :2] * anchors[:, 2:]
+        centers = anchors[:, :2] + move * offsets[:, :2] * anchors[:, 2:]
         half = anchors[:, 2:] * (grow * offsets[:, 2:]).exp() / 2.0
-        boxes = torch.cat([centres - half, centres + half], dim=1)
+        boxes = torch.cat([centers - half, centers + half], dim=1)
         points = anchors[:, None, :2] + move * points * anchors[:, None, 2:]
         nms: Any = import_optional("torchvision.ops", "torchvision").nms
         kept = nms(boxes, scores, _NMS)
@@ -152,7 +152,7 @@ class RetinaFaceNetwork:
 
 @lru_cache(maxsize=16)
 def _anchors(size: tuple[int, int]) -> Tensor:
-    """RetinaFace's anchors in a picture of (height, width): (n, 4) centre x, y, width, height in pixels."""
+    """RetinaFace's anchors in a picture of (height, width): (n, 4) center x, y, width, height in pixels."""
     levels: list[Tensor] = []
     for step, sides in _ANCHORS.items():
         rows, columns = ((torch.arange(math.ceil(length / step)).double() + 0.5) * step for length in size)

@@ -247,7 +247,7 @@ def _to_host(face: Face) -> dict[str, float | str]:
 
 def _overlap(box: BoundingBox, face: Face) -> float:
     """Intersection over union, 0 for a face that is not the one in the box."""
-    (x, y), (left, top, right, bottom) = face.centre, box.box
+    (x, y), (left, top, right, bottom) = face.center, box.box
     overlap = float(iou(np.asarray(box.box), np.asarray([face.box]))[0])
     fits = overlap >= _LEAST_OVERLAP or not box.is_face
     return overlap if fits and left <= x <= right and top <= y <= bottom else 0.0

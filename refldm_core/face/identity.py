@@ -62,7 +62,7 @@ class ArcFaceRecognizer:
         shape = list(inputs[0].shape)
         if len(inputs) != 1 or len(outputs) != 1 or shape[1:] != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise CheckpointError(
-                f"{path} is no ArcFace recogniser: its input has shape {shape} and it has {len(outputs)} outputs.",
+                f"{path} is no ArcFace recognizer: its input has shape {shape} and it has {len(outputs)} outputs.",
                 expected="one input of shape (n, 3, 112, 112) and one output",
                 remedy="use w600k_r50.onnx of the pack buffalo_l, or glintr100.onnx of antelopev2",
             )
@@ -77,7 +77,7 @@ class ArcFaceRecognizer:
         for start in range(0, len(pictures), self._batch):
             part = pictures[start : start + self._batch]
             found.append(np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(part)})[0]))
-        return normalise(np.concatenate(found)) if found else np.zeros((0, 512), dtype=np.float32)
+        return normalize(np.concatenate(found)) if found else np.zeros((0, 512), dtype=np.float32)
 
 
 def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:
@@ -122,14 +122,14 @@ def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
 
 
 def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
-    """What the published identity loss and IDS show the recogniser of an FFHQ-aligned crop; differentiable.
+    """What the published identity loss and IDS show the recognizer of an FFHQ-aligned crop; differentiable.
 
     The middle seven eighths, area-averaged, with no alignment to ArcFace's template. Crops smaller than the network's
     input are enlarged bilinearly instead: averaging would only repeat their pixels.
 
     Args:
         crops: (n, 3, height, width) in [-1, 1].
-        size: of the recogniser's input.
+        size: of the recognizer's input.
 
     Returns:
         (n, 3, size, size).
@@ -159,7 +159,7 @@ def embed_aligned(recognizer: Recognizer, crops: Tensor, faces: Faces) -> Embedd
     return embed(recognizer, torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
 
 
-def normalise(vectors: NDArray[Any]) -> Embeddings:
+def normalize(vectors: NDArray[Any]) -> Embeddings:
     """Rows scaled to unit length; a row of zeros stays."""
     array = np.asarray(vectors, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=-1, keepdims=True)
@@ -181,7 +181,7 @@ def centroid(embeddings: Embeddings) -> Embeddings:
     if len(embeddings):
         mean = np.asarray(embeddings, dtype=np.float64).mean(axis=0)
         if np.linalg.norm(mean) > 1e-6:
-            return normalise(mean)
+            return normalize(mean)
     raise FaceError(
         "A person has no mean embedding.",
         expected="one or more photos of the same face",

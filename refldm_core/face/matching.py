@@ -17,7 +17,7 @@ from .scipy_functions import hungarian
 from .types import Face
 
 SAME_PERSON = 0.35
-"""Cosine similarity above which two photos usually show one person, for insightface's published recognisers. Degraded
+"""Cosine similarity above which two photos usually show one person, for insightface's published recognizers. Degraded
 faces score lower than sharp ones: 0.25 to 0.3 serves where everybody in the picture is known."""
 
 
@@ -147,7 +147,7 @@ def people_of_assignments(assigned: Mapping[int, str], people: Sequence[str], fa
 
 
 def assign(similarities: NDArray[np.float64], threshold: float, *, repeats: bool = False) -> list[tuple[int, int]]:
-    """Pairs (row, column) that maximise the sum of (similarity - threshold), each above 0.
+    """Pairs (row, column) that maximize the sum of (similarity - threshold), each above 0.
 
     Args:
         similarities: (rows, columns).
@@ -184,7 +184,7 @@ def stacked_embeddings(faces: Sequence[Face]) -> Embeddings:
     if len(rows) != len(faces):
         raise FaceError(
             f"{len(faces) - len(rows)} of {len(faces)} faces have no embedding.",
-            expected="faces that a recogniser has seen",
-            remedy="connect a face recogniser",
+            expected="faces that a recognizer has seen",
+            remedy="connect a face recognizer",
         )
     return np.stack(rows) if rows else np.zeros((0, 512), dtype=np.float32)

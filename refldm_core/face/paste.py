@@ -2,7 +2,7 @@
 
 A crop smaller than the face in its picture lacks the picture's finest detail, and any resampling loses a little.
 Pasting the crop itself makes a sharp large face softer; pasting only the change (crop minus original crop) on top of
-the picture keeps the detail, but keeps the noise and the artefacts too that the restorer removed. Measured on a photo
+the picture keeps the detail, but keeps the noise and the artifacts too that the restorer removed. Measured on a photo
 with a perfect restorer, PSNR to the clean picture inside the mask, in dB:
 
     face side (px), degradation     crop itself    change only    here
@@ -37,7 +37,7 @@ Detail = Literal["unchanged", "always", "never"]
 
 # Of [-1, 1]: below 1.3 / 255 a crop is the same but for rounding, above 5 / 255 it is another picture.
 _SAME, _CHANGED = 0.01, 0.04
-_NEIGHBOURHOOD = 4.0 / 512  # standard deviation, of the crop's side
+_NEIGHBORHOOD = 4.0 / 512  # standard deviation, of the crop's side
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _unchanged(restored: Tensor, before: Tensor, detail: Detail) -> Tensor | Non
     if detail == "never":
         return None
     squared = (restored - before).square().mean(dim=0, keepdim=True)
-    change = gaussian_blur(squared, _NEIGHBOURHOOD * before.shape[-1]).sqrt()
+    change = gaussian_blur(squared, _NEIGHBORHOOD * before.shape[-1]).sqrt()
     keep = ((_CHANGED - change) / (_CHANGED - _SAME)).clamp(0.0, 1.0)
     return keep if bool((keep > 0.0).any()) else None
 

@@ -86,22 +86,22 @@ def measure_quality(face: Face, crop: Tensor, transform: CropTransform, visible:
 def blur(crop: Tensor) -> float:
     """No-reference blur of the face in a crop (Crete et al. 2007): 0 sharp .. 1 without any detail.
 
-    How much of the variation between neighbours a further blur leaves: little in a sharp picture, most in a soft one.
+    How much of the variation between neighbors a further blur leaves: little in a sharp picture, most in a soft one.
 
     Args:
         crop: (3, size, size) in [-1, 1], aligned to the FFHQ template; its inner 60 percent is measured, at one size.
     """
     size = _MEASURED_SIZE
-    grey = antialiased(crop.float().mean(dim=0)[None, None], (size, size), "bicubic")[0, 0]
-    grey = grey[size // 5 : -size // 5, size // 5 : -size // 5]
-    return max(_blur_along(grey), _blur_along(grey.T))
+    gray = antialiased(crop.float().mean(dim=0)[None, None], (size, size), "bicubic")[0, 0]
+    gray = gray[size // 5 : -size // 5, size // 5 : -size // 5]
+    return max(_blur_along(gray), _blur_along(gray.T))
 
 
-def _blur_along(grey: Tensor) -> float:
-    kernel = torch.full((1, 1, 1, _REBLUR), 1.0 / _REBLUR, device=grey.device)
-    reblurred = F.conv2d(grey[None, None], kernel)[0, 0]
+def _blur_along(gray: Tensor) -> float:
+    kernel = torch.full((1, 1, 1, _REBLUR), 1.0 / _REBLUR, device=gray.device)
+    reblurred = F.conv2d(gray[None, None], kernel)[0, 0]
     margin = _REBLUR // 2
-    variation = grey[:, margin:-margin].diff(dim=1).abs()
+    variation = gray[:, margin:-margin].diff(dim=1).abs()
     lost = (variation - reblurred.diff(dim=1).abs()).clamp(min=0.0)
     total = float(variation.sum())
     return 1.0 if total < 1e-6 else 1.0 - float(lost.sum()) / total
@@ -135,8 +135,8 @@ def inside_share(transform: CropTransform) -> float:
 
 def perceptual_hash(crop: Tensor) -> NDArray[np.bool_]:
     """64 bits that copies of a photo share: which low frequencies of its cosine transform are above their median."""
-    grey = crop.float().mean(dim=0)[None, None]
-    small = antialiased(grey, (32, 32), "bilinear")[0, 0]
+    gray = crop.float().mean(dim=0)[None, None]
+    small = antialiased(gray, (32, 32), "bilinear")[0, 0]
     low = np.ravel(cosine_transform(small.cpu().double().numpy())[:8, :8])
     return low > np.median(low[1:])  # the first is the mean brightness
 

@@ -105,9 +105,9 @@ def _key(order: Order, size: tuple[int, int]) -> Callable[[Face], float]:
     height, width = size
     keys: dict[str, Callable[[Face], float]] = {
         "largest": lambda face: -face.width * face.height,
-        "middle": lambda face: (face.centre[0] - width / 2.0) ** 2 + (face.centre[1] - height / 2.0) ** 2,
-        "left to right": lambda face: face.centre[0],
-        "top to bottom": lambda face: face.centre[1],
+        "middle": lambda face: (face.center[0] - width / 2.0) ** 2 + (face.center[1] - height / 2.0) ** 2,
+        "left to right": lambda face: face.center[0],
+        "top to bottom": lambda face: face.center[1],
         "confidence": lambda face: -face.score,
     }
     if order not in keys:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from .detection import iou
-from .identity import Embeddings, cosine, normalise
+from .identity import Embeddings, cosine, normalize
 from .matching import assign
 from .types import Face, Landmarks5
 
-_SEED_STEP = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighbouring tracks get seeds far apart
+_SEED_STEP = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighboring tracks get seeds far apart
 _SEED_MASK = 0x7FFF_FFFF_FFFF_FFFF
 _STRANGER = 0.15  # cosine similarity below which even a face at the same place is somebody else
 
@@ -154,7 +154,7 @@ def _continuity(track: _Track, face: Face) -> float:
 def _averaged(old: Embeddings | None, new: Embeddings | None) -> Embeddings | None:
     if old is None or new is None:
         return new if old is None else old
-    return normalise(0.8 * old + 0.2 * new)
+    return normalize(0.8 * old + 0.2 * new)
 
 
 def _weight(cutoff: float, step: float) -> float:

@@ -1,6 +1,6 @@
 """The values that detection, alignment and pasting exchange.
 
-Convention: x points right, y points down, in pixels, and pixel centres are at integers: the first pixel covers
+Convention: x points right, y points down, in pixels, and pixel centers are at integers: the first pixel covers
 [-0.5, 0.5]. A size is (height, width). Matrices are float64 and named by direction: `crop_from_image` maps a point of
 the image to its point in the crop. Resizing a picture by a factor f moves a point x to (x + 0.5) f - 0.5.
 """
@@ -65,7 +65,7 @@ class Face:
         score: the detector's confidence, 0..1; 1 for landmarks given by hand.
         landmarks: five points in pixels of the picture.
         frame: index of the picture in its batch.
-        embedding: (d,) float32 of unit length from a recogniser, None before.
+        embedding: (d,) float32 of unit length from a recognizer, None before.
         person: name of the matched person, None where nobody was matched.
         track: number of the face's track through video frames, None for stills.
     """
@@ -92,7 +92,7 @@ class Face:
         return math.sqrt(self.width * self.height)
 
     @property
-    def centre(self) -> tuple[float, float]:
+    def center(self) -> tuple[float, float]:
         """Of the box: (x, y)."""
         return (self.box[0] + self.box[2]) / 2.0, (self.box[1] + self.box[3]) / 2.0
 

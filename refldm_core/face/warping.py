@@ -49,7 +49,7 @@ def antialias_sigma(shrink: float) -> float:
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     """(c, height, width) smoothed, mirrored at the border, of any size."""
-    if sigma < 0.05:  # less than a thousandth of the neighbour
+    if sigma < 0.05:  # less than a thousandth of the neighbor
         return image
     radius = math.ceil(3.0 * sigma)
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
@@ -117,7 +117,7 @@ def _linear(t: Tensor) -> list[Tensor]:
 
 
 def _mirror(index: Tensor, length: int) -> Tensor:
-    """Indices beyond the border, mirrored about the border pixels' centres, as often as needed."""
+    """Indices beyond the border, mirrored about the border pixels' centers, as often as needed."""
     if length == 1:
         return torch.zeros_like(index)
     folded = index.remainder(2 * (length - 1))

@@ -14,7 +14,7 @@ class FaceWeights:
         url: of its authors' release.
         sha256: of the whole file.
         size: in bytes.
-        licence: what its authors allow.
+        license: what its authors allow.
         members: for an archive, the SHA-256 of the files in it that are used here, by name.
     """
 
@@ -22,7 +22,7 @@ class FaceWeights:
     url: str
     sha256: str
     size: int
-    licence: str
+    license: str
     members: tuple[tuple[str, str], ...] = ()
 
 

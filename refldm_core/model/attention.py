@@ -164,7 +164,7 @@ def attend_with_references(
 
 
 def _runs_of_equal_length(references: Sequence[KeyValue | None]) -> list[tuple[int, int]]:
-    """Split a batch into runs of neighbours with the same keys' number and weight, since only those can be one call."""
+    """Split a batch into runs of neighbors with the same keys' number and weight, since only those can be one call."""
     kinds = [(0, 1, 1.0) if kv is None else (kv.tokens, kv.copies, kv.weight) for kv in references]
     starts = [i for i in range(len(kinds)) if i == 0 or kinds[i] != kinds[i - 1]]
     return list(zip(starts, [*starts[1:], len(kinds)], strict=True))

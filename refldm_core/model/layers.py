@@ -40,7 +40,7 @@ class GroupNorm(nn.GroupNorm):
     """torch's, but exact in channels_last on the CPU.
 
     There torch takes the variance as a difference of large sums, which loses digits that the first stage's codebook
-    search shows. Here each channel's mean and centred second moment come from torch's batch normalisation, which
+    search shows. Here each channel's mean and centered second moment come from torch's batch normalization, which
     takes two passes.
     """
 
@@ -66,14 +66,14 @@ class GroupNorm(nn.GroupNorm):
         return mean.expand_as(means[:1]).flatten().float(), var.expand_as(means[:1]).flatten().float()
 
     def apply_statistics(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
-        """Normalise any part (1, c, rows, w) of the image whose statistics these are."""
+        """Normalize any part (1, c, rows, w) of the image whose statistics these are."""
         weight, bias = self.weight.float(), self.bias.float()
         if x.dtype != torch.float32:
             return F.batch_norm(x, mean, var, weight, bias, training=False, eps=self.eps)
-        # Not a x + b, as batch normalisation has it, which loses digits where the mean is large against the spread.
+        # Not a x + b, as batch normalization has it, which loses digits where the mean is large against the spread.
         mean, scale, bias = (value[:, None, None] for value in (mean, weight * (var + self.eps).rsqrt(), bias))
-        centred = x - mean
-        return torch.addcmul(bias, centred, scale, out=centred)
+        centered = x - mean
+        return torch.addcmul(bias, centered, scale, out=centered)
 
 
 def norm_silu_conv(norm: nn.Module, conv: nn.Module, x: Tensor, *, overwrite: bool = False) -> Tensor:

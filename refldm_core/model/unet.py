@@ -40,7 +40,7 @@ class UNetSpec:
     Attributes:
         in_channels: noisy latent channels followed by LQ latent channels.
         out_channels: channels of the predicted noise.
-        model_channels: width of the first level; a multiple of 32, the number of normalisation groups.
+        model_channels: width of the first level; a multiple of 32, the number of normalization groups.
         channel_mult: width of each level as a multiple of model_channels.
         num_res_blocks: residual blocks in each level on the way down (one more on the way up).
         attention_downsampling: downsampling factors of the levels that have attention.
@@ -67,7 +67,7 @@ class UNetSpec:
         if self.model_channels % NORM_GROUPS:
             raise SettingsError(
                 f"The U-Net's model_channels is {self.model_channels}.",
-                expected=f"a multiple of {NORM_GROUPS}, the number of normalisation groups",
+                expected=f"a multiple of {NORM_GROUPS}, the number of normalization groups",
                 remedy="check the model's config",
             )
         uneven = [w for w in self.attention_widths if w % self.num_head_channels]

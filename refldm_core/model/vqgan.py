@@ -26,7 +26,7 @@ class FirstStageSpec:
 
     Attributes:
         image_channels: of the picture, which is RGB.
-        channels: width of the first level; a multiple of 32, the number of normalisation groups.
+        channels: width of the first level; a multiple of 32, the number of normalization groups.
         channel_mult: width of each level as a multiple of channels; each level but the last halves the size.
         num_res_blocks: residual blocks in each encoder level (one more in the decoder's).
         z_channels: channels of the encoder's output.
@@ -52,7 +52,7 @@ class FirstStageSpec:
         if self.channels % NORM_GROUPS:
             raise SettingsError(
                 f"The first stage's width is {self.channels}.",
-                expected=f"a multiple of {NORM_GROUPS}, the number of normalisation groups",
+                expected=f"a multiple of {NORM_GROUPS}, the number of normalization groups",
                 remedy="check the model's config",
             )
 
@@ -212,14 +212,14 @@ class Decoder(nn.Module):
         return norm_silu_conv(self.norm_out, self.conv_out, h)
 
 
-class Quantised(NamedTuple):
+class Quantized(NamedTuple):
     """z: (batch, c, h, w) codebook entries, straight-through gradient; indices: (batch, h, w) int64."""
 
     z: Tensor
     indices: Tensor
 
 
-class Quantiser(nn.Module):
+class Quantizer(nn.Module):
     """Replaces each latent pixel by the nearest codebook entry."""
 
     def __init__(self, make: Layers, size: int, dim: int) -> None:
@@ -227,7 +227,7 @@ class Quantiser(nn.Module):
         # A plain embedding, not the host's: hosts may cast theirs for each use, and the search needs exact values.
         self.embedding = nn.Embedding(size, dim, **make.factory)
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor) -> Quantized:
         # float32 whatever the model's type: half precision picks another entry wherever two are nearly as close.
         codebook = self.embedding.weight.float()
         pixels = z.float().movedim(1, -1).flatten(0, -2)
@@ -235,7 +235,7 @@ class Quantiser(nn.Module):
         distances = torch.addmm(codebook.square().sum(1), pixels, codebook.T, alpha=-2.0)
         indices = distances.argmin(1).reshape(z.shape[0], *z.shape[2:])
         nearest = F.embedding(indices, codebook).movedim(-1, 1)
-        return Quantised((z + (nearest - z).detach()).to(z.dtype), indices)
+        return Quantized((z + (nearest - z).detach()).to(z.dtype), indices)
 
 
 PIXELS_AT_ONCE = 512 * 512
@@ -257,7 +257,7 @@ def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: i
 
 
 class FirstStage(nn.Module):
-    """Encoder, quantiser and decoder.
+    """Encoder, quantizer and decoder.
 
     Args:
         spec: the shape.
@@ -280,12 +280,12 @@ class FirstStage(nn.Module):
         make = Layers(operations, device, dtype)
         self.encoder = Encoder(make, spec, attention)
         self.decoder = Decoder(make, spec, attention)
-        self.quantize = Quantiser(make, spec.codebook_size, spec.embed_dim)
+        self.quantize = Quantizer(make, spec.codebook_size, spec.embed_dim)
         self.quant_conv = make.conv1x1(spec.z_channels, spec.embed_dim)
         self.post_quant_conv = make.conv1x1(spec.embed_dim, spec.z_channels)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Latent before quantisation, which is what the diffusion model works on.
+        """Latent before quantization, which is what the diffusion model works on.
 
         Args:
             image: (batch, 3, height, width) in [-1, 1], any type, sides divisible by `spec.downsampling`.
@@ -295,12 +295,12 @@ class FirstStage(nn.Module):
         """
         return _in_parts(lambda part: self.quant_conv(self.encoder(part.to(self.dtype))), image, pixels_each=1)
 
-    def decode(self, latent: Tensor, *, quantise: bool = True) -> Tensor:
+    def decode(self, latent: Tensor, *, quantize: bool = True) -> Tensor:
         """Picture of a latent.
 
         Args:
             latent: (batch, embed_dim, height, width); float32 whatever the weights' type, for the search's sake.
-            quantise: snap each pixel to the codebook first, as the model was trained to; the gradient passes
+            quantize: snap each pixel to the codebook first, as the model was trained to; the gradient passes
                 straight through.
 
         Returns:
@@ -308,7 +308,7 @@ class FirstStage(nn.Module):
         """
 
         def work(part: Tensor) -> Tensor:
-            z = self.quantize(part).z if quantise else part
+            z = self.quantize(part).z if quantize else part
             return self.decoder(self.post_quant_conv(z.to(self.dtype)))
 
         return _in_parts(work, latent, pixels_each=self.spec.downsampling**2)

@@ -35,7 +35,7 @@ def eye_surface(eyes: Eyes, directions: Floats, light: Floats, seed: int) -> Eye
     Args:
         eyes: the person's.
         directions: (n, 3) unit vectors from the eyeball's center in the frame of the gaze (z).
-        light: (3,) towards the main lamp in the same frame; the iris is lighter on the side away from it.
+        light: (3,) toward the main lamp in the same frame; the iris is lighter on the side away from it.
         seed: of the iris's fibers.
     """
     angle = np.arccos(clamp(directions[:, 2], -1.0, 1.0))

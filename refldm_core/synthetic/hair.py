@@ -213,7 +213,7 @@ def _grow(
 def _followers(
     hair: Hair, cut: Cut, scalp: _Scalp, *, guides: _Guides, roots: Roots, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Strands (n, m, 3) between the guides beside them, drawn towards the nearest one's tip; and which that is."""
+    """Strands (n, m, 3) between the guides beside them, drawn toward the nearest one's tip; and which that is."""
     rest = roots.at(head().skin)
     distance, near = tree(guides.rest).query(rest, k=3)
     same_side = np.sign(guides.rest[near, 0] - hair.part) == np.sign(rest[:, :1] - hair.part)

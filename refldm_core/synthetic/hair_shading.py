@@ -23,7 +23,7 @@ _WHITE_SHIFT, _OWN_SHIFT = -0.10, 0.14
 def lit_strands(
     strands: Strands, figure: Figure, camera: Camera, light: Illumination, shadow: ShadowMap
 ) -> NDArray[np.float32]:
-    """(n, m, 3) linear light from each node of strands towards the camera."""
+    """(n, m, 3) linear light from each node of strands toward the camera."""
     count, nodes = strands.nodes.shape[:2]
     points = reshaped(strands.nodes, -1, 3).astype(np.float32)
     tangents = reshaped(unit(_tangents(strands.nodes)), -1, 3).astype(np.float32)

@@ -23,7 +23,7 @@ _AXIS_SHARES = np.array([[0.85, 0.85], [0.55, 1.25], [0.75, 1.0]])
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A lamp: unit vector towards it, and (3,) linear irradiance of a surface that faces it."""
+    """A lamp: unit vector toward it, and (3,) linear irradiance of a surface that faces it."""
 
     direction: NDArray[np.float32]
     color: NDArray[np.float32]
@@ -138,7 +138,7 @@ def gloss(normals: Floats, view: Floats, light: Floats, roughness: Floats, refle
 
     Args:
         normals, view: (n, 3) unit vectors.
-        light: (3,) towards the lamp.
+        light: (3,) toward the lamp.
         roughness: (n,) in (0, 1].
         reflectance: at normal incidence; 0.028 is skin.
 

@@ -158,7 +158,7 @@ class DetectorTask:
 
 
 def anchors(size: int, network: nn.Module) -> Tensor:
-    """Anchors, by facexlib, of a square picture: (n, 4) centre x, y, width, height as shares of the picture."""
+    """Anchors, by facexlib, of a square picture: (n, 4) center x, y, width, height as shares of the picture."""
     utils = import_optional("facexlib.detection.retinaface_utils", "facexlib")
     return utils.PriorBox(cast(Any, network).cfg, image_size=(size, size)).forward()
 

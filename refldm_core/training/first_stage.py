@@ -23,7 +23,7 @@ from ..model.attention import fused_attention
 from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
 from .ema import swapped
 from .examples import PictureExamples
-from .latents import quantised
+from .latents import quantized
 from .losses import FirstStageLossSpec, codebook_terms, hinge_discriminator
 from .recognition import PerceptualDistance
 from .spec import TrainSpec
@@ -85,14 +85,14 @@ class AutoencoderPart(Part):
         z = model.encode(truth).float()
         logs: Logs = {}
         codebook = torch.zeros((), device=z.device)
-        if step >= spec.quantise_from:
-            indices = quantised(model, z).indices
+        if step >= spec.quantize_from:
+            indices = quantized(model, z).indices
             nearest = F.embedding(indices, model.quantize.embedding.weight).movedim(-1, 1)
             codebook = codebook_terms(z, nearest)
             logs["codebook"] = codebook
-            picture = model.decode(z + (nearest - z).detach(), quantise=False).float()
+            picture = model.decode(z + (nearest - z).detach(), quantize=False).float()
         else:
-            picture = model.decode(z, quantise=False).float()
+            picture = model.decode(z, quantize=False).float()
         self.reconstruction = picture.detach()
         difference = (picture - truth).abs()
         logs["l1"] = difference.mean()
@@ -181,7 +181,7 @@ class FirstStageTask:
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
         loss = self.spec.first_stage.loss
-        if loss.quantise_from and step == loss.quantise_from:
+        if loss.quantize_from and step == loss.quantize_from:
             _start_codebook(self.autoencoder.first_stage, self.examples, derive(self.spec.seed, 4))
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:

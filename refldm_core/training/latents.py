@@ -20,11 +20,11 @@ from ..data.groups import Group, Groups, stack
 from ..files import make_folder
 from ..images import u8_to_tensor
 from ..model.fingerprint import fingerprint
-from ..model.vqgan import FirstStage, Quantised
+from ..model.vqgan import FirstStage, Quantized
 from ..pictures.formats import pictures_in
 
 
-def quantised(first_stage: FirstStage, latents: Tensor) -> Quantised:
+def quantized(first_stage: FirstStage, latents: Tensor) -> Quantized:
     """The nearest codebook entries, in float32 also where the rest runs in half precision, which would pick others.
 
     Args:
@@ -50,7 +50,7 @@ def encoded(first_stage: FirstStage, pictures: Tensor) -> Tensor:
 
 
 def decoded(first_stage: FirstStage, latents: Tensor) -> Tensor:
-    """Pictures of latents through the quantiser; the gradient passes straight through it.
+    """Pictures of latents through the quantizer; the gradient passes straight through it.
 
     Args:
         first_stage: decodes.
@@ -59,7 +59,7 @@ def decoded(first_stage: FirstStage, latents: Tensor) -> Tensor:
     Returns:
         (batch, 3, height, width), about [-1, 1].
     """
-    return first_stage.decode(quantised(first_stage, latents).z, quantise=False)
+    return first_stage.decode(quantized(first_stage, latents).z, quantize=False)
 
 
 class GroupLatents(NamedTuple):

@@ -31,7 +31,7 @@ from ..images import save_image
 from ..out_of_memory import is_out_of_memory
 from .ema import MovingAverage
 from .loader import Share, steps_of_batches
-from .spec import OptimiserSpec, TrainSpec, as_yaml, read_spec
+from .spec import OptimizerSpec, TrainSpec, as_yaml, read_spec
 from .task import Batch, Part, Task, TrainingError, derive
 
 STATE = "state.pt"
@@ -120,9 +120,9 @@ class _Trainer:
         self.averages = {
             part.name: MovingAverage(part, spec.run.ema, warmup=spec.run.ema_warmup) for part in task.parts
         }
-        self.optimisers = [_optimiser(part, spec.optimiser) for part in task.parts]
+        self.optimizers = [_optimizer(part, spec.optimizer) for part in task.parts]
         self.wrapped: list[Part] = [cast(Part, accelerator.prepare(part)) for part in task.parts]
-        self.scaled = [accelerator.prepare(optimiser) for optimiser in self.optimisers]
+        self.scaled = [accelerator.prepare(optimizer) for optimizer in self.optimizers]
 
     def start(self) -> int:
         """Write the config, or load the state that there is; returns the step to go on with."""
@@ -164,12 +164,12 @@ class _Trainer:
     def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
         # What a module draws by itself is then also a function of the step alone.
         torch.manual_seed(derive(self.spec.seed, step, self.accelerator.process_index))
-        rate = _rate(self.spec.optimiser, step, self.spec.run.steps)
+        rate = _rate(self.spec.optimizer, step, self.spec.run.steps)
         self.task.before_step(step, batches)
         sums: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
             for part, wrapped in zip(self.task.parts, self.wrapped, strict=True):
-                with _synchronised(self.accelerator, wrapped, i == len(batches) - 1):
+                with _synchronized(self.accelerator, wrapped, i == len(batches) - 1):
                     with self.accelerator.autocast():
                         loss, logs = wrapped(batch, step)
                     self.accelerator.backward(loss / len(batches))
@@ -178,13 +178,13 @@ class _Trainer:
                     sums[key] = sums.get(key, torch.zeros_like(loss)) + value.detach().float() / len(batches)
         values = self._reduced(sums)
         self._require_finite(values, step)
-        for optimiser, part in zip(self.scaled, self.wrapped, strict=True):
-            if self.spec.optimiser.clip:
-                self.accelerator.clip_grad_norm_(part.parameters(), self.spec.optimiser.clip)
-            for group in optimiser.param_groups:
+        for optimizer, part in zip(self.scaled, self.wrapped, strict=True):
+            if self.spec.optimizer.clip:
+                self.accelerator.clip_grad_norm_(part.parameters(), self.spec.optimizer.clip)
+            for group in optimizer.param_groups:
                 group["lr"] = rate
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
         if self.spec.run.ema:
             for part in self.task.parts:
                 self.averages[part.name].update(part)
@@ -202,7 +202,7 @@ class _Trainer:
             raise TrainingError(
                 f"The loss {bad[0].removesuffix('/loss')} is {values[bad[0]]} in step {step + 1}.",
                 expected="a finite number",
-                remedy="lower optimiser.learning_rate, raise optimiser.warmup or set run.precision: float32, and run "
+                remedy="lower optimizer.learning_rate, raise optimizer.warmup or set run.precision: float32, and run "
                 f"the command again{', into another folder: this one keeps its last state' if saved.exists() else ''}",
             )
 
@@ -217,7 +217,7 @@ class _Trainer:
             content = {
                 "step": step,
                 "parts": [part.state_dict() for part in self.task.parts],
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "averages": {name: average.state_dict() for name, average in self.averages.items()},
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
             }
@@ -235,8 +235,8 @@ class _Trainer:
             step = int(state["step"])
             for part, values in zip(self.task.parts, state["parts"], strict=True):
                 part.load_state_dict(values)
-            for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(values)
+            for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(values)
             for name, values in state["averages"].items():
                 self.averages[name].load_state_dict(values)
             if self.accelerator.scaler and state["scaler"]:
@@ -268,12 +268,12 @@ class _Trainer:
             tracker.log_images({"samples": np.asarray(picture)[None]}, step=step, dataformats="NHWC")
 
 
-def _optimiser(part: Part, spec: OptimiserSpec) -> torch.optim.Optimizer:
+def _optimizer(part: Part, spec: OptimizerSpec) -> torch.optim.Optimizer:
     trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(trained, lr=spec.learning_rate, betas=spec.betas, weight_decay=spec.weight_decay)
 
 
-def _rate(spec: OptimiserSpec, step: int, steps: int) -> float:
+def _rate(spec: OptimizerSpec, step: int, steps: int) -> float:
     """Learning rate of a step: linear warm-up, then constant or a cosine down to the final share."""
     warm = min(1.0, (step + 1) / max(1, spec.warmup))
     if spec.decay == "constant":
@@ -283,7 +283,7 @@ def _rate(spec: OptimiserSpec, step: int, steps: int) -> float:
     return spec.learning_rate * warm * (spec.final + (1.0 - spec.final) * cosine)
 
 
-def _synchronised(accelerator: Accelerator, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
+def _synchronized(accelerator: Accelerator, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
     """Gradients are exchanged between the processes with the last micro-batch only."""
     return nullcontext() if now else accelerator.no_sync(module)
 

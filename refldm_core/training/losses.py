@@ -59,12 +59,12 @@ class FirstStageLossSpec:
 
     Attributes:
         perceptual: weight of the perceptual distance.
-        network: that it is measured in: "lpips" (downloads its weights) or the ONNX file of a recogniser.
+        network: that it is measured in: "lpips" (downloads its weights) or the ONNX file of a recognizer.
         codebook: weight of the codebook term; the commitment counts a quarter of it.
         adversarial: weight of the discriminator's verdict, relative to the gradient of the rest.
         discriminator_from: step from which the discriminator counts.
         discriminator_width: its first level's channels.
-        quantise_from: step from which the codebook is used. It then starts from latents of the corpus; 0 starts
+        quantize_from: step from which the codebook is used. It then starts from latents of the corpus; 0 starts
             from the published uniform values.
         face_weight: how much more the eyes and the mouth count than the rest; 0 is published.
     """
@@ -75,7 +75,7 @@ class FirstStageLossSpec:
     adversarial: float = 0.75
     discriminator_from: int = 50_000
     discriminator_width: int = 64
-    quantise_from: int = 0
+    quantize_from: int = 0
     face_weight: float = 0.0
 
 

@@ -1,4 +1,4 @@
-"""A face recogniser that gradients flow through: an ONNX file as a torch module."""
+"""A face recognizer that gradients flow through: an ONNX file as a torch module."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -37,7 +37,7 @@ def differentiable_recognizer(path: Path) -> nn.Module:
         ) from error
     if not path.is_file():
         raise TrainingError(
-            f"There is no recogniser {path}.",
+            f"There is no recognizer {path}.",
             expected="an ONNX file such as w600k_r50.onnx of the pack buffalo_l",
             remedy="run `refldm download insightface`, or set loss.identity.weight: 0 to train without",
         )
@@ -47,7 +47,7 @@ def differentiable_recognizer(path: Path) -> nn.Module:
         if is_out_of_memory(error):
             raise
         raise TrainingError(
-            f"The recogniser {path} cannot be converted for training ({error!r}).",
+            f"The recognizer {path} cannot be converted for training ({error!r}).",
             expected="an ArcFace ONNX file of insightface's layout",
             remedy="use w600k_r50.onnx of the pack buffalo_l",
         ) from error
@@ -68,16 +68,16 @@ class IdentityNetwork(nn.Module):
         self.size = size
 
     def forward(self, crops: Tensor) -> Tensor:
-        """FFHQ-aligned crops (n, 3, h, w) in [-1, 1] -> (n, d), not normalised."""
+        """FFHQ-aligned crops (n, 3, h, w) in [-1, 1] -> (n, d), not normalized."""
         with torch.autocast(crops.device.type, enabled=False):
             return self.recognizer(published_crop(crops.float(), self.size))
 
 
 class PerceptualDistance(nn.Module):
-    """Distance of pictures in a network's features: LPIPS, or the stages of a recogniser compared in LPIPS's way.
+    """Distance of pictures in a network's features: LPIPS, or the stages of a recognizer compared in LPIPS's way.
 
     Args:
-        network: "lpips" (arXiv 1801.03924; the package fetches its weights) or the ONNX file of a recogniser.
+        network: "lpips" (arXiv 1801.03924; the package fetches its weights) or the ONNX file of a recognizer.
 
     Raises:
         TrainingError: the network cannot be had.
@@ -126,5 +126,5 @@ def _lpips() -> nn.Module:
             f"LPIPS is not to be had ({error}).",
             expected="the package lpips, and once a connection for its weights",
             remedy='run `pip install -e ".[train]"` in the folder of the project and connect, set loss.network to the '
-            "ONNX file of a recogniser, or set loss.perceptual: 0",
+            "ONNX file of a recognizer, or set loss.perceptual: 0",
         ) from error

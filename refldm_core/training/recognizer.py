@@ -1,4 +1,4 @@
-"""A small face recogniser, trained on drawn people: it tells apart whom the published recognisers never saw.
+"""A small face recognizer, trained on drawn people: it tells apart whom the published recognizers never saw.
 
 The loss is the supervised contrast of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, L_out): among the pictures of a
 batch, those of the same person should be nearest. Each process contrasts its own share of the batch, and each of its
@@ -39,7 +39,7 @@ from .task import Batch, Examples, Logs, Part, TrainingError, derive
 FILE = "recognizer.onnx"
 
 _MARGIN = FFHQ_SIZE // 16
-CENTRE_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
+CENTER_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
 """(5, 2): landmarks in the middle 7/8 of an FFHQ crop shrunk to 112 pixels, which the published identity loss sees."""
 
 _SOFT = DegradationRanges((0.0, 6.0), (1.0, 9.0), (0.0, 6.0), (60, 100))
@@ -186,7 +186,7 @@ class PeopleExamples(Examples):
 
 
 class RecognizerTask:
-    """Trains a recogniser with the input and output of insightface's.
+    """Trains a recognizer with the input and output of insightface's.
 
     Args:
         spec: of the run; `run.batch` counts people.
@@ -198,15 +198,15 @@ class RecognizerTask:
     def __init__(self, spec: TrainSpec) -> None:
         if spec.recognizer.pictures < 2 or min(spec.run.batch, spec.corpus.people) < 2:
             raise TrainingError(
-                "A recogniser cannot learn from one person, or from one picture of each.",
+                "A recognizer cannot learn from one person, or from one picture of each.",
                 expected="recognizer.pictures, run.batch and corpus.people of 2 or more",
                 remedy="raise the one that is 1",
             )
         if spec.corpus.kind != "synthetic":
             raise TrainingError(
-                "The recogniser is trained on drawn people only.",
+                "The recognizer is trained on drawn people only.",
                 expected="corpus.kind synthetic",
-                remedy="for photos, use a published recogniser (insightface's buffalo_l)",
+                remedy="for photos, use a published recognizer (insightface's buffalo_l)",
             )
         self._spec = spec
         self._part = RecognizerPart(spec.recognizer.width, spec.recognizer.embedding, spec.recognizer.temperature)
@@ -250,7 +250,7 @@ class RecognizerTask:
 
 
 def training_crop(number: int, index: int, rng: np.random.Generator, *, alike: bool = False) -> Tensor:
-    """One picture of a drawn person as a recogniser may get it.
+    """One picture of a drawn person as a recognizer may get it.
 
     Aligned as ArcFace wants it or as the published identity loss cuts it, a little off, and half of the time softened.
 
@@ -266,7 +266,7 @@ def training_crop(number: int, index: int, rng: np.random.Generator, *, alike: b
     picture, landmarks = _portrait(number, index, alike)
     if rng.random() < 0.5:
         picture = degrade(picture, draw(_SOFT, int(rng.integers(2**32))))
-    framing = ARCFACE_TEMPLATE if rng.random() < 0.5 else CENTRE_TEMPLATE
+    framing = ARCFACE_TEMPLATE if rng.random() < 0.5 else CENTER_TEMPLATE
     matrix = compose(_jitter(rng), similarity(landmarks, framing))
     image = torch.tensor(picture).movedim(-1, 0).float() / 127.5 - 1.0
     return warp(image, matrix, (ARCFACE_SIZE, ARCFACE_SIZE)).clamp(-1.0, 1.0)
@@ -291,7 +291,7 @@ def lookalike(number: int) -> SyntheticPerson:
     taken = set(rng.permutation(5)[: rng.integers(1, 4)].tolist())
     return replace(
         one,
-        eyes=replace(one.eyes, colour=other.eyes.colour) if 0 in taken else one.eyes,
+        eyes=replace(one.eyes, color=other.eyes.color) if 0 in taken else one.eyes,
         moles=other.moles if 1 in taken else one.moles,
         glasses=other.glasses if 2 in taken else one.glasses,
         brows=other.brows if 3 in taken else one.brows,

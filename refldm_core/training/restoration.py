@@ -63,7 +63,7 @@ class RestorationLoss(nn.Module):
         alphas_cumprod: (timesteps,).
         first_stage: decodes predicted latents for the identity term; its weights are not trained.
         scale_factor: of the latents.
-        identity: the recogniser; None without an identity term.
+        identity: the recognizer; None without an identity term.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ TaskName = Literal["first_stage", "ldm", "refldm", "recognizer", "detector"]
 
 
 @dataclass(frozen=True)
-class OptimiserSpec:
+class OptimizerSpec:
     """AdamW with a warm-up.
 
     Attributes:
@@ -198,7 +198,7 @@ class TrainSpec:
     seed: int = 0
     corpus: CorpusSpec = field(default_factory=CorpusSpec)
     groups: GroupSpec = field(default_factory=GroupSpec)
-    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     run: RunSpec = field(default_factory=RunSpec)
     first_stage: FirstStageTrainSpec = field(default_factory=FirstStageTrainSpec)
     diffusion: DiffusionSpec = field(default_factory=DiffusionSpec)

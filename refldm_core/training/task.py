@@ -32,9 +32,9 @@ class TrainingError(ReFLDMError):
 
 
 class Part(nn.Module, ABC):
-    """Modules that one optimiser trains, with the loss that it minimises.
+    """Modules that one optimizer trains, with the loss that it minimizes.
 
-    What the loss needs but this optimiser does not train must not be registered as a submodule; `keep` does that.
+    What the loss needs but this optimizer does not train must not be registered as a submodule; `keep` does that.
     """
 
     name: str = "model"

@@ -12,7 +12,7 @@ import torch
 from benchmarks import restore
 from benchmarks.fresh import Job
 from benchmarks.measuring import open_restorer, pictures
-from benchmarks.restore import grey_levels, measure
+from benchmarks.restore import gray_levels, measure
 from benchmarks.restore_report import Measured, difference, render
 from benchmarks.stages import Stages
 from refldm_core.pipeline import PUBLISHED_SEED, SamplingSettings
@@ -49,14 +49,14 @@ def test_variants_restore_the_same_face(random_model: Path) -> None:
         restorer = open_restorer(random_model, "float32", "cpu")
         lq, references = pictures(restorer.spec.crop_size, 2)
         found[procedure] = Stages(restorer, procedure, lq, references).whole(3)  # type: ignore[arg-type]
-    # Some code of the random codebook may flip; most of the picture is the same to a hundredth of a grey level.
-    apart = np.abs(grey_levels(found["published"]) - grey_levels(found["ours"]))
+    # Some code of the random codebook may flip; most of the picture is the same to a hundredth of a gray level.
+    apart = np.abs(gray_levels(found["published"]) - gray_levels(found["ours"]))
     assert np.median(apart) < 0.01
     # And what the benchmark times is what the package does.
     restorer = open_restorer(random_model, "float32", "cpu")
     kv = restorer.encode_references(references)
     theirs = restorer.restore(lq, kv, [PUBLISHED_SEED], SamplingSettings(3))
-    assert np.median(np.abs(grey_levels(theirs) - grey_levels(found["ours"]))) < 0.01
+    assert np.median(np.abs(gray_levels(theirs) - gray_levels(found["ours"]))) < 0.01
 
 
 def test_errors_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_errors_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert "Remedy:" in capsys.readouterr().err
 
 
-def test_grey_levels() -> None:
+def test_gray_levels() -> None:
     picture = torch.tensor([-3.0, -1.0, 0.0, 1.0, 2.0, 0.5]).reshape(1, 3, 1, 2)
-    assert grey_levels(picture).tolist() == [[[0.0, 127.5, 255.0], [0.0, 255.0, 191.25]]]
+    assert gray_levels(picture).tolist() == [[[0.0, 127.5, 255.0], [0.0, 255.0, 191.25]]]
     assert difference(np.array([[1.0, 2.0]], "float32"), np.array([[1.5, 0.5]], "float32")) == "1, 1.5"
 
 
@@ -79,8 +79,8 @@ def test_report_by_hand() -> None:
     fast = of("float32", 1.0, 11.0, 4e12).joined(of("float32", 3.0, 5.5, 2e12))
     assert (fast.seconds["step"], fast.whole, fast.peak_flops) == ([1.0, 3.0], [11.0, 5.5], 4e12)
     measured = {"published": of("float32", 4.0, 22.0, 1e12), "ours": fast, "half": of("bfloat16", 1.0, 5.5, 8e12)}
-    black, grey = np.zeros((2, 2, 3), np.float32), np.full((2, 2, 3), 2.0, np.float32)
-    lines = render(measured, {"published": black, "ours": black.copy(), "half": grey}, ["About."]).splitlines()
+    black, gray = np.zeros((2, 2, 3), np.float32), np.full((2, 2, 3), 2.0, np.float32)
+    lines = render(measured, {"published": black, "ours": black.copy(), "half": gray}, ["About."]).splitlines()
     assert "| step | 4 s (2 TFLOP) | 2 s (2 TFLOP) | 1 s (2 TFLOP) |" in lines
     assert "| times as fast | 1.00 | 2.67 | 4.00 |" in lines  # 22 / 8.25, 22 / 5.5
     assert "| operations | 11 TFLOP | 11 TFLOP | 11 TFLOP |" in lines

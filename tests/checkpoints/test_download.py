@@ -138,7 +138,7 @@ def test_command(
 ) -> None:
     files = (_remote(server, name="refldm.ckpt"), _remote(server, name="vqgan.ckpt"))
     monkeypatch.setattr("refldm_core.cli.download.OFFICIAL", files)
-    words = ["download", "--folder", str(tmp_path), *(["--accept-licence"] if accepted else [])]
+    words = ["download", "--folder", str(tmp_path), *(["--accept-license"] if accepted else [])]
     assert main(words) == (0 if accepted else 2)
     captured = capsys.readouterr()
     assert "NON-COMMERCIAL" in captured.err
@@ -174,15 +174,15 @@ def test_a_pack_is_not_fetched_twice(server: Server, tmp_path: Path, monkeypatch
     monkeypatch.setitem(DOWNLOADABLE, "insightface", face)
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "det.onnx").write_bytes(b"det")
-    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-licence"]) == 0
+    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-license"]) == 0
     (tmp_path / "pack" / "det.onnx").write_bytes(b"another")
-    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-licence"]) == 2
+    assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-license"]) == 2
 
 
 def test_face_models_by_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     face = FaceWeights("parser.pth", f"http://127.0.0.1:{server.server_address[1]}/parser.pth", SHA256, 1, "free")
     monkeypatch.setitem(DOWNLOADABLE, "parsenet", face)
-    assert main(["download", "parsenet", "--folder", str(tmp_path), "--accept-licence"]) == 0
+    assert main(["download", "parsenet", "--folder", str(tmp_path), "--accept-license"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["parser.pth"]
     with pytest.raises(SystemExit):
         main(["download", "nothing"])

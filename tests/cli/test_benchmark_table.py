@@ -98,7 +98,7 @@ def test_drawn_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "other drawn people" in capsys.readouterr().err
     assert Path("out/drawn/references.csv").read_bytes() == before
 
-    # Another recogniser: judged anew, not restored anew.
+    # Another recognizer: judged anew, not restored anew.
     done.clear()
     save_arcface(Path("toy.onnx"))
     assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume", "--recognizer", "toy.onnx") == 0

@@ -122,7 +122,7 @@ def test_auto_says_why_it_leaves_a_gpu_alone(
         ("darwin", "", False),
     ],
 )
-def test_an_nvidia_driver_is_recognised_as_dev_py_does(system: str, present: str, there: bool) -> None:
+def test_an_nvidia_driver_is_recognized_as_dev_py_does(system: str, present: str, there: bool) -> None:
     programs = {present: present}
     assert has_nvidia_driver(system, exists=lambda path: path == present, which=programs.get) == there
 
@@ -138,7 +138,7 @@ def test_unknown_device_and_types() -> None:
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
 
-@pytest.mark.parametrize("option", ["--color", "--colour"])
+@pytest.mark.parametrize("option", ["--color", "--color"])
 def test_the_color_option_has_its_earlier_name_too(option: str) -> None:
     parser = argparse.ArgumentParser()
     faces.add_arguments(parser)

@@ -13,22 +13,22 @@ from refldm_core.cli import dataset as command
 from refldm_core.cli.main import main
 from refldm_core.data.ffhq_ref import check_ffhq_ref
 
-from ..data.photos import PEOPLE, ByColour, colour_reader, drawn, write_flat
+from ..data.photos import PEOPLE, ByColor, color_reader, drawn, write_flat
 from ..data.small_ffhq import LISTED, SIZES, write_ffhq_ref
 from ..embedded import needs_embedded
 
 
 @pytest.fixture
-def recognizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ByColour:
-    """In a folder with photos/0_0.png ..., known by their colour."""
+def recognizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ByColor:
+    """In a folder with photos/0_0.png ..., known by their color."""
     monkeypatch.chdir(tmp_path)
     write_flat(tmp_path / "photos")
-    found = ByColour()
-    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(found))
+    found = ByColor()
+    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(found))
     return found
 
 
-def test_build(recognizer: ByColour, capsys: pytest.CaptureFixture[str]) -> None:
+def test_build(recognizer: ByColor, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "build", "photos", "--output", "out", "--test", "2"]) == 0
     told = capsys.readouterr().out
     assert "24 faces of 6 people in 24 photos." in told
@@ -40,24 +40,24 @@ def test_build(recognizer: ByColour, capsys: pytest.CaptureFixture[str]) -> None
     assert len(recognizer.seen) == 24
 
 
-def test_build_into_a_folder_inside(recognizer: ByColour) -> None:
+def test_build_into_a_folder_inside(recognizer: ByColor) -> None:
     for _ in range(2):
         assert main(["dataset", "build", "photos", "--output", "photos/dataset"]) == 0
     assert len(recognizer.seen) == 24, "what was written is not taken for photos"
 
 
 def test_build_interrupted(
-    recognizer: ByColour, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    recognizer: ByColor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(ByColour(stop_at=5)))
+    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(ByColor(stop_at=5)))
     assert main(["dataset", "build", "photos", "--output", "out"]) == 130
     assert "Interrupted" in capsys.readouterr().err
-    monkeypatch.setattr(command, "_reader", lambda *_: colour_reader(recognizer))
+    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(recognizer))
     assert main(["dataset", "build", "photos", "--output", "out"]) == 0
     assert len(recognizer.seen) == 19
 
 
-def test_the_test_sets_are_those_of_degrade(recognizer: ByColour) -> None:
+def test_the_test_sets_are_those_of_degrade(recognizer: ByColor) -> None:
     assert main(["dataset", "build", "photos", "--output", "out"]) == 0
     assert main(["degrade", "out/images", "--output", "low", "--kind", "severe"]) == 0
     made = sorted(Path("out/test_images/severe_degrad").glob("*.png"))
@@ -96,7 +96,7 @@ def test_build_with_the_embedded_models(
     ],
 )
 def test_what_cannot_be_done(
-    words: list[str], message: str, recognizer: ByColour, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, recognizer: ByColor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["dataset", *words]) == 2
     assert message in capsys.readouterr().err

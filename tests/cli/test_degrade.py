@@ -73,7 +73,7 @@ def test_the_numbers_depend_on_seed_and_name_alone(run: Run) -> None:
     assert not {row["seed"] for row in rows("other").values()} & {row["seed"] for row in rows().values()}
 
 
-def test_a_neighbour_of_the_same_stem_changes_the_name_alone(run: Run) -> None:
+def test_a_neighbor_of_the_same_stem_changes_the_name_alone(run: Run) -> None:
     assert run("faces", "--output", "low") == 0
     Image.open("faces/a.png").save("faces/a.bmp")
     assert run("faces", "--output", "both") == 0
@@ -110,7 +110,7 @@ def test_a_result_that_is_an_older_one_on_some_systems(
     assert Path("low/a.png").read_bytes() == before
 
 
-def test_neighbours_whose_stems_differ_in_capitals(run: Run) -> None:
+def test_neighbors_whose_stems_differ_in_capitals(run: Run) -> None:
     Path("more").mkdir()
     Image.open("faces/a.png").save("more/A.png")
     Image.open("faces/a.png").save("more/a.jpg")

@@ -1,4 +1,4 @@
-"""`refldm evaluate` as a user runs it: a toy recogniser, small pictures, everything that can be wrong with them."""
+"""`refldm evaluate` as a user runs it: a toy recognizer, small pictures, everything that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def noisy(picture: np.ndarray, strength: float, seed: int) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six people with a reference each, one of them with two targets; two methods; two recognisers."""
+    """Six people with a reference each, one of them with two targets; two methods; two recognizers."""
     folder = tmp_path_factory.mktemp("files")
     for name in ("truth", "good", "poor"):
         (folder / name).mkdir()

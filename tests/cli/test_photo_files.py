@@ -78,7 +78,7 @@ def restore(
 
     def run(source: str, target: str, *words: str) -> dict[str, Any]:
         model = ["--model", str(tiny.ckpt), "--config", str(tiny.config), "--overwrite"]
-        paste = [] if "--aligned" in words else ["--colour", "none"]
+        paste = [] if "--aligned" in words else ["--color", "none"]
         code = main(["restore", source, "--output", target, *model, *paste, *words, "--json"])
         report = json.loads(capsys.readouterr().out)
         assert code == (2 if "error" in report else 0)

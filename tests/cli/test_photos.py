@@ -189,7 +189,7 @@ def test_no_face(restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "dropped empty.png: no face found" in capsys.readouterr().out
 
 
-def test_without_a_recogniser_the_largest_face_is_taken(
+def test_without_a_recognizer_the_largest_face_is_taken(
     restore: Run, face_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo(tmp_path / "photo.png", [1, -1])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from refldm_core.cli.main import main
 
-from ..parity import GREY_LEVELS
+from ..parity import GRAY_LEVELS
 from ..weights import TinyFiles
 
 Run = Callable[..., int]
@@ -64,7 +64,7 @@ def test_it_gives_the_published_picture(golden_run: str, restore: Run, folder: P
     words = ["lq.png", "--aligned", "--output", "out.png", "--dtype", "float32", "--device", "cpu", *options]
     assert restore(*words, references=references) == 0
     theirs = golden[f"{golden_run}.final.image_u8"][0].movedim(0, -1).numpy().astype(int)
-    assert np.abs(_picture(folder / "out.png") - theirs).max() <= GREY_LEVELS
+    assert np.abs(_picture(folder / "out.png") - theirs).max() <= GRAY_LEVELS
 
 
 def test_json(restore: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_compile(
     monkeypatch.setattr(sampling, "compile_unet", partial(compile_unet, backend="eager"))
     assert restore(*words, "--output", "done", "--overwrite", "--compile") == 0
     assert json.loads(capsys.readouterr().out)["compiled"] is True
-    assert np.abs(_picture(folder / "done" / "ref_2.png") - _picture(folder / "plain.png")).max() <= GREY_LEVELS
+    assert np.abs(_picture(folder / "done" / "ref_2.png") - _picture(folder / "plain.png")).max() <= GRAY_LEVELS
 
 
 def test_without_references_it_says_that_it_runs_unguided(restore: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def _make(path: str, image: Image.Image) -> Callable[[Path], None]:
 
 
 ODD_PICTURES = {
-    "grey": Image.new("L", (90, 70), 100),
+    "gray": Image.new("L", (90, 70), 100),
     "rgba": Image.new("RGBA", (128, 128), (10, 20, 30, 128)),
     "palette": Image.new("P", (64, 64), 3),
     "16 bit": Image.fromarray(np.full((64, 64), 40000, np.uint16)),

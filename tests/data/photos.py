@@ -1,4 +1,4 @@
-"""Photos for tests of the builder: drawn people, and flat pictures that a stand-in recogniser tells apart by colour."""
+"""Photos for tests of the builder: drawn people, and flat pictures that a stand-in recognizer tells apart by color."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from refldm_core.data.photo_reading import PhotoReader, ReadingSettings
 from refldm_core.data.synthetic import group, person
-from refldm_core.face.identity import Embeddings, normalise
+from refldm_core.face.identity import Embeddings, normalize
 
 FIRST = 910_000
 PEOPLE = (0, 1, 7, 13, 18, 24)
-"""Unseen by the embedded recogniser in training, and all more than 0.45 apart for it, which many drawn people are not:
+"""Unseen by the embedded recognizer in training, and all more than 0.45 apart for it, which many drawn people are not:
 docs/dataset.md has the curve."""
 
 SIZE = 112
@@ -27,11 +27,11 @@ def drawn(who: int, which: int) -> NDArray[np.uint8]:
 
 
 def flat(who: int, which: int) -> Image.Image:
-    """A picture of one colour, which says who it is and which of theirs."""
+    """A picture of one color, which says who it is and which of theirs."""
     return Image.new("RGB", (16, 16), (STEP * who, STEP * which, 128))
 
 
-class ByColour:
+class ByColor:
     """Embeds flat pictures: those of one person are 0.1 to 0.4 apart, all others 0.9 and more.
 
     Attributes:
@@ -48,18 +48,18 @@ class ByColour:
     def _one(self, crop: Tensor) -> Embeddings:
         if len(self.seen) == self.stop_at:
             raise KeyboardInterrupt
-        colours = ((crop.mean(dim=(1, 2)) + 1.0) * 127.5 / STEP).round().int().tolist()
-        who, which = colours[0], colours[1]
+        colors = ((crop.mean(dim=(1, 2)) + 1.0) * 127.5 / STEP).round().int().tolist()
+        who, which = colors[0], colors[1]
         self.seen.append((who, which))
         vector = np.zeros((1, 40))
         vector[0, who] = 1.0
         vector[0, 20 + which] = 0.35 + 0.03 * which
-        return normalise(vector)
+        return normalize(vector)
 
 
-def colour_reader(recognizer: ByColour, **settings: object) -> PhotoReader:
+def color_reader(recognizer: ByColor, **settings: object) -> PhotoReader:
     chosen = ReadingSettings(aligned=True, crop_size=16, **settings)  # type: ignore[arg-type]
-    return PhotoReader(recognizer, None, chosen, ("", "by colour"))
+    return PhotoReader(recognizer, None, chosen, ("", "by color"))
 
 
 def write_flat(folder: Path, people: int = 6, each: int = 4) -> dict[str, Path]:

@@ -21,9 +21,9 @@ def _blurred(picture: NDArray[np.uint8], radius: float) -> NDArray[np.uint8]:
 
 
 def test_lab_agrees_with_scikit_image() -> None:
-    colour = pytest.importorskip("skimage.color")
+    color = pytest.importorskip("skimage.color")
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    np.testing.assert_allclose(lab(picture), colour.rgb2lab(picture), atol=0.02)
+    np.testing.assert_allclose(lab(picture), color.rgb2lab(picture), atol=0.02)
 
 
 def test_the_truth_is_right() -> None:
@@ -64,10 +64,10 @@ def test_glasses_that_nobody_wears_are_wrong() -> None:
     assert not measure(render(replace(who, glasses=worn), conditions(4), 96).picture, truth).glasses_right
 
 
-def test_another_iris_is_another_colour() -> None:
+def test_another_iris_is_another_color() -> None:
     who = PEOPLE[0]
     truth = render(who, conditions(1), 96)
-    other = replace(who, eyes=replace(who.eyes, colour=(1.0 - who.eyes.colour[0], 0.9, 0.2)))
+    other = replace(who, eyes=replace(who.eyes, color=(1.0 - who.eyes.color[0], 0.9, 0.2)))
     error = measure(render(other, conditions(1), 96).picture, truth).iris_error
     assert error is not None
     assert error > 25

@@ -34,7 +34,7 @@ from refldm_core.face.detection import DetectionSettings
 from refldm_core.files import folded
 
 from ..embedded import needs_embedded
-from .photos import FIRST, PEOPLE, ByColour, colour_reader, drawn, flat, photos_in, write_flat
+from .photos import FIRST, PEOPLE, ByColor, color_reader, drawn, flat, photos_in, write_flat
 
 EACH = 5
 SETTINGS = BuildSettings(SplitSettings(test=2))
@@ -186,7 +186,7 @@ def test_photos_of_several_can_be_left_out(album: Path, tmp_path: Path) -> None:
 
 def test_degraded_test_sets(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     targets = [target for target, _ in read_references(tmp_path / "out/reference_mapping/test_references.csv")]
     assert len(targets) == 8
     for kind in ("moderate", "severe"):
@@ -207,7 +207,7 @@ def whole(tmp_path: Path) -> tuple[dict[str, Path], dict[str, bytes]]:
     photos = write_flat(tmp_path / "photos")
     flat(0, 0).save(tmp_path / "photos" / "copy.bmp")
     photos = photos_in(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "whole", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "whole", color_reader(ByColor()), SETTINGS)
     return photos, contents(tmp_path / "whole")
 
 
@@ -216,14 +216,14 @@ def test_reading_goes_on_where_it_was_interrupted(
     whole: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, stop_at: int
 ) -> None:
     photos, expected = whole
-    first, second, third = ByColour(stop_at), ByColour(), ByColour()
+    first, second, third = ByColor(stop_at), ByColor(), ByColor()
     with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", colour_reader(first), SETTINGS)
-    build_dataset(photos, tmp_path / "out", colour_reader(second), SETTINGS)
+        build_dataset(photos, tmp_path / "out", color_reader(first), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(second), SETTINGS)
     assert contents(tmp_path / "out") == expected
     assert len(first.seen) == stop_at and len(second.seen) == 24 - stop_at
     assert not set(first.seen) & set(second.seen), "a photo was read twice"
-    build_dataset(photos, tmp_path / "out", colour_reader(third), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(third), SETTINGS)
     assert third.seen == [] and contents(tmp_path / "out") == expected
 
 
@@ -253,19 +253,19 @@ def test_later_steps_go_on_where_they_were_interrupted(
     monkeypatch.setattr(builder, "grow", grow)
     monkeypatch.setattr("refldm_core.data.build_output.degrade_file", degrade)
     with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), settings)
+        build_dataset(photos, tmp_path / "out", color_reader(ByColor()), settings)
     assert computed == [7, 14]
     monkeypatch.setattr(builder, "grow", real_grow)
     with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), settings)
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), settings)
+        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
     assert contents(tmp_path / "out") == expected
     assert len([name for name in done if name]) == 16, "8 targets in two sets, none twice"
 
 
 def test_what_was_known_is_not_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     starts: list[int] = []
     real = builder.grow
 
@@ -275,19 +275,19 @@ def test_what_was_known_is_not_compared_again(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(builder, "grow", grow)
     flat(2, 9).save(tmp_path / "photos" / "0_later.png")
-    recognizer = ByColour()
-    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", colour_reader(recognizer), SETTINGS)
+    recognizer = ByColor()
+    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", color_reader(recognizer), SETTINGS)
     assert recognizer.seen == [(2, 9)] and starts == [24]
     assert any("0_later.png" in row["image"] for row in table(tmp_path / "out/people.csv"))
 
 
 def test_new_photos_leave_people_in_their_splits(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos", people=4)
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     before = {row["image"]: row["split"] for row in table(tmp_path / "out/people.csv")}
     assert set(before.values()) == {"train", "val", "test"}
     photos = write_flat(tmp_path / "photos", people=10)
-    report = build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    report = build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     after = {row["image"]: row["split"] for row in table(tmp_path / "out/people.csv")}
     assert {name: after[name] for name in before} == before
     assert report.splits["train"].people == 7
@@ -297,13 +297,13 @@ def test_photos_that_change_or_go(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     write_flat(folder)
     flat(1, 1).save(folder / "9_copy.png")
-    build_dataset(photos_in(folder), tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()), SETTINGS)
     flat(1, 5).save(folder / "1_1.png")  # the copy is the only one with the old pixels now
     (folder / "2_0.png").unlink()
     for which in range(1, 4):
         (folder / f"3_{which}.png").unlink()
-    recognizer = ByColour()
-    report = build_dataset(photos_in(folder), tmp_path / "out", colour_reader(recognizer), SETTINGS)
+    recognizer = ByColor()
+    report = build_dataset(photos_in(folder), tmp_path / "out", color_reader(recognizer), SETTINGS)
     assert sorted(recognizer.seen) == [(1, 1), (1, 5)]
     assert list(report.gone) == ["2_0.png", "3_1.png", "3_2.png", "3_3.png"]
     assert list(report.alone) == ["3_0.png"]
@@ -314,23 +314,23 @@ def test_photos_that_change_or_go(tmp_path: Path) -> None:
 
 def test_a_copied_folder_is_not_read_again(tmp_path: Path) -> None:
     write_flat(tmp_path / "photos")
-    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", color_reader(ByColor()), SETTINGS)
     before = contents(tmp_path / "out")
     (tmp_path / "moved").mkdir()
     for path in (tmp_path / "photos").iterdir():
         Image.open(path).save(tmp_path / "moved" / path.name, compress_level=1)
-    recognizer = ByColour()
-    build_dataset(photos_in(tmp_path / "moved"), tmp_path / "out", colour_reader(recognizer), SETTINGS)
+    recognizer = ByColor()
+    build_dataset(photos_in(tmp_path / "moved"), tmp_path / "out", color_reader(recognizer), SETTINGS)
     assert recognizer.seen == [] and contents(tmp_path / "out") == before
 
 
 def test_a_deleted_crop_is_made_again(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     before = contents(tmp_path / "out")
     (tmp_path / "out/images/1_2.png").unlink()
-    recognizer = ByColour()
-    build_dataset(photos, tmp_path / "out", colour_reader(recognizer), SETTINGS)
+    recognizer = ByColor()
+    build_dataset(photos, tmp_path / "out", color_reader(recognizer), SETTINGS)
     assert recognizer.seen == [(1, 2)]
     after = contents(tmp_path / "out")
     assert after == before
@@ -338,9 +338,9 @@ def test_a_deleted_crop_is_made_again(tmp_path: Path) -> None:
 
 def test_test_pictures_of_no_target_any_more_go(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     other = BuildSettings(SplitSettings(test=1, seed=3))
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), other)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), other)
     targets = [target for target, _ in read_references(tmp_path / "out/reference_mapping/test_references.csv")]
     assert len(targets) == 4
     folder = tmp_path / "out/test_images/severe_degrad"
@@ -351,7 +351,7 @@ def test_test_pictures_of_no_target_any_more_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["absolute", "up", "link", "linked folder"])
 def test_nothing_outside_the_dataset_is_deleted(kind: str, tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     folder, victim = tmp_path / "out/test_images/severe_degrad", tmp_path / "mine/precious.png"
     victim.parent.mkdir()
     victim.write_bytes(b"precious")
@@ -368,19 +368,19 @@ def test_nothing_outside_the_dataset_is_deleted(kind: str, tmp_path: Path) -> No
     (folder / degraded.TABLE).write_text(f"{rows}{name},severe,1,1,1,1,80\n", encoding="utf-8")
     before = contents(tmp_path / "out")
     with pytest.raises(UnsafePathError, match="cannot be used"):
-        build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), SETTINGS)
+        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), SETTINGS)
     assert victim.read_bytes() == b"precious"
     assert contents(tmp_path / "out") == before
 
 
 def test_a_store_cannot_name_files_outside(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), SETTINGS)
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     with closing(sqlite3.connect(tmp_path / "out" / builder.STATE)) as database, database:
         database.execute("UPDATE photos SET crop = '../../photos/' || crop")
     before = contents(tmp_path)
     with pytest.raises(UnsafePathError, match=r"build\.sqlite names '\.\./\.\./photos/"):
-        build_dataset(photos, tmp_path / "out", colour_reader(ByColour(0)), SETTINGS)
+        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), SETTINGS)
     assert contents(tmp_path) == before
 
 
@@ -391,7 +391,7 @@ def test_photos_whose_names_windows_cannot_have(tmp_path: Path) -> None:
     for which, name in enumerate(("a:1.png", "a\\1.png", "a_1.png")):
         flat(0, which).save(folder / name)
     for _ in range(2):  # the second finds what the first wrote
-        build_dataset(photos_in(folder), tmp_path / "out", colour_reader(ByColour()))
+        build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()))
     images = {row["image"] for row in table(tmp_path / "out/people.csv")}
     assert len(images) == 3 and not any(set(name) & set(":\\") for name in images)
     assert {path.name for path in (tmp_path / "out/images").iterdir()} == images
@@ -402,7 +402,7 @@ def test_names_that_would_collide(tmp_path: Path) -> None:
     folder.mkdir()
     for which, name in enumerate(("a.png", "a.bmp", "A.tif")):
         flat(0, which).save(folder / name)
-    build_dataset(photos_in(folder), tmp_path / "out", colour_reader(ByColour()))
+    build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()))
     images = [row["image"] for row in table(tmp_path / "out/people.csv")]
     assert len({name.lower() for name in images}) == 3
     assert all((tmp_path / "out/images" / name).is_file() for name in images)
@@ -413,7 +413,7 @@ def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
     files = iter(write_flat(tmp_path / "photos").values())
     names = ["A.JPG", "A.jpg", "a.jpg", "a.png", "\xe9.png", "e\u0301.png", "B/a.png", "b/A.png", "b/a.jpg.png"]
     photos = dict(zip(names, files, strict=False))
-    build_dataset(photos, tmp_path / "out", colour_reader(ByColour()), BuildSettings(SplitSettings(test=1)))
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), BuildSettings(SplitSettings(test=1)))
     crops = {row["image"] for row in table(tmp_path / "out/people.csv")}
     assert len(crops) == len({folded(crop) for crop in crops}) == len(names)
     assert {
@@ -424,17 +424,17 @@ def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
 def test_what_cannot_be_built(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos", each=1)
     with pytest.raises(DataError, match="No two of 6 faces"):
-        build_dataset(photos, tmp_path / "out", colour_reader(ByColour()))
+        build_dataset(photos, tmp_path / "out", color_reader(ByColor()))
     with pytest.raises(OutputError, match="holds no earlier build"):
-        build_dataset(photos, tmp_path / "photos", colour_reader(ByColour()))
-    other = PhotoReader(ByColour(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
-    with pytest.raises(SettingsError, match="recogniser by colour, now another"):
+        build_dataset(photos, tmp_path / "photos", color_reader(ByColor()))
+    other = PhotoReader(ByColor(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
+    with pytest.raises(SettingsError, match="recognizer by color, now another"):
         build_dataset(photos, tmp_path / "out", other)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / builder.STATE).write_bytes(b"no database, but something long enough to be looked at" * 40)
     with pytest.raises(OutputError, match="cannot be read or written"):
-        build_dataset(photos, tmp_path / "broken", colour_reader(ByColour()))
+        build_dataset(photos, tmp_path / "broken", color_reader(ByColor()))
     with pytest.raises(SettingsError, match="no face detector"):
-        PhotoReader(ByColour(), None, ReadingSettings(), ("", ""))
+        PhotoReader(ByColor(), None, ReadingSettings(), ("", ""))
     with pytest.raises(SettingsError):
         ReadingSettings(crop_size=8)

@@ -17,7 +17,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """a1..a4 of one person, b1 and b2 of another; each a colour of its own."""
+    """a1..a4 of one person, b1 and b2 of another; each a color of its own."""
     path = tmp_path_factory.mktemp("faces")
     for i, name in enumerate(["a1", "a2", "a3", "a4", "b1", "b2"]):
         Image.new("RGB", (SIZE * 2, SIZE * 2), (40 * i, 10, 200)).save(path / f"{name}.png")
@@ -101,20 +101,20 @@ def test_targets_share_references_of_their_person_and_are_none_of_them(folder: P
     counts = Counter[int]()
     for number in range(60):
         group = groups.draw(number)
-        colours = [int(picture[0, 0, 0]) for picture in group.references]
-        counts[len(colours)] += 1
-        assert len(set(colours)) == len(colours)
+        colors = [int(picture[0, 0, 0]) for picture in group.references]
+        counts[len(colors)] += 1
+        assert len(set(colors)) == len(colors)
         for target in group.targets:
-            assert int(target[0, 0, 0]) not in colours
-            assert (int(target[0, 0, 0]) < 160) == (colours[0] < 160), "references of another person"
+            assert int(target[0, 0, 0]) not in colors
+            assert (int(target[0, 0, 0]) < 160) == (colors[0] < 160), "references of another person"
     assert counts[1] and counts[2]
 
 
 def test_references_are_repeated_as_published(folder: Path) -> None:
     corpus = open_corpus(spec(folder))
     group = Groups(corpus, GroupSpec(references=5, augment=False, variants=1)).draw(0)
-    colours = [int(picture[0, 0, 0]) for picture in group.references]
-    assert len(colours) == 5 and len(set(colours)) == 3 and colours[:2] == colours[3:]
+    colors = [int(picture[0, 0, 0]) for picture in group.references]
+    assert len(colors) == 5 and len(set(colors)) == 3 and colors[:2] == colors[3:]
 
 
 def test_augmentation_changes_references_only(folder: Path) -> None:

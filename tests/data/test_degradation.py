@@ -116,11 +116,11 @@ def test_the_strength_is_the_same_at_every_size(size: int, blur: float, factor: 
 
 
 def test_noise_and_jpeg_work_on_the_same_pixels_at_every_size() -> None:
-    grey = np.full((512, 512, 3), 128, np.uint8)
+    gray = np.full((512, 512, 3), 128, np.uint8)
     degradation = Degradation(0.0, 8.0, 15.0, 40)
-    large, small = degrade(grey, degradation), degrade(shrunk(grey, 128), degradation)
+    large, small = degrade(gray, degradation), degrade(shrunk(gray, 128), degradation)
     assert psnr(shrunk(large, 64), shrunk(small, 64)) > 45
-    assert psnr(shrunk(large, 64), shrunk(grey, 64)) < 35
+    assert psnr(shrunk(large, 64), shrunk(gray, 64)) < 35
 
 
 def test_noise_is_as_strong_as_asked() -> None:
@@ -172,7 +172,7 @@ def test_as_with_opencv(degradation: Degradation) -> None:
         values = cv2.imdecode(file, cv2.IMREAD_COLOR).astype(np.float64)
     values = cv2.resize(values, (512, 512), interpolation=cv2.INTER_LINEAR)
     difference = np.abs(degrade(before, degradation) - np.rint(values)[..., ::-1])
-    # Where a value is halfway between two grey levels the libraries round apart, and JPEG spreads that over a block.
+    # Where a value is halfway between two gray levels the libraries round apart, and JPEG spreads that over a block.
     assert difference.max() <= 6 and difference.mean() < 0.05
 
 

@@ -7,16 +7,16 @@ import pytest
 
 from refldm_core.data import distances as module
 from refldm_core.data.distances import BINS, DistanceGraph, block_distances, farthest_points, grow
-from refldm_core.face.identity import Embeddings, normalise
+from refldm_core.face.identity import Embeddings, normalize
 
 LIMITS = (0.1, 0.4)
 
 
 def faces(seed: int, people: int = 12, each: int = 5, spread: float = 0.4, dimensions: int = 16) -> Embeddings:
     random = np.random.default_rng(seed)
-    centres = normalise(random.standard_normal((people, dimensions)))
+    centers = normalize(random.standard_normal((people, dimensions)))
     noise = spread / dimensions**0.5 * random.standard_normal((people * each, dimensions))
-    return normalise(np.repeat(centres, each, axis=0) + noise)[random.permutation(people * each)]
+    return normalize(np.repeat(centers, each, axis=0) + noise)[random.permutation(people * each)]
 
 
 def direct(embeddings: Embeddings) -> np.ndarray:

@@ -105,7 +105,7 @@ def test_traits_are_varied_and_independent() -> None:
     glasses = np.array([p.glasses is not None for p in people])
     moles = np.array([len(p.moles) for p in people])
     skin = np.array([p.skin[1] for p in people])
-    blue = np.array([p.eyes.colour[2] for p in people])
+    blue = np.array([p.eyes.color[2] for p in people])
     assert 0.25 < glasses.mean() < 0.45
     assert {0, 1, 2, 3, 4} == set(moles)
     for a, b in ((glasses, skin), (blue, skin), (glasses, blue)):

@@ -56,7 +56,7 @@ def test_equal_pictures() -> None:
 
 
 class Thumbnail:
-    """A recogniser that sees 4 x 4 means."""
+    """A recognizer that sees 4 x 4 means."""
 
     def __init__(self) -> None:
         self.seen: list[Tensor] = []
@@ -117,17 +117,17 @@ def test_a_metric_of_the_prediction_alone_is_not_shown_the_truth(monkeypatch: py
 
 
 def test_fid_is_the_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    """With pyiqa's own arithmetic on the mean colours, since its network's weights must be downloaded."""
+    """With pyiqa's own arithmetic on the mean colors, since its network's weights must be downloaded."""
     import pyiqa
     from pyiqa.archs.fid_arch import FID
 
-    class Colours(nn.Module):
+    class Colors(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.mean(dim=(2, 3))
 
     net = FID.__new__(FID)
     nn.Module.__init__(net)
-    net.model, net.test_img_size = Colours(), (16, 16)
+    net.model, net.test_img_size = Colors(), (16, 16)
 
     def metric(first: str, second: str, **options: object) -> float:
         return net(first, second, device=torch.device("cpu"), **options)
@@ -135,15 +135,15 @@ def test_fid_is_the_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: metric)
     random = np.random.default_rng(0)
     sets: list[list[Path]] = []
-    colours = [random.integers(0, 256, (6, 3)) for _ in range(2)]
-    for name, of_set in zip("ab", colours, strict=True):
+    colors = [random.integers(0, 256, (6, 3)) for _ in range(2)]
+    for name, of_set in zip("ab", colors, strict=True):
         paths = [tmp_path / f"{name}{i}.png" for i in range(len(of_set))]
-        for path, colour in zip(paths, of_set, strict=True):
-            Image.new("RGB", (16, 16), tuple(int(c) for c in colour)).save(path)
+        for path, color in zip(paths, of_set, strict=True):
+            Image.new("RGB", (16, 16), tuple(int(c) for c in color)).save(path)
         sets.append(paths)
     Image.new("RGB", (16, 16)).save(tmp_path / "another.png")  # not asked for
     found = learned.open_set_metric("fid")(*sets)
-    (mu_a, s_a), (mu_b, s_b) = ((c.mean(axis=0), np.cov(c, rowvar=False)) for c in colours)
+    (mu_a, s_a), (mu_b, s_b) = ((c.mean(axis=0), np.cov(c, rowvar=False)) for c in colors)
     expected = ((mu_a - mu_b) ** 2).sum() + np.trace(s_a + s_b - 2 * scipy.linalg.sqrtm(s_a @ s_b).real)
     assert found == pytest.approx(expected, rel=1e-4)
     assert capsys.readouterr().out == ""

@@ -17,7 +17,7 @@ from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
 from tests.face.toys import LOOKS, draw_face, save_arcface, save_scrfd
 
-GREY = 127
+GRAY = 127
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +69,19 @@ def test_retinaface_decodes_priors_to_known_boxes(tmp_path):
         tensors["ClassHead.2.conv1x1.bias"].copy_(torch.tensor([20.0, 0.0, 0.0, 5.0]))
 
     network = RetinaFaceNetwork("mobile0.25", retinaface_file(tmp_path, "mobile0.25", only_the_largest_anchor))
-    found = network.find(np.full((64, 64, 3), GREY, dtype=np.uint8), 0.5)
-    # Anchors of 512 pixels at the centres 16 and 48 of the stride 32: all one face to non-maximum suppression.
+    found = network.find(np.full((64, 64, 3), GRAY, dtype=np.uint8), 0.5)
+    # Anchors of 512 pixels at the centers 16 and 48 of the stride 32: all one face to non-maximum suppression.
     assert found.boxes.shape == (1, 4)
-    centre = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
-    assert set(np.round(centre)) <= {16.0, 48.0}
+    center = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
+    assert set(np.round(center)) <= {16.0, 48.0}
     np.testing.assert_allclose(found.boxes[0, 2:] - found.boxes[0, :2], 512, atol=1e-3)
-    np.testing.assert_allclose(found.landmarks[0], np.tile(centre, (5, 1)), atol=1e-3)
+    np.testing.assert_allclose(found.landmarks[0], np.tile(center, (5, 1)), atol=1e-3)
     assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-6)
 
 
 def test_retinaface_takes_pictures_smaller_than_its_pyramid(tmp_path):
     network = RetinaFaceNetwork("mobile0.25", retinaface_file(tmp_path, "mobile0.25"))
-    assert network.find(np.full((9, 8, 3), GREY, dtype=np.uint8), 0.999).boxes.shape == (0, 4)
+    assert network.find(np.full((9, 8, 3), GRAY, dtype=np.uint8), 0.999).boxes.shape == (0, 4)
 
 
 def test_weights_of_another_network_are_refused_by_name(tmp_path):
@@ -93,23 +93,23 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
 
 
 def test_scrfd_decodes_known_boxes_and_landmarks(scrfd):
-    picture = np.full((480, 640, 3), GREY, dtype=np.uint8)
+    picture = np.full((480, 640, 3), GRAY, dtype=np.uint8)
     faces = {48: (96, 80), 96: (304, 208), 192: (480, 320)}
-    for size, centre in faces.items():
-        draw_face(picture, centre, size)
+    for size, center in faces.items():
+        draw_face(picture, center, size)
     found = scrfd.find(picture, 0.6)
     assert len(found.boxes) == 3
-    for size, centre in faces.items():
-        i = int(np.argmin(np.abs(found.boxes - np.array([*centre, *centre])).sum(axis=1)))
+    for size, center in faces.items():
+        i = int(np.argmin(np.abs(found.boxes - np.array([*center, *center])).sum(axis=1)))
         half = size / 2
-        expected = [centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half]
+        expected = [center[0] - half, center[1] - half, center[0] + half, center[1] + half]
         np.testing.assert_allclose(found.boxes[i], expected, atol=1e-3)
-        np.testing.assert_allclose(found.landmarks[i], np.array(centre) + size * np.array(LOOKS), atol=1e-3)
+        np.testing.assert_allclose(found.landmarks[i], np.array(center) + size * np.array(LOOKS), atol=1e-3)
         assert found.scores[i] > 0.9
 
 
 def test_scrfd_agrees_with_insightface_called_its_own_way(scrfd):
-    picture = np.full((640, 640, 3), GREY, dtype=np.uint8)
+    picture = np.full((640, 640, 3), GRAY, dtype=np.uint8)
     draw_face(picture, (200, 300), 90)
     scrfd.model.prepare(0, det_thresh=0.4)
     boxes, landmarks = scrfd.model.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=(640, 640))
@@ -122,10 +122,10 @@ def test_scrfd_with_a_fixed_input_keeps_to_it(tmp_path):
     save_scrfd(tmp_path / "det.onnx", size=320)
     network = ScrfdNetwork(tmp_path / "det.onnx", tile=640)
     assert network.tile == 320
-    picture = np.full((500, 700, 3), GREY, dtype=np.uint8)
+    picture = np.full((500, 700, 3), GRAY, dtype=np.uint8)
     draw_face(picture, (560, 400), 96)
     (face,) = SearchingDetector(network, DetectionSettings(0.5, turns=(0,))).detect(picture)
-    np.testing.assert_allclose(face.centre, (560, 400), atol=8)
+    np.testing.assert_allclose(face.center, (560, 400), atol=8)
 
 
 def test_a_missing_or_foreign_file_is_named(tmp_path):

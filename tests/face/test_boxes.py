@@ -109,7 +109,7 @@ def test_the_average_face_is_as_large_as_fits_and_in_the_middle(box):
     across = face.landmarks.points[1] - face.landmarks.points[0]
     np.testing.assert_allclose(across, FFHQ_TEMPLATE[1] - FFHQ_TEMPLATE[0], atol=1e-9)
     inner = face_from_landmarks(face.landmarks)
-    np.testing.assert_allclose(inner.centre, face.centre, atol=1e-9)
+    np.testing.assert_allclose(inner.center, face.center, atol=1e-9)
     assert face.box == box
 
 

@@ -1,4 +1,4 @@
-"""Colour matching against scikit-image's color spaces."""
+"""Color matching against scikit-image's color spaces."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def network(tmp_path_factory):
     return ScrfdNetwork(path, tile=320)
 
 
-def grey(height, width):
+def gray(height, width):
     return np.full((height, width, 3), 127, dtype=np.uint8)
 
 
@@ -43,26 +43,26 @@ def turned(turn):
     ("size", "picture"), [(24, (300, 400)), (60, (500, 700)), (600, (900, 1100)), (1080, (1600, 1800))]
 )
 def test_tiny_and_huge_faces_are_found_where_they_are(network, size, picture):
-    image = grey(*picture)
-    centre = (picture[1] * 0.55, picture[0] * 0.5)
-    draw_face(image, centre, size)
+    image = gray(*picture)
+    center = (picture[1] * 0.55, picture[0] * 0.5)
+    draw_face(image, center, size)
     (face,) = SearchingDetector(network, DetectionSettings(0.35, turns=(0,))).detect(image)
-    np.testing.assert_allclose(face.centre, centre, atol=0.15 * size)
+    np.testing.assert_allclose(face.center, center, atol=0.15 * size)
     assert 0.6 < face.size / size < 1.7
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
 def test_turned_faces_are_found_with_landmarks_turned_back(network, turn):
-    image = grey(300, 420)
+    image = gray(300, 420)
     draw_face(image, (250, 120), 60, turn)
     (face,) = SearchingDetector(network, DetectionSettings(0.4, turns=(0, 1, 2, 3))).detect(image)
-    np.testing.assert_allclose(face.centre, (250, 120), atol=8)
-    looks = (face.landmarks.points - np.array(face.centre)) / face.size
+    np.testing.assert_allclose(face.center, (250, 120), atol=8)
+    looks = (face.landmarks.points - np.array(face.center)) / face.size
     np.testing.assert_allclose(looks, turned(turn), atol=0.02)
 
 
 def test_a_turned_face_needs_its_turn(network):
-    image = grey(300, 420)
+    image = gray(300, 420)
     draw_face(image, (250, 120), 60, 1)
     assert SearchingDetector(network, DetectionSettings(0.4, turns=(0,))).detect(image) == []
 
@@ -78,7 +78,7 @@ class Surer:
 
 
 def test_a_face_on_its_side_may_have_to_be_surer(network):
-    image = grey(300, 420)
+    image = gray(300, 420)
     draw_face(image, (250, 120), 60, 1)
     (face,) = SearchingDetector(network).detect(image)
     assert SearchingDetector(Surer(network, face.score - 0.01)).detect(image)
@@ -89,30 +89,30 @@ def test_a_face_on_its_side_may_have_to_be_surer(network):
 
 
 def test_each_face_of_a_crowd_is_found_once_across_tiles_scales_and_turns(network):
-    image = grey(1000, 1500)
-    centres = [(130 + 120 * i, 110 + 130 * j) for i in range(11) for j in range(7)]
-    for n, centre in enumerate(centres):
-        draw_face(image, centre, 44 + n % 3 * 4)
+    image = gray(1000, 1500)
+    centers = [(130 + 120 * i, 110 + 130 * j) for i in range(11) for j in range(7)]
+    for n, center in enumerate(centers):
+        draw_face(image, center, 44 + n % 3 * 4)
     faces = SearchingDetector(network, DetectionSettings(0.4, smallest=40)).detect(image)
-    assert len(faces) == len(centres)
-    distances = np.linalg.norm(np.array([f.centre for f in faces])[:, None] - np.array(centres)[None], axis=-1)
+    assert len(faces) == len(centers)
+    distances = np.linalg.norm(np.array([f.center for f in faces])[:, None] - np.array(centers)[None], axis=-1)
     assert distances.min(axis=0).max() < 10
     assert [f.score for f in faces] == sorted((f.score for f in faces), reverse=True)
 
 
 def test_a_face_at_the_border_is_found_and_may_reach_beyond(network):
-    image = grey(300, 400)
+    image = gray(300, 400)
     draw_face(image, (392, 150), 60)
     (face,) = SearchingDetector(network, DetectionSettings(0.3, turns=(0,))).detect(image)
     assert face.box[2] > 400
-    np.testing.assert_allclose(face.centre, (392, 150), atol=12)
+    np.testing.assert_allclose(face.center, (392, 150), atol=12)
 
 
 def test_a_batch_numbers_its_pictures_and_can_be_stopped(network):
-    images = [grey(200, 300), grey(240, 200)]
+    images = [gray(200, 300), gray(240, 200)]
     for image in images:
         draw_face(image, (100, 90), 60)
-    tensors = [torch.as_tensor(i).movedim(-1, 0).float() / 127.5 - 1 for i in (*images, grey(90, 80))]
+    tensors = [torch.as_tensor(i).movedim(-1, 0).float() / 127.5 - 1 for i in (*images, gray(90, 80))]
     detector = SearchingDetector(network, DetectionSettings(turns=(0,)))
     seen = []
     faces = detect_batch(tensors, detector, lambda done, total: seen.append((done, total)))
@@ -127,8 +127,8 @@ def test_a_batch_numbers_its_pictures_and_can_be_stopped(network):
 
 
 def test_no_face_is_an_empty_list(network):
-    assert SearchingDetector(network, DetectionSettings(0.5)).detect(grey(200, 300)) == []
-    assert SearchingDetector(network, DetectionSettings(0.5)).detect(grey(20, 9)) == []
+    assert SearchingDetector(network, DetectionSettings(0.5)).detect(gray(200, 300)) == []
+    assert SearchingDetector(network, DetectionSettings(0.5)).detect(gray(20, 9)) == []
 
 
 @pytest.mark.parametrize(

@@ -59,4 +59,4 @@ def test_the_space_shuttle_is_no_face(detector: SearchingDetector) -> None:
     for face in detector.detect(data.astronaut()):
         across, down = np.abs(face.landmarks.points[1] - face.landmarks.points[0])
         assert across > down, "lies on its side"
-        assert 150 < face.centre[0] < 290 and 40 < face.centre[1] < 200, "the astronaut's head"
+        assert 150 < face.center[0] < 290 and 40 < face.center[1] < 200, "the astronaut's head"

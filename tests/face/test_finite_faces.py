@@ -1,4 +1,4 @@
-"""Detectors and recognisers that give NaN, as broken weights or drivers make it: an error, never a result."""
+"""Detectors and recognizers that give NaN, as broken weights or drivers make it: an error, never a result."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from refldm_core.face.identity import (
     embed_aligned,
     embed_crops,
     embed_faces,
-    normalise,
+    normalize,
 )
 from refldm_core.face.types import Landmarks5, transform_points
 from tests.face.toys import collage, save_arcface, save_scrfd, transform_of
@@ -33,7 +33,7 @@ def test_embeddings_are_insightfaces(path):
 
     model = ArcFaceONNX(model_file=str(path))
     pictures = np.random.default_rng(0).integers(0, 256, (40, 112, 112, 3), dtype=np.uint8)
-    theirs = normalise(model.get_feat([np.ascontiguousarray(p[..., ::-1]) for p in pictures]))
+    theirs = normalize(model.get_feat([np.ascontiguousarray(p[..., ::-1]) for p in pictures]))
     crops = torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1
     ours = ArcFaceRecognizer(path).embed(crops)
     assert ours.dtype == np.float32
@@ -58,7 +58,7 @@ def test_faces_are_cut_out_as_insightface_does(path):
         embedding = None
 
     pixels = ((image + 1) * 127.5).round().byte().movedim(0, -1).numpy()[..., ::-1]
-    theirs = normalise(ArcFaceONNX(model_file=str(path)).get(np.ascontiguousarray(pixels), Found())[None])
+    theirs = normalize(ArcFaceONNX(model_file=str(path)).get(np.ascontiguousarray(pixels), Found())[None])
     ours = embed_faces(ArcFaceRecognizer(path), [image], [face])
     assert cosine(ours, theirs)[0, 0] > 0.99  # insightface shrinks without antialiasing
 
@@ -82,7 +82,7 @@ def test_no_face_is_no_row(path):
 
 def test_other_files_are_refused(tmp_path):
     save_scrfd(tmp_path / "det.onnx")
-    with pytest.raises(CheckpointError, match="no ArcFace recogniser"):
+    with pytest.raises(CheckpointError, match="no ArcFace recognizer"):
         ArcFaceRecognizer(tmp_path / "det.onnx")
     with pytest.raises(CheckpointError, match="There is no file"):
         ArcFaceRecognizer(tmp_path / "absent.onnx")

@@ -9,7 +9,7 @@ import pytest
 
 from refldm_core.errors import SettingsError
 from refldm_core.face.errors import FaceError
-from refldm_core.face.identity import centroid, cosine, normalise
+from refldm_core.face.identity import centroid, cosine, normalize
 from refldm_core.face.matching import (
     Match,
     assign,
@@ -79,8 +79,8 @@ def test_faces_carry_embeddings_and_names():
         stacked_embeddings([faces[0], face()])
 
 
-def test_centroid_and_normalise():
-    np.testing.assert_allclose(normalise(np.array([[3.0, 4.0], [0, 0]])), [[0.6, 0.8], [0, 0]])
+def test_centroid_and_normalize():
+    np.testing.assert_allclose(normalize(np.array([[3.0, 4.0], [0, 0]])), [[0.6, 0.8], [0, 0]])
     np.testing.assert_allclose(np.linalg.norm(centroid(people(1, 9, 1.0)[0])), 1, rtol=1e-6)
     assert cosine(people(1, 1, 0.1)[0], people(1, 1, 0.1)[0])[0, 0] <= 1
     with pytest.raises(FaceError, match="no mean"):

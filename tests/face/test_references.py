@@ -170,7 +170,7 @@ def test_whole_photos_through_real_networks(tmp_path):
     assert [v.reason.split(" (")[0] for v in chosen.verdicts] == ["best quality", "no face found", "tiny face"]
     (found,) = find_candidates(7, tensors[0], detector, ArcFaceRecognizer(tmp_path / "rec.onnx"))
     assert found.photo == 7
-    np.testing.assert_allclose(found.face.centre, (223.5, 159.5), atol=2)
+    np.testing.assert_allclose(found.face.center, (223.5, 159.5), atol=2)
 
 
 PORTRAIT = torch.as_tensor(data.astronaut()).movedim(-1, 0).float() / 127.5 - 1.0

@@ -21,12 +21,12 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
     detector = SearchingDetector(ScrfdNetwork(tmp_path / "det.onnx"), DetectionSettings(0.5, smallest=40, turns=(0,)))
     recognizer = ArcFaceRecognizer(tmp_path / "rec.onnx")
     picture = np.full((480, 620, 3), 127, dtype=np.uint8)
-    centres = [(88 + 112 * (i % 5), 72 + 112 * (i // 5)) for i in range(20)]
-    for i, centre in enumerate(centres):
-        draw_face(picture, centre, 48)
+    centers = [(88 + 112 * (i % 5), 72 + 112 * (i // 5)) for i in range(20)]
+    for i, center in enumerate(centers):
+        draw_face(picture, center, 48)
         # What tells these people apart: the brightness of their sides, which the toy detector does not look at.
         for side in (-36, 26):
-            picture[centre[1] - 24 : centre[1] + 24, centre[0] + side : centre[0] + side + 10] = 127 + 60 * (i % 5 - 2)
+            picture[center[1] - 24 : center[1] + 24, center[0] + side : center[0] + side + 10] = 127 + 60 * (i % 5 - 2)
     image = torch.as_tensor(picture).movedim(-1, 0).float() / 127.5 - 1
 
     found = detect_batch([image], detector)
@@ -35,7 +35,7 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
     assert len(faces) == 20
 
     embeddings = embed_faces(recognizer, [image], faces.faces)
-    who = [centres.index(min(centres, key=lambda c: np.hypot(*np.subtract(f.centre, c)))) % 5 for f in faces.faces]
+    who = [centers.index(min(centers, key=lambda c: np.hypot(*np.subtract(f.center, c)))) % 5 for f in faces.faces]
     known = {f"person {p}": embeddings[who.index(p)] for p in range(5)}
     matches = match_people(embeddings, [0] * 20, known, repeats=True)
     named = with_people(with_embeddings(faces.faces, embeddings), matches)
@@ -43,7 +43,7 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
 
     restored = torch.zeros(20, 3, 128, 128)
     (pasted,) = paste_faces([image], faces.with_faces(named), restored, PasteSettings(0.1, color="none"))
-    for x, y in centres:
+    for x, y in centers:
         assert pasted.image[:, y - 20 : y + 20, x - 20 : x + 20].abs().max() < 0.02
     assert torch.equal(pasted.image[:, pasted.mask == 0], image[:, pasted.mask == 0])
     assert embed_aligned(recognizer, restored, faces).shape == (20, 512)

@@ -35,13 +35,13 @@ def transform_of(side: float, degrees: float, image_size: tuple[int, int], shift
     return CropTransform(np.column_stack([linear, (crop - 1) / 2 - linear @ middle]), crop, image_size)
 
 
-def draw_face(picture: NDArray[np.uint8], centre: tuple[float, float], size: int, turn: int = 0) -> None:
+def draw_face(picture: NDArray[np.uint8], center: tuple[float, float], size: int, turn: int = 0) -> None:
     """A toy face: green above, red on the left, blue on the right; turned by quarter turns counter-clockwise."""
     half = size // 2
     face = np.zeros((2 * half, 2 * half, 3), dtype=np.uint8)
     face[:, :half, 0] = face[:, half:, 2] = face[:half, :, 1] = 255
     face = np.rot90(face, turn)
-    left, top = round(centre[0]) - half, round(centre[1]) - half
+    left, top = round(center[0]) - half, round(center[1]) - half
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + 2 * half, picture.shape[1]), min(top + 2 * half, picture.shape[0])
     picture[y0:y1, x0:x1] = face[y0 - top : y1 - top, x0 - left : x1 - left]
@@ -51,7 +51,7 @@ def save_scrfd(path: Path, size: int | None = None) -> None:
     """An ONNX file with the inputs and outputs of SCRFD with landmarks that finds toy faces.
 
     At the strides 8, 16 and 32 it finds upright toy faces of some 6 strides, and says that they are just so large. The
-    score is what both halves and the upper half have of their colours, less what is coloured around them.
+    score is what both halves and the upper half have of their colors, less what is colored around them.
     """
     nodes, constants = [], []
 
@@ -63,13 +63,13 @@ def save_scrfd(path: Path, size: int | None = None) -> None:
         nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
-    colours = np.array([[1, 0, -1], [0, 1, 0]], dtype=np.float32).reshape(2, 3, 1, 1)
+    colors = np.array([[1, 0, -1], [0, 1, 0]], dtype=np.float32).reshape(2, 3, 1, 1)
     halves = np.zeros((2, 2, 6, 6), dtype=np.float32)
     halves[0, 0, :, :3], halves[0, 0, :, 3:] = 1 / 72, -1 / 72
     halves[1, 1, :3], halves[1, 1, 3:] = 1 / 36, -1 / 36
     ring = np.full((1, 1, 10, 10), 1 / 128, dtype=np.float32)
     ring[..., 2:8, 2:8] = 0
-    node("Conv", ["input.1", constant("colours", colours)], "opponent")
+    node("Conv", ["input.1", constant("colors", colors)], "opponent")
     for name, value in {"w_halves": halves, "w_ring": ring}.items():
         constant(name, value)
     for name, value in {"zero": 0.0, "one": 1.0, "three": 3.0}.items():
@@ -87,8 +87,8 @@ def save_scrfd(path: Path, size: int | None = None) -> None:
         node("Conv", [f"cells{s}", "w_halves"], f"halves{s}", pads=[3, 3, 2, 2])
         node("ReduceMin", [f"halves{s}", "channels"], f"inner{s}", keepdims=1)
         node("Slice", [f"cells{s}", "first", "second", "channels"], f"red_blue{s}")
-        node("Abs", [f"red_blue{s}"], f"coloured{s}")
-        node("Conv", [f"coloured{s}", "w_ring"], f"outer{s}", pads=[5, 5, 4, 4])
+        node("Abs", [f"red_blue{s}"], f"colored{s}")
+        node("Conv", [f"colored{s}", "w_ring"], f"outer{s}", pads=[5, 5, 4, 4])
         node("Sub", [f"inner{s}", f"outer{s}"], f"raw{s}")
         node("Clip", [f"raw{s}", "zero", "one"], f"clipped{s}")
         node("Reshape", [f"clipped{s}", "one_column"], f"column{s}")

@@ -23,7 +23,7 @@ SIZE, STEP = 96, 256
 """Pixels of a toy face, and from one to the next."""
 
 SAME_TOY = 0.985
-"""The toy recogniser sees little difference between toy people."""
+"""The toy recognizer sees little difference between toy people."""
 
 SEARCH = {"threshold": 0.5, "smallest": 40, "rotated": False}
 """Finds toy faces where they are, to the pixel."""
@@ -83,7 +83,7 @@ def at(picture: NDArray[np.uint8], place: int) -> NDArray[np.int64]:
 
 
 def changed(before: NDArray[np.uint8], after: NDArray[np.uint8], place: int) -> float:
-    """Mean change of the face at a place, in grey levels."""
+    """Mean change of the face at a place, in gray levels."""
     return float(np.abs(at(after, place) - at(before, place)).mean())
 
 

@@ -14,7 +14,7 @@ from refldm_core.images import tensor_to_u8
 from refldm_core.pipeline import ReferenceEncoding, Restorer, SamplingSettings
 from refldm_core.progress import Step
 
-GREY_LEVELS = 2
+GRAY_LEVELS = 2
 """Largest difference in float32: another order of the same sums, then truncation to 8 bits."""
 
 
@@ -56,12 +56,12 @@ def with_lora(core: Restorer, lora: dict[str, Tensor], strength: float) -> Resto
     return Restorer(unet, core.first_stage, core.spec)
 
 
-def assert_same(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], levels: int = GREY_LEVELS) -> None:
+def assert_same(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], levels: int = GRAY_LEVELS) -> None:
     assert ours.shape == theirs.shape
     difference = int(np.abs(ours.astype(int) - theirs.astype(int)).max())
-    assert difference <= levels, f"pictures differ by {difference} grey levels"
+    assert difference <= levels, f"pictures differ by {difference} gray levels"
 
 
 def differ(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> float:
-    """Mean difference in grey levels."""
+    """Mean difference in gray levels."""
     return float(np.abs(ours.astype(float) - theirs.astype(float)).mean())

@@ -196,7 +196,7 @@ def test_previews_are_shown(server: Server) -> None:
     server.run(restoring(steps=4, seed=99).api)
     told = server.probe()
     assert told["previews"] == 4
-    assert told["preview_colours"] > 4, "not one flat colour"
+    assert told["preview_colors"] > 4, "not one flat color"
 
 
 def test_interrupt_within_a_step_leaves_nothing_behind(server: Server, core: Restorer, pictures: Pictures) -> None:

@@ -19,7 +19,7 @@ def face(left: float, top: float, size: float) -> object:
     return face_types.Face((left, top, left + size, top + size), 0.9, landmarks)
 
 
-def test_chosen_faces_are_green_and_others_grey() -> None:
+def test_chosen_faces_are_green_and_others_gray() -> None:
     drawn = drawing.draw_faces(
         -torch.ones(3, 200, 300), [(face(40, 60, 80), "0", True), (face(180, 60, 80), "1", False)]
     )
@@ -34,8 +34,8 @@ def test_chosen_faces_are_green_and_others_grey() -> None:
 @pytest.mark.parametrize("corner", [(-50, -50), (260, -50), (-50, 170), (260, 170)])
 def test_labels_of_faces_half_outside_are_inside(corner: tuple[int, int]) -> None:
     plain = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(*corner, 80), "", True)])
-    labelled = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(*corner, 80), "12", True)])
-    more = ((labelled != plain).any(dim=0)).sum()
+    labeled = drawing.draw_faces(-torch.ones(3, 200, 300), [(face(*corner, 80), "12", True)])
+    more = ((labeled != plain).any(dim=0)).sum()
     assert more > 100, "the number is seen"
 
 

@@ -20,12 +20,12 @@ from refldm_core.training.task import TrainingError
 
 def _trainer() -> Any:
     part = nn.Linear(3, 2)
-    optimiser = torch.optim.AdamW(part.parameters())
+    optimizer = torch.optim.AdamW(part.parameters())
     part(torch.ones(1, 3)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     return SimpleNamespace(
         task=SimpleNamespace(parts=[part]),
-        optimisers=[optimiser],
+        optimizers=[optimizer],
         averages={"part": MovingAverage(part, 0.99)},
         accelerator=SimpleNamespace(scaler=None),
     )
@@ -35,7 +35,7 @@ def _state(trainer: Any, **changes: Any) -> dict[str, Any]:
     state = {
         "step": 7,
         "parts": [part.state_dict() for part in trainer.task.parts],
-        "optimisers": [optimiser.state_dict() for optimiser in trainer.optimisers],
+        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "averages": {name: average.state_dict() for name, average in trainer.averages.items()},
         "scaler": {},
     }
@@ -83,8 +83,8 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "parts are a number": _saved(parts=5),
     "other parts": _saved(parts=[nn.Linear(4, 2).state_dict()]),
     "two parts": _saved(parts=[nn.Linear(3, 2).state_dict()] * 2),
-    "optimisers of text": _saved(optimisers=["x"]),
-    "an optimiser without groups": _saved(optimisers=[{"state": {}}]),
+    "optimizers of text": _saved(optimizers=["x"]),
+    "an optimizer without groups": _saved(optimizers=[{"state": {}}]),
     "another average": _saved(averages={"other": {"updates": 1, "weights": {}}}),
     "averages are a list": _saved(averages=[1]),
     "an average without weights": _saved(averages={"part": {"updates": 1}}),

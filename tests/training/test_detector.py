@@ -120,13 +120,13 @@ def test_it_learns():
     task = task_of()
     part = task.parts[0]
     batch = batch_of(task)
-    optimiser = torch.optim.AdamW(part.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(part.parameters(), lr=2e-3)
     losses = []
     for step in range(20):
         loss, _ = part(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
 

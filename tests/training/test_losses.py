@@ -40,7 +40,7 @@ def raw(tiny: TinyFiles) -> Restorer:
 
 
 class StandIn(nn.Module):
-    """The linear map that the golden losses have for a recogniser: of the 28 px crop."""
+    """The linear map that the golden losses have for a recognizer: of the 28 px crop."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ def test_golden_target_is_the_reconstruction(raw: Restorer, loss_golden: dict[st
 
 
 def test_golden_gradients(tiny: TinyFiles, loss_golden: dict[str, Tensor]) -> None:
-    """Also through the references' keys and values, and straight through the quantiser."""
+    """Also through the references' keys and values, and straight through the quantizer."""
     raw = load_restorer(tiny.ckpt, tiny.config, weights="raw")
     _, _, simple, identity = whole_loss(raw, loss_golden)
     (simple.mean() + WEIGHT * identity.mean()).backward()
@@ -147,7 +147,7 @@ def test_a_common_error_counts_as_often_as_there_are_pixels() -> None:
     assert mean_loss(eps, noise).tolist() == pytest.approx([0.25 * 20, 0.0])
 
 
-def test_weights_of_the_face_average_to_one_and_favour_the_eyes() -> None:
+def test_weights_of_the_face_average_to_one_and_favor_the_eyes() -> None:
     weights = face_weights(24, 24, 3.0)
     assert weights.mean().item() == pytest.approx(1.0)
     eye, corner = weights[11, 9], weights[0, 0]

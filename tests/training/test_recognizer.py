@@ -1,4 +1,4 @@
-"""The recogniser: its loss, that it learns, and that its file is one of insightface's kind."""
+"""The recognizer: its loss, that it learns, and that its file is one of insightface's kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.data.corpus import CorpusSpec
 from refldm_core.face.alignment import FFHQ_TEMPLATE
 from refldm_core.face.identity import ARCFACE_TEMPLATE
-from refldm_core.training.recognizer import CENTRE_TEMPLATE, FILE, RecognizerTask, contrast, lookalike
+from refldm_core.training.recognizer import CENTER_TEMPLATE, FILE, RecognizerTask, contrast, lookalike
 from refldm_core.training.spec import RecognizerSpec, RunSpec, TrainSpec
 from refldm_core.training.task import TrainingError
 
@@ -69,8 +69,8 @@ def test_framings():
     place = torch.arange(512.0)[32:480].view(112, 4).mean(dim=1).numpy()
     for axis in (0, 1):
         wanted = np.interp(FFHQ_TEMPLATE[:, axis], place, np.arange(112.0))
-        np.testing.assert_allclose(CENTRE_TEMPLATE[:, axis], wanted, atol=1e-9)
-    assert np.abs(CENTRE_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
+        np.testing.assert_allclose(CENTER_TEMPLATE[:, axis], wanted, atol=1e-9)
+    assert np.abs(CENTER_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
 
 
 def test_contrast_is_the_papers_formula():
@@ -88,13 +88,13 @@ def test_contrast_is_the_papers_formula():
 
 def test_it_learns(batch):
     part = task_of().parts[0]
-    optimiser = torch.optim.AdamW(part.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(part.parameters(), lr=3e-3)
     losses = []
     for step in range(25):
         loss, logs = part(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert logs["same"] > logs["different"] + 0.3

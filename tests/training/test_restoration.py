@@ -119,7 +119,7 @@ def test_scales_of_the_identity_term(model: Path, recognizer: Path, tmp_path: Pa
     assert found["t<500"] < found["none"]
 
 
-def test_the_identity_term_teaches_the_unet_and_leaves_the_recogniser(
+def test_the_identity_term_teaches_the_unet_and_leaves_the_recognizer(
     model: Path, recognizer: Path, tmp_path: Path
 ) -> None:
     task = make(model, tmp_path, *identity(recognizer, scale="none"))
@@ -201,7 +201,7 @@ def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:
         ('diffusion.first_stage=""',): "names no first stage",
         ("corpus.size=64", f"diffusion.init={model}"): "corpus.size is 64",
         (f"diffusion.cache={tmp_path}/cache",): "every example is a new one",
-        ("diffusion.loss.identity.weight=0.1", "diffusion.loss.identity.recognizer=nothere.onnx"): "no recogniser",
+        ("diffusion.loss.identity.weight=0.1", "diffusion.loss.identity.recognizer=nothere.onnx"): "no recognizer",
     }
     for changes, words in cases.items():
         with pytest.raises(TrainingError, match=words):

@@ -63,7 +63,7 @@ def test_what_is_written_restores(refldm: Path, tmp_path: Path) -> None:
     pictures = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
     kv = restorer.encode_references(pictures)
     assert restorer.restore(pictures[:1], kv, [0], SamplingSettings(steps=2)).shape == (1, 3, SIZE, SIZE)
-    Image.new("RGB", (SIZE, SIZE), "grey").save(tmp_path / "face.png")
+    Image.new("RGB", (SIZE, SIZE), "gray").save(tmp_path / "face.png")
     words = [
         "restore",
         str(tmp_path / "face.png"),
@@ -110,7 +110,7 @@ def test_going_on_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Pa
     ours, theirs = (torch.load(folder / "state.pt", weights_only=True) for folder in (run, whole))
     assert ours["step"] == theirs["step"]
     assert_same(ours["parts"], theirs["parts"])
-    assert_same(ours["optimisers"], theirs["optimisers"])
+    assert_same(ours["optimizers"], theirs["optimizers"])
     assert_same(ours["averages"], theirs["averages"])
     assert logged(run) == logged(whole), f"killed at step {after}"
 
@@ -163,7 +163,7 @@ def test_cached_latents_give_the_same_curve(first_stage: Path, tmp_path: Path) -
 
 
 def test_fine_tuning_goes_on_from_the_raw_weights(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
-    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=2, optimiser__learning_rate=0)
+    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=2, optimizer__learning_rate=0)
     made["diffusion"] |= {"init": str(refldm / "refldm.ckpt"), "init_config": str(refldm / "refldm.yaml")}
     assert train(write(made, tmp_path / "config.yaml")).returncode == 0
     ours, start = (torch.load(folder / "refldm.ckpt") for folder in (tmp_path / "run", refldm))
@@ -196,22 +196,22 @@ def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) 
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(first_stage: Path, tmp_path: Path) -> None:
-    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=20, optimiser__learning_rate=1e30)
-    made["optimiser"] |= {"warmup": 1, "clip": 0}
+    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=20, optimizer__learning_rate=1e30)
+    made["optimizer"] |= {"warmup": 1, "clip": 0}
     done = train(write(made, tmp_path / "config.yaml"))
     assert done.returncode == 2
     assert re.search(r"The loss unet is (nan|inf) in step \d", done.stderr), done.stderr
-    assert "optimiser.learning_rate" in done.stderr
+    assert "optimizer.learning_rate" in done.stderr
     state = tmp_path / "run" / "state.pt"
     if state.exists():
         assert all(t.isfinite().all() for t in torch.load(state, weights_only=True)["parts"][0].values())
 
 
 def test_another_config_in_the_same_folder_is_refused(refldm: Path, first_stage: Path, tmp_path: Path) -> None:
-    made = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimiser__learning_rate=2e-3)
+    made = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimizer__learning_rate=2e-3)
     done = train(write(made, tmp_path / "config.yaml"))
     assert done.returncode == 2
-    assert "optimiser.learning_rate: 0.001 -> 0.002" in done.stderr
+    assert "optimizer.learning_rate: 0.001 -> 0.002" in done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(first_stage: Path, tmp_path: Path) -> None:

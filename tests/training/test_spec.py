@@ -19,7 +19,7 @@ def read(tmp_path: Path, text: str, *changes: str) -> TrainSpec:
 
 def test_defaults_are_the_published_values(tmp_path: Path) -> None:
     spec = read(tmp_path, "task: refldm\noutput: out")
-    assert (spec.optimiser.learning_rate, spec.optimiser.warmup) == (5e-5, 10_000)
+    assert (spec.optimizer.learning_rate, spec.optimizer.warmup) == (5e-5, 10_000)
     assert (spec.run.ema, spec.run.steps) == (0.9999, 150_000)
     assert (spec.groups.targets, spec.groups.references, spec.groups.repeat, spec.groups.augment) == (1, 5, True, True)
     assert (spec.diffusion.drop.lq, spec.diffusion.drop.references, spec.diffusion.drop.none) == (0.1, 0.1, 0.0)
@@ -29,10 +29,10 @@ def test_defaults_are_the_published_values(tmp_path: Path) -> None:
 
 def test_effective_config_gives_the_same_spec(tmp_path: Path) -> None:
     text = (
-        "task: ldm\noutput: out\noptimiser: {learning_rate: 1e-4, betas: [0.5, 0.9]}\ndiffusion: {scale_factor: auto}"
+        "task: ldm\noutput: out\noptimizer: {learning_rate: 1e-4, betas: [0.5, 0.9]}\ndiffusion: {scale_factor: auto}"
     )
     spec = read(tmp_path, text)
-    assert spec.optimiser.learning_rate == 1e-4
+    assert spec.optimizer.learning_rate == 1e-4
     assert read(tmp_path, as_yaml(spec)) == spec
     assert yaml.safe_load(as_yaml(spec))["diffusion"]["unet"]["channel_mult"] == [1, 2, 2, 4]
 
@@ -46,9 +46,9 @@ def test_changes_from_the_command_line_win(tmp_path: Path) -> None:
     ("text", "change", "words"),
     [
         (
-            "task: ldm\noutput: o\noptimiser: {learnign_rate: 1}",
+            "task: ldm\noutput: o\noptimizer: {learnign_rate: 1}",
             "",
-            ["optimiser.learnign_rate", "did you mean learning_rate?"],
+            ["optimizer.learnign_rate", "did you mean learning_rate?"],
         ),
         ("task: ldm\noutput: o\nrnu: {}", "", ["rnu", "did you mean run?"]),
         ("task: ldm\noutput: o\nrun: {xyzzy: 1}", "", ["run.xyzzy", "known here: steps, batch"]),
@@ -56,7 +56,7 @@ def test_changes_from_the_command_line_win(tmp_path: Path) -> None:
         ("task: ldm\noutput: o\nrun: {steps: many}", "", ["run.steps is 'many'", "a whole number"]),
         ("task: ldm\noutput: o\nrun: {steps: 1.5}", "", ["run.steps is 1.5"]),
         ("task: ldm\noutput: o\nrun: {cpu: 1}", "", ["run.cpu is 1", "true or false"]),
-        ("task: ldm\noutput: o\noptimiser: {betas: [0.9]}", "", ["optimiser.betas", "a list of 2"]),
+        ("task: ldm\noutput: o\noptimizer: {betas: [0.9]}", "", ["optimizer.betas", "a list of 2"]),
         ("task: dance\noutput: o", "", ["task is 'dance'", "first_stage, ldm, refldm"]),
         ("task: ldm", "", ["does not say its output"]),
         ("- 1", "", ["a section of keys and values"]),
@@ -86,11 +86,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("", "diffusion.noise={linear_start: .nan}", r"diffusion\.noise\.linear_start is nan"),
         ("", "seed=[", r"seed cannot be set to '\['"),
         ("", "seed=2024-13-45", "seed cannot be set to"),
-        ("optimiser: {learning_rate: .inf}", "", r"optimiser\.learning_rate is inf"),
-        ("optimiser: {learning_rate: .nan}", "", r"optimiser\.learning_rate is nan"),
-        ("", "optimiser.betas=[0.9, .inf]", r"optimiser\.betas is inf"),
-        ("optimiser: {learning_rate: 1e999}", "", r"optimiser\.learning_rate is '1e999'"),
-        ("optimiser: {learning_rate: 2024-01-02}", "", r"optimiser\.learning_rate is a date"),
+        ("optimizer: {learning_rate: .inf}", "", r"optimizer\.learning_rate is inf"),
+        ("optimizer: {learning_rate: .nan}", "", r"optimizer\.learning_rate is nan"),
+        ("", "optimizer.betas=[0.9, .inf]", r"optimizer\.betas is inf"),
+        ("optimizer: {learning_rate: 1e999}", "", r"optimizer\.learning_rate is '1e999'"),
+        ("optimizer: {learning_rate: 2024-01-02}", "", r"optimizer\.learning_rate is a date"),
         ("diffusion: {unet: {channel_mult: 5}}", "", r"diffusion\.unet\.channel_mult is 5"),
         ("diffusion: x", "", "diffusion is 'x'"),
         ("seed: " + "9" * 5000, "", "cannot be read .a number has more than 100 characters"),

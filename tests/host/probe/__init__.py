@@ -165,7 +165,7 @@ def _instrument() -> None:
     def counted_preview(self, *args, **kwargs):
         told = preview(self, *args, **kwargs)
         counts["previews"] += 1
-        counts["preview_colours"] = len(set(told[1].getdata()))
+        counts["preview_colors"] = len(set(told[1].getdata()))
         return told
 
     show = comfy.utils.ProgressBar.update_absolute
