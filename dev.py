@@ -42,10 +42,14 @@ PROBE_SECONDS = 5.0
 # OpenCV's distributions all write the folder cv2. pyiqa asks for the first, facexlib and insightface for the second.
 OPENCV = ("opencv-python-headless", "opencv-python")
 
-
+TEXTS = (
+    *("nodes", "refldm_core", "js", "docs", "workflows", "tests", "benchmarks", "training"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "dev.py"),
+)
 CHECKS = {
     "style": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
+    "spelling": ["codespell_lib", *TEXTS],
     "types": ["pyright", "--pythonpath", str(PYTHON)],
 }
 

@@ -64,7 +64,7 @@ def test_check_is_test_without_the_tests(command: str, with_tests: bool, monkeyp
     monkeypatch.setattr(dev, "set_up", lambda extras: None)
     monkeypatch.setattr(subprocess, "run", run)
     assert dev.main([command]) == 1, "types failed"
-    assert modules == ["ruff", "ruff", "pyright", *(["pytest"] if with_tests else [])]
+    assert modules == ["ruff", "ruff", "codespell_lib", "pyright", *(["pytest"] if with_tests else [])]
 
 
 Machine = Callable[..., Pip]
