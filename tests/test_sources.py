@@ -15,7 +15,7 @@ BYPASSES = {
     "refldm_core/files.py": "atomic_write itself",
     "refldm_core/checkpoints/download.py": "a .part file that the next call goes on with; put_in_place follows",
     "refldm_core/training/loop.py": "the log, which grows by a line a step",
-    "refldm_core/training/recognizer.py": "save_onnx, which is called inside atomic_write",
+    "refldm_core/training/recognizer_network.py": "save_onnx, which is called inside atomic_write",
     "refldm_core/data/degradation.py": "JPEG in memory",
     "refldm_core/data/photo_store.py": "arrays in memory; SQLite keeps its own file whole",
     "refldm_core/evaluation/html.py": "PNG in memory",

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    from ..training.spec import read_spec  # noqa: PLC0415 (imports torch)
+    from ..training.config_file import read_spec  # noqa: PLC0415 (imports torch)
 
     changes = [*args.set, *([f"output={args.output}"] if args.output else [])]
     spec = read_spec(args.config, changes)

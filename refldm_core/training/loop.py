@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,33 +21,15 @@ from accelerate.utils import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from torch import Tensor, nn
 
-from ..checkpoints.pickles import check_zip
-from ..checkpoints.saving import save_pickled
-from ..errors import CheckpointError
-from ..files import atomic_write, make_folder, output_error, require_regular
+from ..files import atomic_write, make_folder, output_error
 from ..images import save_image
 from ..out_of_memory import is_out_of_memory
+from .config_file import as_yaml
 from .ema import MovingAverage
 from .loader import Share, steps_of_batches
-from .spec import OptimizerSpec, TrainSpec, as_yaml, read_spec
+from .run_files import CONFIG, LOG, STATE, RunState, require_same_config, truncate_log
+from .spec import OptimizerSpec, TrainSpec
 from .task import Batch, Part, Task, TrainingError, derive
-
-STATE = "state.pt"
-CONFIG = "config.yaml"
-LOG = "log.jsonl"
-
-_MAY_CHANGE = {
-    "output",
-    *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
-}
-"""Values of the config that may change between the parts of a run: they do not change a step."""
-
-
-_DAMAGED = (
-    *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
-    *(AttributeError, EOFError, OSError, StopIteration),
-)
-"""What reading a damaged state raises."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +103,7 @@ class _Trainer:
         self.optimizers = [_optimizer(part, spec.optimizer) for part in task.parts]
         self.wrapped: list[Part] = [cast(Part, accelerator.prepare(part)) for part in task.parts]
         self.scaled = [accelerator.prepare(optimizer) for optimizer in self.optimizers]
+        self.state = RunState(task.parts, self.optimizers, self.averages, accelerator.scaler)
 
     def start(self) -> int:
         """Write the config, or load the state that there is; returns the step to go on with."""
@@ -130,14 +111,14 @@ class _Trainer:
         effective = as_yaml(self.spec)
         first = 0
         if state.exists():
-            _require_same(config, self.spec)
-            first = self._load(state)
+            require_same_config(config, self.spec)
+            first = self.state.load(state)
         elif self.accelerator.is_main_process:
             make_folder(self.folder)
         if self.accelerator.is_main_process:
             with atomic_write(config) as temporary:
                 temporary.write_text(effective, encoding="utf-8")
-            _truncate_log(self.folder / LOG, first)
+            truncate_log(self.folder / LOG, first)
         self.accelerator.init_trackers("tensorboard")
         self.accelerator.wait_for_everyone()
         return first
@@ -214,43 +195,10 @@ class _Trainer:
     def _save(self, step: int) -> tuple[Path, ...]:
         files: tuple[Path, ...] = ()
         if self.accelerator.is_main_process:
-            content = {
-                "step": step,
-                "parts": [part.state_dict() for part in self.task.parts],
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "averages": {name: average.state_dict() for name, average in self.averages.items()},
-                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
-            }
-            save_pickled(content, self.folder / STATE)
+            self.state.save(self.folder / STATE, step)
             files = tuple(self.task.export(self.folder, step, self._averaged()))
         self.accelerator.wait_for_everyone()
         return files
-
-    def _load(self, path: Path) -> int:
-        try:
-            check_zip(require_regular(path))
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(state, dict):
-                raise TypeError(f"it holds a {type(state).__name__}")
-            step = int(state["step"])
-            for part, values in zip(self.task.parts, state["parts"], strict=True):
-                part.load_state_dict(values)
-            for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(values)
-            for name, values in state["averages"].items():
-                self.averages[name].load_state_dict(values)
-            if self.accelerator.scaler and state["scaler"]:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
-        except _DAMAGED as error:
-            if is_out_of_memory(error):
-                raise
-            reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
-            raise TrainingError(
-                f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
-                expected="a whole state that this config wrote",
-                remedy="choose another output folder, or remove that one to start anew",
-            ) from error
-        return step
 
     def _log(self, step: int, logs: Mapping[str, float]) -> None:
         self.accelerator.log(dict(logs), step=step)
@@ -303,35 +251,3 @@ def _to(batch: Batch, device: torch.device) -> Batch:
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in batch.items()
     }
-
-
-def _require_same(config: Path, spec: TrainSpec) -> None:
-    """Compare with the config that the state was written with; what that one does not name had its default."""
-    if not config.exists():
-        return
-    then, now = dict(_flat(asdict(read_spec(config)))), dict(_flat(asdict(spec)))
-    changed = [name for name in now if name not in _MAY_CHANGE and then[name] != now[name]]
-    different = [f"{name}: {then[name]} -> {now[name]}" for name in changed]
-    if different:
-        raise TrainingError(
-            f"{config.parent} holds a run of another config ({'; '.join(different[:3])}).",
-            expected="the same config, to go on with the run",
-            remedy="choose another output folder, or remove that one to start anew",
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings, under its dotted name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(cast(Mapping[str, Any], value), f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _truncate_log(path: Path, step: int) -> None:
-    """Forget what was logged after the state that the run goes on from."""
-    if path.exists():
-        lines = require_regular(path).read_text(encoding="utf-8").splitlines()
-        with atomic_write(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")

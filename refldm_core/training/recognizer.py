@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,81 +19,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
-from ..data.corpus import Corpus, open_corpus
-from ..data.degradation import RANGES, DegradationRanges, degrade, draw
-from ..face.alignment import FFHQ_SIZE, FFHQ_TEMPLATE, similarity
-from ..face.backends import import_optional
-from ..face.identity import ARCFACE_SIZE, ARCFACE_TEMPLATE
-from ..face.types import Matrix, compose
-from ..face.warping import shift, warp
+from ..data.corpus import open_corpus
+from ..face.identity import ARCFACE_SIZE
 from ..files import atomic_write
-from .photometric import strong_photometric
+from .recognizer_examples import PeopleExamples, training_crop
+from .recognizer_network import RecognizerNetwork, save_onnx
 from .spec import TrainSpec
-from .task import Batch, Examples, Logs, Part, TrainingError
+from .task import Batch, Logs, Part, TrainingError
 
 FILE = "recognizer.onnx"
-
-_MARGIN = FFHQ_SIZE // 16
-CENTER_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
-"""(5, 2): landmarks in the middle 7/8 of an FFHQ crop shrunk to 112 pixels, which the published identity loss sees."""
-
-_SOFT = DegradationRanges((0.0, 6.0), (1.0, 9.0), (0.0, 6.0), (60, 100))
-"""Mild: what a small first stage or a modest photo does. At 128 pixels, shrinking begins at 128 / 512 of these."""
-_SHARP, _SOFTENED = 0.45, 0.85
-"""Shares, summed up, of sharp and of mildly degraded pictures; the rest is degraded as the moderate test set."""
-
-
-class Block(nn.Module):
-    """Residual block that halves height and width, with PReLU (as ArcFace's IR networks have it).
-
-    Args:
-        inputs, outputs: channels.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.PReLU(outputs),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=2, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.activation = nn.PReLU(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) -> (n, outputs, h / 2, w / 2)."""
-        return self.activation(self.body(x) + self.shortcut(x))
-
-
-class RecognizerNetwork(nn.Module):
-    """Pictures -> embeddings.
-
-    At the end, each channel weighs its 7 x 7 places by itself (as in MobileFaceNet, arXiv 1804.07573): in an aligned
-    crop, a mole's place says as much as its being there.
-
-    Args:
-        width: channels of the first stage; doubled twice, then times 4/3.
-        embedding: length of the embedding.
-    """
-
-    def __init__(self, width: int, embedding: int) -> None:
-        super().__init__()
-        last = width * 16 // 3
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
-        )
-        self.blocks = nn.Sequential(Block(width, 2 * width), Block(2 * width, 4 * width), Block(4 * width, last))
-        self.places = nn.Sequential(nn.Conv2d(last, last, 7, groups=last, bias=False), nn.BatchNorm2d(last))
-        self.head = nn.Linear(last, embedding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, 112, 112) RGB in [-1, 1] -> (n, embedding), not of unit length."""
-        return self.head(self.places(self.blocks(self.stem(x))).flatten(1))
 
 
 def contrast(embeddings: Tensor, people: Tensor, temperature: float) -> tuple[Tensor, Logs]:
@@ -141,53 +73,6 @@ class RecognizerPart(Part):
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         """See `Part`; the batch has `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
         return contrast(self.network(batch["pictures"]), batch["person"], self.temperature)
-
-
-class PersonPictures(NamedTuple):
-    """One item: pictures (n, 3, 112, 112) in [-1, 1], and the person's number (n,); a mirrored person's is negative."""
-
-    pictures: Tensor
-    numbers: Tensor
-
-
-class PeopleExamples(Examples):
-    """Several pictures of one person in different framings, colors and qualities.
-
-    Half of the people are mirrored, and count as other people then: nobody's face is symmetric.
-
-    Args:
-        corpus: of aligned crops.
-        pictures: of each person.
-
-    Raises:
-        TrainingError: fewer than two people with two pictures.
-    """
-
-    def __init__(self, corpus: Corpus, pictures: int) -> None:
-        self.corpus = corpus
-        self.pictures = pictures
-        self.people = [person for person in corpus.people if len(person) > 1]
-        if len(self.people) < 2:
-            raise TrainingError(
-                f"{len(self.people)} people of the corpus have two pictures or more.",
-                expected="at least two such people",
-                remedy="raise corpus.people and corpus.pictures, or name the references CSV of the folder",
-            )
-
-    def __getitem__(self, seed: int) -> PersonPictures:
-        rng = np.random.default_rng(seed)
-        number = int(rng.integers(len(self.people)))
-        person, mirrored = self.people[number], rng.random() < 0.5
-        chosen = rng.choice(len(person), self.pictures, replace=len(person) < self.pictures)
-        crops = [training_crop(self.corpus, person[int(i)], rng, mirrored=mirrored) for i in chosen]
-        return PersonPictures(torch.stack(crops), torch.full((len(crops),), -1 - number if mirrored else number))
-
-    def collate(self, items: Sequence[PersonPictures]) -> Batch:
-        """See `Examples`: `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
-        return {
-            "pictures": torch.cat([item.pictures for item in items]),
-            "person": torch.cat([item.numbers for item in items]),
-        }
 
 
 class RecognizerTask:
@@ -252,73 +137,3 @@ class RecognizerTask:
         part = copy.deepcopy(self._part).cpu()
         part.load_state_dict({**part.state_dict(), **ema.get(part.name, {})})
         return part.network.eval()
-
-
-def training_crop(corpus: Corpus, index: int, rng: np.random.Generator, *, mirrored: bool) -> Tensor:
-    """A picture as a recognizer may get it: in photographs of every quality, by a detector that errs a little.
-
-    It is aligned as ArcFace wants it or as the published identity loss cuts it. The photometric changes are strong, so
-    that real photographs are less foreign to a network that knows rendered pictures only.
-
-    Args:
-        corpus: of aligned crops.
-        index: of the picture.
-        rng: decides everything else.
-        mirrored: whether left and right are exchanged.
-
-    Returns:
-        (3, 112, 112) RGB in [-1, 1].
-    """
-    picture, landmarks = corpus.picture(index), corpus.landmarks(index)
-    quality = rng.random()
-    if quality >= _SHARP:
-        ranges = _SOFT if quality < _SOFTENED else RANGES["moderate"]
-        picture = degrade(picture, draw(ranges, int(rng.integers(2**32))))
-    framing = ARCFACE_TEMPLATE if rng.random() < 0.5 else CENTER_TEMPLATE
-    matrix = compose(_jitter(rng), similarity(landmarks, framing))
-    image = torch.tensor(picture).movedim(-1, 0).float() / 255.0
-    crop = warp(image, matrix, (ARCFACE_SIZE, ARCFACE_SIZE)).clamp(0.0, 1.0)
-    crop = strong_photometric(crop, rng) * 2.0 - 1.0
-    return crop.flip(-1) if mirrored else crop
-
-
-def save_onnx(network: RecognizerNetwork, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a network in insightface's layout: input "input.1" (n, 3, 112, 112), one output, float32.
-
-    The weights stay in 32 bits: onnx2torch reads no others.
-
-    Args:
-        network: to write.
-        path: of the file.
-        metadata: text that the file shall say of itself.
-
-    Raises:
-        MissingPackageError: onnx is not installed.
-    """
-    onnx = import_optional("onnx", "onnx")
-    export = cast(Any, torch.onnx).export  # typed in part only
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is called legacy
-        export(
-            network.eval(),
-            (torch.zeros(1, 3, ARCFACE_SIZE, ARCFACE_SIZE),),
-            str(path),
-            input_names=["input.1"],
-            output_names=["embedding"],
-            dynamic_axes={"input.1": {0: "n"}, "embedding": {0: "n"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, dict(metadata))
-    onnx.save(model, str(path))
-
-
-def _jitter(rng: np.random.Generator) -> Matrix:
-    """(2, 3): a small turn, change of size and shift about the middle of the crop, as detectors are off."""
-    angle, scale = rng.normal(0.0, 0.03), math.exp(rng.normal(0.0, 0.03))
-    a, b = scale * math.cos(angle), scale * math.sin(angle)
-    middle = (ARCFACE_SIZE - 1) / 2
-    turn = np.array([[a, -b, 0.0], [b, a, 0.0]])
-    x, y = rng.normal(0.0, 1.2, 2)
-    return compose(shift(middle + x, middle + y), compose(turn, shift(-middle, -middle)))

@@ -7,116 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.building import load_first_stage, load_model
 from ..checkpoints.published import save_refldm
-from ..data.corpus import Corpus, open_corpus
+from ..data.corpus import open_corpus
 from ..data.groups import Group, Groups, stack
-from ..diffusion.schedule import NoiseSpec
 from ..images import round_to_u8, u8_to_tensor
-from ..model.attention import Attention, AttentionBlock, fused_attention, plain_attention
+from ..model.attention import fused_attention, plain_attention
 from ..model.reference import ReferenceKV
-from ..model.unet import ResBlock, UNet
-from ..model.variants import ModelSpec
+from ..model.unet import UNet
 from ..model.vqgan import FirstStage
 from ..pipeline import Restorer, SamplingSettings
 from .ema import swapped
 from .examples import GroupExamples
 from .latents import LatentCache, Latents, cache_key, decoded, encoded
-from .losses import (
-    DiffusionLossSpec,
-    add_noise,
-    face_weights,
-    identity_distance,
-    identity_scale,
-    mean_loss,
-    noise_loss,
-    predicted_x0,
-    snr_weight,
-)
 from .recognition import IdentityNetwork, differentiable_recognizer
+from .restoration_loss import RestorationLoss
+from .restoration_networks import build_networks, checkpoint_blocks
 from .spec import TrainSpec
 from .task import Batch, Logs, Part, TrainingError, derive, generator
-
-
-class Terms(NamedTuple):
-    """Each (batch,): the noise's distance, and the identity's with its scale (None where it is not computed)."""
-
-    noise: Tensor
-    identity: Tensor | None
-
-
-class RestorationLoss(nn.Module):
-    """The loss of ReF-LDM for latents whose noise, timesteps and conditions are given (paper eq. 6 to 8).
-
-    Args:
-        spec: of the loss.
-        alphas_cumprod: (timesteps,).
-        first_stage: decodes predicted latents for the identity term; its weights are not trained.
-        scale_factor: of the latents.
-        identity: the recognizer; None without an identity term.
-    """
-
-    def __init__(
-        self,
-        spec: DiffusionLossSpec,
-        alphas_cumprod: Tensor,
-        first_stage: FirstStage,
-        scale_factor: float,
-        identity: nn.Module | None,
-    ) -> None:
-        super().__init__()
-        self.spec = spec
-        self.first_stage = first_stage
-        self.identity = identity
-        self.scale_factor = scale_factor
-        self.alphas_cumprod: Tensor
-        self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
-
-    def noised(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """x_t: the input of the U-Net."""
-        return add_noise(x_0, noise, self.alphas_cumprod[t]).x_t
-
-    def forward(self, eps: Tensor, x_t: Tensor, noise: Tensor, t: Tensor, target: Tensor | None = None) -> Terms:
-        """The terms of each sample, weighted as they add up.
-
-        Args:
-            eps: (batch, c, h, w), predicted.
-            x_t, noise: the same shape.
-            t: (batch,) int64.
-            target: (n, 3, height, width) in [-1, 1], n <= batch: pictures that the first n are to be like; None
-                without the identity term. The published target is the first stage's reconstruction of the truth.
-
-        Returns:
-            `Terms`; the loss is the mean of noise plus `identity.weight` times the mean of identity.
-        """
-        alpha_bar = self.alphas_cumprod[t]
-        weight = None
-        if self.spec.face_weight:
-            weight = face_weights(eps.shape[-2], eps.shape[-1], self.spec.face_weight).to(eps)
-        each = noise_loss(eps, noise, self.spec.kind, weight)
-        if self.spec.mean_weight:
-            each = each + self.spec.mean_weight * mean_loss(eps, noise)
-        if self.spec.weighting == "inverse_sqrt_snr":
-            each = each * snr_weight(alpha_bar)
-        if target is None or self.identity is None or not len(target):
-            return Terms(each, None)
-        n = len(target)
-        x_0 = predicted_x0(x_t[:n].float(), eps[:n].float(), alpha_bar[:n])
-        picture = decoded(self.first_stage, x_0 / self.scale_factor)
-        with torch.no_grad():
-            wanted = self.identity(target)
-        distance = identity_distance(self.identity(picture), wanted)
-        return Terms(each, distance * identity_scale(alpha_bar[:n], t[:n], self.spec.identity.scale))
 
 
 @dataclass(frozen=True)
@@ -237,7 +150,8 @@ class RestorationTask:
         corpus = open_corpus(spec.corpus)
         self.groups = Groups(corpus, groups)
         # The backward pass of torch's fused attention is slower on the CPU than plain matrices.
-        unet, first_stage, self.model = _networks(spec, corpus, fused_attention if _on_gpu(spec) else plain_attention)
+        attention = fused_attention if torch.cuda.is_available() and not spec.run.cpu else plain_attention
+        unet, first_stage, self.model = build_networks(spec, corpus, attention)
         identity = spec.diffusion.loss.identity
         recognizer = IdentityNetwork(differentiable_recognizer(Path(identity.recognizer))) if identity.weight else None
         alphas = torch.from_numpy(self.model.noise.alphas_cumprod)
@@ -249,7 +163,7 @@ class RestorationTask:
         self.part = RestorationPart(unet, self.loss, latents, spec)
         self.parts: Sequence[Part] = (self.part,)
         if spec.run.checkpoint_activations:
-            _checkpoint_blocks(unet)
+            checkpoint_blocks(unet)
         if spec.run.compile:
             unet.compile()
 
@@ -284,71 +198,6 @@ class RestorationTask:
         return Image.fromarray(torch.cat(padded, dim=-2)[0].movedim(0, -1).contiguous().numpy())
 
 
-def _networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tuple[UNet, FirstStage, ModelSpec]:
-    """The U-Net to train, its first stage, and the spec of both."""
-    diffusion = spec.diffusion
-    path = Path(diffusion.first_stage) if diffusion.first_stage else None
-    if diffusion.init:
-        config = Path(diffusion.init_config) if diffusion.init_config else None
-        loaded = load_model(Path(diffusion.init), path, config, weights=diffusion.init_weights)
-        loaded.unet.attention = attention
-        loaded.first_stage.requires_grad_(False)
-        model = replace(loaded.spec, noise=diffusion.noise) if diffusion.noise else loaded.spec
-        if diffusion.resize:
-            model = replace(model, latent_size=spec.corpus.size // model.first_stage.downsampling)
-        if diffusion.scale_factor == "auto":
-            model = replace(model, scale_factor=_scale(corpus, loaded.first_stage))
-        _require_size(spec, model)
-        return loaded.unet.train(), loaded.first_stage, model
-    if path is None:
-        raise TrainingError(
-            "The config names no first stage.",
-            expected="diffusion.first_stage: a trained VQGAN, or diffusion.init: a whole model",
-            remedy="train one first (task: first_stage), or use the official vqgan.ckpt",
-        )
-    first_stage = load_first_stage(path).requires_grad_(False)
-    scale = _scale(corpus, first_stage) if diffusion.scale_factor == "auto" else diffusion.scale_factor
-    channels = first_stage.spec.embed_dim
-    shape = replace(diffusion.unet, in_channels=2 * channels, out_channels=channels)
-    latent_size = spec.corpus.size // first_stage.spec.downsampling
-    model = ModelSpec(shape, first_stage.spec, diffusion.noise or NoiseSpec(), latent_size, scale)
-    _require_size(spec, model)
-    unet = UNet(model.unet, attention=attention)
-    _zero_last_layers(unet)
-    return unet, first_stage, model
-
-
-def _require_size(spec: TrainSpec, model: ModelSpec) -> None:
-    if spec.corpus.size != model.crop_size:
-        raise TrainingError(
-            f"corpus.size is {spec.corpus.size}.",
-            expected=f"{model.crop_size}, the size of the model's crops",
-            remedy="change corpus.size, or set diffusion.resize: true to train the model for another size",
-        )
-
-
-def _zero_last_layers(unet: UNet) -> None:
-    """Start each residual branch and the output from zero, as published (arXiv 2105.05233): the start is smooth."""
-    for module in unet.modules():
-        if isinstance(module, ResBlock):
-            nn.init.zeros_(module.out_layers[-1].weight)  # pyright: ignore[reportArgumentType]
-            nn.init.zeros_(module.out_layers[-1].bias)  # pyright: ignore[reportArgumentType]
-        elif isinstance(module, AttentionBlock):
-            nn.init.zeros_(module.proj_out.weight)  # pyright: ignore[reportArgumentType]
-            nn.init.zeros_(module.proj_out.bias)  # pyright: ignore[reportArgumentType]
-    nn.init.zeros_(unet.out[-1].weight)  # pyright: ignore[reportArgumentType]
-    nn.init.zeros_(unet.out[-1].bias)  # pyright: ignore[reportArgumentType]
-
-
-@torch.no_grad()
-def _scale(corpus: Corpus, first_stage: FirstStage) -> float:
-    """1 / standard deviation of the latents of 64 targets spread over the corpus."""
-    chosen = [corpus.targets[int(i)] for i in np.linspace(0, len(corpus.targets) - 1, 64)]
-    pictures = stack([corpus.picture(target.picture)[None] for target in chosen])
-    latents = torch.cat([first_stage.encode(u8_to_tensor(part)) for part in pictures.split(8)])
-    return float(f"{1.0 / latents.std().item():.4g}")
-
-
 def _cache(spec: TrainSpec, groups: Groups, first_stage: FirstStage) -> LatentCache | None:
     folder = spec.diffusion.cache
     if not folder:
@@ -360,14 +209,3 @@ def _cache(spec: TrainSpec, groups: Groups, first_stage: FirstStage) -> LatentCa
             remedy="set groups.variants to 1 or more, or leave diffusion.cache out",
         )
     return LatentCache(Path(folder), cache_key(spec.corpus, groups, first_stage))
-
-
-def _on_gpu(spec: TrainSpec) -> bool:
-    return torch.cuda.is_available() and not spec.run.cpu
-
-
-def _checkpoint_blocks(unet: UNet) -> None:
-    """Keep only the blocks' inputs for the way back, and compute the rest again."""
-    for block in [*unet.input_blocks, unet.middle_block, *unet.output_blocks]:
-        original = block.forward
-        setattr(block, "forward", partial(checkpoint, original, use_reentrant=False))  # noqa: B010 (another type)

@@ -23,7 +23,7 @@ from refldm_core.errors import CheckpointError, OutputError
 from refldm_core.evaluation import learned, runner
 from refldm_core.face import backends
 from refldm_core.pipeline import Restorer
-from refldm_core.training import loop
+from refldm_core.training import loop, run_files
 from refldm_core.training.recognition import differentiable_recognizer
 
 from ..embedded import needs_embedded
@@ -215,11 +215,11 @@ def test_metrics_that_do_not_fit_are_not_left_out(monkeypatch: pytest.MonkeyPatc
 def test_training_calls_neither_its_state_nor_its_folder_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer: Any = None
-    monkeypatch.setattr(loop, "check_zip", lambda path: None)
+    state = run_files.RunState([], [], {}, None)
+    monkeypatch.setattr(run_files, "check_zip", lambda path: None)
     monkeypatch.setattr(torch, "load", failing(CPU_FULL))
     with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
-        loop._Trainer._load(trainer, tmp_path / "state.pt")
+        state.load(tmp_path / "state.pt")
     with pytest.raises(OSError, match="Cannot allocate memory"), loop._output_errors(tmp_path):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
     with pytest.raises(OutputError), loop._output_errors(tmp_path):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from benchmarks.measuring import TINY
 from benchmarks.simulated_gpu import GPU, CopyCounter, simulated_restorer
 from refldm_core.training.losses import DiffusionLossSpec, IdentitySpec
-from refldm_core.training.restoration import RestorationLoss
+from refldm_core.training.restoration_loss import RestorationLoss
 
 BATCH, REFERENCES = 4, 3
 

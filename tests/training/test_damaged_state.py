@@ -6,7 +6,6 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,32 +13,27 @@ import torch
 from torch import nn
 
 from refldm_core.training.ema import MovingAverage
-from refldm_core.training.loop import _Trainer
+from refldm_core.training.run_files import RunState
 from refldm_core.training.task import TrainingError
 
 
-def _trainer() -> Any:
+def _run_state() -> RunState:
     part = nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(part.parameters())
     part(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    return SimpleNamespace(
-        task=SimpleNamespace(parts=[part]),
-        optimizers=[optimizer],
-        averages={"part": MovingAverage(part, 0.99)},
-        accelerator=SimpleNamespace(scaler=None),
-    )
+    return RunState([part], [optimizer], {"part": MovingAverage(part, 0.99)}, None)
 
 
-def _state(trainer: Any, **changes: Any) -> dict[str, Any]:
-    state = {
+def _content(state: RunState, **changes: Any) -> dict[str, Any]:
+    content = {
         "step": 7,
-        "parts": [part.state_dict() for part in trainer.task.parts],
-        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
-        "averages": {name: average.state_dict() for name, average in trainer.averages.items()},
+        "parts": [part.state_dict() for part in state.parts],
+        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
+        "averages": {name: average.state_dict() for name, average in state.averages.items()},
         "scaler": {},
     }
-    return {name: value for name, value in (state | changes).items() if value is not ...}
+    return {name: value for name, value in (content | changes).items() if value is not ...}
 
 
 class Evil:
@@ -48,12 +42,12 @@ class Evil:
 
 
 def _cut(path: Path) -> None:
-    torch.save(_state(_trainer()), path)
+    torch.save(_content(_run_state()), path)
     path.write_bytes(path.read_bytes()[:-400])
 
 
 def _flipped(path: Path) -> None:
-    torch.save(_state(_trainer()), path)
+    torch.save(_content(_run_state()), path)
     content = bytearray(path.read_bytes())
     start = content.index(b"data.pkl") + 80
     content[start : start + 40] = b"\xff" * 40
@@ -61,7 +55,7 @@ def _flipped(path: Path) -> None:
 
 
 def _saved(**changes: Any) -> Callable[[Path], None]:
-    return lambda path: torch.save(_state(_trainer(), **changes), path)
+    return lambda path: torch.save(_content(_run_state(), **changes), path)
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {
@@ -97,13 +91,13 @@ def test_a_damaged_state(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     DAMAGE[kind](path)
     with pytest.raises(TrainingError, match="cannot go on from the state") as caught:
-        _Trainer._load(_trainer(), path)
+        _run_state().load(path)
     assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 600
 
 
 def test_a_whole_state(tmp_path: Path) -> None:
-    trainer, path = _trainer(), tmp_path / "state.pt"
-    torch.save(_state(trainer), path)
-    other = _trainer()
-    assert _Trainer._load(other, path) == 7
-    assert torch.equal(other.task.parts[0].weight, trainer.task.parts[0].weight)
+    saved, path = _run_state(), tmp_path / "state.pt"
+    torch.save(_content(saved), path)
+    other = _run_state()
+    assert other.load(path) == 7
+    assert torch.equal(other.parts[0].weight, saved.parts[0].weight)  # type: ignore[arg-type]

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from refldm_core.cli.train import make_task
+from refldm_core.training.config_file import read_spec
 from refldm_core.training.latents import LatentCache
 from refldm_core.training.loader import Share, steps_of_batches
-from refldm_core.training.spec import TrainSpec, read_spec
+from refldm_core.training.spec import TrainSpec
 from refldm_core.training.task import Examples, TrainingError
 
 from .runs import PEOPLE, SIZE, assert_same, first_stage_config, refldm_config, write

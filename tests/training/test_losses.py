@@ -19,7 +19,7 @@ from refldm_core.training.losses import (
     predicted_x0,
     snr_weight,
 )
-from refldm_core.training.restoration import RestorationLoss
+from refldm_core.training.restoration_loss import RestorationLoss
 
 from ..conftest import load_restorer
 from ..parity import assert_close

@@ -15,7 +15,8 @@ from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.data.corpus import CorpusSpec
 from refldm_core.face.alignment import FFHQ_TEMPLATE
 from refldm_core.face.identity import ARCFACE_TEMPLATE
-from refldm_core.training.recognizer import CENTER_TEMPLATE, FILE, RecognizerTask, contrast, training_crop
+from refldm_core.training.recognizer import FILE, RecognizerTask, contrast
+from refldm_core.training.recognizer_examples import CENTER_TEMPLATE, training_crop
 from refldm_core.training.spec import RecognizerSpec, RunSpec, TrainSpec
 from refldm_core.training.task import TrainingError
 

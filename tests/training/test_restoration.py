@@ -13,11 +13,11 @@ from torch import Tensor
 from refldm_core.checkpoints.building import inspect_file, load_model
 from refldm_core.data.groups import Group
 from refldm_core.model.fingerprint import fingerprint
+from refldm_core.training.config_file import read_spec
 from refldm_core.training.ema import MovingAverage, swapped
 from refldm_core.training.latents import LatentCache
 from refldm_core.training.recognition import PerceptualDistance, differentiable_recognizer
 from refldm_core.training.restoration import RestorationTask
-from refldm_core.training.spec import read_spec
 from refldm_core.training.task import TrainingError
 
 from ..face.toys import save_arcface

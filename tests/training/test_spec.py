@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from refldm_core.training.spec import TrainSpec, as_yaml, read_spec
+from refldm_core.training.config_file import as_yaml, read_spec
+from refldm_core.training.spec import TrainSpec
 from refldm_core.training.task import TrainingError
 
 

@@ -1,0 +1,132 @@
+"""The files of a run's folder that the next part of the run goes on from: state.pt, config.yaml and log.jsonl."""
+
+# torch and accelerate are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from ..checkpoints.pickles import check_zip
+from ..checkpoints.saving import save_pickled
+from ..errors import CheckpointError
+from ..files import atomic_write, require_regular
+from ..out_of_memory import is_out_of_memory
+from .config_file import read_spec
+from .ema import MovingAverage
+from .spec import TrainSpec
+from .task import TrainingError
+
+STATE = "state.pt"
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+
+_MAY_CHANGE = {
+    "output",
+    *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
+}
+"""Values of the config that may change between the parts of a run: they do not change a step."""
+
+_DAMAGED = (
+    *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
+    *(AttributeError, EOFError, OSError, StopIteration),
+)
+"""What reading a damaged state raises."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunState:
+    """Everything of a run that changes with its steps.
+
+    Attributes:
+        parts: the trained modules.
+        optimizers: one for each part.
+        averages: moving averages of the parts, by part.
+        scaler: the gradient scaler of float16 training; None without one.
+    """
+
+    parts: Sequence[nn.Module]
+    optimizers: Sequence[torch.optim.Optimizer]
+    averages: Mapping[str, MovingAverage]
+    scaler: torch.amp.GradScaler | None  # pyright: ignore[reportPrivateImportUsage]
+
+    def save(self, path: Path, step: int) -> None:
+        """Write the state after `step` steps.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        content = {
+            "step": step,
+            "parts": [part.state_dict() for part in self.parts],
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "averages": {name: average.state_dict() for name, average in self.averages.items()},
+            "scaler": self.scaler.state_dict() if self.scaler else {},
+        }
+        save_pickled(content, path)
+
+    def load(self, path: Path) -> int:
+        try:
+            check_zip(require_regular(path))
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError(f"it holds a {type(state).__name__}")
+            step = int(state["step"])
+            for part, values in zip(self.parts, state["parts"], strict=True):
+                part.load_state_dict(values)
+            for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(values)
+            for name, values in state["averages"].items():
+                self.averages[name].load_state_dict(values)
+            if self.scaler and state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
+        except _DAMAGED as error:
+            if is_out_of_memory(error):
+                raise
+            reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
+            raise TrainingError(
+                f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
+                expected="a whole state that this config wrote",
+                remedy="choose another output folder, or remove that one to start anew",
+            ) from error
+        return step
+
+
+def require_same_config(config: Path, spec: TrainSpec) -> None:
+    """Compare with the config that the state was written with; what that one does not name had its default."""
+    if not config.exists():
+        return
+    then, now = dict(_flat(asdict(read_spec(config)))), dict(_flat(asdict(spec)))
+    changed = [name for name in now if name not in _MAY_CHANGE and then[name] != now[name]]
+    different = [f"{name}: {then[name]} -> {now[name]}" for name in changed]
+    if different:
+        raise TrainingError(
+            f"{config.parent} holds a run of another config ({'; '.join(different[:3])}).",
+            expected="the same config, to go on with the run",
+            remedy="choose another output folder, or remove that one to start anew",
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings, under its dotted name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(cast(Mapping[str, Any], value), f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def truncate_log(path: Path, step: int) -> None:
+    """Forget what was logged after the state that the run goes on from."""
+    if path.exists():
+        lines = require_regular(path).read_text(encoding="utf-8").splitlines()
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")
