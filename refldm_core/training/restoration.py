@@ -17,7 +17,6 @@ from ..checkpoints.published import save_refldm
 from ..data.corpus import open_corpus
 from ..data.groups import Group, Groups, stack
 from ..images import round_to_u8, u8_to_tensor
-from ..model.attention import fused_attention, plain_attention
 from ..model.reference import ReferenceKV
 from ..model.unet import UNet
 from ..model.vqgan import FirstStage
@@ -149,9 +148,7 @@ class RestorationTask:
         groups = spec.groups if spec.task == "refldm" else replace(spec.groups, references=0)
         corpus = open_corpus(spec.corpus)
         self.groups = Groups(corpus, groups)
-        # The backward pass of torch's fused attention is slower on the CPU than plain matrices.
-        attention = fused_attention if torch.cuda.is_available() and not spec.run.cpu else plain_attention
-        unet, first_stage, self.model = build_networks(spec, corpus, attention)
+        unet, first_stage, self.model = build_networks(spec, corpus)
         identity = spec.diffusion.loss.identity
         recognizer = IdentityNetwork(differentiable_recognizer(Path(identity.recognizer))) if identity.weight else None
         alphas = torch.from_numpy(self.model.noise.alphas_cumprod)

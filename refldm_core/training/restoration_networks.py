@@ -19,7 +19,7 @@ from ..data.corpus import Corpus
 from ..data.groups import stack
 from ..diffusion.schedule import NoiseSpec
 from ..images import u8_to_tensor
-from ..model.attention import Attention, AttentionBlock
+from ..model.attention import AttentionBlock, fused_attention
 from ..model.unet import ResBlock, UNet
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage
@@ -27,14 +27,13 @@ from .spec import TrainSpec
 from .task import TrainingError
 
 
-def build_networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tuple[UNet, FirstStage, ModelSpec]:
+def build_networks(spec: TrainSpec, corpus: Corpus) -> tuple[UNet, FirstStage, ModelSpec]:
     """The U-Net to train, its first stage, and the spec of both."""
     diffusion = spec.diffusion
     path = Path(diffusion.first_stage) if diffusion.first_stage else None
     if diffusion.init:
         config = Path(diffusion.init_config) if diffusion.init_config else None
         loaded = load_model(Path(diffusion.init), path, config, weights=diffusion.init_weights)
-        loaded.unet.attention = attention
         loaded.first_stage.requires_grad_(False)
         model = replace(loaded.spec, noise=diffusion.noise) if diffusion.noise else loaded.spec
         if diffusion.resize:
@@ -56,7 +55,7 @@ def build_networks(spec: TrainSpec, corpus: Corpus, attention: Attention) -> tup
     latent_size = spec.corpus.size // first_stage.spec.downsampling
     model = ModelSpec(shape, first_stage.spec, diffusion.noise or NoiseSpec(), latent_size, scale)
     _require_size(spec, model)
-    unet = UNet(model.unet, attention=attention)
+    unet = UNet(model.unet, attention=fused_attention)
     _zero_last_layers(unet)
     return unet, first_stage, model
 
