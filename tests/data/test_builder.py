@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +14,22 @@ from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_detector, load_recognizer
 from refldm_core.data import builder, degraded, photo_store
 from refldm_core.data.build_report import BuildReport
-from refldm_core.data.builder import BuildSettings, build_dataset
+from refldm_core.data.builder import build_dataset
 from refldm_core.data.corpus import CorpusSpec, DataError, open_corpus, read_references
 from refldm_core.data.degradation import RANGES, draw
 from refldm_core.data.degradation import degrade as degrade_picture
 from refldm_core.data.degraded import picture_seed
 from refldm_core.data.distances import block_distances
 from refldm_core.data.photo_reading import PhotoReader, ReadingSettings
-from refldm_core.data.splits import SplitSettings
-from refldm_core.errors import OutputError, SettingsError, UnsafePathError
+from refldm_core.errors import OutputError, SettingsError
 from refldm_core.face.detection import DetectionSettings
-from refldm_core.files import folded
 from refldm_core.synthetic import scene
 
 from ..embedded import needs_embedded
-from .photos import ALONE, PEOPLE, ByColor, color_reader, flat, photo_of, photo_of_two, photos_in, write_flat
+from .builds import SETTINGS, table
+from .photos import ALONE, PEOPLE, ByColor, color_reader, photo_of, photo_of_two, photos_in, write_flat
 
 EACH = 4
-SETTINGS = BuildSettings(SplitSettings(test=2))
 
 
 def embedded_reader(**settings: object) -> PhotoReader:
@@ -47,17 +39,6 @@ def embedded_reader(**settings: object) -> PhotoReader:
         ReadingSettings(crop_size=96, min_size=35.0, **settings),  # type: ignore[arg-type]
         ("embedded", "embedded"),
     )
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All that a build wrote but for what it knows of the photos."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != builder.STATE)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -198,226 +179,6 @@ def test_degraded_test_sets(tmp_path: Path) -> None:
             expected = degrade_picture(good, draw(RANGES[kind], seed))  # type: ignore[index]
             assert (np.asarray(Image.open(folder / row["file"])) == expected).all()
     assert [row["lq_image"] for row in table(tmp_path / "out/reference_mapping/test_references.csv")] == targets
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> tuple[dict[str, Path], dict[str, bytes]]:
-    """Photos, and what an uninterrupted build makes of them."""
-    photos = write_flat(tmp_path / "photos")
-    flat(0, 0).save(tmp_path / "photos" / "copy.bmp")
-    photos = photos_in(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "whole", color_reader(ByColor()), SETTINGS)
-    return photos, contents(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("stop_at", [0, 1, 13])
-def test_reading_goes_on_where_it_was_interrupted(
-    whole: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, stop_at: int
-) -> None:
-    photos, expected = whole
-    first, second, third = ByColor(stop_at), ByColor(), ByColor()
-    with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", color_reader(first), SETTINGS)
-    build_dataset(photos, tmp_path / "out", color_reader(second), SETTINGS)
-    assert contents(tmp_path / "out") == expected
-    assert len(first.seen) == stop_at and len(second.seen) == 24 - stop_at
-    assert not set(first.seen) & set(second.seen), "a photo was read twice"
-    build_dataset(photos, tmp_path / "out", color_reader(third), SETTINGS)
-    assert third.seen == [] and contents(tmp_path / "out") == expected
-
-
-def test_later_steps_go_on_where_they_were_interrupted(
-    whole: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photos, expected = whole
-    settings = replace(SETTINGS, block=7)
-    computed: list[int] = []
-    real_grow, real_degrade = builder.grow, degraded.degrade_file
-    done: list[str] = []
-
-    def grow(graph: object, embeddings: object, block: int) -> Iterator[object]:
-        for grown in real_grow(graph, embeddings, block):  # type: ignore[arg-type]
-            if len(computed) == 2:
-                raise KeyboardInterrupt
-            computed.append(grown.rows)
-            yield grown
-
-    def degrade(source: Path, *more: object) -> object:
-        if len(done) == 5:
-            done.append("")
-            raise KeyboardInterrupt
-        done.append(source.name)
-        return real_degrade(source, *more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builder, "grow", grow)
-    monkeypatch.setattr("refldm_core.data.build_output.degrade_file", degrade)
-    with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", color_reader(ByColor()), settings)
-    assert computed == [7, 14]
-    monkeypatch.setattr(builder, "grow", real_grow)
-    with pytest.raises(KeyboardInterrupt):
-        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
-    assert contents(tmp_path / "out") == expected
-    assert len([name for name in done if name]) == 16, "8 targets in two sets, none twice"
-
-
-def test_what_was_known_is_not_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    starts: list[int] = []
-    real = builder.grow
-
-    def grow(graph: object, embeddings: object, block: int) -> Iterator[object]:
-        starts.append(graph.rows)  # type: ignore[attr-defined]
-        return real(graph, embeddings, block)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builder, "grow", grow)
-    flat(2, 9).save(tmp_path / "photos" / "0_later.png")
-    recognizer = ByColor()
-    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", color_reader(recognizer), SETTINGS)
-    assert recognizer.seen == [(2, 9)] and starts == [24]
-    assert any("0_later.png" in row["image"] for row in table(tmp_path / "out/people.csv"))
-
-
-def test_new_photos_leave_people_in_their_splits(tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos", people=4)
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    before = {row["image"]: row["split"] for row in table(tmp_path / "out/people.csv")}
-    assert set(before.values()) == {"train", "val", "test"}
-    photos = write_flat(tmp_path / "photos", people=10)
-    report = build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    after = {row["image"]: row["split"] for row in table(tmp_path / "out/people.csv")}
-    assert {name: after[name] for name in before} == before
-    assert report.splits["train"].people == 7
-
-
-def test_photos_that_change_or_go(tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    write_flat(folder)
-    flat(1, 1).save(folder / "9_copy.png")
-    build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    flat(1, 5).save(folder / "1_1.png")  # the copy is the only one with the old pixels now
-    (folder / "2_0.png").unlink()
-    for which in range(1, 4):
-        (folder / f"3_{which}.png").unlink()
-    recognizer = ByColor()
-    report = build_dataset(photos_in(folder), tmp_path / "out", color_reader(recognizer), SETTINGS)
-    assert sorted(recognizer.seen) == [(1, 1), (1, 5)]
-    assert list(report.gone) == ["2_0.png", "3_1.png", "3_2.png", "3_3.png"]
-    assert list(report.alone) == ["3_0.png"]
-    images = {row["image"] for row in table(tmp_path / "out/people.csv")}
-    assert "9_copy.png" in images and "2_0.png" not in images
-    assert (np.asarray(Image.open(tmp_path / "out/images/1_1.png"))[0, 0, 1]) == 100
-
-
-def test_a_copied_folder_is_not_read_again(tmp_path: Path) -> None:
-    write_flat(tmp_path / "photos")
-    build_dataset(photos_in(tmp_path / "photos"), tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    before = contents(tmp_path / "out")
-    (tmp_path / "moved").mkdir()
-    for path in (tmp_path / "photos").iterdir():
-        Image.open(path).save(tmp_path / "moved" / path.name, compress_level=1)
-    recognizer = ByColor()
-    build_dataset(photos_in(tmp_path / "moved"), tmp_path / "out", color_reader(recognizer), SETTINGS)
-    assert recognizer.seen == [] and contents(tmp_path / "out") == before
-
-
-def test_a_deleted_crop_is_made_again(tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    before = contents(tmp_path / "out")
-    (tmp_path / "out/images/1_2.png").unlink()
-    recognizer = ByColor()
-    build_dataset(photos, tmp_path / "out", color_reader(recognizer), SETTINGS)
-    assert recognizer.seen == [(1, 2)]
-    after = contents(tmp_path / "out")
-    assert after == before
-
-
-def test_test_pictures_of_no_target_any_more_go(tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    other = BuildSettings(SplitSettings(test=1, seed=3))
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), other)
-    targets = [target for target, _ in read_references(tmp_path / "out/reference_mapping/test_references.csv")]
-    assert len(targets) == 4
-    folder = tmp_path / "out/test_images/severe_degrad"
-    assert sorted(path.name for path in folder.glob("*.png")) == targets
-    assert [row["file"] for row in table(folder / degraded.TABLE)] == targets
-
-
-@pytest.mark.parametrize("kind", ["absolute", "up", "link", "linked folder"])
-def test_nothing_outside_the_dataset_is_deleted(kind: str, tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    folder, victim = tmp_path / "out/test_images/severe_degrad", tmp_path / "mine/precious.png"
-    victim.parent.mkdir()
-    victim.write_bytes(b"precious")
-    names = {"absolute": str(victim), "up": "../../../mine/precious.png", "link": "sub/precious.png"}
-    name = names.get(kind, victim.name)
-    if kind == "link":
-        (folder / "sub").symlink_to(victim.parent, target_is_directory=True)
-    rows = (folder / degraded.TABLE).read_text(encoding="utf-8")
-    if kind == "linked folder":
-        for path in folder.iterdir():
-            path.rename(victim.parent / path.name)
-        folder.rmdir()
-        folder.symlink_to(victim.parent, target_is_directory=True)
-    (folder / degraded.TABLE).write_text(f"{rows}{name},severe,1,1,1,1,80\n", encoding="utf-8")
-    before = contents(tmp_path / "out")
-    with pytest.raises(UnsafePathError, match="cannot be used"):
-        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), SETTINGS)
-    assert victim.read_bytes() == b"precious"
-    assert contents(tmp_path / "out") == before
-
-
-def test_a_store_cannot_name_files_outside(tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos")
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    with closing(sqlite3.connect(tmp_path / "out" / builder.STATE)) as database, database:
-        database.execute("UPDATE photos SET crop = '../../photos/' || crop")
-    before = contents(tmp_path)
-    with pytest.raises(UnsafePathError, match=r"build\.sqlite names '\.\./\.\./photos/"):
-        build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), SETTINGS)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_photos_whose_names_windows_cannot_have(tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for which, name in enumerate(("a:1.png", "a\\1.png", "a_1.png")):
-        flat(0, which).save(folder / name)
-    for _ in range(2):  # the second finds what the first wrote
-        build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()))
-    images = {row["image"] for row in table(tmp_path / "out/people.csv")}
-    assert len(images) == 3 and not any(set(name) & set(":\\") for name in images)
-    assert {path.name for path in (tmp_path / "out/images").iterdir()} == images
-
-
-def test_names_that_would_collide(tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for which, name in enumerate(("a.png", "a.bmp", "A.tif")):
-        flat(0, which).save(folder / name)
-    build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()))
-    images = [row["image"] for row in table(tmp_path / "out/people.csv")]
-    assert len({name.lower() for name in images}) == 3
-    assert all((tmp_path / "out/images" / name).is_file() for name in images)
-
-
-def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
-    """Names in capitals or with accents of another composition, which a folder of Linux may hold side by side."""
-    files = iter(write_flat(tmp_path / "photos").values())
-    names = ["A.JPG", "A.jpg", "a.jpg", "a.png", "\xe9.png", "e\u0301.png", "B/a.png", "b/A.png", "b/a.jpg.png"]
-    photos = dict(zip(names, files, strict=False))
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor()), BuildSettings(SplitSettings(test=1)))
-    crops = {row["image"] for row in table(tmp_path / "out/people.csv")}
-    assert len(crops) == len({folded(crop) for crop in crops}) == len(names)
-    assert {
-        path.relative_to(tmp_path / "out/images").as_posix() for path in photos_in(tmp_path / "out/images").values()
-    } == crops
 
 
 def test_what_cannot_be_built(tmp_path: Path) -> None:
