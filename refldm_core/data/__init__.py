@@ -1,1 +1,1 @@
-"""Training and test data: degradations, synthetic people, and FFHQ-Ref."""
+"""Training and test data: degradations, corpora, FFHQ-Ref, and building datasets from photos."""

@@ -1,4 +1,4 @@
-"""How much of a rendered person's likeness a restored portrait has: iris colors, moles, glasses and beard."""
+"""Measure how much of a rendered person's likeness a restoration keeps: iris colors, moles, glasses and beard."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2 degree observer
 _LAB_FROM_ROOTS = np.array([[0.0, 116.0, 0.0], [500.0, -500.0, 0.0], [0.0, 200.0, -200.0]])
 
 LEAST_MOLE_CONTRAST = 4.0
-"""L*: a mole that the true picture itself does not show any better is not counted."""
+"""Least contrast (L*) of a mole in the true picture. Fainter moles are not counted."""
 FOUND = 0.5
-"""Of the true contrast."""
+"""Least share of its true contrast that a mole has in a restoration that shows it."""
 GLASSES_THRESHOLD = 5.0
-"""Delta E between the frame's line and the skin beside it, from which on there are glasses.
+"""Least `frame_contrast` (delta E) of a picture that shows glasses.
 
-Of 282 true portraits (74 with glasses) at 128 pixels, and of the same resized to 112 and 96, one is judged wrong:
-without glasses the contrast is at most 2.7, with glasses at least 2.7, and below 5 once.
+It was checked on 282 true portraits (74 with glasses) at 128 pixels, and on the same portraits resized to 112 and 96
+pixels. One judgment is wrong. Without glasses the contrast is at most 2.7. With glasses it is at least 2.7, and it is
+below 5 once.
 """
 TEXTURE_WEIGHT = 8.0
+"""Weight of the texture in `beard_contrast`."""
 BEARD_THRESHOLD = 18.0
-"""See `beard_contrast`: from which on there is a beard.
+"""Least `beard_contrast` of a picture that shows a beard.
 
-Of the same 282 true portraits (87 with a beard) it is wrong for 8 at 128 pixels, 11 at 112 and 14 at 96: for 6 or 7
-people without a beard, and for 2 to 7 with one, all but one of them with stubble.
+Of the same 282 true portraits (87 with a beard), it judges 8 wrongly at 128 pixels, 11 at 112 and 14 at 96. These are 6
+or 7 people without a beard and 2 to 7 people with one. All but one of the latter have stubble.
 """
 LEAST_PIXELS = 6
-"""Of chin and cheeks, for there to be an opinion about a beard."""
+"""Least number of visible pixel pairs of the chin, and of the cheeks, for a judgment about a beard."""
 
 Mask = NDArray[np.bool_]
 
@@ -45,9 +47,9 @@ class Truth:
     Attributes:
         picture: (size, size, 3) uint8.
         left_iris, right_iris: (size, size) bool, the visible irises.
-        moles: (n, 3) float64 x, y, radius in pixels of the visible moles.
+        moles: (n, 3) float64: x, y and radius of each visible mole, in pixels.
         glasses, beard: whether the person wears them.
-        regions: where they are, or would be.
+        regions: where glasses and beard are, or would be.
     """
 
     picture: NDArray[np.uint8]
@@ -60,31 +62,31 @@ class Truth:
 
     @staticmethod
     def of(portrait: Portrait, regions: Regions) -> Truth:
-        """Of a rendered portrait and its own regions."""
-        shown = portrait.attributes
+        """Return the truth of a rendered portrait and its regions."""
+        attributes = portrait.attributes
         return Truth(
             portrait.picture,
-            shown.left_iris,
-            shown.right_iris,
-            shown.moles,
-            shown.glasses,
-            shown.beard is not None,
+            attributes.left_iris,
+            attributes.right_iris,
+            attributes.moles,
+            attributes.glasses,
+            attributes.beard is not None,
             regions,
         )
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a restoration kept.
+    """What a restoration kept of the truth.
 
     Attributes:
-        iris_error: CIE 1976 delta E between the mean colors of restored and true irises, the mean of the visible ones;
-            0 is right, 2 is just seen; None where no iris is visible.
-        moles_found: of the visible moles, those with at least half of their true contrast.
-        moles: visible in the truth.
-        glasses_right: whether there are glasses exactly where the person wears some.
-        beard_right: whether there is a beard exactly where the person wears one; None where the face is turned so far
-            that chin or cheeks are hidden.
+        iris_error: CIE 1976 delta E between the mean colors of the restored and the true iris, averaged over the
+            visible irises. 0 is exact; a difference of 2 is just visible. None where no iris is visible.
+        moles_found: number of counted moles that the restoration shows with at least half of their true contrast.
+        moles: number of moles that the truth shows clearly enough to be counted.
+        glasses_right: whether the restoration shows glasses if and only if the person wears glasses.
+        beard_right: whether the restoration shows a beard if and only if the person has one. None where the face is
+            turned so far that the chin or the cheeks are hidden.
     """
 
     iris_error: float | None
@@ -102,7 +104,7 @@ def measure(picture: NDArray[np.uint8], truth: Truth) -> Attributes:
         truth: the true portrait.
 
     Raises:
-        ImageFileError: a picture of another size.
+        ImageFileError: the picture has another size than the truth.
     """
     if picture.shape != truth.picture.shape:
         raise ImageFileError(
@@ -111,13 +113,12 @@ def measure(picture: NDArray[np.uint8], truth: Truth) -> Attributes:
             remedy="resize it first",
         )
     restored, true = lab(picture), lab(truth.picture)
-    before = [mole_contrast(true, mole) for mole in truth.moles]
-    after = [mole_contrast(restored, mole) for mole in truth.moles]
-    counted = [(b, a) for b, a in zip(before, after, strict=True) if b >= LEAST_MOLE_CONTRAST]
+    contrasts = [(mole_contrast(true, mole), mole_contrast(restored, mole)) for mole in truth.moles]
+    counted = [pair for pair in contrasts if pair[0] >= LEAST_MOLE_CONTRAST]
     beard = beard_contrast(restored, truth.regions)
     return Attributes(
         iris_error=_iris_error(restored, true, truth),
-        moles_found=sum(a >= FOUND * b for b, a in counted),
+        moles_found=sum(after >= FOUND * before for before, after in counted),
         moles=len(counted),
         glasses_right=(frame_contrast(restored, truth.regions) >= GLASSES_THRESHOLD) == truth.glasses,
         beard_right=None if beard is None else (beard >= BEARD_THRESHOLD) == truth.beard,
@@ -125,7 +126,7 @@ def measure(picture: NDArray[np.uint8], truth: Truth) -> Attributes:
 
 
 def lab(picture: ArrayLike) -> NDArray[np.float64]:
-    """Uint8 sRGB (..., 3) -> CIE 1976 L*a*b* under D65."""
+    """Convert uint8 sRGB (..., 3) to CIE 1976 L*a*b* under D65."""
     rgb = np.asarray(picture, dtype=np.float64) / 255.0
     linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     xyz: NDArray[np.float64] = np.einsum("...i,ji->...j", linear, _XYZ_FROM_RGB) / _WHITE
@@ -134,13 +135,13 @@ def lab(picture: ArrayLike) -> NDArray[np.float64]:
 
 
 def mole_contrast(picture: NDArray[np.float64], mole: NDArray[np.float64]) -> float:
-    """How much darker a mole is than the skin around it.
+    """Return how much darker a mole is than the skin around it, in L*.
 
-    The mean L* within 0.7 radii (0.7 pixels at least) against the median of a ring from 1.6 to 2.6 radii.
+    This is the median L* of a ring from 1.6 to 2.6 radii minus the mean L* within 0.7 radii (at least 0.75 pixels).
 
     Args:
         picture: (height, width, 3) L*a*b*.
-        mole: x, y, radius in pixels.
+        mole: (3,) x, y and radius in pixels.
     """
     x, y, radius = (float(value) for value in mole)
     reach = 2.6 * radius + 1.0
@@ -156,41 +157,41 @@ def mole_contrast(picture: NDArray[np.float64], mole: NDArray[np.float64]) -> fl
 
 
 def frame_contrast(picture: NDArray[np.float64], regions: Regions) -> float:
-    """How much the frame's line differs from the skin beside it: delta E of the median difference along the frame.
+    """Return how much the line of a glasses frame differs from the skin beside it.
 
-    Glasses change the color along the whole line in the same way; what crosses the line here and there does not
-    move the median.
+    This is the delta E of the median difference along the frame. Glasses change the color along the whole line in the
+    same way. Hair or a shadow that crosses the line in places does not move the median.
 
     Args:
         picture: (height, width, 3) L*a*b*.
-        regions: whose frame, or standard frame, is looked at.
+        regions: where the frame is, or where a standard frame would be.
 
     Returns:
-        0 where no skin is visible beside the frame.
+        The delta E; 0 where no skin is visible beside the frame.
     """
     reach = max(2, round(0.03 * picture.shape[0]))
     weight = _box_sum(regions.beside_frame.astype(np.float64), reach)
     used = regions.frame & (weight >= 3.0)
     if not used.any():
         return 0.0
-    free = np.where(regions.beside_frame[..., None], picture, 0.0)
-    beside = np.stack([_box_sum(free[..., i], reach)[used] for i in range(3)], axis=-1) / weight[used][:, None]
-    return float(np.linalg.norm(np.median(picture[used] - beside, axis=0)))
+    skin = np.where(regions.beside_frame[..., None], picture, 0.0)
+    mean_skin = np.stack([_box_sum(skin[..., i], reach)[used] for i in range(3)], axis=-1) / weight[used][:, None]
+    return float(np.linalg.norm(np.median(picture[used] - mean_skin, axis=0)))
 
 
 def beard_contrast(picture: NDArray[np.float64], regions: Regions) -> float | None:
-    """How much the skin below a beard, or below a standard one, differs from the cheeks.
+    """Return how much the region of a beard differs from the cheeks.
 
-    Hair changes the color, and single hairs make the lightness change from pixel to pixel. The contrast is the delta E
-    between the median colors plus `TEXTURE_WEIGHT` times the difference of the textures. A texture is the median
-    difference in L* between pixels side by side.
+    A beard changes the color, and its single hairs make the lightness change from pixel to pixel. The contrast is the
+    delta E between the median colors plus `TEXTURE_WEIGHT` times the difference of the textures. A texture is the
+    median difference in L* between horizontal neighbors.
 
     Args:
         picture: (height, width, 3) L*a*b*.
-        regions: where the beard is, or would be.
+        regions: where the beard is, or where a standard beard would be.
 
     Returns:
-        None where chin or cheeks are hidden.
+        The contrast; None where the chin or the cheeks are hidden.
     """
     beard, cheeks = regions.beard, regions.cheeks
     pairs = [region[:, 1:] & region[:, :-1] for region in (beard, cheeks)]
@@ -212,7 +213,7 @@ def _iris_error(restored: NDArray[np.float64], true: NDArray[np.float64], truth:
 
 
 def _box_sum(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Sums over squares of 2 `reach` + 1 pixels, zeros beyond the border."""
+    """Return the sum over the square of 2 * reach + 1 pixels around each pixel. Values beyond the border are 0."""
     side = 2 * reach + 1
     total = np.cumsum(np.cumsum(np.pad(values, ((reach + 1, reach), (reach + 1, reach))), axis=0), axis=1)
     rows = total[side:] - total[:-side]

@@ -1,4 +1,4 @@
-"""The files of a dataset: the published layout's CSVs and lists, who is who, and the degraded test sets."""
+"""The files of a dataset: CSVs and lists in the published layout, the table of people, and the degraded test sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LISTS = "id_based_split"
 PEOPLE = "people.csv"
 
 TEST_SETS: dict[Kind, str] = {"moderate": "moderate_degrad", "severe": "severe_degrad"}
-"""How strong -> folder of the low-quality test pictures below test_images, as published."""
+"""Folder of the low-quality test pictures of each kind, below test_images, as published."""
 
 
 def write_lists(
@@ -33,10 +33,10 @@ def write_lists(
 
     Args:
         output: folder of the dataset.
-        names: of all pictures, sorted.
-        people: each one's pictures, by index.
-        split_of: split of each picture; who is not in it, for having no other picture, is listed for training, which
-            may take it for a model without references.
+        names: names of all pictures, sorted.
+        people: indices of each person's pictures.
+        split_of: split of each picture. A person with one picture has none; the picture is then listed for training,
+            where a model without references can use it.
         rows: targets and references of each split.
 
     Raises:
@@ -60,47 +60,49 @@ def write_references(path: Path, rows: Iterable[tuple[str, Sequence[str]]], *, d
 
     Args:
         path: of the file.
-        rows: target and its references.
-        degraded: with the column lq_image, the low-quality picture of the target's name.
+        rows: each target with its references.
+        degraded: whether to add the column lq_image: the name of the low-quality picture, which is the target's name.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     header = ["gt_image", "ref_image"] + ["lq_image"] * degraded
     _write_csv(path, header, ([gt, str(list(references))] + [gt] * degraded for gt, references in rows))
 
 
 def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, each: Each) -> None:
-    """Make the low-quality test pictures; those that are up to date stay, those of no target any more go.
+    """Write the low-quality test pictures.
+
+    Pictures that are up to date are not written again. Pictures whose target is no longer a test target are deleted.
 
     Args:
         output: folder of the dataset.
-        names: of the test's targets.
-        kinds: how strong; one folder each.
-        seed: of the random numbers, which depend on it and the name alone.
+        names: names of the test targets.
+        kinds: kinds of degradation; each has its own folder.
+        seed: seed of the whole set. The degradation of a picture depends on this seed and its name only.
         each: shows progress.
 
     Raises:
-        OutputError: one cannot be written.
-        UnsafePathError: a name, or a link on the way, leads out of the dataset; nothing was deleted.
+        OutputError: a file cannot be written.
+        UnsafePathError: a name or a link leads out of the dataset. No file is deleted in this case.
     """
-    wanted = {name: picture_seed(name, seed) for name in names}
+    seeds = {name: picture_seed(name, seed) for name in names}
     for kind in kinds:
         path = path_inside(output, f"test_images/{TEST_SETS[kind]}/{TABLE}", str(output))
         folder = path.parent
         make_folder(folder)
         earlier = read_table(path)
         # Every name is checked before the first file is deleted.
-        inside = {name: path_inside(folder, name, str(path)) for name in {**earlier, **wanted}}
-        for name in sorted(set(earlier) - set(wanted)):
+        inside = {name: path_inside(folder, name, str(path)) for name in {**earlier, **seeds}}
+        for name in sorted(set(earlier) - set(seeds)):
             _remove(inside[name])
-        table = {name: row for name, row in earlier.items() if name in wanted}
-        todo = [n for n in names if not _up_to_date(output / IMAGES / n, inside[n], table.get(n), wanted[n])]
+        table = {name: row for name, row in earlier.items() if name in seeds}
+        todo = [n for n in names if not _up_to_date(output / IMAGES / n, inside[n], table.get(n), seeds[n])]
         done: list[Degraded] = []
         try:
             for name in each(todo, f"{kind} test pictures", len(todo)):
-                done.append(degrade_file(output / IMAGES / name, inside[name], name, kind, wanted[name]))
-        finally:  # also of what was done before an interruption
+                done.append(degrade_file(output / IMAGES / name, inside[name], name, kind, seeds[name]))
+        finally:  # an interrupted run records what it did
             write_table(path, table, done)
 
 

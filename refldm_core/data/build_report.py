@@ -1,4 +1,4 @@
-"""What a build found, for people (Markdown) and programs (JSON); everything that was left out is named."""
+"""The report of a build, for people (Markdown) and programs (JSON). It names everything that was left out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ..markdown import as_code, as_text
 from .splits import Split
 
 _LISTED = 100
-"""Names of a kind that the Markdown has; the JSON has all."""
+"""Most names of one kind in the Markdown. The JSON has all of them."""
 
 _BAR = 40
+"""Characters of the longest bar of the histogram."""
 
 _KINDS = {
     "unreadable": "Not pictures, or damaged",
@@ -33,9 +34,9 @@ class SplitSize:
     """How large a split is.
 
     Attributes:
-        people: with two pictures or more.
-        pictures: of theirs.
-        references: how many each target has.
+        people: number of people with two pictures or more.
+        pictures: number of their pictures.
+        references: number of references of each target.
     """
 
     people: int
@@ -45,7 +46,7 @@ class SplitSize:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Pictures that are near-duplicates of each other, directly or through others, and the least distance."""
+    """Pictures that are near-duplicates, directly or through others, and the smallest distance between two of them."""
 
     pictures: list[str]
     distance: float
@@ -53,21 +54,24 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build found. Photos are named by their path below their folder, pictures by that of their crop.
+    """What a build found.
+
+    A photo is named by its path below the folder of photos, a picture by the path of its crop below the folder of
+    crops.
 
     Attributes:
-        settings: name -> value.
-        photos: found in the folder.
-        faces: pictures that were made.
-        people: all, also those with one picture.
-        splits: sizes.
-        examples: targets with their references.
-        outcomes: why photos gave no picture -> photo -> what is worth saying of it.
-        several_faces: photo -> how many faces it shows.
-        gone: photos that an earlier build had and that are not in the folder any more.
-        alone: pictures of people with no other one.
-        near_duplicates: groups of pictures.
-        histogram: number of pairs of faces by distance, in equal bins from 0 to 2.
+        settings: value of each setting, by name.
+        photos: number of photos in the folder.
+        faces: number of pictures (crops) in the dataset.
+        people: number of people, including those with one picture.
+        splits: size of each split.
+        examples: a few targets of each split with their references.
+        outcomes: for each reason why photos gave no picture: the photos, each with a note, which may be empty.
+        several_faces: number of faces of each photo that shows more than one.
+        gone: photos of an earlier build that are no longer in the folder.
+        alone: pictures of people who have no other picture.
+        near_duplicates: groups of near-duplicates.
+        histogram: number of pairs of faces in each of several equal bins of distance from 0 to 2.
     """
 
     settings: Mapping[str, Any]
@@ -84,7 +88,7 @@ class BuildReport:
     histogram: Sequence[int]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, of types that JSON has."""
+        """Return everything in types that JSON has."""
         return {
             "settings": dict(self.settings),
             "photos": self.photos,
@@ -104,26 +108,30 @@ class BuildReport:
         }
 
     def as_markdown(self) -> str:
-        """For reading; pictures are linked from beside the folder of crops."""
+        """Return the report as Markdown. Its links to pictures are relative to the folder that contains images/."""
         return "\n".join(self._lines()) + "\n"
 
     def write(self, as_json: Path, as_markdown: Path) -> None:
-        """Write both; raises OutputError."""
+        """Write both files.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
         with atomic_write(as_json) as temporary:
             temporary.write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         with atomic_write(as_markdown) as temporary:
             temporary.write_text(self.as_markdown(), encoding="utf-8")
 
     def in_words(self) -> Iterator[str]:
-        """The sizes and what was left out, one line each."""
+        """Yield lines of text that tell the sizes and what was left out."""
         yield f"{self.faces} faces of {self.people} people in {self.photos} photos."
         for split, size in self.splits.items():
             yield f"  {split}: {len(size.references)} targets, {size.pictures} pictures of {size.people} people"
         for kind, names in self.outcomes.items():
             if names:
-                yield f"{_KINDS[kind]}: {_some(list(names))}"
+                yield f"{_KINDS[kind]}: {_abbreviated(list(names))}"
         if self.alone:
-            yield f"People with one picture: {_some(self.alone)}"
+            yield f"People with one picture: {_abbreviated(self.alone)}"
 
     def _size(self, split: Split) -> dict[str, float]:
         size = self.splits[split]
@@ -153,7 +161,7 @@ class BuildReport:
         yield from self._examples()
         yield from self._histogram()
         for kind, names in self.outcomes.items():
-            yield from _section(_KINDS[kind], [_told(name, kind, note) for name, note in names.items()])
+            yield from _section(_KINDS[kind], [_photo_line(name, kind, note) for name, note in names.items()])
         several = [f"{as_code(name)}: {faces} faces" for name, faces in self.several_faces.items()]
         yield from _section("Photos with several faces", several)
         duplicates = [
@@ -173,7 +181,10 @@ class BuildReport:
                 yield f"{split}, {as_code(target)}, then its references:<br>{pictures}"
 
     def _histogram(self) -> Iterator[str]:
-        """Tenths of a distance; bars are logarithmic, or the few pairs of one person would not show."""
+        """Yield a table with a row for each tenth of distance.
+
+        The bars are logarithmic. On a linear scale, the few pairs of the same person would not be visible.
+        """
         step = len(self.histogram) // 20
         counts = [sum(self.histogram[i : i + step]) for i in range(0, len(self.histogram), step)]
         lengths = [math.log1p(count) for count in counts]
@@ -187,7 +198,7 @@ class BuildReport:
             yield f"| {i / 10:.1f} to {(i + 1) / 10:.1f} | {count} | {bar} |"
 
 
-def _told(name: str, kind: str, note: str) -> str:
+def _photo_line(name: str, kind: str, note: str) -> str:
     if kind == "same pixels":
         return f"{as_code(name)}: as {as_code(note)}"
     return f"{as_code(name)}: {as_text(note)}" if note else as_code(name)
@@ -204,6 +215,6 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
         yield f"- and {len(lines) - _LISTED} more, which report.json names"
 
 
-def _some(names: Sequence[str], count: int = 5) -> str:
+def _abbreviated(names: Sequence[str], count: int = 5) -> str:
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return f"{len(names)} ({', '.join(names[:count])}{more})"

@@ -1,8 +1,9 @@
-"""FFHQ-Ref's construction for any folder of photos: aligned crops, people, splits, references, degraded test sets.
+"""Build a dataset from a folder of photos as FFHQ-Ref was built: crops, people, splits, references, degraded test sets.
 
-As in the paper's section on FFHQ-Ref: embed every face (ArcFace), link those less than 0.4 apart, take what links join
-as one person, give each person to one split, and let the others of a person be the references of each picture. The
-paper's statistics of age, gender and origin are left out: nothing of the kind is computed here.
+The method is that of the paper's section on FFHQ-Ref. Every face is embedded (ArcFace). Faces less than 0.4 apart are
+linked, and faces that links join are one person. Each person belongs to one split. The references of a picture are the
+person's other pictures. The paper's statistics of age, gender and origin are left out; nothing of the kind is computed
+here.
 """
 
 from __future__ import annotations
@@ -29,21 +30,24 @@ from .photo_store import Outcome, PhotoRecord, PhotoStore
 from .splits import SPLITS, Row, Split, SplitSettings, assign_splits, group_members, references_of, rows_of
 
 STATE = "build.sqlite"
-"""What the build knows of each photo, in the dataset's folder."""
+"""File in the dataset's folder that holds what the build knows of each photo."""
 
 _EXAMPLES = 4
+"""Examples of each split in the report."""
+
 _COMPARED = 200
+"""Pictures of a group of near-duplicates that are compared for its smallest distance."""
 
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """How a dataset is made of what the photos show.
+    """How a dataset is built from the faces of the photos.
 
     Attributes:
-        splits: people and references.
-        degraded_seed: of the low-quality test pictures.
-        test_sets: which of them are made.
-        block: faces along a side of a block of distances.
+        splits: how people and references are chosen.
+        degraded_seed: seed of the low-quality test pictures.
+        test_sets: kinds of low-quality test pictures to write.
+        block: number of faces along a side of a block of distances.
     """
 
     splits: SplitSettings = field(default_factory=SplitSettings)
@@ -53,9 +57,9 @@ class BuildSettings:
 
     @property
     def split_key(self) -> str:
-        """What has to be the same for people to stay in the split that an earlier build gave them."""
-        of = self.splits
-        return json.dumps([of.same_person, of.validation, of.test, of.seed])
+        """The settings that must not change if people are to stay in the splits of an earlier build, as text."""
+        splits = self.splits
+        return json.dumps([splits.same_person, splits.validation, splits.test, splits.seed])
 
 
 def build_dataset(
@@ -65,24 +69,24 @@ def build_dataset(
     settings: BuildSettings | None = None,
     each: Each = quietly,
 ) -> BuildReport:
-    """Build a dataset, or go on with one that was interrupted or has new photos.
+    """Build a dataset, or continue an earlier build that was interrupted or has new photos.
 
-    Photos that an earlier run into the same folder has read are not read again unless their files changed, distances
-    among them are not computed again, and their people stay in their splits.
+    A later run into the same folder reads only the photos that are new or whose files changed. It does not compute
+    known distances again, and it leaves known people in their splits.
 
     Args:
-        photos: path below their folder, with "/" -> file.
-        output: folder for the dataset: empty, not there yet, or with an earlier build.
+        photos: file of each photo, by its path below the folder of photos (with "/").
+        output: folder for the dataset: a new or empty folder, or one with an earlier build.
         reader: finds, aligns and embeds faces.
-        settings: None for the default.
+        settings: None uses the defaults.
         each: shows progress.
 
     Returns:
-        The report that was written, too.
+        The report, which is also written to the folder.
 
     Raises:
-        DataError: no two photos of one person, so that there is nothing to build.
-        OutputError: a folder with other things in it, or that cannot be written to.
+        DataError: no two photos show the same person, so that no picture has a reference.
+        OutputError: the folder holds other things or cannot be written to.
         SettingsError: the earlier build read its photos with other settings.
     """
     require_new_or_earlier(output, STATE)
@@ -96,7 +100,15 @@ def build_dataset(
 
 @dataclass(frozen=True, eq=False)
 class _Faces:
-    """The usable faces, sorted by the names of their crops; people and near-duplicates are indices."""
+    """The usable faces, sorted by the names of their crops.
+
+    Attributes:
+        names: path of each crop.
+        embeddings: (n, d) of unit length.
+        people: indices of each person's faces.
+        alike: indices of the faces of each group of near-duplicates.
+        graph: distances among the faces, in the order in which they were read.
+    """
 
     names: list[str]
     embeddings: Embeddings
@@ -105,15 +117,15 @@ class _Faces:
     graph: DistanceGraph
 
     def duplicate(self, members: Sequence[int]) -> Duplicate:
-        """Pictures that near-duplicates join, with the least distance between two, of the first 200."""
+        """Return a group of near-duplicates with the smallest distance between two of its first pictures."""
         own = self.embeddings[list(members[:_COMPARED])]
-        least = min(float(np.delete(distances_to(own, one), i).min()) for i, one in enumerate(own))
+        least = min(float(np.delete(distances_to(own, face), i).min()) for i, face in enumerate(own))
         return Duplicate([self.names[k] for k in members], max(0.0, least))
 
 
 @dataclass(frozen=True, eq=False)
 class _Build:
-    """What is done when every photo has been read."""
+    """The steps of a build after every photo has been read."""
 
     photos: Mapping[str, Path]
     output: Path
@@ -128,8 +140,8 @@ class _Build:
         if not people:
             raise DataError(
                 f"No two of {len(faces.names)} faces in {len(self.photos)} photos are of one person.",
-                expected="a folder with two photos or more of some people",
-                remedy="add photos; a face is one person's where it is less than --same-person apart",
+                expected="a folder with at least two photos of some people",
+                remedy="add photos, or raise --same-person, below which two faces count as one person's",
             )
         settings = self.settings.splits
         splits = self._splits(faces, people)
@@ -214,5 +226,5 @@ class _Build:
 
 
 def _spread(rows: Sequence[Row]) -> list[Row]:
-    """A few rows from all over a split."""
+    """Return a few rows, spread evenly over a split."""
     return list(rows[:: max(1, len(rows) // _EXAMPLES)])[:_EXAMPLES]

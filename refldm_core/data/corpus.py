@@ -1,4 +1,4 @@
-"""Pictures to train on, and which are references of which: rendered people, or a folder with the published CSV."""
+"""Pictures to train on and the references of each: rendered people, or a folder with a CSV in the published layout."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ class CorpusSpec:
     """What to train on.
 
     Attributes:
-        kind: "synthetic" people, who are rendered before training begins, or a "folder" of aligned face crops.
-        first_person, people, pictures: synthetic: seed of the first person, number of people, and pictures of each.
-        cache: synthetic: folder for the rendered pictures. A later run renders only what is missing there.
-        folder: of the pictures.
-        references: CSV of the published layout: the columns gt_image (a file name in `folder`) and ref_image (a Python
-            list of file names). "" where no references are needed: every picture of the folder is then a target.
-        size: height and width in pixels that the pictures are brought to.
+        kind: "synthetic" for rendered people, who are rendered before training begins, or "folder" for a folder of
+            aligned face crops.
+        first_person, people, pictures: for "synthetic": seed of the first person, number of people, and number of
+            pictures of each person.
+        cache: for "synthetic": folder for the rendered pictures. A later run renders only what is missing there.
+        folder: for "folder": folder of the pictures.
+        references: for "folder": CSV in the published layout, with the columns gt_image (a file name in `folder`) and
+            ref_image (a Python list of file names). "" where no references are needed; every picture of the folder is
+            then a target.
+        size: height and width of the pictures in pixels. Pictures of another size are resized.
     """
 
     kind: Literal["synthetic", "folder"] = "synthetic"
@@ -59,28 +62,30 @@ class CorpusSpec:
 
 @dataclass(frozen=True)
 class Target:
-    """A picture to learn to restore, and the pictures of the same person that may guide it (indices)."""
+    """Indices of a picture to learn to restore, and of its references: other pictures of the same person."""
 
     picture: int
     references: tuple[int, ...]
 
 
 class Corpus(Protocol):
-    """Pictures by index, and targets."""
+    """Pictures by index, the targets among them, and their references."""
 
     targets: Sequence[Target]
 
     people: Sequence[Sequence[int]]
     """Indices of the pictures of each person."""
 
-    def picture(self, index: int) -> Picture: ...
+    def picture(self, index: int) -> Picture:
+        """Return a picture."""
+        ...
 
     def landmarks(self, index: int) -> NDArray[np.float64]:
-        """(5, 2) pixels in the picture: as rendered, or of the template that the pictures are aligned to."""
+        """Return (5, 2) landmarks in pixels: as rendered, or those of the template that the pictures are aligned to."""
         ...
 
     def sharing(self, references: Sequence[int]) -> Sequence[int]:
-        """Indices of the targets that have all these references and are none of them."""
+        """Return the indices of the targets that have all these references and are not among them."""
         ...
 
 
@@ -88,10 +93,10 @@ class _PictureFiles:
     """A corpus of picture files; see `Corpus`.
 
     Args:
-        folder: of the pictures.
-        rows: (target, its references) by file name.
-        size: that the pictures are brought to.
-        source: of the rows, for the message about a missing file; "" where they are the folder's own files.
+        folder: folder of the pictures.
+        rows: file name of each target, and those of its references.
+        size: height and width of the pictures in pixels.
+        source: the file that the rows come from, for the message about a missing picture; "" where there is none.
 
     Raises:
         DataError: a file is missing.
@@ -112,7 +117,7 @@ class _PictureFiles:
         index = {name: i for i, name in enumerate(names)}
         self._paths = [folder / name for name in names]
         self.targets: Sequence[Target] = [Target(index[t], tuple(index[r] for r in refs)) for t, refs in rows]
-        links = np.array([[t.picture, other] for t in self.targets for other in (t.picture, *t.references)])
+        links = np.array([[t.picture, linked] for t in self.targets for linked in (t.picture, *t.references)])
         members: dict[int, list[int]] = {}
         for picture, person in enumerate(connected_components(links, len(names)).tolist()):
             members.setdefault(person, []).append(picture)
@@ -141,31 +146,31 @@ class _PictureFiles:
 
 
 class FolderCorpus(_PictureFiles):
-    """A folder of aligned crops, and a CSV of the published layout that says which pictures are references of which.
+    """A folder of aligned crops, and a CSV in the published layout that lists the references of each target.
 
     Args:
-        spec: of the corpus.
+        spec: `folder`, `references` and `size` of the corpus.
 
     Raises:
-        DataError: no pictures, a CSV that cannot be read, a row whose file is missing, or a reference that is the
-            target itself.
+        DataError: the folder has no pictures, the CSV cannot be read, a picture that it names is missing, or a target
+            is its own reference.
     """
 
     def __init__(self, spec: CorpusSpec) -> None:
         folder = Path(spec.folder)
-        rows = read_references(Path(spec.references)) if spec.references else _all_of(folder)
+        rows = read_references(Path(spec.references)) if spec.references else _pictures_without_references(folder)
         super().__init__(folder, rows, spec.size, spec.references)
 
 
 class SyntheticCorpus(_PictureFiles):
-    """Rendered people, each in several pictures. Those that are not in the cache yet are rendered first.
+    """Rendered people, each in several pictures. Pictures that are missing in the cache are rendered first.
 
     Args:
-        spec: of the corpus.
+        spec: people and pictures, their size, and the cache.
 
     Raises:
-        DataError: fewer than two pictures of each person.
-        SettingsError: numbers that make no dataset.
+        DataError: there are no people, or fewer than two pictures of each.
+        SettingsError: a number is out of its range.
         OutputError: the cache cannot be written.
     """
 
@@ -176,30 +181,38 @@ class SyntheticCorpus(_PictureFiles):
                 expected="at least one person, and at least 2 pictures of each: a target and a reference",
                 remedy="raise corpus.people or corpus.pictures",
             )
-        wanted = DatasetSpec(spec.people, spec.pictures, spec.size, spec.first_person)
+        dataset = DatasetSpec(spec.people, spec.pictures, spec.size, spec.first_person)
         folder = Path(spec.cache) / f"portraits-{spec.size}px"
         make_folder(folder)
         with tqdm(desc="rendered", total=spec.people * spec.pictures, unit="picture", disable=None) as bar:
-            for count in render_missing(folder, wanted, usable_cores()):
+            for count in render_missing(folder, dataset, usable_cores()):
                 bar.update(count)
-        super().__init__(folder, wanted.rows(), spec.size, "")
+        super().__init__(folder, dataset.rows(), spec.size, "")
 
 
 def open_corpus(spec: CorpusSpec) -> Corpus:
-    """The corpus that a spec means; errors as its class."""
+    """Open the corpus that a spec describes.
+
+    Raises:
+        DataError, SettingsError, OutputError: as for `SyntheticCorpus` and `FolderCorpus`.
+    """
     return SyntheticCorpus(spec) if spec.kind == "synthetic" else FolderCorpus(spec)
 
 
 def read_references(path: Path, *, alone: bool = False) -> list[tuple[str, tuple[str, ...]]]:
-    """Rows of a references CSV of the published layout: (target, its references).
+    """Read a references CSV of the published layout.
 
     Args:
         path: of the file.
-        alone: whether a target may have no references, as somebody of whom there is one photo.
+        alone: whether a target may have no references, as a person with one photo has none.
+
+    Returns:
+        For each row the target and its references, by file name.
 
     Raises:
-        DataError: unreadable, without its columns, empty, or a row with no references or with itself among them.
-        UnsafePathError: a name that would lead out of the folder of pictures.
+        DataError: the file cannot be read, is empty or lacks a column, a target has no references although `alone` is
+            False, or a target is its own reference.
+        UnsafePathError: a name would lead out of the folder of pictures.
     """
     try:
         with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
@@ -224,7 +237,13 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
         references = tuple(str(name) for name in cast(list[object], parsed))
         if not isinstance(parsed, list | tuple):
             raise ValueError
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:  # the last two: deep brackets
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        MemoryError,
+        RecursionError,
+    ) as error:  # deep brackets raise the last two
         raise DataError(
             f"Line {line} of {path} has the references {shortened(row['ref_image'])}.",
             expected="a list of file names such as ['00012.png', '00345.png']",
@@ -235,14 +254,14 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
         raise DataError(
             f"{target}, line {line} of {path}, {what}.",
             expected="other pictures of the same person",
-            remedy="correct the line or leave it out: a model that sees the answer learns nothing",
+            remedy="correct the line or leave it out: a model that sees the target among its references learns nothing",
         )
     for name in (target, *references):
         require_plain(name, f"Line {line} of {path}")
     return target, references
 
 
-def _all_of(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
+def _pictures_without_references(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
     names = [path.name for path in pictures_in(folder, subfolders=False)]
     if not names:
         raise DataError(

@@ -1,15 +1,17 @@
-"""The classical degradation of blind face restoration: blur, shrink, noise, JPEG, back to the original size.
+"""The classical degradation of blind face restoration: blur, shrink, add noise, compress (JPEG), and enlarge again.
 
 I_LQ = enlarge(JPEG_q(shrink_r(I_HQ * k_sigma) + n_delta)), with parameters drawn uniformly, as in GFPGAN (Wang et al.,
-CVPR 2021, equation 1) and all that followed it; the ranges are those of the ReF-LDM paper. As in the published code,
-the blur's kernel ends 20 pixels from its middle (a sigma of 16 thus blurs like one of 11), and both resizes interpolate
-between four pixels, without averaging what is shrunk (OpenCV's INTER_LINEAR). The published code makes half of its
-kernels elongated; here all are round, so that one number says how blurred a picture is.
+CVPR 2021, equation 1) and its successors. The ranges are those of the ReF-LDM paper.
 
-Convention: parameters are stated for crops of `REFERENCE_SIZE` pixels. For a picture with another shorter side, blur
-and downscale factor are scaled by side / 512, so that a face loses the same share of its detail; noise is added to, and
-JPEG compresses, a picture as small as that of the 512 pixel crop. The factor never goes below 1: a crop that is already
-smaller is not enlarged first.
+As in the published code, the blur kernel ends 20 pixels from its center, so that a sigma of 16 blurs like one of 11.
+Both resizes interpolate between four pixels, without averaging when shrinking (OpenCV's INTER_LINEAR). Half of the
+kernels of the published code are elongated. Here all kernels are round, so that one number says how blurred a picture
+is.
+
+Convention: parameters are stated for crops of `REFERENCE_SIZE` pixels. For a picture with another shorter side, the
+blur and the downscale factor are scaled by side / 512. A face then loses the same share of its detail, and the shrunk
+picture, which gets the noise and the compression, is as small as that of a 512 pixel crop. The scaled factor is at
+least 1: a smaller crop is not enlarged first.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from torch import Tensor
 from ..errors import SettingsError
 
 REFERENCE_SIZE = 512
-"""Pixels along a side of the aligned FFHQ crops that the published ranges are for."""
+"""Pixels along a side of the aligned FFHQ crops that the published ranges apply to."""
 
 _KERNEL_SIZE = 41
 """Pixels along a side of the published blur kernels, for a 512 crop."""
@@ -39,17 +41,18 @@ Kind = Literal["moderate", "severe", "training"]
 
 @dataclass(frozen=True)
 class Degradation:
-    """What happens to one picture.
+    """The parameters of one picture's degradation.
 
     Attributes:
         blur_sigma: standard deviation of the isotropic Gaussian, in pixels of a 512 crop; 0 leaves the picture sharp.
         downscale: factor by which a 512 crop is shrunk, at least 1.
-        noise_sigma: standard deviation of the noise, of 255; independent for every pixel and channel.
-        jpeg_quality: 1 to 100, or None for no compression (100 loses a little, of the colors above all).
-        noise_seed: at least 0; the noise is the same for the same seed and shrunk size.
+        noise_sigma: standard deviation of the noise, where white is 255. The noise is independent for every pixel and
+            channel.
+        jpeg_quality: 1 to 100, or None for no compression. A quality of 100 still loses a little, mainly of the colors.
+        noise_seed: at least 0. The same seed and shrunk size give the same noise.
 
     Raises:
-        SettingsError: a number outside its range.
+        SettingsError: a number is outside its range.
     """
 
     blur_sigma: float
@@ -75,7 +78,7 @@ class DegradationRanges:
     """Smallest and largest value of each parameter of `Degradation`, both included.
 
     Raises:
-        SettingsError: a range that is reversed, or that reaches outside what the parameter may be.
+        SettingsError: a range is reversed, or an end of it is no valid value of the parameter.
     """
 
     blur_sigma: tuple[float, float]
@@ -91,7 +94,7 @@ class DegradationRanges:
                     expected="the smaller value first",
                     remedy="exchange the two",
                 )
-        for end in (0, 1):  # raises
+        for end in (0, 1):  # raises SettingsError for a value out of range
             Degradation(self.blur_sigma[end], self.downscale[end], self.noise_sigma[end], self.jpeg_quality[end])
 
 
@@ -100,23 +103,23 @@ RANGES: dict[Kind, DegradationRanges] = {
     "severe": DegradationRanges((8.0, 16.0), (8.0, 32.0), (0.0, 20.0), (30, 100)),
     "training": DegradationRanges((0.0, 16.0), (1.0, 32.0), (0.0, 20.0), (30, 100)),
 }
-"""As published: the two test sets of FFHQ-Ref, and what the model was trained with."""
+"""The published ranges: those of the two test sets of FFHQ-Ref, and those that the model was trained with."""
 
 
 def draw(ranges: DegradationRanges, seed: int) -> Degradation:
-    """Uniform random parameters, the noise's seed among them.
+    """Draw the parameters of a degradation uniformly, including the seed of its noise.
 
     Args:
-        ranges: of each parameter.
-        seed: at least 0; the same seed draws the same parameters, and neighboring seeds unrelated ones.
+        ranges: range of each parameter.
+        seed: at least 0. The same seed draws the same parameters. Neighboring seeds draw unrelated ones.
 
     Raises:
-        SettingsError: a negative seed.
+        SettingsError: the seed is negative.
     """
     if seed < 0:
         raise SettingsError(f"{seed} is no seed.", expected="0 or a larger whole number", remedy="choose another")
     random = np.random.default_rng(seed)
-    # The order is a promise: another one would give other pictures for the same seed.
+    # The order must not change: another order would give other pictures for the same seed.
     return Degradation(
         blur_sigma=random.uniform(*ranges.blur_sigma),
         downscale=random.uniform(*ranges.downscale),
@@ -127,19 +130,19 @@ def draw(ranges: DegradationRanges, seed: int) -> Degradation:
 
 
 def degrade(picture: NDArray[np.uint8], degradation: Degradation, *, crop: float | None = None) -> NDArray[np.uint8]:
-    """A low-quality version of a picture.
+    """Return a low-quality version of a picture.
 
     Args:
         picture: (height, width, 3) uint8 RGB of any size, square or not.
-        degradation: as for a crop of 512 pixels.
-        crop: pixels of this picture along a side of its faces' aligned crops, which scale the parameters; None for the
-            shorter side of the picture, since no upright face is larger than that.
+        degradation: parameters, stated for a crop of 512 pixels.
+        crop: side of the aligned crops of the picture's faces, in pixels of the picture. It scales the parameters. None
+            takes the shorter side of the picture, since no upright face is larger.
 
     Returns:
-        (height, width, 3) uint8. The bytes may differ between versions of the JPEG library.
+        (height, width, 3) uint8. The values may differ between versions of the JPEG library.
 
     Raises:
-        SettingsError: another shape or type, or an empty picture.
+        SettingsError: the picture has another shape or type, or is empty.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise SettingsError(
@@ -152,38 +155,38 @@ def degrade(picture: NDArray[np.uint8], degradation: Degradation, *, crop: float
     factor = max(1.0, degradation.downscale * scale)
     values = _to_batch(picture)
     values = _blur(values, degradation.blur_sigma * scale, _KERNEL_SIZE / 2 * scale)
-    values = _resize(values, (_shrunk(height, factor), _shrunk(width, factor)))
+    values = _resize(values, (_shrunk_side(height, factor), _shrunk_side(width, factor)))
     small = values[0].movedim(0, -1).numpy()
     if degradation.noise_sigma > 0:
         random = np.random.default_rng(degradation.noise_seed)
         small = small + degradation.noise_sigma * random.standard_normal(small.shape, dtype=np.float32)
     small = np.rint(small).clip(0, 255).astype(np.uint8)
     if degradation.jpeg_quality is not None:
-        small = _compressed(small, degradation.jpeg_quality)
+        small = _compress_jpeg(small, degradation.jpeg_quality)
     return _resize(_to_batch(small), (height, width))[0].movedim(0, -1).round().to(torch.uint8).numpy()
 
 
 def _to_batch(picture: NDArray[np.uint8]) -> Tensor:
-    """(height, width, 3) uint8 -> (1, 3, height, width) float32 in 0..255."""
+    """Convert (height, width, 3) uint8 to (1, 3, height, width) float32 in 0..255."""
     return torch.tensor(picture).movedim(-1, 0).unsqueeze(0).float()
 
 
 def _blur(images: Tensor, sigma: float, reach: float) -> Tensor:
-    """Gaussian blur of (1, 3, height, width), mirrored at the border as OpenCV does.
+    """Return the Gaussian blur of images, which are mirrored at the border as in OpenCV.
 
     Args:
-        images: values of any range.
+        images: (1, 3, height, width) of any range.
         sigma: in pixels.
-        reach: where the kernel ends, in pixels from its middle and less than the sides; a pixel that it covers in part
-            counts in part.
+        reach: distance from the center of the kernel to its end, in pixels; less than height and width. A pixel that
+            the kernel covers in part counts in part.
     """
-    if sigma < 0.05:  # less than a thousandth of the neighbor
+    if sigma < 0.05:  # a neighbor would weigh less than a thousandth
         return images
     radius = math.ceil(reach - 0.5)
     offsets = range(-radius, radius + 1)
     weights = [math.exp(-0.5 * (i / sigma) ** 2) * min(1.0, reach + 0.5 - abs(i)) for i in offsets]
     images = F.pad(images, (radius,) * 4, mode="reflect")
-    # Sums of shifted views: torch's CPU convolutions of few channels are slow.
+    # Sums of shifted views are faster than torch's CPU convolutions of few channels.
     for dim in (-1, -2):
         length = images.shape[dim] - 2 * radius
         blurred = torch.zeros_like(images.narrow(dim, 0, length))
@@ -197,12 +200,15 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
-def _shrunk(side: int, factor: float) -> int:
-    """Rounded down as published; 1e-6 keeps 512 / 8 at 64 for the other sizes too."""
+def _shrunk_side(side: int, factor: float) -> int:
+    """Return the side of the shrunk picture, rounded down as published.
+
+    The 1e-6 makes up for rounding errors of the scaled factor, so that every size shrinks to the side of a 512 crop.
+    """
     return max(1, int(side / factor + 1e-6))
 
 
-def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def _compress_jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     file = io.BytesIO()
     # Subsampling 2 halves the resolution of the colors, as OpenCV does.
     Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=2)

@@ -1,4 +1,4 @@
-"""Low-quality versions of picture files, each in its own way, and the table that says how each was made."""
+"""Low-quality versions of picture files, and the table of the parameters that each was made with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..images import load_image, save_image
 from .degradation import RANGES, Degradation, Kind, degrade, draw
 
 TABLE = "degradations.csv"
-"""Name of the table, beside the pictures."""
+"""File name of the table, in the folder of the pictures."""
 
 COLUMNS: tuple[str, ...] = ("file", "kind", "seed", "blur_sigma", "downscale", "noise_sigma", "jpeg_quality")
 
 
 @dataclass(frozen=True)
 class Degraded:
-    """One result: its path below the output folder, and how it was made."""
+    """One low-quality picture: its path below the output folder, and how it was made."""
 
     file: str
     kind: Kind
@@ -32,18 +32,18 @@ class Degraded:
     degradation: Degradation
 
     def row(self) -> dict[str, str | float | int | None]:
-        """The result's line of the table, by column."""
+        """Return the picture's row of the table, by column."""
         drawn = self.degradation
         numbers = (drawn.blur_sigma, drawn.downscale, drawn.noise_sigma, drawn.jpeg_quality)
         return dict(zip(COLUMNS, (self.file, self.kind, self.seed, *numbers), strict=True))
 
 
 def picture_seed(name: str, seed: int) -> int:
-    """A picture's own seed: 48 bits, which every JSON reader keeps exactly, so that the node can be given the same.
+    """Return the seed of one picture: 48 bits, which every JSON reader keeps exactly, so that the node accepts it too.
 
     Args:
-        name: of the picture's file, with its ending, and with "/" before it its subfolder.
-        seed: of the whole set.
+        name: path of the picture's file below its folder, with "/" and with its ending.
+        seed: seed of the whole set.
     """
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()[:6], "big")
 
@@ -52,11 +52,11 @@ def degrade_file(source: Path, target: Path, file: str, kind: Kind, seed: int) -
     """Write a low-quality version of a picture.
 
     Args:
-        source: a good picture.
-        target: of the result; its folder is made where there is none.
-        file: the target's path below the output folder, for the table.
-        kind: how strong.
-        seed: the picture's own.
+        source: file of the good picture.
+        target: file to write; a missing folder is created.
+        file: path of the target below the output folder, for the table.
+        kind: kind of degradation, which sets the ranges.
+        seed: seed of this picture.
 
     Raises:
         ImageFileError: the source cannot be read.
@@ -70,10 +70,13 @@ def degrade_file(source: Path, target: Path, file: str, kind: Kind, seed: int) -
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
-    """Rows of earlier runs into the same folder, by file.
+    """Read the rows that earlier runs wrote into the same folder.
+
+    Returns:
+        Each row by column, under its file; empty where there is no table.
 
     Raises:
-        OutputError: the file is another table, which is not replaced, or cannot be read.
+        OutputError: the file cannot be read, or it is another table, which must not be replaced.
     """
     if not path.exists():
         return {}
@@ -87,17 +90,22 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
             f"{path} cannot be read: {error}.", expected="the table of an earlier run", remedy="move it away"
         ) from error
     raise OutputError(
-        f"{path} is another table.",
-        expected="no such file, or one of an earlier run, with the columns " + ", ".join(COLUMNS),
+        f"{path} is not a table of degradations.",
+        expected="no such file, or the table of an earlier run with the columns " + ", ".join(COLUMNS),
         remedy="move it away, or choose another --output",
     )
 
 
 def write_table(path: Path, earlier: Mapping[str, Mapping[str, str]], done: Iterable[Degraded]) -> None:
-    """Replace the table by its earlier rows and those of what was done now, sorted by file.
+    """Write the table: its earlier rows and those of new pictures, sorted by file.
+
+    Args:
+        path: file of the table.
+        earlier: rows of earlier runs, by file. A new row of the same file replaces the earlier one.
+        done: the new pictures.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the table cannot be written.
     """
     rows: dict[str, Mapping[str, object]] = {**earlier, **{picture.file: picture.row() for picture in done}}
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

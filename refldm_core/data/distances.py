@@ -1,9 +1,10 @@
-"""Who resembles whom among many faces: cosine distances block by block, the groups they join, and varied references.
+"""Cosine distances among many faces, the groups of faces that small distances join, and varied references.
 
-A distance is 1 - cos of two ArcFace embeddings, 0..2. Faces nearer than a limit are linked, and a person is what links
-join, directly or through others (ReF-LDM, the section on FFHQ-Ref: limit 0.4). All pairs of 70,000 faces would be
-2.4 thousand million numbers: they are computed in blocks, and of the links only a spanning forest is kept, which joins
-the same faces.
+A distance is 1 - cos of two ArcFace embeddings, 0..2. Two faces are linked where their distance is below a limit. A
+person is a group of faces that links join, directly or through candidates (ReF-LDM, section on FFHQ-Ref: limit 0.4).
+
+70,000 faces have 2.4 billion pairs. The distances are therefore computed block by block, and only a spanning forest of
+the links is stored, which joins the same faces.
 """
 
 from __future__ import annotations
@@ -18,28 +19,29 @@ from ..face.identity import Embeddings, cosine
 from .graphs import connected_components
 
 BLOCK = 2048
-"""Faces along a side of a block: 16 MB of distances."""
+"""Number of faces along a side of a block. The distances of a block take 16 MB."""
 
 BINS = 200
-"""Of the histogram, each 0.01 wide."""
+"""Number of bins of the histogram. Each is 0.01 wide."""
 
 _MAX_DISTANCE = 2.0
 _MAX_PENDING = 2_000_000
-"""Links that are gathered before they are reduced to a forest: 32 MB."""
+"""Most links that are gathered before they are reduced to a forest: 32 MB."""
 
 Links = NDArray[np.int64]
-"""(m, 2): pairs of faces, by index."""
+"""(m, 2) pairs of faces, by index."""
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceGraph:
-    """What is known of the distances among the first faces of a list.
+    """The distances among the first faces of a list, summarized.
 
     Attributes:
-        rows: how many faces were compared, each with every other of them.
-        limits: distances; for each there is a forest.
-        forests: at most `rows` - 1 links for each limit, which join the same faces as all pairs below the limit.
-        histogram: (BINS,) number of pairs by distance, 0..2.
+        rows: number of faces that were compared with each other.
+        limits: distances below which faces are linked.
+        forests: a forest for each limit: at most `rows` - 1 links that join the same faces as all pairs below the
+            limit.
+        histogram: (BINS,) number of pairs in each bin of distance, 0..2.
     """
 
     rows: int
@@ -49,24 +51,29 @@ class DistanceGraph:
 
     @staticmethod
     def empty(limits: tuple[float, ...]) -> DistanceGraph:
-        """The graph of no face."""
+        """Return the graph of no faces."""
         return DistanceGraph(0, limits, (np.zeros((0, 2), np.int64),) * len(limits), np.zeros(BINS, np.int64))
 
     def groups(self, limit: float) -> NDArray[np.int64]:
-        """(rows,) a number for each face; the faces that links below one of `limits` join have the same."""
+        """Return (rows,) a number for each face. Faces that links below `limit` join have the same number.
+
+        Args:
+            limit: one of `limits`.
+        """
         return connected_components(self.forests[self.limits.index(limit)], self.rows)
 
 
 def grow(graph: DistanceGraph, embeddings: Embeddings, block: int = BLOCK) -> Iterator[DistanceGraph]:
-    """Compare further faces with those before them and among each other.
+    """Compare new faces with the faces before them and with each other.
 
     Args:
-        graph: of the first `graph.rows` faces; they are not compared with each other again.
-        embeddings: (n, d) of unit length, the same first ones included.
-        block: faces along a side of a block.
+        graph: graph of the first `graph.rows` faces, which are not compared with each other again.
+        embeddings: (n, d) of unit length: those first faces, then the new ones.
+        block: number of faces along a side of a block.
 
     Yields:
-        The graph after each `block` faces, complete for those; each can be kept, and gone on from.
+        The graph after every `block` new faces. It is complete for the faces so far, so that a later call can continue
+        from it.
     """
     for start in range(graph.rows, len(embeddings), block):
         graph = _with_block(graph, embeddings, start, min(start + block, len(embeddings)), block)
@@ -74,47 +81,49 @@ def grow(graph: DistanceGraph, embeddings: Embeddings, block: int = BLOCK) -> It
 
 
 def block_distances(a: Embeddings, b: Embeddings) -> NDArray[np.float32]:
-    """(n, d) and (m, d) of unit length -> (n, m) distances in 0..2, single precision."""
+    """Return the (n, m) float32 distances, 0..2, between (n, d) and (m, d) embeddings of unit length."""
     products: NDArray[np.float32] = np.matmul(a, np.transpose(b))
     np.subtract(1.0, products, out=products)
     np.maximum(products, 0.0, out=products)
     return np.minimum(products, _MAX_DISTANCE, out=products)
 
 
-def distances_to(embeddings: Embeddings, one: Embeddings) -> NDArray[np.float64]:
-    """(n, d) and (d,) of unit length -> (n,) distances in 0..2."""
-    return 1.0 - cosine(embeddings, one[None])[:, 0]
+def distances_to(embeddings: Embeddings, face: Embeddings) -> NDArray[np.float64]:
+    """Return the (n,) distances, 0..2, of (n, d) embeddings from one (d,) embedding, all of unit length."""
+    return 1.0 - cosine(embeddings, face[None])[:, 0]
 
 
-def farthest_points(start: Embeddings, others: Embeddings, count: int) -> list[int]:
-    """Farthest-point order: each next face is the one whose nearest among all before it is farthest away.
+def farthest_points(start: Embeddings, candidates: Embeddings, count: int) -> list[int]:
+    """Choose faces in farthest-point order.
+
+    Each next face is the candidate whose distance to the nearest face before it is largest.
 
     Args:
-        start: (d,) the face that counts as being there already, of unit length.
-        others: (n, d) to choose from.
-        count: how many at most.
+        start: (d,) of unit length: the face that the order starts from; it is not part of the result.
+        candidates: (n, d) of unit length.
+        count: most faces to choose.
 
     Returns:
-        Indices of `others`; of equally far ones the first.
+        Indices of the chosen candidates, in order. Of equally far candidates, the first is chosen.
     """
-    gaps = distances_to(others, start)
+    gaps = distances_to(candidates, start)
     chosen: list[int] = []
-    while len(chosen) < min(count, len(others)):
+    while len(chosen) < min(count, len(candidates)):
         chosen.append(int(np.argmax(gaps)))
-        gaps = np.minimum(gaps, distances_to(others, others[chosen[-1]]))
+        gaps = np.minimum(gaps, distances_to(candidates, candidates[chosen[-1]]))
         gaps[chosen] = -1.0
     return chosen
 
 
 def _with_block(graph: DistanceGraph, embeddings: Embeddings, start: int, stop: int, block: int) -> DistanceGraph:
-    """The graph with faces `start` to `stop` compared with all before them and among each other."""
+    """Return the graph after faces `start` to `stop` were compared with all faces before them and with each other."""
     histogram = np.array(graph.histogram, dtype=np.int64)
     forests = [_Forest(links, stop) for links in graph.forests]
     new = embeddings[start:stop]
     for left in (*range(0, start, block), start):
         right = min(left + block, start) if left < start else stop
         distances = block_distances(new, embeddings[left:right])
-        if left == start:  # each pair once
+        if left == start:  # count each pair once
             lower = np.tri(stop - start, k=-1, dtype=np.bool_)
             histogram += _count(distances[lower])
             distances[~lower] = np.inf
@@ -129,12 +138,12 @@ def _with_block(graph: DistanceGraph, embeddings: Embeddings, start: int, stop: 
 def _count(distances: NDArray[np.float32]) -> NDArray[np.int64]:
     bins = (distances * np.float32(BINS / _MAX_DISTANCE)).astype(np.int16)
     counts = np.bincount(np.ravel(bins), minlength=BINS + 1).astype(np.int64)
-    counts[BINS - 1] += counts[BINS]  # a distance of 2
+    counts[BINS - 1] += counts[BINS]  # the last bin includes a distance of 2
     return counts[:BINS]
 
 
 class _Forest:
-    """Links gathered in bounded memory: now and then they are replaced by a forest that joins the same faces."""
+    """Links in bounded memory. When they become many, a forest that joins the same faces replaces them."""
 
     def __init__(self, links: Links, count: int) -> None:
         self._count = count
@@ -149,12 +158,12 @@ class _Forest:
             self._parts = [self.links()]
 
     def links(self) -> Links:
-        """At most `count` - 1 links: from every face to the first of its group."""
+        """Return at most `count` - 1 links: from every face to the first face of its group."""
         if len(self._parts) > 1:
             labels = connected_components(np.concatenate(self._parts), self._count)
             _, first = np.unique(labels, return_index=True)
             root = first[labels]
-            others = np.flatnonzero(root != np.arange(self._count))
-            self._parts = [np.column_stack([others, root[others]]).astype(np.int64)]
+            linked = np.flatnonzero(root != np.arange(self._count))
+            self._parts = [np.column_stack([linked, root[linked]]).astype(np.int64)]
             self._pending = 0
         return self._parts[0]

@@ -1,8 +1,8 @@
-"""Is a download of FFHQ-Ref or CelebA-Test-Ref whole? Published files against the pictures of a local folder.
+"""Check that a download of FFHQ-Ref or CelebA-Test-Ref is complete: compare it with the local folder of pictures.
 
-Layout as its authors publish it (README of github.com/ChiWeiHsiao/ref-ldm, release 0.1.0): FFHQ-Ref has
+The layout is the published one (README of github.com/ChiWeiHsiao/ref-ldm, release 0.1.0). FFHQ-Ref has
 reference_mapping/{train,val,test}_references.csv, id_based_ffhq_split/{train,val,test}_image.txt and
-test_images/{severe,moderate}_degrad; CelebA-Test-Ref has test_references.csv and celeba_test_images. The good pictures
+test_images/{severe,moderate}_degrad. CelebA-Test-Ref has test_references.csv and celeba_test_images. The good pictures
 come from FFHQ and CelebAMask-HQ.
 """
 
@@ -24,32 +24,33 @@ from .local_pictures import LocalPictures
 from .splits import SPLITS, Split
 
 References = Sequence[tuple[str, tuple[str, ...]]]
-"""Targets and their references."""
+"""Targets, each with its references, by file name."""
 
 
 class Size(NamedTuple):
-    """How large a split is: its targets, and their people (None where nobody has said how many)."""
+    """Size of a split: number of targets, and number of people (None where it is not published)."""
 
     images: int
     people: int | None
 
 
 FFHQ_REF: dict[Split, Size] = {"train": Size(18_816, 6_073), "val": Size(732, 300), "test": Size(857, 150)}
-"""As published (paper, section on FFHQ-Ref): 20,405 images of 6,523 people."""
+"""Published size of each split (paper, section on FFHQ-Ref). In total: 20,405 images of 6,523 people."""
 
 FFHQ_IMAGES = 70_000
 CELEBA_REF = Size(2_533, None)
 _NAMED = 5
+"""Most names in the text of a problem."""
 _SOURCE = "https://github.com/ChiWeiHsiao/ref-ldm/releases/tag/0.1.0"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as published.
+    """A difference from the published dataset.
 
     Attributes:
         text: a sentence without its full stop.
-        names: of the pictures that it is about, all of them.
+        names: names of all pictures that it concerns.
     """
 
     text: str
@@ -64,14 +65,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Check:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        sizes: of each split.
-        problems: empty where all is as published.
+        sizes: size of each split.
+        problems: differences from the published dataset; empty where there are none.
         notes: what could not be checked, and what is unusual but harmless.
-        references: rows of each split, with the paths of the pictures below the local folder; without missing
-            references, and without rows whose target, or whose every reference, is missing.
+        references: rows of each split, with the paths of the pictures below the local folder. Missing references are
+            left out. Rows without a target or without any reference are left out too.
     """
 
     sizes: Mapping[Split, Size]
@@ -80,7 +81,7 @@ class Check:
     references: Mapping[Split, References]
 
     def as_json(self) -> dict[str, Any]:
-        """Sizes, problems with all their names, and notes."""
+        """Return the sizes, the problems with all their names, and the notes in types that JSON has."""
         return {
             "sizes": {split: size._asdict() for split, size in self.sizes.items()},
             "problems": [{"problem": problem.text, "names": list(problem.names)} for problem in self.problems],
@@ -88,10 +89,10 @@ class Check:
         }
 
     def write(self, folder: Path) -> None:
-        """Write a references CSV for each split, with paths below the local folder, as training takes them.
+        """Write a references CSV for each split, with paths below the local folder, for training.
 
         Raises:
-            OutputError: one cannot be written.
+            OutputError: a file cannot be written.
         """
         for split, rows in self.references.items():
             write_references(folder / f"{split}_references.csv", rows, degraded=False)
@@ -104,13 +105,14 @@ def check_ffhq_ref(
 
     Args:
         dataset: folder of the published files.
-        images: folder of FFHQ's pictures; they may lie in subfolders (images1024x1024/00000/00000.png) and have another
+        images: folder of FFHQ's pictures. They may lie in subfolders (images1024x1024/00000/00000.png) and have another
             picture format.
-        expected: the size of each split.
-        listed: pictures in the three lists together.
+        expected: expected size of each split.
+        listed: expected number of pictures in the three lists together.
 
     Raises:
-        DataError: a CSV is missing or has another layout, or a folder holds no pictures.
+        DataError: a CSV is missing or has another layout, a folder holds no pictures, or a name occurs in two
+            subfolders.
     """
     tables: dict[Split, References] = {split: _table(dataset, split) for split in SPLITS}
     lists: dict[Split, tuple[str, ...] | None] = {split: _listed(dataset, split) for split in SPLITS}
@@ -123,13 +125,13 @@ def check_ffhq_ref(
     problems += _shared({split: _names(table) for split, table in tables.items()}, "the references")
     absent = [split for split, names in lists.items() if names is None]
     if absent:
-        notes.append(f"Not checked: the lists of all images, for {', '.join(absent)} has none in id_based_ffhq_split.")
+        notes.append(f"The lists of all images were not checked: id_based_ffhq_split has none for {', '.join(absent)}.")
     else:
         problems += _check_lists({split: names or () for split, names in lists.items()}, tables, pictures, listed)
     for kind in ("severe_degrad", "moderate_degrad"):
-        folder = _first(dataset / "test_images" / kind, dataset / kind)
+        folder = _first_existing(dataset / "test_images" / kind, dataset / kind)
         if folder is None:
-            notes.append(f"Not checked: the low-quality test pictures, for there is no folder test_images/{kind}.")
+            notes.append(f"The low-quality test pictures were not checked: there is no folder test_images/{kind}.")
         else:
             problems += _missing(LocalPictures(folder), [target for target, _ in tables["test"]], "targets of test")
     notes += pictures.notes()
@@ -140,36 +142,37 @@ def check_celeba_ref(dataset: Path, images: Path, targets: Path | None = None, e
     """Check CelebA-Test-Ref.
 
     Args:
-        dataset: folder of the published files: test_references.csv, and celeba_test_images with the targets, good and
-            low-quality, in subfolders. Those with "lq", "low" or "degrad" in their names hold the low-quality ones.
-        images: folder of CelebAMask-HQ's pictures, among which are the references.
-        targets: folder of the good targets, where the names of the subfolders do not tell; None to search for them.
-        expected: the size.
+        dataset: folder of the published files: test_references.csv, and celeba_test_images with subfolders of good and
+            of low-quality targets. Subfolders with "lq", "low" or "degrad" in their names hold the low-quality ones.
+        images: folder of CelebAMask-HQ's pictures, which contain the references.
+        targets: folder of the good targets, where the names of the subfolders do not tell it. None searches for them.
+        expected: expected size.
 
     Raises:
-        DataError: the CSV is missing or has another layout, or a folder holds no pictures.
+        DataError: the CSV is missing or has another layout, a folder holds no pictures, or a name occurs in two
+            subfolders.
     """
     table = _table(dataset, "test")
-    whole = _first(dataset / "celeba_test_images", dataset)
-    assert whole is not None  # the CSV was in it
-    low_folders = [path for path in sorted(whole.rglob("*")) if path.is_dir() and _holds_low(path.relative_to(whole))]
-    good = LocalPictures(whole, without=low_folders) if targets is None else LocalPictures(targets)
+    test_folder = _first_existing(dataset / "celeba_test_images", dataset)
+    assert test_folder is not None  # the CSV was in the dataset's folder
+    low_folders = [path for path in sorted(test_folder.rglob("*")) if path.is_dir() and _is_low_quality(path)]
+    good = LocalPictures(test_folder, without=low_folders) if targets is None else LocalPictures(targets)
     references = LocalPictures(images)
     size = size_of(table)
     names = [target for target, _ in table]
     problems = _wrong_size("test", size, expected) + _repeated("test", table)
     problems += _missing(good, names, "targets")
-    problems += _missing(references, sorted({name for _, others in table for name in others}), "references")
+    problems += _missing(references, sorted({name for _, names_of_row in table for name in names_of_row}), "references")
     notes: list[str] = []
     if not low_folders:
-        notes.append("Not checked: low-quality pictures, for no folder is named for them.")
+        notes.append("The low-quality pictures were not checked: no folder has lq, low or degrad in its name.")
     for folder in low_folders:
         problems += _missing(LocalPictures(folder), names, "targets")
     return Check({"test": size}, tuple(problems), (*notes, *references.notes()), {})
 
 
 def size_of(table: References) -> Size:
-    """Distinct targets, and the people that targets and references join."""
+    """Count the distinct targets, and the people that rows with common pictures join."""
     names = sorted(_names(table))
     index = {name: i for i, name in enumerate(names)}
     pairs = [(index[target], index[reference]) for target, references in table for reference in references]
@@ -178,8 +181,8 @@ def size_of(table: References) -> Size:
 
 
 def _check_table(split: Split, table: References, expected: Size, pictures: LocalPictures) -> list[Problem]:
-    found = _wrong_size(split, size_of(table), expected) + _repeated(split, table)
-    return found + _missing(pictures, sorted(_names(table)), f"pictures of {split}'s references")
+    problems = _wrong_size(split, size_of(table), expected) + _repeated(split, table)
+    return problems + _missing(pictures, sorted(_names(table)), f"pictures of {split}'s references")
 
 
 def _missing(pictures: LocalPictures, names: Sequence[str], what: str) -> list[Problem]:
@@ -197,8 +200,8 @@ def _wrong_size(split: Split, size: Size, expected: Size) -> list[Problem]:
 
 
 def _repeated(split: Split, table: References) -> list[Problem]:
-    again = tuple(name for name, count in Counter(target for target, _ in table).items() if count > 1)
-    return [Problem(f"{len(again)} targets of {split} have several rows", again)] if again else []
+    repeated = tuple(name for name, count in Counter(target for target, _ in table).items() if count > 1)
+    return [Problem(f"{len(repeated)} targets of {split} have several rows", repeated)] if repeated else []
 
 
 def _shared(groups: Mapping[Split, set[str]], where: str) -> Iterator[Problem]:
@@ -212,7 +215,7 @@ def _shared(groups: Mapping[Split, set[str]], where: str) -> Iterator[Problem]:
 def _check_lists(
     lists: Mapping[Split, Sequence[str]], tables: Mapping[Split, References], pictures: LocalPictures, listed: int
 ) -> Iterator[Problem]:
-    # Compared without ending or folder: nothing published says that the lists have them.
+    # Names are compared without ending and folder: nothing published says whether the lists have them.
     stems: dict[Split, set[str]] = {split: {Path(name).stem for name in names} for split, names in lists.items()}
     total = sum(len(names) for names in lists.values())
     if total != listed:
@@ -220,9 +223,9 @@ def _check_lists(
         yield Problem(f"The lists hold {total:,} images ({sizes}); published are {listed:,}")
     yield from _shared(stems, "the lists")
     for split in SPLITS:
-        strangers = tuple(sorted(name for name in _names(tables[split]) if Path(name).stem not in stems[split]))
-        if strangers:
-            yield Problem(f"{len(strangers)} pictures of {split}'s references are not in its list", strangers)
+        unlisted = tuple(sorted(name for name in _names(tables[split]) if Path(name).stem not in stems[split]))
+        if unlisted:
+            yield Problem(f"{len(unlisted)} pictures of {split}'s references are not in its list", unlisted)
         yield from _missing(pictures, lists[split], f"pictures of {split}'s list")
 
 
@@ -242,11 +245,11 @@ def _names(table: References) -> set[str]:
 
 def _table(dataset: Path, split: Split) -> References:
     name = f"{split}_references.csv"
-    path = _first(dataset / "reference_mapping" / name, dataset / name)
+    path = _first_existing(dataset / "reference_mapping" / name, dataset / name)
     if path is None:
         raise DataError(
             f"There is no {name} in {dataset}.",
-            expected="the published files, CSVs in reference_mapping or in the folder itself",
+            expected="the published files, with the CSVs in reference_mapping or in the folder itself",
             remedy=f"unpack them from {_SOURCE} (non-commercial research use only)",
         )
     return read_references(path)
@@ -254,7 +257,7 @@ def _table(dataset: Path, split: Split) -> References:
 
 def _listed(dataset: Path, split: Split) -> tuple[str, ...] | None:
     names = (f"{split}_image.txt", f"{split}_images.txt", f"{split}.txt")
-    path = _first(*(folder / name for folder in (dataset / "id_based_ffhq_split", dataset) for name in names))
+    path = _first_existing(*(folder / name for folder in (dataset / "id_based_ffhq_split", dataset) for name in names))
     if path is None:
         return None
     try:
@@ -266,9 +269,9 @@ def _listed(dataset: Path, split: Split) -> tuple[str, ...] | None:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _first(*paths: Path) -> Path | None:
+def _first_existing(*paths: Path) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def _holds_low(path: Path) -> bool:
+def _is_low_quality(path: Path) -> bool:
     return any(word in path.name.lower() for word in ("lq", "low", "degrad"))

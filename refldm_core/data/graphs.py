@@ -1,4 +1,4 @@
-"""Groups of things that links join. SciPy finds them; it comes without types, and is imported on first use."""
+"""Connected components, computed by SciPy. SciPy has no type information, and is imported on first use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 
 def connected_components(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Number the groups that links join.
+    """Number the groups of nodes that links join.
 
     Args:
-        pairs: (m, 2), each a link between two of `count` things; a pair may occur more than once.
-        count: of things.
+        pairs: (m, 2) links, each between two of the nodes 0 to `count` - 1. A pair may occur more than once.
+        count: number of nodes.
 
     Returns:
-        (count,): things with the same number are joined, directly or through others.
+        (count,) the number of each node's group. Nodes of a group are joined directly or through others.
     """
     sparse: Any = import_module("scipy.sparse")
     graphs: Any = import_module("scipy.sparse.csgraph")

@@ -1,6 +1,6 @@
-"""What one training example is made of: some targets of a person, each degraded, and the references that they share.
+"""Draw training examples: targets of one person, each degraded, and the references that they share.
 
-Sharing lets a step compute the references' keys and values once for several targets, which is most of their cost.
+The references' keys and values are most of their cost. Where targets share references, a step computes them only once.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ class GroupSpec:
     """How examples are drawn.
 
     Attributes:
-        targets: of one person that share their references; 1 is published.
-        references: most references of an example; 0 trains without any.
-        count: "all" uses as many as there are, "random" 1 to `references`, as often each.
+        targets: number of targets of one person that share their references. The published training uses 1.
+        references: most references of an example; 0 trains without references.
+        count: "all" uses all available references, up to `references`. "random" uses 1 to `references`, each number
+            equally often.
         repeat: repeat references until there are `references` of them, as the published training does.
-        augment: change the references' color, place and perspective, and mirror them, as published.
-        variants: how many different examples each target gives; 0 is a new one every time. A limited number lets the
-            latents be computed once (diffusion.cache).
-        degradation: ranges of the degradation.
-        severe: share of the targets that are degraded as the severe test set instead, where references matter most.
+        augment: change the color, position and perspective of references, and mirror them, as the published training
+            does.
+        variants: number of different examples of each target; 0 draws a new example every time. With a limited number,
+            latents can be cached (diffusion.cache).
+        degradation: kind of degradation, which sets the ranges.
+        severe: share of the targets that are degraded like the severe test set instead, where references matter most.
     """
 
     targets: int = 1
@@ -49,9 +51,9 @@ class Group:
     """One example.
 
     Attributes:
-        recipe: number of the example where there is a limited number of them, else its seed.
-        targets: (targets, size, size, 3) uint8, the truth.
-        lq: the same degraded.
+        recipe: number of the example where their number is limited, else its seed.
+        targets: (targets, size, size, 3) uint8: the true pictures.
+        lq: the targets degraded, in the same shape.
         references: (references, size, size, 3) uint8.
     """
 
@@ -62,14 +64,14 @@ class Group:
 
 
 class Groups:
-    """Draws examples of a corpus, each a function of one number.
+    """Draws examples from a corpus. Each example is a function of one number, its recipe.
 
     Args:
-        corpus: to draw from.
-        spec: how.
+        corpus: corpus to draw from.
+        spec: how examples are drawn.
 
     Raises:
-        DataError: references are asked for and a target has none.
+        DataError: `spec` asks for references, and a target has none.
     """
 
     def __init__(self, corpus: Corpus, spec: GroupSpec) -> None:
@@ -85,49 +87,49 @@ class Groups:
 
     @property
     def recipes(self) -> int:
-        """Number of different examples; 0 where there is no limit."""
+        """Number of different examples; 0 where it is not limited."""
         return self.spec.variants * len(self.corpus.targets) // self.spec.targets
 
     def recipe(self, seed: int) -> int:
-        """The example that a step's seed means."""
+        """Return the recipe that the seed of an item selects."""
         return int(np.random.default_rng(seed).integers(self.recipes)) if self.recipes else seed
 
     def draw(self, recipe: int) -> Group:
-        """The pictures of an example."""
+        """Return the example of a recipe."""
         rng = np.random.default_rng(np.random.SeedSequence([recipe, 1]))
         targets, references = self._choose(rng, recipe)
         pictures = np.stack([self.corpus.picture(self.corpus.targets[i].picture) for i in targets])
         lq = np.stack([self._degraded(picture, rng) for picture in pictures])
-        shown = [self._changed(self.corpus.picture(i), int(rng.integers(2**62))) for i in references]
+        augmented = [self._augmented(self.corpus.picture(i), int(rng.integers(2**62))) for i in references]
         empty = np.zeros((0, *pictures.shape[1:]), dtype=np.uint8)
-        return Group(recipe, pictures, lq, np.stack(shown) if shown else empty)
+        return Group(recipe, pictures, lq, np.stack(augmented) if augmented else empty)
 
     def _degraded(self, picture: Picture, rng: np.random.Generator) -> Picture:
-        # Drawn only where it is asked for: the examples of older configs stay what they were.
+        # The number is drawn only where it is needed, so that the examples of older configs do not change.
         severe = self.spec.severe > 0.0 and rng.random() < self.spec.severe
         return degrade(picture, draw(RANGES["severe" if severe else self.spec.degradation], int(rng.integers(2**62))))
 
     def _choose(self, rng: np.random.Generator, recipe: int) -> tuple[list[int], list[int]]:
-        """Indices of targets, and of the pictures that are their references."""
+        """Return the indices of the targets, and the indices of the pictures that are their references."""
         first = recipe % len(self.corpus.targets) if self.recipes else int(rng.integers(len(self.corpus.targets)))
         most = self.spec.references
         if not most:
-            others = rng.integers(len(self.corpus.targets), size=self.spec.targets - 1)
-            return [first, *(int(i) for i in others)], []
+            further = rng.integers(len(self.corpus.targets), size=self.spec.targets - 1)
+            return [first, *(int(i) for i in further)], []
         available = self.corpus.targets[first].references
         count = min(len(available), int(rng.integers(1, most + 1)) if self.spec.count == "random" else most)
-        if self.spec.targets > 1:  # some of the person's pictures must be left to be the other targets
+        if self.spec.targets > 1:  # leave some of the person's pictures for the other targets
             count = min(count, max(1, len(available) + 1 - self.spec.targets))
         references = [available[int(i)] for i in rng.permutation(len(available))[:count]]
-        others = [i for i in self.corpus.sharing(references) if i != first]
-        chosen = [first, *(others[int(i)] for i in rng.permutation(len(others))[: self.spec.targets - 1])]
-        while len(chosen) < self.spec.targets:  # the same targets once more, degraded differently
-            chosen.append(chosen[len(chosen) % (1 + len(others))])
+        candidates = [i for i in self.corpus.sharing(references) if i != first]
+        chosen = [first, *(candidates[int(i)] for i in rng.permutation(len(candidates))[: self.spec.targets - 1])]
+        while len(chosen) < self.spec.targets:  # repeat targets; each repetition is degraded differently
+            chosen.append(chosen[len(chosen) % (1 + len(candidates))])
         if self.spec.repeat:
             references = [references[i % count] for i in range(most)]
         return chosen, references
 
-    def _changed(self, picture: Picture, seed: int) -> Picture:
+    def _augmented(self, picture: Picture, seed: int) -> Picture:
         if self._augment is None:
             return picture
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
@@ -136,7 +138,10 @@ class Groups:
 
 
 def reference_augmentation() -> Callable[[Image.Image], Image.Image]:
-    """Color, place, perspective and mirroring of a reference, in the published strengths; PIL to PIL."""
+    """Return a function that changes color, position and perspective of a reference at random and mirrors it.
+
+    The strengths are the published ones. The function draws from torch's default generator.
+    """
     from torchvision.transforms import (  # noqa: PLC0415 (optional)  # pyright: ignore[reportMissingTypeStubs]
         ColorJitter,
         Compose,
@@ -158,5 +163,5 @@ def reference_augmentation() -> Callable[[Image.Image], Image.Image]:
 
 
 def stack(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-    """Pictures (n, size, size, 3) uint8, several lots of them -> (all, 3, size, size) uint8."""
+    """Join arrays of pictures, each (n, size, size, 3) uint8, into one tensor (total, 3, size, size) uint8."""
     return torch.as_tensor(np.concatenate(pictures)).movedim(-1, 1).contiguous()

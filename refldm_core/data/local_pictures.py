@@ -1,4 +1,4 @@
-"""The pictures of a folder, found by names that a list has."""
+"""Find the pictures of a folder by the names in a list."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class LocalPictures:
     """Pictures of a folder and its subfolders.
 
     Args:
-        folder: to search.
+        folder: folder to search.
         without: subfolders to leave out.
 
     Raises:
-        DataError: no pictures, or one name in two subfolders, so that it would not be clear which is meant.
+        DataError: the folder has no pictures, or a name occurs in two subfolders, so that it is ambiguous.
     """
 
     def __init__(self, folder: Path, without: Collection[Path] = ()) -> None:
@@ -27,10 +27,10 @@ class LocalPictures:
         self._renamed: dict[str, str] = {}
         for path in _pictures(folder, set(without)):
             inside = path.relative_to(folder).as_posix()
-            other = self._paths.setdefault(path.name, inside)
-            if other != inside:
+            earlier = self._paths.setdefault(path.name, inside)
+            if earlier != inside:
                 raise DataError(
-                    f"{folder} has two pictures of the name {path.name}: {other} and {inside}.",
+                    f"{folder} has two pictures of the name {path.name}: {earlier} and {inside}.",
                     expected="each picture once, in one size",
                     remedy="name the subfolder that holds the pictures to use",
                 )
@@ -41,22 +41,25 @@ class LocalPictures:
             )
 
     def find(self, name: str) -> str | None:
-        """Where a picture is, below the folder: by its name in whichever subfolder, else in another picture format."""
+        """Return the path of a picture below the folder; None where it is missing.
+
+        The picture may lie in any subfolder. Where there is none of that name, one in another picture format is taken.
+        """
         pure = PurePosixPath(name)
         exact = self._paths.get(pure.name)
         if exact is not None:
             return exact
-        found = self._by_stem.get(pure.stem)
-        if found is not None and pure.suffix:
-            self._renamed[name] = found
-        return found
+        path = self._by_stem.get(pure.stem)
+        if path is not None and pure.suffix:
+            self._renamed[name] = path
+        return path
 
     def notes(self) -> list[str]:
-        """What is worth saying of what was found."""
+        """Return sentences about what is unusual but harmless."""
         if not self._renamed:
             return []
-        name, found = next(iter(self._renamed.items()))
-        return [f"{len(self._renamed)} pictures are there in another format: {name} as {found}, for instance."]
+        name, path = next(iter(self._renamed.items()))
+        return [f"{len(self._renamed)} pictures have another format, for instance {name} as {path}."]
 
 
 def _pictures(folder: Path, without: Collection[Path]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Reading a folder of photos once: what an earlier build has read already is not read again."""
+"""Read a folder of photos. Photos that an earlier build has read are not read again."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _NOT_PORTABLE = re.compile(r"[\\:\x00-\x1f\x7f]")
 def read_photos(
     photos: Mapping[str, Path], images: Path, store: PhotoStore, reader: PhotoReader, each: Each = quietly
 ) -> None:
-    """Read the photos that the store does not know, or that changed; each is kept as soon as it is done.
+    """Read the photos that are new or whose files changed. Each result is stored at once.
 
     Args:
-        photos: path below their folder, with "/" -> file.
+        photos: file of each photo, by its path below the folder of photos (with "/").
         images: folder for the crops.
-        store: of the build.
+        store: records of the build.
         reader: finds, aligns and embeds faces.
         each: shows progress.
 
     Raises:
         OutputError: a crop or the store cannot be written.
     """
-    for _ in range(2):  # a photo that turns out to have changed leaves its copies to be read for themselves
+    for _ in range(2):  # where the first pass finds a changed photo, the second reads its former copies
         known = {record.name: record for record in store.records()}
         orphans = [record.name for record in known.values() if _is_orphan(record, known, photos)]
         store.forget(orphans)
         for name in orphans:
             del known[name]
-        todo = [name for name in sorted(photos) if not _is_done(known.get(name), photos[name], images)]
+        todo = [name for name in sorted(photos) if not _is_read(known.get(name), photos[name], images)]
         if not todo:
             return
         folder = _Folder(images, store, reader, known.values(), photos)
@@ -48,17 +48,17 @@ def read_photos(
             folder.read(name, photos[name], known.get(name))
 
 
-def _is_done(record: PhotoRecord | None, path: Path, images: Path) -> bool:
+def _is_read(record: PhotoRecord | None, path: Path, images: Path) -> bool:
     return record is not None and record.state == _state(path) and _has_crop(record, images)
 
 
 def _has_crop(record: PhotoRecord, images: Path) -> bool:
-    """Whether the crop is there, if there is to be one: somebody may have deleted it."""
+    """Return whether the crop of a record exists, or none is expected. Somebody may have deleted it."""
     return not record.crop or (images / record.crop).is_file()
 
 
 def _is_orphan(record: PhotoRecord, known: Mapping[str, PhotoRecord], photos: Mapping[str, Path]) -> bool:
-    """Whether this is the copy of a photo that has gone, or that has other pixels now."""
+    """Return whether the record is a copy of a photo that is gone or has changed its pixels."""
     if record.outcome != "same pixels":
         return False
     original = known.get(record.note)
@@ -66,14 +66,14 @@ def _is_orphan(record: PhotoRecord, known: Mapping[str, PhotoRecord], photos: Ma
 
 
 class _Folder:
-    """The photos that were read so far.
+    """Reads photos, and knows which pixels and which names of crops have occurred.
 
     Args:
         images: folder for the crops.
-        store: keeps the records.
+        store: records of the build.
         reader: finds, aligns and embeds faces.
         known: records of earlier runs.
-        photos: those that are there.
+        photos: names of the photos in the folder.
     """
 
     def __init__(
@@ -87,16 +87,17 @@ class _Folder:
         self._images = images
         self._store = store
         self._reader = reader
-        there = [record for record in known if record.name in photos and record.outcome != "same pixels"]
-        self._originals = {record.pixels: record.name for record in there if record.pixels}
+        originals = [record for record in known if record.name in photos and record.outcome != "same pixels"]
+        self._originals = {record.pixels: record.name for record in originals if record.pixels}
         self._taken = {folded(record.crop): record.name for record in known if record.crop}
 
     def read(self, name: str, path: Path, earlier: PhotoRecord | None) -> None:
+        """Read one photo and store its record and its crop."""
         state = _state(path)
         try:
             image = load_image(path)
         except ImageFileError as error:
-            # Named as everywhere in the report, which may move to another machine.
+            # The report may move to another machine, and must not name paths of this one.
             note = error.problem.replace(str(path), "the file")
             self._store.put(PhotoRecord(name, state, "", "unreadable", note))
             return
@@ -118,9 +119,9 @@ class _Folder:
         self._store.put(record, reading.embedding)
 
     def _crop_name(self, name: str) -> str:
-        """A name for a crop that no other has, also where capitals do not count: a.png, a.jpg.png, a.jpg.2.png.
+        """Return an unused name for a crop: a.png, else a.jpg.png, else a.jpg.2.png.
 
-        Characters that Windows cannot have in a name become "_".
+        Names that differ only in upper and lower case count as equal. Characters that Windows forbids become "_".
         """
         portable = _NOT_PORTABLE.sub("_", name)
         plain = PurePosixPath(portable).with_suffix(".png").as_posix()
@@ -131,14 +132,14 @@ class _Folder:
 
 
 def require_new_or_earlier(folder: Path, state: str) -> None:
-    """Check that a folder is empty or was made by an earlier run.
+    """Check that a folder is empty or holds an earlier build.
 
     Args:
-        folder: for results; made where there is none.
-        state: name of a file that an earlier run left in it.
+        folder: folder for the results; created where it is missing.
+        state: name of the file by which an earlier build is recognized.
 
     Raises:
-        OutputError: it holds other things, or cannot be made.
+        OutputError: the folder holds other things, or it cannot be created.
     """
     make_folder(folder)
     if not (folder / state).exists() and any(folder.iterdir()):
@@ -153,4 +154,4 @@ def _state(path: Path) -> FileState:
     try:
         return FileState.of(path)
     except OSError:
-        return FileState(-1, -1)  # reading it will say what is wrong
+        return FileState(-1, -1)  # reading the file raises the error that the report names

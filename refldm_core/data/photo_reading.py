@@ -1,4 +1,4 @@
-"""One photo -> its face as an aligned crop and an embedding, or why there is none."""
+"""Read one photo: its face as an aligned crop with an embedding, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ReadingSettings:
     """How faces are taken from photos.
 
     Attributes:
-        aligned: the photos are aligned crops already, as in FFHQ; no face is looked for.
-        crop_size: pixels along each side of the crops.
-        min_size: pixels of the face box in the photo; smaller faces do not count.
-        several: of a photo with several faces, take the largest, or leave the photo out.
+        aligned: whether the photos are already aligned crops, as in FFHQ. The detector is then not used.
+        crop_size: side of the crops in pixels.
+        min_size: smallest size of a face box in the photo, in pixels. Smaller faces do not count.
+        several: for a photo with several faces: "largest" takes the largest face, "skip" leaves the photo out.
 
     Raises:
-        SettingsError: a crop below 16 pixels, or a negative size.
+        SettingsError: the crops are below 16 pixels, or a size is negative.
     """
 
     aligned: bool = False
@@ -46,20 +46,20 @@ class ReadingSettings:
     def __post_init__(self) -> None:
         if self.crop_size < 16 or self.min_size < 0:
             raise SettingsError(
-                f"Crops of {self.crop_size} pixels, faces of {self.min_size:g} and more.",
-                expected="crops of 16 pixels or more, no negative size",
+                f"The crop size is {self.crop_size} pixels and the smallest face {self.min_size:g}.",
+                expected="crops of 16 pixels or more, and no negative size",
                 remedy="leave the defaults: 512 and 80",
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a photo shows.
+    """The result of reading a photo.
 
     Attributes:
         outcome, note, faces: as in `PhotoRecord`.
-        crop: (3, size, size) in [-1, 1]; None without a usable face.
-        embedding: (d,) of unit length; None without one.
+        crop: (3, size, size) in [-1, 1]; None where no face is usable.
+        embedding: (d,) of unit length; None where no face is usable.
     """
 
     outcome: Outcome
@@ -73,13 +73,13 @@ class PhotoReader:
     """Finds, aligns and embeds the face of a photo.
 
     Args:
-        recognizer: embeds.
-        detector: finds faces; not needed for aligned crops.
-        settings: how.
-        names: of detector and recognizer, by which a build knows whether it goes on with the same ones.
+        recognizer: embeds faces.
+        detector: finds faces; None is possible for aligned crops.
+        settings: how faces are taken from photos.
+        names: names of detector and recognizer. A later run into the same folder must use the same ones.
 
     Raises:
-        SettingsError: no detector for photos that are not aligned.
+        SettingsError: there is no detector, and the photos are not aligned.
     """
 
     def __init__(
@@ -87,7 +87,9 @@ class PhotoReader:
     ) -> None:
         if detector is None and not settings.aligned:
             raise SettingsError(
-                "There is no face detector.", expected="one, or aligned crops", remedy="name a detector, or --aligned"
+                "There is no face detector.",
+                expected="a detector, or aligned crops",
+                remedy="name a detector, or use --aligned",
             )
         self.settings = settings
         self._recognizer = recognizer
@@ -96,31 +98,31 @@ class PhotoReader:
 
     @property
     def described(self) -> dict[str, str]:
-        """All that a reading depends on, by name."""
+        """Everything that the result of reading a photo depends on, by name."""
         settings = self.settings
         common = {"recognizer": self._names[1], "crop size": str(settings.crop_size)}
         if settings.aligned:
             return {"detector": "none: aligned crops", **common, "least face": "-", "several faces": "-"}
-        finding = {"least face": f"{settings.min_size:g}", "several faces": settings.several}
-        return {"detector": self._names[0], **common, **finding}
+        face_settings = {"least face": f"{settings.min_size:g}", "several faces": settings.several}
+        return {"detector": self._names[0], **common, **face_settings}
 
     def read(self, image: Image.Image) -> Reading:
-        """The face of an RGB photo."""
+        """Read an RGB photo."""
         if self._detector is None or self.settings.aligned:
             crop = to_tensor(image, self.settings.crop_size)
             return Reading("face", faces=1, crop=crop, embedding=embed_crops(self._recognizer, crop[None])[0])
-        found = sorted(self._detector.detect(np.asarray(image)), key=lambda face: -face.size)
-        large = [face for face in found if face.size >= self.settings.min_size]
-        if not found:
+        faces = sorted(self._detector.detect(np.asarray(image)), key=lambda face: -face.size)
+        large = [face for face in faces if face.size >= self.settings.min_size]
+        if not faces:
             return Reading("no face")
         if not large:
-            note = f"the largest face has {found[0].size:.0f} of {self.settings.min_size:g} pixels"
-            return Reading("too small", note, len(found))
+            note = f"the largest face has {faces[0].size:.0f} of {self.settings.min_size:g} pixels"
+            return Reading("too small", note, len(faces))
         if len(large) > 1 and self.settings.several == "skip":
             return Reading("several faces", f"{len(large)} faces", len(large))
-        return self._taken(to_full_tensor(image), large[0], len(large))
+        return self._read_face(to_full_tensor(image), large[0], len(large))
 
-    def _taken(self, picture: Tensor, face: Face, faces: int) -> Reading:
+    def _read_face(self, picture: Tensor, face: Face, faces: int) -> Reading:
         try:
             transform = crop_transform(face.landmarks, (picture.shape[-2], picture.shape[-1]), self.settings.crop_size)
         except FaceError as error:
@@ -130,12 +132,12 @@ class PhotoReader:
 
 
 def pixel_hash(image: Image.Image) -> str:
-    """SHA-256 of an RGB picture's size and pixels: the same for every file format that loses nothing."""
+    """Return the SHA-256 of an RGB picture's size and pixels. It is the same for every lossless file format."""
     return hashlib.sha256(f"{image.width}x{image.height} ".encode() + image.tobytes()).hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """First 16 digits of a model file's SHA-256, to know it by."""
+    """Return the first 16 hexadecimal digits of a model file's SHA-256, by which a build recognizes it."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         for part in iter(lambda: file.read(1 << 20), b""):

@@ -1,4 +1,4 @@
-"""What a build knows of each photo already, in one SQLite file: every photo is kept as soon as it is done."""
+"""The records of a build in one SQLite file. The record of each photo is stored as soon as the photo is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .distances import DistanceGraph
 from .splits import Split
 
 Outcome = Literal["face", "no face", "too small", "several faces", "same pixels", "unreadable"]
-"""What became of a photo; only one with a "face" is used."""
+"""Result of reading a photo. Only photos with the outcome "face" are used."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -38,29 +38,33 @@ _COLUMNS = "name, bytes, modified, pixels, outcome, note, faces, crop"
 
 @dataclass(frozen=True)
 class FileState:
-    """By what an unchanged file is recognized: its length in bytes, and when it was changed, in nanoseconds."""
+    """Length of a file in bytes, and its time of change in nanoseconds. Where both are equal, the file is unchanged."""
 
     bytes: int
     modified: int
 
     @staticmethod
     def of(path: Path) -> FileState:
-        """Raises: OSError."""
+        """Return the state of a file.
+
+        Raises:
+            OSError: the file cannot be examined.
+        """
         status = path.stat()
         return FileState(status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class PhotoRecord:
-    """What is known of one photo.
+    """The record of one photo.
 
     Attributes:
-        name: path below the folder, with "/".
-        state: of the file when it was read.
-        pixels: SHA-256 of its size and pixels; "" for an unreadable one.
-        outcome: what became of it.
-        note: in words, what is worth saying of the outcome; the other photo's name for "same pixels".
-        faces: how many were found.
+        name: path of the photo below the folder of photos, with "/".
+        state: state of the file when it was read.
+        pixels: SHA-256 of the size and the pixels; "" for an unreadable photo.
+        outcome: result of reading the photo.
+        note: details of the outcome in words; for "same pixels", the name of the original photo.
+        faces: number of faces.
         crop: path of the aligned crop below the folder of crops, with "/"; "" where there is none.
     """
 
@@ -77,12 +81,12 @@ class PhotoStore:
     """The records of one build.
 
     Args:
-        path: of the SQLite file; made where there is none.
-        settings: what the records depend on. A store that was made with others is refused.
+        path: SQLite file; created where it is missing.
+        settings: settings that the records depend on.
 
     Raises:
-        OutputError: it cannot be opened, read or written, or another process uses it. Every method raises this.
-        SettingsError: the store was made with other settings.
+        OutputError: the file cannot be opened, read or written, or another process uses it. Every method raises this.
+        SettingsError: the file was made with other settings.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
@@ -91,10 +95,10 @@ class PhotoStore:
             self._database = sqlite3.connect(path, isolation_level=None)
             self._database.execute("PRAGMA busy_timeout = 2000")
             self._database.executescript(_SCHEMA)
-        made_with = self._fact("settings")
-        if made_with is None:
+        stored = self._fact("settings")
+        if stored is None:
             self._set_fact("settings", json.dumps(dict(settings)).encode())
-        elif (earlier := cast(dict[str, str], json.loads(made_with))) != dict(settings):
+        elif (earlier := cast(dict[str, str], json.loads(stored))) != dict(settings):
             self.close()
             raise _other_settings(path, earlier, settings)
 
@@ -103,10 +107,10 @@ class PhotoStore:
             self._database.close()
 
     def records(self) -> list[PhotoRecord]:
-        """All, in the order in which they were first read.
+        """Return all records, in the order in which the photos were first read.
 
         Raises:
-            UnsafePathError: a crop whose name would lead out of the folder of crops.
+            UnsafePathError: the name of a crop would lead out of the folder of crops.
         """
         with self._errors():
             rows = self._database.execute(f"SELECT {_COLUMNS} FROM photos ORDER BY id").fetchall()
@@ -124,11 +128,11 @@ class PhotoStore:
         ]
 
     def put(self, record: PhotoRecord, embedding: NDArray[np.float32] | None = None) -> None:
-        """Keep a record, in place of an earlier one of that name. It is on the disk when this returns.
+        """Store a record. It replaces an earlier record of that name, and is on the disk when this returns.
 
         Args:
-            record: of a photo.
-            embedding: (d,) of unit length, for a "face".
+            record: record of a photo.
+            embedding: (d,) of unit length, for the outcome "face".
         """
         vector = b"" if embedding is None else embedding.astype("<f4").tobytes()
         state = record.state
@@ -140,60 +144,63 @@ class PhotoStore:
             )
 
     def touch(self, name: str, state: FileState) -> None:
-        """The file is another one with the same pixels."""
+        """Store the new state of a file whose pixels have not changed."""
         with self._errors():
             self._database.execute(
                 "UPDATE photos SET bytes = ?, modified = ? WHERE name = ?", (state.bytes, state.modified, name)
             )
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop records; those photos will be read again."""
+        """Delete records, so that their photos are read again."""
         with self._transaction():
             self._database.executemany("DELETE FROM photos WHERE name = ?", [(name,) for name in names])
 
     def embeddings(self, names: Sequence[str]) -> tuple[list[str], NDArray[np.int64], Embeddings]:
-        """Embeddings of the photos with these names that have one.
+        """Return the embeddings of photos.
+
+        Args:
+            names: names of photos. Those without an embedding are left out.
 
         Returns:
-            Their names in the order in which they were read, their numbers (n,), which a photo that is read again
-            does not keep, and (n, d) of unit length.
+            The names of the other photos in the order in which they were read, their numbers (n,), and their embeddings
+            (n, d) of unit length. A photo that is read again gets a new number.
         """
-        wanted = set(names)
+        requested = set(names)
         with self._errors():
-            found = self._database.execute("SELECT id, name FROM photos WHERE outcome = 'face' ORDER BY id").fetchall()
-            kept = [(number, name) for number, name in found if name in wanted]
-            vectors: Embeddings = np.zeros((len(kept), 0), dtype=np.float32)
-            for i, (number, _) in enumerate(kept):
+            rows = self._database.execute("SELECT id, name FROM photos WHERE outcome = 'face' ORDER BY id").fetchall()
+            chosen = [(number, name) for number, name in rows if name in requested]
+            vectors: Embeddings = np.zeros((len(chosen), 0), dtype=np.float32)
+            for i, (number, _) in enumerate(chosen):
                 blob = self._database.execute("SELECT embedding FROM photos WHERE id = ?", (number,)).fetchone()[0]
                 vector = np.frombuffer(blob, dtype="<f4")
                 if i == 0:
-                    vectors = np.zeros((len(kept), len(vector)), dtype=np.float32)
+                    vectors = np.zeros((len(chosen), len(vector)), dtype=np.float32)
                 vectors[i] = vector
-        return [name for _, name in kept], np.array([number for number, _ in kept], dtype=np.int64), vectors
+        return [name for _, name in chosen], np.array([number for number, _ in chosen], dtype=np.int64), vectors
 
     def graph(self, numbers: NDArray[np.int64], limits: tuple[float, ...]) -> DistanceGraph:
-        """What is known of the distances among photos.
+        """Return the stored distances among photos.
 
         Args:
-            numbers: (n,) of the photos.
-            limits: distances.
+            numbers: (n,) numbers of the photos.
+            limits: distances below which faces are linked.
 
         Returns:
-            The graph of the first of them, of none where those known are others or have other limits.
+            The stored graph, if it belongs to the first of these photos and to these limits; else an empty one.
         """
         content = self._fact("graph")
         if content is None:
             return DistanceGraph.empty(limits)
         with np.load(io.BytesIO(content)) as arrays:
-            known: NDArray[np.int64] = arrays["numbers"]
-            same = len(known) <= len(numbers) and bool((known == numbers[: len(known)]).all())
-            if not same or tuple(arrays["limits"].tolist()) != limits:
+            stored: NDArray[np.int64] = arrays["numbers"]
+            first = len(stored) <= len(numbers) and bool((stored == numbers[: len(stored)]).all())
+            if not first or tuple(arrays["limits"].tolist()) != limits:
                 return DistanceGraph.empty(limits)
             forests = tuple(arrays[f"forest_{i}"] for i in range(len(limits)))
-            return DistanceGraph(len(known), limits, forests, arrays["histogram"])
+            return DistanceGraph(len(stored), limits, forests, arrays["histogram"])
 
     def keep_graph(self, numbers: NDArray[np.int64], graph: DistanceGraph) -> None:
-        """Keep what is known of the distances among the first `graph.rows` of these photos (n,)."""
+        """Store the distances among the first `graph.rows` of the photos with these numbers (n,)."""
         file = io.BytesIO()
         forests = {f"forest_{i}": forest for i, forest in enumerate(graph.forests)}
         arrays: dict[str, Any] = {"numbers": numbers[: graph.rows], "limits": np.array(graph.limits), **forests}
@@ -201,14 +208,14 @@ class PhotoStore:
         self._set_fact("graph", file.getvalue())
 
     def splits(self, key: str) -> dict[str, Split]:
-        """Split of each crop in the last build that ended; {} where that was made with another key."""
+        """Return the split of each crop in the last finished build; {} where that build had another key."""
         if self._fact("splits") != key.encode():
             return {}
         with self._errors():
             return dict(self._database.execute("SELECT crop, split FROM splits").fetchall())
 
     def keep_splits(self, key: str, splits: Mapping[str, Split]) -> None:
-        """Keep the splits of a build that ended, under a key that says what they depend on."""
+        """Store the splits of a finished build, with a key that says what they depend on."""
         with self._transaction():
             self._database.execute("DELETE FROM splits")
             self._database.executemany("INSERT INTO splits VALUES (?, ?)", list(splits.items()))
@@ -236,7 +243,7 @@ class PhotoStore:
         except sqlite3.Error as error:
             raise OutputError(
                 f"{self._path} cannot be read or written ({error}).",
-                expected="the records of an earlier build that no other process uses, on a disk with free space",
+                expected="a build.sqlite that an earlier build wrote and no other process uses, on a disk with free space",
                 remedy="wait until another build into this folder ends, free some space, or choose another --output",
             ) from error
 
@@ -247,6 +254,6 @@ def _other_settings(path: Path, earlier: Mapping[str, str], now: Mapping[str, st
         f"{path.parent} was built with other settings: "
         + ", ".join(f"{name} {earlier.get(name)}, now {now[name]}" for name in different)
         + ".",
-        expected="the settings that the photos there were read with",
-        remedy="give the same ones, or choose another --output: every photo has to be read again",
+        expected="the settings that its photos were read with",
+        remedy="use the same settings, or choose another --output, where every photo is read again",
     )

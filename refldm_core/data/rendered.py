@@ -1,4 +1,4 @@
-"""A dataset of rendered people in the published layout."""
+"""Datasets of rendered people and of rendered scenes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFERENCES = f"{MAPPING}/train_references.csv"
 
 @dataclass(frozen=True)
 class RenderedDataset:
-    """Where the parts of a rendered dataset are."""
+    """Paths of the parts of a rendered dataset."""
 
     folder: Path
 
@@ -36,18 +36,19 @@ class RenderedDataset:
 
 
 def render_dataset(folder: Path, spec: DatasetSpec, workers: int = 1) -> Iterator[int]:
-    """Render people into a folder, or go on where an earlier run was interrupted.
+    """Render people into a folder, or continue an interrupted run.
 
-    Written are `images/`, the references CSV of the published layout, in which each picture has the person's others as
-    references (there is none with one picture a person), and `attributes.jsonl` with one record a picture.
+    It writes `images/`, `attributes.jsonl` with one record for each picture, and a references CSV in the published
+    layout. The references of a picture are the person's other pictures. With one picture for each person there is no
+    CSV.
 
     Args:
-        folder: made where there is none.
+        folder: folder for the dataset; created where it is missing.
         spec: what to render.
-        workers: processes.
+        workers: number of processes.
 
     Yields:
-        After each person, how many pictures were rendered.
+        After each person, the number of pictures that were rendered.
 
     Raises:
         SettingsError: the folder holds pictures of another size.
@@ -62,14 +63,14 @@ def render_dataset(folder: Path, spec: DatasetSpec, workers: int = 1) -> Iterato
 
 
 def render_scenes(folder: Path, spec: SceneSetSpec, workers: int = 1) -> Iterator[int]:
-    """Render pictures of groups into a folder, or go on where an earlier run was interrupted.
+    """Render scenes (pictures of groups) into a folder, or continue an interrupted run.
 
-    Written are `images/` and `attributes.jsonl` with one record a picture: people, landmarks and boxes.
+    It writes `images/`, and `attributes.jsonl` with one record for each picture: its people, landmarks and boxes.
 
     Args:
-        folder: made where there is none.
+        folder: folder for the dataset; created where it is missing.
         spec: what to render.
-        workers: processes.
+        workers: number of processes.
 
     Yields:
         After each picture, 1.

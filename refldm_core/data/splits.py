@@ -1,4 +1,4 @@
-"""People -> training, validation and test split, and the references of each picture (ReF-LDM, section on FFHQ-Ref)."""
+"""Assign people to splits (train, val, test) and references to pictures (ReF-LDM, section on FFHQ-Ref)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How people and references are chosen; the defaults are the paper's, but for the two sizes, which are rounded.
+    """How people and references are chosen. The defaults are the paper's, but `validation` and `test` are rounded.
 
     Attributes:
-        same_person: distance (1 - cos) below which two faces are one person's.
-        near_duplicate: distance up to which two pictures are too alike to be target and reference of a test.
-        validation, test: people of these splits: below 1 a share of all with two photos or more (at least one person,
-            where there are three), else a number.
-        least_references: a test target has as many at least; training and validation take one.
-        most_references: a test target has as many at most.
-        train_references: a target of training or validation has as many at most.
-        seed: of the choice of people.
+        same_person: distance (1 - cos) below which two faces belong to one person.
+        near_duplicate: distance up to which two pictures are too similar to be target and reference of a test.
+        validation, test: size of these splits. A value below 1 is a share of the people with two photos or more, and at
+            least one person where there are three. A value from 1 on is a number of people.
+        least_references: least references of a test target. Targets of training and validation need one.
+        most_references: most references of a test target.
+        train_references: most references of a target of training or validation.
+        seed: seed of the choice of people.
 
     Raises:
-        SettingsError: a number outside its range.
+        SettingsError: a number is outside its range.
     """
 
     same_person: float = 0.4
@@ -48,21 +48,21 @@ class SplitSettings:
     def __post_init__(self) -> None:
         if not 0.0 <= self.near_duplicate < self.same_person <= 2.0:
             raise SettingsError(
-                f"Distances of {self.near_duplicate} for duplicates and {self.same_person} for one person.",
-                expected="0 <= near duplicates < same person <= 2",
+                f"The distances are {self.near_duplicate} for near-duplicates and {self.same_person} for one person.",
+                expected="0 <= near-duplicate < same person <= 2",
                 remedy="leave the defaults: 0.1 and 0.4",
             )
         if not 1 <= self.least_references <= self.most_references or self.train_references < 1:
             raise SettingsError(
-                f"{self.least_references} to {self.most_references} references for tests, up to "
-                f"{self.train_references} for training.",
-                expected="at least 1, and no more at least than at most",
+                f"A test target has {self.least_references} to {self.most_references} references, a training target up to "
+                f"{self.train_references}.",
+                expected="numbers from 1, and a least number that is no larger than the most",
                 remedy="leave the defaults: 2 to 9, and 30",
             )
         shares = sum(size for size in (self.validation, self.test) if size < 1)
         if min(self.validation, self.test) < 0 or shares > 1:
             raise SettingsError(
-                f"Splits of {self.validation:g} for validation and {self.test:g} for test.",
+                f"The splits are {self.validation:g} for validation and {self.test:g} for test.",
                 expected="shares from 0 that leave some people for training, or numbers of people from 1",
                 remedy="leave the defaults: 0.05 and 0.025",
             )
@@ -70,14 +70,21 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class Row:
-    """A picture and its references, by index, the most different first."""
+    """Indices of a picture and of its references. The references are in farthest-point order."""
 
     target: int
     references: tuple[int, ...]
 
 
 def group_members(labels: NDArray[np.int64]) -> list[list[int]]:
-    """(n,) a number for each picture -> the pictures of each group, in their order, by first picture."""
+    """Return the indices of the pictures of each group, in ascending order.
+
+    Args:
+        labels: (n,) number of each picture's group.
+
+    Returns:
+        The groups, sorted by their first pictures.
+    """
     members: dict[int, list[int]] = {}
     for i, label in enumerate(labels.tolist()):
         members.setdefault(label, []).append(i)
@@ -87,17 +94,17 @@ def group_members(labels: NDArray[np.int64]) -> list[list[int]]:
 def references_of(
     target: int, members: Sequence[int], embeddings: Embeddings, split: Split, settings: SplitSettings
 ) -> tuple[int, ...]:
-    """The references of a picture: others of the person within `same_person` of it, in farthest-point order.
+    """Choose the references of a picture: other pictures of the person that are less than `same_person` apart from it.
 
     Args:
         target: index of the picture.
         members: indices of the person's pictures.
         embeddings: (n, d) of all pictures.
-        split: test takes only pictures beyond `near_duplicate` from the target.
+        split: "test" takes only pictures more than `near_duplicate` apart from the target.
         settings: the limits.
 
     Returns:
-        () where there are fewer than the split's least number.
+        Indices in farthest-point order; () where there are fewer than the least number of the split.
     """
     others = np.array([i for i in members if i != target], dtype=np.int64)
     distances = distances_to(embeddings[others], embeddings[target])
@@ -112,7 +119,7 @@ def references_of(
 
 
 def rows_of(members: Sequence[int], embeddings: Embeddings, split: Split, settings: SplitSettings) -> list[Row]:
-    """The person's pictures that have references enough for the split, with them; see `references_of`."""
+    """Return the pictures of a person that have enough references for the split; see `references_of`."""
     candidates = ((i, references_of(i, members, embeddings, split, settings)) for i in members)
     return [Row(target, references) for target, references in candidates if references]
 
@@ -123,39 +130,42 @@ def assign_splits(
     settings: SplitSettings,
     previous: Mapping[str, Split] | None = None,
 ) -> list[Split]:
-    """Give each person one split.
+    """Assign each person to one split.
 
-    People are drawn in an order that depends on the seed and each one's first picture alone.
+    People are drawn in an order that depends only on the seed and on the first of each person's names of pictures.
 
     Args:
-        people: names of each one's pictures.
-        can_test: whether the person (by index) has a picture with references enough for a test.
+        people: names of each person's pictures.
+        can_test: whether a person (by index) has a picture with enough references for a test.
         settings: sizes and seed.
-        previous: split of pictures by an earlier build. Their people stay there; where new pictures show that people
-            of two splits are one, all go to the one that was trained on more: train before val before test.
+        previous: split of each picture in an earlier build. Its people stay in their splits. Where new pictures show
+            that people of two splits are the same person, the person goes to the first of train, val and test among
+            them.
 
     Returns:
-        One for each person. Test has fewer than asked for where too few can be tested.
+        The split of each person. The test split is smaller than `settings` says where too few people can be tested.
     """
-    earlier: list[Split | None] = [_earlier(names, previous or {}) for names in people]
-    kept: dict[int, Split] = {}
-    for i, before in enumerate(earlier):
-        if before is not None and (before != "test" or can_test(i)):
-            kept[i] = before
-    order = sorted((i for i in range(len(people)) if i not in kept), key=lambda i: _draw(min(people[i]), settings.seed))
+    assigned: dict[int, Split] = {}
+    for i, names in enumerate(people):
+        earlier = _earlier_split(names, previous or {})
+        if earlier is not None and (earlier != "test" or can_test(i)):
+            assigned[i] = earlier
+    order = sorted(
+        (i for i in range(len(people)) if i not in assigned), key=lambda i: _draw(min(people[i]), settings.seed)
+    )
     sizes: tuple[tuple[Split, float], ...] = (("test", settings.test), ("val", settings.validation))
     for split, size in sizes:
-        wanted = _people_wanted(size, len(people)) - list(kept.values()).count(split)
+        missing = _people_in_split(size, len(people)) - list(assigned.values()).count(split)
         for i in order:
-            if wanted <= 0:
+            if missing <= 0:
                 break
-            if i not in kept and (split != "test" or can_test(i)):
-                kept[i] = split
-                wanted -= 1
-    return [kept.get(i, "train") for i in range(len(people))]
+            if i not in assigned and (split != "test" or can_test(i)):
+                assigned[i] = split
+                missing -= 1
+    return [assigned.get(i, "train") for i in range(len(people))]
 
 
-def _earlier(names: Sequence[str], previous: Mapping[str, Split]) -> Split | None:
+def _earlier_split(names: Sequence[str], previous: Mapping[str, Split]) -> Split | None:
     earlier_splits = {previous[name] for name in names if name in previous}
     return next((split for split in SPLITS if split in earlier_splits), None)
 
@@ -164,7 +174,7 @@ def _draw(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
-def _people_wanted(size: float, people: int) -> int:
+def _people_in_split(size: float, people: int) -> int:
     if size >= 1:
         return round(size)
     return max(1, round(size * people)) if size > 0 and people >= 3 else 0
