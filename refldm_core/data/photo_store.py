@@ -243,7 +243,7 @@ class PhotoStore:
         except sqlite3.Error as error:
             raise OutputError(
                 f"{self._path} cannot be read or written ({error}).",
-                expected="a build.sqlite that an earlier build wrote and no other process uses, on a disk with free space",
+                expected="a file of an earlier build that no other process uses, on a disk with free space",
                 remedy="wait until another build into this folder ends, free some space, or choose another --output",
             ) from error
 

@@ -54,8 +54,8 @@ class SplitSettings:
             )
         if not 1 <= self.least_references <= self.most_references or self.train_references < 1:
             raise SettingsError(
-                f"A test target has {self.least_references} to {self.most_references} references, a training target up to "
-                f"{self.train_references}.",
+                f"A test target has {self.least_references} to {self.most_references} references, and a training "
+                f"target has up to {self.train_references}.",
                 expected="numbers from 1, and a least number that is no larger than the most",
                 remedy="leave the defaults: 2 to 9, and 30",
             )

@@ -1,1 +1,1 @@
-"""Training: the first stage, the diffusion model with and without references, and the small face networks."""
+"""Training of the first stage, the diffusion model (with and without references) and the small face networks."""

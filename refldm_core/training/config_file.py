@@ -1,4 +1,4 @@
-"""The YAML file of a run's config: read into a `TrainSpec` with every mistake named, and written in full."""
+"""Read the YAML config of a run into a `TrainSpec`, naming every mistake, and write the complete config."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -21,15 +21,15 @@ from .task import TrainingError
 
 
 def read_spec(path: Path, changes: Sequence[str] = ()) -> TrainSpec:
-    """Read a run's YAML.
+    """Read the config of a run.
 
     Args:
-        path: of the file.
-        changes: "section.key=value" from the command line, which win over the file.
+        path: YAML file.
+        changes: "section.key=value" from the command line. They take precedence over the file.
 
     Raises:
-        TrainingError: a file that cannot be read, a key that nothing knows (the message names the nearest one), or a
-            value of another type.
+        TrainingError: the file cannot be read, a key is unknown (the message names the most similar key), or a value
+            has the wrong type.
     """
     try:
         content = read_yaml(path) or {}
@@ -41,12 +41,12 @@ def read_spec(path: Path, changes: Sequence[str] = ()) -> TrainSpec:
         ) from error
     values = _section("", content, str(path))
     for change in changes:
-        _apply(values, change)
+        _apply_change(values, change)
     return cast(TrainSpec, _build(TrainSpec, values, "", str(path)))
 
 
 def as_yaml(spec: TrainSpec) -> str:
-    """The effective config, every default spelled out."""
+    """Return the complete config as YAML, including every default."""
     return yaml.safe_dump(_plain(asdict(spec)), sort_keys=False, allow_unicode=True)
 
 
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in cast(Iterable[Any], value)] if isinstance(value, tuple | list) else value
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
+def _apply_change(values: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
     *sections, key = name.split(".")
     if not equals or not all([*sections, key]):
@@ -74,33 +74,33 @@ def _apply(values: dict[str, Any], change: str) -> None:
 
 
 def _build(kind: Any, value: Any, name: str, source: str) -> Any:
-    """A value of a type from what YAML gave."""
+    """Return the value of type `kind` that a value from YAML means."""
     origin = get_origin(kind)
     if is_dataclass(kind):
         return _build_dataclass(kind, value, name, source)
     if origin is Literal:
         if value in get_args(kind):
             return value
-        raise _wrong(name, value, "one of " + ", ".join(map(str, get_args(kind))), source)
+        raise _wrong_value(name, value, "one of " + ", ".join(map(str, get_args(kind))), source)
     if origin is tuple:
         inner = get_args(kind)
         if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(cast(list[Any], value)) != len(inner)):
-            raise _wrong(name, value, f"a list of {'numbers' if inner[-1] is Ellipsis else len(inner)}", source)
+            raise _wrong_value(name, value, f"a list of {'numbers' if inner[-1] is Ellipsis else len(inner)}", source)
         return tuple(_build(inner[0], item, name, source) for item in cast(list[Any], value))
     if origin is not None:  # a union
         for choice in get_args(kind):
             try:
                 return _build(choice, value, name, source)
             except TrainingError:
-                if is_dataclass(choice) and isinstance(value, dict):  # its error says more
+                if is_dataclass(choice) and isinstance(value, dict):  # this error says more than the one below
                     raise
-        raise _wrong(name, value, str(kind).replace("typing.", ""), source)
-    number = _finite(value) if kind is float else None
+        raise _wrong_value(name, value, str(kind).replace("typing.", ""), source)
+    number = _finite_number(value) if kind is float else None
     if number is not None:
         return number
     if type(value) is kind and kind is not float:
         return value
-    raise _wrong(
+    raise _wrong_value(
         name,
         value,
         {"int": "a whole number", "float": "a finite number", "str": "text"}.get(kind.__name__, "true or false"),
@@ -108,7 +108,7 @@ def _build(kind: Any, value: Any, name: str, source: str) -> Any:
     )
 
 
-def _finite(value: Any) -> float | None:
+def _finite_number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     try:  # YAML 1.1 reads 1e-4 as text
@@ -121,10 +121,10 @@ def _finite(value: Any) -> float | None:
 def _build_dataclass(kind: Any, value: Any, name: str, source: str) -> Any:
     values = _section(name, value, source)
     types = get_type_hints(kind)
-    known = [each.name for each in fields(kind)]
+    keys = [attribute.name for attribute in fields(kind)]
     for key in values:
-        if key not in known:
-            raise _unknown(f"{name}.{key}".lstrip("."), str(key), known, source)
+        if key not in keys:
+            raise _unknown_key(f"{name}.{key}".lstrip("."), str(key), keys, source)
     missing = [required for required in ("task", "output") if kind is TrainSpec and required not in values]
     if missing:
         raise TrainingError(
@@ -136,26 +136,24 @@ def _build_dataclass(kind: Any, value: Any, name: str, source: str) -> Any:
     try:
         return kind(**built)
     except OutOfRangeError as error:
-        raise _wrong(
+        raise _wrong_value(
             f"{name}.{error.name}".lstrip("."), built.get(error.name, error.value), error.expected, source
         ) from error
 
 
 def _section(name: str, value: object, source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong(name, value, "a section of keys and values", source)
+        raise _wrong_value(name, value, "a section of keys and values", source)
     return cast(dict[str, Any], value)
 
 
-def _unknown(name: str, key: str, known: Sequence[str], source: str) -> TrainingError:
-    near = difflib.get_close_matches(key, known, 1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-    return TrainingError(
-        f"{source} has the key {name[:80]}, which means nothing.", expected=hint, remedy="correct its name"
-    )
+def _unknown_key(name: str, key: str, keys: Sequence[str], source: str) -> TrainingError:
+    similar = difflib.get_close_matches(key, keys, 1, cutoff=0.4)
+    hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(keys)}"
+    return TrainingError(f"{source} has the unknown key {name[:80]}.", expected=hint, remedy="correct its name")
 
 
-def _wrong(name: str, value: Any, expected: str, source: str) -> TrainingError:
+def _wrong_value(name: str, value: Any, expected: str, source: str) -> TrainingError:
     return TrainingError(
         f"{source}: {name or 'the config'} is {shortened(value)}.", expected=expected, remedy="correct the value"
     )

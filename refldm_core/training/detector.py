@@ -1,4 +1,4 @@
-"""A small face detector, trained on rendered scenes: RetinaFace (arXiv 1905.00641), facexlib's own smallest network."""
+"""Train a small face detector on rendered scenes: RetinaFace (arXiv 1905.00641) in facexlib's smallest network."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ from .spec import TrainSpec
 from .task import Batch, Examples, Logs, Part, derive
 
 _OVERLAP = 0.35
-"""Intersection over union from which an anchor is a face's."""
+"""Least intersection over union of an anchor and the face that is assigned to it."""
+
 _NEGATIVES = 7
-"""Anchors without a face that count, for each anchor with one."""
+"""Number of anchors without a face that count, for each anchor with a face."""
+
 _BOX_WEIGHT = 2.0
 _VARIANCE = (0.1, 0.2)
+"""Scales of RetinaFace's encoding: of positions and of sizes."""
 
 
 class Answers(NamedTuple):
-    """What the network should say, for each anchor; a leading axis of the batch is allowed.
+    """The right output of the network for each anchor. A batch has a leading axis.
 
     Attributes:
-        offsets: (anchors, 4) of the box, as RetinaFace encodes it.
-        face: (anchors,) 1 where there is a face, else 0.
-        points: (anchors, 10) of the landmarks, encoded.
+        offsets: (anchors, 4) the box in RetinaFace's encoding.
+        face: (anchors,) 1 for an anchor with a face, else 0.
+        points: (anchors, 10) the landmarks in the same encoding.
     """
 
     offsets: Tensor
@@ -44,14 +47,14 @@ class Answers(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One item: a scene (3, size, size) uint8 RGB and the answers to it."""
+    """A scene (3, size, size) uint8 RGB with its right answers."""
 
     picture: Tensor
     answers: Answers
 
 
 class DetectorPart(Part):
-    """The network of facexlib with RetinaFace's loss.
+    """Facexlib's network with RetinaFace's loss.
 
     Raises:
         MissingPackageError: facexlib is not installed.
@@ -65,24 +68,24 @@ class DetectorPart(Part):
         self.network: nn.Module = retinaface.RetinaFace(
             network_name="mobile0.25", half=False, phase="train", device=torch.device("cpu")
         )
-        self.network.train()  # facexlib's constructor ends in eval()
-        # Blue, green, red. Not saved: the published files do not have it.
+        self.network.train()  # facexlib's constructor sets evaluation mode
+        # In the order blue, green, red. It is not saved, because the published files do not have it.
         self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]).view(3, 1, 1), persistent=False)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
-        """See `Part`; the batch has `pictures` (n, 3, size, size) uint8 RGB, and the fields of `Answers`."""
+        """See `Part`. The batch has `pictures` (n, 3, size, size) uint8 RGB and the fields of `Answers`."""
         pictures: Tensor = batch["pictures"]
         offsets, logits, points = self.network(pictures.flip(1).float() - cast(Tensor, self.mean))
         return detection_loss(offsets, logits, points, Answers(batch["offsets"], batch["face"], batch["points"]))
 
 
 class SceneExamples(Examples):
-    """Parts of rendered scenes with the answers to them.
+    """Windows of rendered scenes with their right answers.
 
     Args:
-        scenes: to learn from.
-        size: height and width of an example, in pixels.
-        priors: the network's anchors, as `anchors` gives them.
+        scenes: scenes to learn from.
+        size: height and width of an example in pixels.
+        priors: the network's anchors from `anchors`.
     """
 
     def __init__(self, scenes: SceneSet, size: int, priors: Tensor) -> None:
@@ -91,7 +94,7 @@ class SceneExamples(Examples):
         self.priors = priors
 
     def scene(self, seed: int) -> TrainingScene:
-        """The scene of an item."""
+        """Return the scene of an item."""
         return self.scenes.example(self.size, seed)
 
     def __getitem__(self, seed: int) -> Example:
@@ -100,7 +103,7 @@ class SceneExamples(Examples):
         return Example(picture, encode(scene, self.priors))
 
     def collate(self, items: Sequence[Example]) -> Batch:
-        """See `Examples`: `pictures` (n, 3, size, size) uint8 RGB, and the fields of `Answers`."""
+        """See `Examples`. The batch has `pictures` (n, 3, size, size) uint8 RGB and the fields of `Answers`."""
         answers = (torch.stack(answer) for answer in zip(*(item.answers for item in items), strict=True))
         return {
             "pictures": torch.stack([item.picture for item in items]),
@@ -112,7 +115,7 @@ class DetectorTask:
     """Trains a detector that `load_detector` reads as retinaface_mobile0.25.
 
     Args:
-        spec: of the run; `run.batch` counts scenes.
+        spec: config of the run; `run.batch` counts scenes.
 
     Raises:
         MissingPackageError: facexlib is not installed.
@@ -131,27 +134,27 @@ class DetectorTask:
         """See `Task`."""
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
-        """See `Task`: weights in 16 bits, as safetensors in the published file's name, which is what is looked for."""
+        """See `Task`. The weights are written in 16 bits as safetensors, under the name of the published file."""
         path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
         described = {"format": "pt", "network": "RetinaFace mobile0.25", TRAINED_ON_KEY: DRAWN_PEOPLE}
         write_safetensors(self._averaged(ema), path, described)
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
-        """See `Task`: scenes with what is found in them."""
+        """See `Task`. The grid shows scenes with the faces that the network finds."""
         network = RetinaFaceNetwork("mobile0.25", self._averaged(ema))
         rows, columns, size = 3, 4, self._spec.detector.size
         grid = Image.new("RGB", (columns * size, rows * size))
         for i in range(rows * columns):
             picture = self.examples.scene(derive(self._spec.seed, 2, i)).picture
-            grid.paste(_with_findings(picture, network), (i % columns * size, i // columns * size))
+            grid.paste(_with_detections(picture, network), (i % columns * size, i // columns * size))
         return grid
 
     def _averaged(self, ema: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The averaged weights in the published names, on the CPU."""
+        """Return the averaged weights under the published names, on the CPU."""
         part = copy.deepcopy(self._part).cpu()
         part.load_state_dict({**part.state_dict(), **ema.get(part.name, {})})
-        # Kernels alone in 16 bits: the first layers' variances of values up to 255 may exceed their range.
+        # Only kernels are written in 16 bits: variances in the first layers, of values up to 255, may exceed float16.
         return {
             name: tensor.half().contiguous() if tensor.ndim > 1 else tensor
             for name, tensor in part.network.state_dict().items()
@@ -159,17 +162,17 @@ class DetectorTask:
 
 
 def anchors(size: int, network: nn.Module) -> Tensor:
-    """Anchors, by facexlib, of a square picture: (n, 4) center x, y, width, height as shares of the picture."""
+    """Return the anchors of a square picture: (n, 4) center x, center y, width and height as shares of its side."""
     utils = import_optional("facexlib.detection.retinaface_utils", "facexlib")
     return utils.PriorBox(cast(Any, network).cfg, image_size=(size, size)).forward()
 
 
 def encode(scene: TrainingScene, priors: Tensor) -> Answers:
-    """What the network should say about a scene.
+    """Return the right answers for a scene.
 
     Args:
-        scene: of any number of faces.
-        priors: its anchors, as `anchors` gives them.
+        scene: scene with any number of faces.
+        priors: the anchors from `anchors`.
     """
     answers = Answers(torch.zeros(len(priors), 4), torch.zeros(len(priors)), torch.zeros(len(priors), 10))
     if len(scene.boxes):
@@ -177,7 +180,7 @@ def encode(scene: TrainingScene, priors: Tensor) -> Answers:
         size = scene.picture.shape[0]
         boxes = torch.as_tensor(scene.boxes / size).float()
         points = torch.as_tensor(scene.landmarks / size).float().flatten(1)
-        # It fills its last three arguments, one scene of a batch each.
+        # `match` writes into these tensors, at the index of the scene in a batch.
         filled = [answer.unsqueeze(0) for answer in answers]
         faces = torch.ones(len(boxes))
         match(_OVERLAP, boxes, priors, _VARIANCE, faces, points, filled[0], filled[1], filled[2], 0)
@@ -185,16 +188,19 @@ def encode(scene: TrainingScene, priors: Tensor) -> Answers:
 
 
 def detection_loss(offsets: Tensor, logits: Tensor, points: Tensor, truth: Answers) -> tuple[Tensor, Logs]:
-    """RetinaFace's loss (equation 1, without the dense branch), per anchor with a face.
+    """Return RetinaFace's loss (equation 1, without the dense branch), divided by the number of anchors with a face.
 
-    The hardest anchors without a face are chosen from the whole batch, not scene by scene as facexlib's origin does:
-    so scenes without any face count too.
+    The hardest anchors without a face are chosen from the whole batch. The code that facexlib derives from chooses them
+    in each scene, where a scene without faces does not count.
 
     Args:
-        offsets: (n, anchors, 4) as predicted.
-        logits: (n, anchors, 2) none or a face.
-        points: (n, anchors, 10) as predicted.
-        truth: each with a leading axis n.
+        offsets: (n, anchors, 4) predicted boxes.
+        logits: (n, anchors, 2) for "no face" and "face".
+        points: (n, anchors, 10) predicted landmarks.
+        truth: the right answers, with the leading axis n.
+
+    Returns:
+        The loss, and its terms: `verdict` (face or not), `box` and `landmarks`.
     """
     face = truth.face > 0
     count = int(face.sum())
@@ -209,7 +215,7 @@ def detection_loss(offsets: Tensor, logits: Tensor, points: Tensor, truth: Answe
     return loss, {"verdict": verdict.detach(), "box": box.detach(), "landmarks": landmarks.detach()}
 
 
-def _with_findings(picture: Picture, network: RetinaFaceNetwork) -> Image.Image:
+def _with_detections(picture: Picture, network: RetinaFaceNetwork) -> Image.Image:
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     boxes, scores, landmarks = network.find(picture, 0.5)

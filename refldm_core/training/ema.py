@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 
 class MovingAverage:
-    """The average of a module's parameters and buffers; what is not a float is copied.
+    """The moving average of a module's parameters and buffers. Tensors of other types than float are copied.
 
     Args:
-        module: whose weights to follow, at its start.
-        decay: of the average, 0..1.
-        warmup: start as a plain mean: the decay is min(decay, (1 + updates) / (10 + updates)).
+        module: the module to average, with its initial weights.
+        decay: share of the earlier average in each update, 0..1.
+        warmup: whether the decay of an update is at most (1 + updates) / (10 + updates), so that a young average
+            follows the weights quickly.
     """
 
     def __init__(self, module: nn.Module, decay: float, *, warmup: bool = True) -> None:
@@ -29,7 +30,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move toward the module's weights."""
+        """Move the average toward the module's weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         for name, tensor in module.state_dict().items():
@@ -49,14 +50,14 @@ class MovingAverage:
 
 
 @contextmanager
-def swapped(module: nn.Module, weights: Mapping[str, Tensor]) -> Generator[None, None, None]:
-    """The module with other weights and in evaluation mode; its own come back afterwards."""
-    own = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+def swapped_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> Generator[None, None, None]:
+    """Give the module other weights and evaluation mode inside the `with` block, and restore both afterwards."""
+    original = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     training = module.training
     module.load_state_dict(weights)
     module.eval()
     try:
         yield
     finally:
-        module.load_state_dict(own)
+        module.load_state_dict(original)
         module.train(training)

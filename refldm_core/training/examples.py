@@ -1,4 +1,4 @@
-"""What the first stage and the diffusion model learn from: pictures, and groups of targets with their references."""
+"""Examples of the first stage (pictures) and of the diffusion model (groups of targets with their references)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .task import Batch, Examples, derive
 
 
 class Item(NamedTuple):
-    """A picture (height, width, 3) uint8, or a window of it, and how much each pixel counts (height, width)."""
+    """A picture or a window of it, (height, width, 3) uint8, and the weights of its pixels, (height, width)."""
 
     picture: NDArray[np.uint8]
     weights: Tensor
@@ -29,9 +29,9 @@ class PictureExamples(Examples):
 
     Args:
         corpus: its targets are the pictures.
-        size: height and width of its pictures.
-        crop: height and width of the windows; 0 is the whole picture.
-        face_weight: how much more the eyes and the mouth count than the rest.
+        size: height and width of the pictures in pixels.
+        crop: height and width of the windows in pixels; 0 takes whole pictures.
+        face_weight: additional weight of the eyes and the mouth; see `face_weights`.
     """
 
     def __init__(self, corpus: Corpus, size: int, crop: int, face_weight: float) -> None:
@@ -49,7 +49,7 @@ class PictureExamples(Examples):
         return Item(picture[window], self.weights[window])
 
     def collate(self, items: Sequence[Item]) -> Batch:
-        """See `Examples`: `pictures` (n, 3, height, width) uint8 and `weights` (n, 1, height, width)."""
+        """See `Examples`. The batch has `pictures` (n, 3, height, width) uint8 and `weights` (n, 1, height, width)."""
         pictures = stack([item.picture[None] for item in items])
         return {"pictures": pictures, "weights": torch.stack([item.weights for item in items]).unsqueeze(1)}
 
@@ -58,9 +58,9 @@ class GroupExamples(Examples):
     """Groups of targets with the references that they share.
 
     Args:
-        groups: draws them.
-        cache: groups whose latents are in it come without pictures.
-        pictures_needed: whether the pictures are needed all the same.
+        groups: draws the groups.
+        cache: cache of latents, or None. A group whose latents are cached comes without pictures.
+        pictures_needed: whether every group comes with its pictures.
     """
 
     def __init__(self, groups: Groups, cache: LatentCache | None, *, pictures_needed: bool) -> None:
@@ -70,11 +70,11 @@ class GroupExamples(Examples):
 
     def __getitem__(self, seed: int) -> tuple[int, Group]:
         recipe = self.groups.recipe(derive(seed, 1))
-        if self.cache is not None and not self.pictures_needed and self.cache.known(recipe):
+        if self.cache is not None and not self.pictures_needed and self.cache.contains(recipe):
             empty = np.zeros((0, 0, 0, 3), dtype=np.uint8)
             return seed, Group(recipe, empty, empty, empty)
         return seed, self.groups.draw(recipe)
 
     def collate(self, items: Sequence[tuple[int, Group]]) -> Batch:
-        """See `Examples`: lists `seeds` and `groups`."""
+        """See `Examples`. The batch has the lists `seeds` and `groups`."""
         return {"seeds": [seed for seed, _ in items], "groups": [group for _, group in items]}

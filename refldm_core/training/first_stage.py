@@ -1,4 +1,4 @@
-"""Training the first stage: a VQGAN (arXiv 2012.09841; paper section 3.1)."""
+"""Train the first stage, a VQGAN (arXiv 2012.09841; paper section 3.1)."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -21,20 +21,20 @@ from ..data.corpus import open_corpus
 from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import fused_attention
 from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
-from .ema import swapped
+from .ema import swapped_weights
 from .examples import PictureExamples
-from .latents import quantized
+from .latents import quantize
 from .losses import FirstStageLossSpec, codebook_terms, hinge_discriminator
 from .recognition import PerceptualDistance
 from .spec import TrainSpec
 from .task import Batch, Logs, Part, TrainingError, derive, generator
 
-_OF_EIGHT = 256
-"""Latent pixels of eight pictures that become codebook entries."""
+_ENTRIES_PER_DRAW = 256
+"""Codebook entries that are taken from the latents of eight pictures."""
 
 
 class Discriminator(nn.Sequential):
-    """PatchGAN (arXiv 1611.07004): a verdict for each patch of about 70 pixels.
+    """PatchGAN (arXiv 1611.07004): gives a verdict for each patch of about 70 pixels.
 
     Args:
         width: channels of the first level.
@@ -43,7 +43,7 @@ class Discriminator(nn.Sequential):
     def __init__(self, width: int) -> None:
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for into, out, stride in ((width, 2 * width, 2), (2 * width, 4 * width, 1)):
-            # Group norm, which does not depend on how the batch is shared out.
+            # Group norm: unlike batch norm, it does not depend on how the batch is divided among processes.
             layers += [nn.Conv2d(into, out, 4, stride, 1, bias=False), nn.GroupNorm(8, out), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Conv2d(4 * width, 1, 4, 1, 1))
 
@@ -52,13 +52,13 @@ class AutoencoderPart(Part):
     """Encoder, codebook and decoder with their loss.
 
     Args:
-        first_stage: to train.
-        discriminator: judges the reconstructions; this part's loss leaves no gradient in it.
-        perceptual: None without that term.
-        spec: of the loss.
+        first_stage: the model to train.
+        discriminator: judges the reconstructions. The loss of this part leaves no gradient in it.
+        perceptual: the perceptual distance; None without that term.
+        spec: weights and start of the terms.
 
     Attributes:
-        reconstruction: (batch, 3, height, width) that the last forward pass made, without gradient. It is not put into
+        reconstruction: (batch, 3, height, width) output of the last forward pass, without gradient. It is not stored in
             the batch, because data-parallel training passes a copy of the batch to each part.
     """
 
@@ -77,7 +77,7 @@ class AutoencoderPart(Part):
         super().__init__()
         self.first_stage = first_stage
         self.spec = spec
-        self.keep(discriminator=discriminator, perceptual=perceptual)
+        self.attach_frozen(discriminator=discriminator, perceptual=perceptual)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         spec, model = self.spec, self.first_stage
@@ -86,7 +86,7 @@ class AutoencoderPart(Part):
         logs: Logs = {}
         codebook = torch.zeros((), device=z.device)
         if step >= spec.quantize_from:
-            indices = quantized(model, z).indices
+            indices = quantize(model, z).indices
             nearest = F.embedding(indices, model.quantize.embedding.weight).movedim(-1, 1)
             codebook = codebook_terms(z, nearest)
             logs["codebook"] = codebook
@@ -103,30 +103,30 @@ class AutoencoderPart(Part):
             logs["perceptual"] = self.perceptual(picture, truth)
             loss = loss + spec.perceptual * logs["perceptual"]
         if spec.adversarial and step >= spec.discriminator_from:
-            verdict = -self._judged(picture).mean()
+            verdict = -self._judge(picture).mean()
             loss = loss + spec.adversarial * self._balance(loss, verdict) * verdict
             logs["verdict"] = verdict
         return loss + spec.codebook * codebook, logs
 
-    def _judged(self, picture: Tensor) -> Tensor:
-        """The discriminator's verdicts; the gradient reaches the picture, but not the discriminator's weights."""
+    def _judge(self, picture: Tensor) -> Tensor:
+        """Return the discriminator's verdicts. The gradient reaches the picture, but not the weights."""
         weights = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         return functional_call(self.discriminator, weights, (picture,))
 
     def _balance(self, rest: Tensor, verdict: Tensor) -> Tensor:
-        """The verdict's weight at which its gradient in the last layer is as long as that of the rest (eq. 7)."""
+        """Return the weight that makes the verdict's gradient in the last layer as long as that of the rest (eq. 7)."""
         last = cast(Tensor, self.first_stage.decoder.conv_out.weight)
         of_rest, of_verdict = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (rest, verdict))
         return (of_rest.norm() / (of_verdict.norm() + 1e-4)).clamp(0.0, 1e4).detach()
 
 
 class DiscriminatorPart(Part):
-    """The discriminator with its loss, on the reconstructions that the autoencoder just made of the same batch.
+    """The discriminator with its loss. It judges the reconstructions that the autoencoder made of the same batch.
 
     Args:
-        discriminator: to train.
-        autoencoder: its forward pass on the batch comes first.
-        spec: of the loss.
+        discriminator: the network to train.
+        autoencoder: the part whose forward pass on the batch comes first.
+        spec: start of the discriminator's loss.
     """
 
     name = "discriminator"
@@ -136,7 +136,7 @@ class DiscriminatorPart(Part):
         super().__init__()
         self.discriminator = discriminator
         self.spec = spec
-        self.keep(autoencoder=autoencoder)
+        self.attach_frozen(autoencoder=autoencoder)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         if step < self.spec.discriminator_from:
@@ -148,7 +148,15 @@ class DiscriminatorPart(Part):
 
 
 class FirstStageTask:
-    """Trains a first stage; see `Task`. `run.batch` counts pictures."""
+    """Trains a first stage; see `Task`.
+
+    Args:
+        spec: config of the run; `run.batch` counts pictures.
+
+    Raises:
+        TrainingError: the size of the pictures or of the windows does not fit the model.
+        DataError: the corpus cannot be opened.
+    """
 
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
@@ -163,7 +171,7 @@ class FirstStageTask:
             raise TrainingError(
                 f"corpus.size is {spec.corpus.size} and first_stage.crop {section.crop}.",
                 expected=f"multiples of {down}, the first stage's downsampling, and no crop larger than the picture",
-                remedy="change them",
+                remedy="change corpus.size or first_stage.crop",
             )
         self.examples = PictureExamples(
             open_corpus(spec.corpus), spec.corpus.size, section.crop, section.loss.face_weight
@@ -192,20 +200,21 @@ class FirstStageTask:
 
     @torch.no_grad()
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
-        """Truth above its reconstruction."""
+        """See `Task`. The upper row shows pictures, the lower row their reconstructions."""
         pictures = _eight_pictures(self.examples, self.spec.seed, 5)
-        with swapped(self.autoencoder, ema[self.autoencoder.name]):
+        with swapped_weights(self.autoencoder, ema[self.autoencoder.name]):
             model = self.autoencoder.first_stage
             device = next(model.parameters()).device
-            made = model.decode(model.encode(u8_to_tensor(pictures).to(device)).float())
+            reconstructions = model.decode(model.encode(u8_to_tensor(pictures).to(device)).float())
         both = torch.cat(
-            [torch.cat(list(pictures), dim=-1), torch.cat(list(round_to_u8(made.float().cpu())), dim=-1)], dim=-2
+            [torch.cat(list(pictures), dim=-1), torch.cat(list(round_to_u8(reconstructions.float().cpu())), dim=-1)],
+            dim=-2,
         )
         return Image.fromarray(both.movedim(0, -1).contiguous().numpy())
 
 
 def _zero_residual_branches(first_stage: FirstStage) -> None:
-    """Start from the convolutions between the residual blocks alone: the first hundred steps then bring more."""
+    """Let each residual branch start from zero: the model then learns more in its first hundred steps."""
     for module in first_stage.modules():
         if isinstance(module, ResnetBlock | MiddleAttention):
             last = module.conv2 if isinstance(module, ResnetBlock) else module.proj_out
@@ -222,11 +231,12 @@ def _start_codebook(first_stage: FirstStage, examples: PictureExamples, seed: in
         pictures = _eight_pictures(examples, seed, len(entries))
         z = first_stage.encode(u8_to_tensor(pictures).to(weight.device)).float()
         pixels = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu()
-        # Few of each picture, so that the entries come from many.
-        entries.append(pixels[torch.randperm(len(pixels), generator=generator(derive(seed, len(entries))))[:_OF_EIGHT]])
+        # Only a few latent pixels are taken from each picture, so that the entries come from many pictures.
+        order = torch.randperm(len(pixels), generator=generator(derive(seed, len(entries))))
+        entries.append(pixels[order[:_ENTRIES_PER_DRAW]])
     weight.copy_(torch.cat(entries)[: len(weight)].to(weight))
 
 
 def _eight_pictures(examples: PictureExamples, seed: int, key: int) -> Tensor:
-    """(8, 3, height, width) uint8, a function of the seed and the key."""
+    """Return (8, 3, height, width) uint8, a function of the seed and the key."""
     return examples.collate([examples[derive(seed, key, i)] for i in range(8)])["pictures"]

@@ -1,4 +1,4 @@
-"""Latents of a batch's pictures, encoded by the frozen first stage, and kept where examples come again."""
+"""Latents of the pictures of a batch: encoded by the frozen first stage, and cached where examples occur again."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -24,22 +24,22 @@ from ..model.vqgan import FirstStage, Quantized
 from ..pictures.formats import pictures_in
 
 
-def quantized(first_stage: FirstStage, latents: Tensor) -> Quantized:
-    """The nearest codebook entries, in float32 also where the rest runs in half precision, which would pick others.
+def quantize(first_stage: FirstStage, latents: Tensor) -> Quantized:
+    """Return the nearest codebook entries. Half precision would pick other entries, so float32 is always used.
 
     Args:
-        first_stage: whose codebook.
+        first_stage: the model with the codebook.
         latents: (batch, c, h, w), not scaled.
     """
     with torch.autocast(latents.device.type, enabled=False):
         return first_stage.quantize(latents.float())
 
 
-def encoded(first_stage: FirstStage, pictures: Tensor) -> Tensor:
-    """Latents of pictures, in float32 also where the rest runs in half precision: they are the truth to learn.
+def encode(first_stage: FirstStage, pictures: Tensor) -> Tensor:
+    """Return the latents of pictures. They are what the model learns, so float32 is always used.
 
     Args:
-        first_stage: encodes, with float32 weights.
+        first_stage: the encoder, with float32 weights.
         pictures: (batch, 3, height, width) in [-1, 1].
 
     Returns:
@@ -49,21 +49,27 @@ def encoded(first_stage: FirstStage, pictures: Tensor) -> Tensor:
         return first_stage.encode(pictures.float())
 
 
-def decoded(first_stage: FirstStage, latents: Tensor) -> Tensor:
-    """Pictures of latents through the quantizer; the gradient passes straight through it.
+def decode(first_stage: FirstStage, latents: Tensor) -> Tensor:
+    """Quantize and decode latents. The gradient passes straight through the quantizer.
 
     Args:
-        first_stage: decodes.
+        first_stage: the codebook and the decoder.
         latents: (batch, c, h, w), not scaled.
 
     Returns:
-        (batch, 3, height, width), about [-1, 1].
+        (batch, 3, height, width), approximately in [-1, 1].
     """
-    return first_stage.decode(quantized(first_stage, latents).z, quantize=False)
+    return first_stage.decode(quantize(first_stage, latents).z, quantize=False)
 
 
 class GroupLatents(NamedTuple):
-    """For each group (targets, c, h, w), (targets, c, h, w) and (references, c, h, w), scaled for the U-Net."""
+    """Latents of several groups, scaled for the U-Net.
+
+    Attributes:
+        targets: (targets, c, h, w) for each group.
+        lq: (targets, c, h, w) for each group.
+        references: (references, c, h, w) for each group.
+    """
 
     targets: list[Tensor]
     lq: list[Tensor]
@@ -71,15 +77,15 @@ class GroupLatents(NamedTuple):
 
 
 def cache_key(corpus: CorpusSpec, groups: Groups, first_stage: FirstStage) -> str:
-    """Everything that the latents of an example depend on, for `LatentCache`.
+    """Return a text that changes with everything that the latents of an example depend on.
 
-    An example drawn anew stands for the code that draws, degrades and augments; pictures of a folder count by their
+    The pixels of one example stand for the code that draws, degrades and augments. The files of a folder enter by their
     size and time of change.
 
     Args:
-        corpus: what `groups` draws from.
+        corpus: the corpus that `groups` draws from.
         groups: draws the examples.
-        first_stage: encodes them, in float32.
+        first_stage: encodes the examples, in float32.
     """
     digest = hashlib.sha256(repr(groups.corpus.targets).encode())
     if corpus.kind == "folder":
@@ -94,50 +100,52 @@ def cache_key(corpus: CorpusSpec, groups: Groups, first_stage: FirstStage) -> st
 
 
 class LatentCache:
-    """Latents of examples by number, in a folder; several processes may share it.
+    """Latents of examples by recipe, in files of a folder. Several processes may share the folder.
 
     Args:
-        folder: made where it is missing.
-        about: everything that the latents depend on, as `cache_key` says it; another text is another subfolder.
+        folder: folder of all caches; created where it is missing.
+        key: text from `cache_key`. Each key has its own subfolder.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be created.
     """
 
-    def __init__(self, folder: Path, about: str) -> None:
-        self.folder = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
         make_folder(self.folder)
-        self._here: dict[int, Mapping[str, Tensor]] = {}
+        self._in_memory: dict[int, Mapping[str, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        """A pickled copy reads the folder anew; the latents in memory stay here."""
-        return {**vars(self), "_here": {}}
+        """Leave out the latents in memory: a pickled copy reads the files itself."""
+        return {**vars(self), "_in_memory": {}}
 
-    def known(self, recipe: int) -> bool:
-        """Whether the example's latents are kept, so that its pictures need not be drawn."""
-        return recipe in self._here or self._path(recipe).exists()
+    def contains(self, recipe: int) -> bool:
+        """Return whether the latents of an example are cached, so that its pictures need not be drawn."""
+        return recipe in self._in_memory or self._path(recipe).exists()
 
     def get(self, recipe: int) -> Mapping[str, Tensor]:
-        if recipe not in self._here:
-            # Copied: another process may write the same file, and Windows does not replace a mapped one.
-            self._here[recipe] = read_tensors(self._path(recipe), copy=True).tensors
-        return self._here[recipe]
+        """Return the cached latents of an example."""
+        if recipe not in self._in_memory:
+            # A copy: another process may write the same file, and Windows does not replace a mapped file.
+            self._in_memory[recipe] = read_tensors(self._path(recipe), copy=True).tensors
+        return self._in_memory[recipe]
 
     def put(self, recipe: int, latents: dict[str, Tensor]) -> None:
+        """Cache the latents of an example."""
         write_safetensors(latents, self._path(recipe), {})
-        self._here[recipe] = latents
+        self._in_memory[recipe] = latents
 
     def _path(self, recipe: int) -> Path:
         return self.folder / f"{recipe}.safetensors"
 
 
-class Latents:
-    """Encodes groups.
+class GroupEncoder:
+    """Encodes groups of pictures into latents.
 
     Args:
-        first_stage: frozen.
-        scale_factor: of the latents.
-        cache: None encodes every time.
+        first_stage: the frozen encoder, with float32 weights.
+        scale_factor: factor that the latents are multiplied by.
+        cache: cache of latents; None encodes every time.
     """
 
     def __init__(self, first_stage: FirstStage, scale_factor: float, cache: LatentCache | None) -> None:
@@ -146,16 +154,16 @@ class Latents:
         self.cache = cache
 
     @torch.no_grad()
-    def of(self, groups: Sequence[Group]) -> GroupLatents:
-        """Latents of the groups' pictures; references are encoded side by side, as restoring does."""
-        latents = [self._one(group) for group in groups]
-        return GroupLatents(*([one[name] for one in latents] for name in ("targets", "lq", "references")))
+    def encode(self, groups: Sequence[Group]) -> GroupLatents:
+        """Return the latents of groups. References are encoded side by side as one picture, as in restoring."""
+        latents = [self._scaled(group) for group in groups]
+        return GroupLatents(*([tensors[name] for tensors in latents] for name in ("targets", "lq", "references")))
 
-    def _one(self, group: Group) -> dict[str, Tensor]:
+    def _scaled(self, group: Group) -> dict[str, Tensor]:
         device = next(self.first_stage.parameters()).device
         if self.cache is None:
             return {name: value * self.scale_factor for name, value in self._encode(group, device).items()}
-        if not self.cache.known(group.recipe):
+        if not self.cache.contains(group.recipe):
             self.cache.put(group.recipe, {n: v.cpu() for n, v in self._encode(group, device).items()})
         latents = self.cache.get(group.recipe)
         return {name: value.to(device) * self.scale_factor for name, value in latents.items()}
@@ -163,11 +171,11 @@ class Latents:
     def _encode(self, group: Group, device: torch.device) -> dict[str, Tensor]:
         count = len(group.targets)
         pictures = u8_to_tensor(stack([group.targets, group.lq])).to(device)
-        latents = encoded(self.first_stage, pictures)
+        latents = encode(self.first_stage, pictures)
         references = latents[:0]
         if len(group.references):
             wide = torch.cat(list(u8_to_tensor(stack([group.references])).to(device)), dim=-1).unsqueeze(0)
-            references = torch.cat(encoded(self.first_stage, wide).chunk(len(group.references), dim=-1))
+            references = torch.cat(encode(self.first_stage, wide).chunk(len(group.references), dim=-1))
         return {
             "targets": latents[:count].contiguous(),
             "lq": latents[count:].contiguous(),

@@ -1,4 +1,4 @@
-"""The batches of a run: which examples each process gets at each step, and the processes that prepare them."""
+"""The batches of a run: the examples of each process at each step, and the workers that prepare them."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -15,20 +15,21 @@ from .spec import TrainSpec
 from .task import Batch, Examples, TrainingError, derive
 
 START_METHOD = "spawn"
-"""How workers start on every platform. A forked worker would inherit the threads' locks and the CUDA context of the
-training process, and Windows and macOS do not fork."""
+"""How workers start, on every platform. A forked worker would inherit the locks and the CUDA context of the training
+process, and Windows cannot fork."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which items of each global batch belong to this process: item i goes to process i mod processes.
+    """The items of each global batch that belong to this process.
 
-    So the batch of a step is the same for any number of processes.
+    Item i belongs to process i mod `processes`, so that the batch of a step is the same for any number of processes.
 
     Args:
-        batch: items of the global batch.
-        rank, processes: this process, and how many there are.
-        accumulate: micro-batches of a step.
+        batch: number of items in the global batch.
+        rank: index of this process.
+        processes: number of processes.
+        accumulate: number of micro-batches in a step.
 
     Raises:
         TrainingError: the batch cannot be divided evenly.
@@ -50,16 +51,16 @@ class Share:
 
     @property
     def micro_batch(self) -> int:
-        """Items of one micro-batch of this process."""
+        """Number of items in a micro-batch of this process."""
         return self.batch // (self.processes * self.accumulate)
 
 
-class Seeds:
-    """Seeds of this process's examples, a micro-batch at a time, from a step on.
+class SeedBatches:
+    """The seeds of this process's examples, one micro-batch after the other.
 
     Args:
-        spec: of the run.
-        share: of this process.
+        spec: config of the run.
+        share: share of this process.
         first: step to begin with.
     """
 
@@ -80,19 +81,19 @@ class Seeds:
 def steps_of_batches(
     spec: TrainSpec, examples: Examples, share: Share, first: int, *, pin_memory: bool = False
 ) -> Iterator[Sequence[Batch]]:
-    """The micro-batches of each step, on the CPU.
+    """Yield the micro-batches of each step, on the CPU.
 
     Args:
-        spec: of the run; `run.workers` processes prepare the batches.
-        examples: workers get a pickled copy.
-        share: of this process.
+        spec: config of the run; `run.workers` processes prepare the batches.
+        examples: the examples; each worker gets a pickled copy.
+        share: share of this process.
         first: step to begin with.
-        pin_memory: whether the batches go to a GPU.
+        pin_memory: whether to put the batches into pinned memory, for a GPU.
     """
     workers = spec.run.workers
     loader = DataLoader(
         examples,
-        batch_sampler=Seeds(spec, share, first),
+        batch_sampler=SeedBatches(spec, share, first),
         collate_fn=examples.collate,
         num_workers=workers,
         multiprocessing_context=START_METHOD if workers else None,

@@ -1,4 +1,4 @@
-"""The training loop: steps, gradient accumulation, averages, states, logs. accelerate does devices and processes."""
+"""The training loop: steps, gradient accumulation, averages, states and logs, on the devices of accelerate."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -34,7 +34,7 @@ from .task import Batch, Part, Task, TrainingError, derive
 
 @dataclass(frozen=True)
 class Progress:
-    """What a caller is told after each step."""
+    """Report to the caller after a step: steps done, steps in all, and the loss of the step."""
 
     step: int
     steps: int
@@ -43,7 +43,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run left behind: `files` are the model files of its last step."""
+    """The result of a run.
+
+    Attributes:
+        folder: folder of the run.
+        step: steps done.
+        loss: loss of the last step; NaN where there was no step to do.
+        files: model files of the last step.
+    """
 
     folder: Path
     step: int
@@ -52,19 +59,19 @@ class Trained:
 
 
 def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Progress], None]) -> Trained:
-    """Train, or go on with the training in the run's folder.
+    """Train a model, or continue the run whose state is in the folder.
 
-    A script that calls this with `run.workers` needs `if __name__ == "__main__":`, since workers import it again.
+    A continued run gives the same result as an uninterrupted one. A script that calls this function with `run.workers`
+    needs `if __name__ == "__main__":`, because each worker imports the script again.
 
     Args:
-        spec: of the run. Where its folder holds a state, that is gone on with; the result is the same as without the
-            interruption.
+        spec: config of the run.
         make_task: makes the task, on the CPU.
         on_step: called by the main process after each step.
 
     Raises:
-        TrainingError: a batch that cannot be shared out, a state of another config, or a loss that is not finite.
-        OutputError: the folder cannot be written. The last state is then as it was.
+        TrainingError: the batch cannot be divided evenly, the state belongs to another config, or a loss is not finite.
+        OutputError: the folder cannot be written to. The last state then stays as it was.
     """
     run = spec.run
     precision = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[run.precision]
@@ -73,11 +80,11 @@ def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Pro
         cpu=run.cpu,
         log_with="tensorboard",
         project_dir=spec.output,
-        # The codebook has no gradient before it is used.
+        # The codebook has no gradient before the step from which it is used.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=spec.task == "first_stage")],
     )
     share = Share(run.batch, accelerator.process_index, accelerator.num_processes, run.accumulate)
-    set_seed(derive(spec.seed, 0) % 2**32)  # of new weights: the same in every process
+    set_seed(derive(spec.seed, 0) % 2**32)  # every process gets the same new weights
     trainer = _Trainer(spec, make_task(), accelerator)
     with _output_errors(Path(spec.output)):
         first = trainer.start()
@@ -106,7 +113,11 @@ class _Trainer:
         self.state = RunState(task.parts, self.optimizers, self.averages, accelerator.scaler)
 
     def start(self) -> int:
-        """Write the config, or load the state that there is; returns the step to go on with."""
+        """Load the state, if there is one, and write the config.
+
+        Returns:
+            The first step to do.
+        """
         state, config = self.folder / STATE, self.folder / CONFIG
         effective = as_yaml(self.spec)
         first = 0
@@ -127,25 +138,25 @@ class _Trainer:
         steps, loss = self.spec.run.steps, float("nan")
         files: tuple[Path, ...] = ()
         for step in range(first, steps):
-            logs = self._step(step, [_to(batch, self.accelerator.device) for batch in next(batches)])
+            logs = self._step(step, [_to_device(batch, self.accelerator.device) for batch in next(batches)])
             loss = sum(value for name, value in logs.items() if name.endswith("/loss"))
             done = step + 1
-            last = done == steps
+            is_last = done == steps
             if self.accelerator.is_main_process:
                 self._log(done, logs)
-                if self.spec.run.sample_every and (done % self.spec.run.sample_every == 0 or last):
+                if self.spec.run.sample_every and (done % self.spec.run.sample_every == 0 or is_last):
                     self._sample(done)
                 on_step(Progress(done, steps, loss))
-            if done % self.spec.run.save_every == 0 or last:
+            if done % self.spec.run.save_every == 0 or is_last:
                 files = self._save(done)
         if first >= steps:
             files = self._save(first)
         return Trained(self.folder, max(first, steps), loss, files)
 
     def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
-        # What a module draws by itself is then also a function of the step alone.
+        # Random numbers that a module draws by itself then depend on the step only, too.
         torch.manual_seed(derive(self.spec.seed, step, self.accelerator.process_index))
-        rate = _rate(self.spec.optimizer, step, self.spec.run.steps)
+        rate = _learning_rate(self.spec.optimizer, step, self.spec.run.steps)
         self.task.before_step(step, batches)
         sums: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
@@ -172,16 +183,16 @@ class _Trainer:
         return {**values, "learning_rate": rate}
 
     def _reduced(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
-        """Means over the processes."""
+        """Return the means over the processes."""
         stacked = cast(Tensor, self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean"))
         return dict(zip(sums, stacked.tolist(), strict=True))
 
     def _require_finite(self, values: Mapping[str, float], step: int) -> None:
-        bad = [name for name, value in values.items() if name.endswith("/loss") and not abs(value) < float("inf")]
-        if bad:
+        invalid = [name for name, value in values.items() if name.endswith("/loss") and not abs(value) < float("inf")]
+        if invalid:
             saved = self.folder / STATE
             raise TrainingError(
-                f"The loss {bad[0].removesuffix('/loss')} is {values[bad[0]]} in step {step + 1}.",
+                f"The loss {invalid[0].removesuffix('/loss')} is {values[invalid[0]]} in step {step + 1}.",
                 expected="a finite number",
                 remedy="lower optimizer.learning_rate, raise optimizer.warmup or set run.precision: float32, and run "
                 f"the command again{', into another folder: this one keeps its last state' if saved.exists() else ''}",
@@ -221,19 +232,19 @@ def _optimizer(part: Part, spec: OptimizerSpec) -> torch.optim.Optimizer:
     return torch.optim.AdamW(trained, lr=spec.learning_rate, betas=spec.betas, weight_decay=spec.weight_decay)
 
 
-def _rate(spec: OptimizerSpec, step: int, steps: int) -> float:
-    """Learning rate of a step: linear warm-up, then constant or a cosine down to the final share."""
+def _learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
+    """Return the learning rate of a step: a linear warm-up, then constant or a cosine down to the final share."""
     warm = min(1.0, (step + 1) / max(1, spec.warmup))
     if spec.decay == "constant":
         return spec.learning_rate * warm
-    through = min(1.0, max(0.0, (step - spec.warmup) / max(1, steps - spec.warmup)))
-    cosine = 0.5 * (1.0 + torch.cos(torch.tensor(through * torch.pi)).item())
+    progress = min(1.0, max(0.0, (step - spec.warmup) / max(1, steps - spec.warmup)))
+    cosine = 0.5 * (1.0 + torch.cos(torch.tensor(progress * torch.pi)).item())
     return spec.learning_rate * warm * (spec.final + (1.0 - spec.final) * cosine)
 
 
-def _synchronized(accelerator: Accelerator, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
-    """Gradients are exchanged between the processes with the last micro-batch only."""
-    return nullcontext() if now else accelerator.no_sync(module)
+def _synchronized(accelerator: Accelerator, module: nn.Module, is_last: bool) -> AbstractContextManager[Any]:
+    """Let the processes exchange gradients only with the last micro-batch of a step."""
+    return nullcontext() if is_last else accelerator.no_sync(module)
 
 
 @contextmanager
@@ -246,7 +257,7 @@ def _output_errors(folder: Path) -> Generator[None, None, None]:
         raise output_error(folder, error) from error
 
 
-def _to(batch: Batch, device: torch.device) -> Batch:
+def _to_device(batch: Batch, device: torch.device) -> Batch:
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in batch.items()

@@ -1,4 +1,4 @@
-"""Strong changes of color and tone, so that networks trained on rendered pictures accept photographs too."""
+"""Strong random changes of color and tone, so that networks trained on rendered pictures also work on photographs."""
 
 # torchvision is typed in part only.
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 _GRAY = 0.15
-"""Share of pictures without color."""
+"""Share of pictures that lose their color."""
 
 
 def strong_photometric(picture: Tensor, rng: np.random.Generator) -> Tensor:
@@ -18,7 +18,7 @@ def strong_photometric(picture: Tensor, rng: np.random.Generator) -> Tensor:
 
     Args:
         picture: (3, height, width) RGB in [0, 1].
-        rng: decides how.
+        rng: random numbers.
 
     Returns:
         The same shape and range.

@@ -1,4 +1,4 @@
-"""A face recognizer that gradients flow through: an ONNX file as a torch module."""
+"""Face recognition in losses: a recognizer's ONNX file as a torch module, which gradients flow through."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -18,13 +18,16 @@ from .task import TrainingError
 
 
 def differentiable_recognizer(path: Path) -> nn.Module:
-    """(n, 3, 112, 112) RGB in [-1, 1] -> (n, d), frozen, in evaluation mode.
+    """Read a recognizer as a frozen torch module in evaluation mode.
 
     Args:
         path: ONNX file of insightface's layout, for instance w600k_r50.onnx of the pack buffalo_l.
 
+    Returns:
+        A module that maps (n, 3, 112, 112) RGB in [-1, 1] to (n, d).
+
     Raises:
-        TrainingError: no such file, none that can be converted, or onnx2torch is not installed.
+        TrainingError: the file does not exist or cannot be converted, or onnx2torch is not installed.
     """
     try:
         import onnx  # noqa: PLC0415 (optional)
@@ -39,11 +42,11 @@ def differentiable_recognizer(path: Path) -> nn.Module:
         raise TrainingError(
             f"There is no recognizer {path}.",
             expected="an ONNX file such as w600k_r50.onnx of the pack buffalo_l",
-            remedy="run `refldm download insightface`, or set loss.identity.weight: 0 to train without",
+            remedy="run `refldm download insightface`, or set loss.identity.weight: 0",
         )
     try:
         module = cast(nn.Module, onnx2torch.convert(onnx.load(str(path))))
-    except Exception as error:  # whatever a file that is none makes these packages raise
+    except Exception as error:  # a file of another kind makes these packages raise errors of many types
         if is_out_of_memory(error):
             raise
         raise TrainingError(
@@ -55,11 +58,11 @@ def differentiable_recognizer(path: Path) -> nn.Module:
 
 
 class IdentityNetwork(nn.Module):
-    """Embeddings as the identity loss sees them: of crops cut out in the published way.
+    """Embeds crops for the identity loss, cut out of the aligned crops in the published way.
 
     Args:
         recognizer: see `differentiable_recognizer`.
-        size: of its input in pixels.
+        size: side of its input in pixels.
     """
 
     def __init__(self, recognizer: nn.Module, size: int = 112) -> None:
@@ -68,19 +71,19 @@ class IdentityNetwork(nn.Module):
         self.size = size
 
     def forward(self, crops: Tensor) -> Tensor:
-        """FFHQ-aligned crops (n, 3, h, w) in [-1, 1] -> (n, d), not normalized."""
+        """Map FFHQ-aligned crops (n, 3, h, w) in [-1, 1] to embeddings (n, d), which are not normalized."""
         with torch.autocast(crops.device.type, enabled=False):
             return self.recognizer(published_crop(crops.float(), self.size))
 
 
 class PerceptualDistance(nn.Module):
-    """Distance of pictures in a network's features: LPIPS, or the stages of a recognizer compared in LPIPS's way.
+    """Distance of pictures in the features of a network: LPIPS, or a recognizer whose stages are compared as in LPIPS.
 
     Args:
-        network: "lpips" (arXiv 1801.03924; the package fetches its weights) or the ONNX file of a recognizer.
+        network: "lpips" (arXiv 1801.03924; the package downloads its weights) or the ONNX file of a recognizer.
 
     Raises:
-        TrainingError: the network cannot be had.
+        TrainingError: the network cannot be loaded.
     """
 
     def __init__(self, network: str) -> None:
@@ -99,7 +102,7 @@ class PerceptualDistance(nn.Module):
         self._features.append(output)
 
     def forward(self, pictures: Tensor, truth: Tensor) -> Tensor:
-        """Two (n, 3, h, w) in [-1, 1] -> the mean distance."""
+        """Return the mean distance of pairs of pictures. Both arguments are (n, 3, h, w) in [-1, 1]."""
         if self.lpips is not None:
             with torch.autocast(pictures.device.type, enabled=False):
                 return self.lpips(pictures.float(), truth.float()).mean()
@@ -109,11 +112,11 @@ class PerceptualDistance(nn.Module):
         return torch.stack([(a - b).square().sum(1).mean() for a, b in pairs]).mean()
 
     def _stages(self, pictures: Tensor) -> list[Tensor]:
-        """Activations where the network halves its size, each pixel's of unit length."""
+        """Return the activations after each halving of the size. The channels of each pixel have unit length."""
         self._features = []
         self.identity(pictures)
-        found, self._features = self._features, []
-        return [F.normalize(feature, dim=1) for feature in found]
+        features, self._features = self._features, []
+        return [F.normalize(feature, dim=1) for feature in features]
 
 
 def _lpips() -> nn.Module:
@@ -123,8 +126,8 @@ def _lpips() -> nn.Module:
         return cast(nn.Module, lpips.LPIPS(net="vgg", verbose=False)).eval().requires_grad_(False)
     except (ImportError, OSError) as error:
         raise TrainingError(
-            f"LPIPS is not to be had ({error}).",
-            expected="the package lpips, and once a connection for its weights",
+            f"LPIPS cannot be loaded ({error}).",
+            expected="the package lpips, and for its first use a connection to download its weights",
             remedy='run `pip install -e ".[train]"` in the folder of the project and connect, set loss.network to the '
             "ONNX file of a recognizer, or set loss.perceptual: 0",
         ) from error

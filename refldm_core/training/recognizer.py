@@ -1,8 +1,8 @@
-"""A small face recognizer, trained on rendered people: it tells apart people whom no published recognizer knows.
+"""Train a small face recognizer on rendered people, whom published recognizers do not tell apart.
 
-The loss is the supervised contrast of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, L_out): among the pictures of a
-batch, those of the same person should be nearest. Each process contrasts its own share of the batch, and each of its
-micro-batches by itself: embeddings are not gathered.
+The loss is the supervised contrastive loss of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, L_out): among the pictures
+of a batch, those of the same person should be nearest. It is computed for each micro-batch of each process; embeddings
+are not gathered.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from .task import Batch, Logs, Part, TrainingError
 FILE = "recognizer.onnx"
 
 
-def contrast(embeddings: Tensor, people: Tensor, temperature: float) -> tuple[Tensor, Logs]:
-    """Supervised contrast of a batch.
+def contrastive_loss(embeddings: Tensor, people: Tensor, temperature: float) -> tuple[Tensor, Logs]:
+    """Return the supervised contrastive loss of a batch.
 
     Args:
         embeddings: (n, d) of any length.
-        people: (n,) equal for pictures of the same person; each person has two or more.
-        temperature: of the softmax over the other pictures.
+        people: (n,) number of the person in each picture. Each person has two pictures or more.
+        temperature: temperature of the softmax over the other pictures.
 
     Returns:
-        The mean loss; mean cosines of pairs of the same person and of different people, and how often the nearest
-        other picture is of the same person.
+        The mean loss, and for the log: the mean cosine of pairs of the same person (`same`) and of different people
+        (`different`), and the share of pictures whose nearest other picture shows the same person (`nearest`).
     """
     unit = F.normalize(embeddings.float(), dim=1)
     cosines = unit @ unit.T
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    alike = people[:, None] == people[None, :]
-    same = alike & ~itself
+    same_person = people[:, None] == people[None, :]
+    same = same_person & ~itself
     log_share = F.log_softmax((cosines / temperature).masked_fill(itself, -math.inf), dim=1)
-    # masked_fill, since 0 times the -inf of the diagonal is no number
+    # masked_fill rather than a product: 0 times the -inf of the diagonal is NaN.
     loss = -(log_share.masked_fill(~same, 0.0).sum(dim=1) / same.sum(dim=1)).mean()
     with torch.no_grad():
         nearest = cosines.masked_fill(itself, -2.0).argmax(dim=1)
         logs = {
             "same": cosines[same].mean(),
-            "different": cosines[~alike].mean() if bool((~alike).any()) else cosines.new_zeros(()),
+            "different": cosines[~same_person].mean() if bool((~same_person).any()) else cosines.new_zeros(()),
             "nearest": (people[nearest] == people).float().mean(),
         }
     return loss, logs
@@ -71,19 +71,19 @@ class RecognizerPart(Part):
         self.temperature = temperature
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
-        """See `Part`; the batch has `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
-        return contrast(self.network(batch["pictures"]), batch["person"], self.temperature)
+        """See `Part`. The batch has `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
+        return contrastive_loss(self.network(batch["pictures"]), batch["person"], self.temperature)
 
 
 class RecognizerTask:
-    """Trains a recognizer with the input and output of insightface's.
+    """Trains a recognizer with the input and output of insightface's recognizers; see `Task`.
 
     Args:
-        spec: of the run; `run.batch` counts people.
+        spec: config of the run; `run.batch` counts people.
 
     Raises:
-        TrainingError: too few people or pictures to contrast.
-        DataError: a corpus that cannot be opened.
+        TrainingError: there are too few people, or too few pictures of each.
+        DataError: the corpus cannot be opened.
     """
 
     def __init__(self, spec: TrainSpec) -> None:
@@ -103,14 +103,14 @@ class RecognizerTask:
         """See `Task`."""
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
-        """See `Task`: one ONNX file that insightface, onnxruntime and onnx2torch load."""
+        """See `Task`. It writes one ONNX file, which insightface, onnxruntime and onnx2torch load."""
         path = folder / FILE
         with atomic_write(path) as temporary:
             save_onnx(self._averaged(ema), temporary, {TRAINED_ON_KEY: DRAWN_PEOPLE})
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:
-        """See `Task`: a row for each of the first people; numbers are cosines to the row's first picture."""
+        """See `Task`. Each row shows pictures of one person, with their cosines to the first picture of the row."""
         people, columns, rng = self.examples.people[:8], 6, np.random.default_rng(self._spec.seed)
         rows = len(people)
         crops = torch.stack(
@@ -133,7 +133,7 @@ class RecognizerTask:
         return grid
 
     def _averaged(self, ema: Mapping[str, Mapping[str, Tensor]]) -> RecognizerNetwork:
-        """A copy with the averaged weights, on the CPU."""
+        """Return a copy of the network with the averaged weights, on the CPU."""
         part = copy.deepcopy(self._part).cpu()
         part.load_state_dict({**part.state_dict(), **ema.get(part.name, {})})
         return part.network.eval()

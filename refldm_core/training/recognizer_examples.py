@@ -1,4 +1,4 @@
-"""Examples that the small face recognizer learns from: people in several framings, colors and qualities."""
+"""Examples for the small face recognizer: people in several framings, colors and qualities."""
 
 from __future__ import annotations
 
@@ -21,32 +21,37 @@ from .task import Batch, Examples, TrainingError
 
 _MARGIN = FFHQ_SIZE // 16
 CENTER_TEMPLATE = (FFHQ_TEMPLATE + 0.5 - _MARGIN) * (ARCFACE_SIZE / (FFHQ_SIZE - 2 * _MARGIN)) - 0.5
-"""(5, 2): landmarks in the middle 7/8 of an FFHQ crop shrunk to 112 pixels, which the published identity loss sees."""
+"""(5, 2) landmarks in the crop of the published identity loss: the middle 7/8 of an FFHQ crop, shrunk to 112 pixels."""
 
 _SOFT = DegradationRanges((0.0, 6.0), (1.0, 9.0), (0.0, 6.0), (60, 100))
-"""Mild: what a small first stage or a modest photo does. At 128 pixels, shrinking begins at 128 / 512 of these."""
+"""Mild degradation, like that of a small first stage or of a modest photo. Parameters are stated for 512 pixels."""
 _SHARP, _SOFTENED = 0.45, 0.85
-"""Shares, summed up, of sharp and of mildly degraded pictures; the rest is degraded as the moderate test set."""
+"""Cumulative shares of sharp and of mildly degraded pictures. The others are degraded like the moderate test set."""
 
 
 class PersonPictures(NamedTuple):
-    """One item: pictures (n, 3, 112, 112) in [-1, 1], and the person's number (n,); a mirrored person's is negative."""
+    """Pictures of one person.
+
+    Attributes:
+        pictures: (n, 3, 112, 112) in [-1, 1].
+        numbers: (n,) the person's number, n times. It is negative for a mirrored person.
+    """
 
     pictures: Tensor
     numbers: Tensor
 
 
 class PeopleExamples(Examples):
-    """Several pictures of one person in different framings, colors and qualities.
+    """Examples of several pictures of one person in different framings, colors and qualities.
 
-    Half of the people are mirrored, and count as other people then: nobody's face is symmetric.
+    Half of the examples are mirrored. A mirrored person counts as another person, because no face is symmetric.
 
     Args:
-        corpus: of aligned crops.
-        pictures: of each person.
+        corpus: corpus of aligned crops.
+        pictures: number of pictures of the person in an example.
 
     Raises:
-        TrainingError: fewer than two people with two pictures.
+        TrainingError: the corpus has fewer than two people with two pictures.
     """
 
     def __init__(self, corpus: Corpus, pictures: int) -> None:
@@ -69,7 +74,7 @@ class PeopleExamples(Examples):
         return PersonPictures(torch.stack(crops), torch.full((len(crops),), -1 - number if mirrored else number))
 
     def collate(self, items: Sequence[PersonPictures]) -> Batch:
-        """See `Examples`: `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
+        """See `Examples`. The batch has `pictures` (n, 3, 112, 112) in [-1, 1] and `person` (n,)."""
         return {
             "pictures": torch.cat([item.pictures for item in items]),
             "person": torch.cat([item.numbers for item in items]),
@@ -77,16 +82,16 @@ class PeopleExamples(Examples):
 
 
 def training_crop(corpus: Corpus, index: int, rng: np.random.Generator, *, mirrored: bool) -> Tensor:
-    """A picture as a recognizer may get it: in photographs of every quality, by a detector that errs a little.
+    """Return a picture as a recognizer gets it in practice: in any quality, and aligned to slightly wrong landmarks.
 
-    It is aligned as ArcFace wants it or as the published identity loss cuts it. The photometric changes are strong, so
-    that real photographs are less foreign to a network that knows rendered pictures only.
+    The crop is aligned to ArcFace's template or cut as in the published identity loss. The changes of color and tone
+    are strong, so that a network that knows only rendered pictures also works on photographs.
 
     Args:
-        corpus: of aligned crops.
-        index: of the picture.
-        rng: decides everything else.
-        mirrored: whether left and right are exchanged.
+        corpus: corpus of aligned crops.
+        index: index of the picture.
+        rng: random numbers for everything else.
+        mirrored: whether to exchange left and right.
 
     Returns:
         (3, 112, 112) RGB in [-1, 1].
@@ -105,7 +110,7 @@ def training_crop(corpus: Corpus, index: int, rng: np.random.Generator, *, mirro
 
 
 def _jitter(rng: np.random.Generator) -> Matrix:
-    """(2, 3): a small turn, change of size and shift about the middle of the crop, as detectors are off."""
+    """Return a (2, 3) matrix that turns, scales and shifts a crop a little, as errors of a detector do."""
     angle, scale = rng.normal(0.0, 0.03), math.exp(rng.normal(0.0, 0.03))
     a, b = scale * math.cos(angle), scale * math.sin(angle)
     middle = (ARCFACE_SIZE - 1) / 2

@@ -15,10 +15,10 @@ from ..face.identity import ARCFACE_SIZE
 
 
 class Block(nn.Module):
-    """Residual block that halves height and width, with PReLU (as ArcFace's IR networks have it).
+    """Residual block with PReLU that halves height and width, as in ArcFace's IR networks.
 
     Args:
-        inputs, outputs: channels.
+        inputs, outputs: number of channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -37,18 +37,18 @@ class Block(nn.Module):
         self.activation = nn.PReLU(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) -> (n, outputs, h / 2, w / 2)."""
+        """Map (n, inputs, h, w) to (n, outputs, h / 2, w / 2)."""
         return self.activation(self.body(x) + self.shortcut(x))
 
 
 class RecognizerNetwork(nn.Module):
-    """Pictures -> embeddings.
+    """Maps pictures to embeddings.
 
-    At the end, each channel weighs its 7 x 7 places by itself (as in MobileFaceNet, arXiv 1804.07573): in an aligned
-    crop, a mole's place says as much as its being there.
+    At the end, each channel has its own weights for its 7 x 7 positions, as in MobileFaceNet (arXiv 1804.07573). In an
+    aligned crop, the position of a mole tells as much as the mole itself.
 
     Args:
-        width: channels of the first stage; doubled twice, then times 4/3.
+        width: channels of the first level. The next levels have 2, 4 and 16/3 times as many.
         embedding: length of the embedding.
     """
 
@@ -63,19 +63,19 @@ class RecognizerNetwork(nn.Module):
         self.head = nn.Linear(last, embedding)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, 112, 112) RGB in [-1, 1] -> (n, embedding), not of unit length."""
+        """Map (n, 3, 112, 112) RGB in [-1, 1] to (n, embedding), which is not of unit length."""
         return self.head(self.places(self.blocks(self.stem(x))).flatten(1))
 
 
 def save_onnx(network: RecognizerNetwork, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a network in insightface's layout: input "input.1" (n, 3, 112, 112), one output, float32.
 
-    The weights stay in 32 bits: onnx2torch reads no others.
+    The weights stay in 32 bits, because onnx2torch reads no other ones.
 
     Args:
-        network: to write.
-        path: of the file.
-        metadata: text that the file shall say of itself.
+        network: network to write.
+        path: path of the file.
+        metadata: key and text of each metadata entry of the file.
 
     Raises:
         MissingPackageError: onnx is not installed.
@@ -83,7 +83,7 @@ def save_onnx(network: RecognizerNetwork, path: Path, metadata: Mapping[str, str
     onnx = import_optional("onnx", "onnx")
     export = cast(Any, torch.onnx).export  # typed in part only
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is called legacy
+        warnings.simplefilter("ignore")  # the exporter that needs no further package warns that it is the legacy one
         export(
             network.eval(),
             (torch.zeros(1, 3, ARCFACE_SIZE, ARCFACE_SIZE),),

@@ -1,4 +1,4 @@
-"""Training the diffusion model, without references (ldm) and with them (refldm): paper sections 3.2 and 3.3."""
+"""Train the diffusion model, without references (ldm) or with references (refldm): paper sections 3.2 and 3.3."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -21,9 +21,9 @@ from ..model.reference import ReferenceKV
 from ..model.unet import UNet
 from ..model.vqgan import FirstStage
 from ..pipeline import Restorer, SamplingSettings
-from .ema import swapped
+from .ema import swapped_weights
 from .examples import GroupExamples
-from .latents import LatentCache, Latents, cache_key, decoded, encoded
+from .latents import GroupEncoder, LatentCache, cache_key, decode, encode
 from .recognition import IdentityNetwork, differentiable_recognizer
 from .restoration_loss import RestorationLoss
 from .restoration_networks import build_networks, checkpoint_blocks
@@ -32,14 +32,14 @@ from .task import Batch, Logs, Part, TrainingError, derive, generator
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What chance decides for the targets of a group, a function of the item's seed.
+class RandomDraw:
+    """The random choices for the targets of a group. They are a function of the item's seed.
 
     Attributes:
-        noise: (targets, c, h, w).
-        t: (targets,) int64.
-        keep_lq: (targets,) bool: False hides the LQ picture (a zero latent).
-        references: "shown", "null" (zero latents, as guidance's null) or "none" (an empty cache).
+        noise: (targets, c, h, w) true noise.
+        t: (targets,) int64 timesteps.
+        keep_lq: (targets,) bool; False hides the LQ picture (its latent becomes zero).
+        references: "shown", "null" (zero latents, the null of guidance) or "none" (an empty cache).
     """
 
     noise: Tensor
@@ -52,36 +52,36 @@ class RestorationPart(Part):
     """The U-Net with its loss.
 
     Args:
-        unet: to train.
+        unet: the network to train.
         loss: see `RestorationLoss`.
-        latents: encodes the batch's pictures.
-        spec: of the run.
+        encoder: encodes the pictures of a batch.
+        spec: config of the run.
     """
 
     name = "unet"
 
     loss: RestorationLoss
 
-    def __init__(self, unet: UNet, loss: RestorationLoss, latents: Latents, spec: TrainSpec) -> None:
+    def __init__(self, unet: UNet, loss: RestorationLoss, encoder: GroupEncoder, spec: TrainSpec) -> None:
         super().__init__()
         self.unet = unet
-        self.latents = latents
+        self.encoder = encoder
         self.spec = spec
-        self.keep(loss=loss)
+        self.attach_frozen(loss=loss)
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
         groups: list[Group] = batch["groups"]
-        targets, lq, references = self.latents.of(groups)
-        drawn = [self._draw(seed, one) for seed, one in zip(batch["seeds"], targets, strict=True)]
+        targets, lq, references = self.encoder.encode(groups)
+        draws = [self._draw(seed, latents) for seed, latents in zip(batch["seeds"], targets, strict=True)]
         x_0 = torch.cat(targets)
-        t = torch.cat([each.t for each in drawn]).to(x_0.device)
-        noise = torch.cat([each.noise for each in drawn]).to(x_0)
-        keep = torch.cat([each.keep_lq for each in drawn]).to(x_0)
+        t = torch.cat([draw.t for draw in draws]).to(x_0.device)
+        noise = torch.cat([draw.noise for draw in draws]).to(x_0)
+        keep_lq = torch.cat([draw.keep_lq for draw in draws]).to(x_0)
         x_t = self.loss.noised(x_0, noise, t)
-        x = torch.cat([x_t, torch.cat(lq) * keep[:, None, None, None]], dim=1)
-        caches = self._caches(references, drawn)
-        given = [cache for cache, latents in zip(caches, targets, strict=True) for _ in range(len(latents))]
-        eps = self.unet(x, t, given)
+        x = torch.cat([x_t, torch.cat(lq) * keep_lq[:, None, None, None]], dim=1)
+        caches = self._caches(references, draws)
+        cache_of_target = [cache for cache, latents in zip(caches, targets, strict=True) for _ in range(len(latents))]
+        eps = self.unet(x, t, cache_of_target)
         terms = self.loss(eps, x_t, noise, t, self._identity_target(groups, step))
         loss = terms.noise.mean()
         logs = {"noise": loss}
@@ -90,39 +90,39 @@ class RestorationPart(Part):
             loss = loss + self.spec.diffusion.loss.identity.weight * logs["identity"]
         return loss, logs
 
-    def _draw(self, seed: int, targets: Tensor) -> Drawn:
-        chance = generator(derive(seed, 2))
+    def _draw(self, seed: int, targets: Tensor) -> RandomDraw:
+        rng = generator(derive(seed, 2))
         drop = self.spec.diffusion.drop
         count = len(targets)
-        noise = torch.randn(targets.shape, generator=chance)
-        t = torch.randint(len(self.loss.alphas_cumprod), (count,), generator=chance)
-        keep_lq = torch.rand(count, generator=chance) >= drop.lq
-        hidden = torch.rand((), generator=chance).item()
+        noise = torch.randn(targets.shape, generator=rng)
+        t = torch.randint(len(self.loss.alphas_cumprod), (count,), generator=rng)
+        keep_lq = torch.rand(count, generator=rng) >= drop.lq
+        hidden = torch.rand((), generator=rng).item()
         references = "null" if hidden < drop.references else "none" if hidden < drop.references + drop.none else "shown"
-        return Drawn(noise, t, keep_lq, references)
+        return RandomDraw(noise, t, keep_lq, references)
 
-    def _caches(self, references: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[ReferenceKV | None]:
-        """The CacheKV of each group, all computed in one pass; gradients flow through it."""
+    def _caches(self, references: Sequence[Tensor], draws: Sequence[RandomDraw]) -> list[ReferenceKV | None]:
+        """Return the CacheKV of each group. One pass computes all of them, and gradients flow through it."""
         shown = [
-            latents if each.references == "shown" else torch.zeros_like(latents)
-            for latents, each in zip(references, drawn, strict=True)
+            latents if draw.references == "shown" else torch.zeros_like(latents)
+            for latents, draw in zip(references, draws, strict=True)
         ]
-        counts = [0 if each.references == "none" else len(latents) for latents, each in zip(shown, drawn, strict=True)]
+        counts = [0 if draw.references == "none" else len(latents) for latents, draw in zip(shown, draws, strict=True)]
         if not sum(counts):
             return [None] * len(counts)
-        together = self.unet.encode_references(
+        cache_of_all = self.unet.encode_references(
             torch.cat([latents[:count] for latents, count in zip(shown, counts, strict=True)])
         )
         caches: list[ReferenceKV | None] = []
         first = 0
         for count in counts:
-            caches.append(together.select(*range(first, first + count)) if count else None)
+            caches.append(cache_of_all.select(*range(first, first + count)) if count else None)
             first += count
         return caches
 
     @torch.no_grad()
     def _identity_target(self, groups: Sequence[Group], step: int) -> Tensor | None:
-        """What the first pictures of the batch must be like: the first stage's reconstruction of them."""
+        """Return the target of the identity term: the first stage's reconstructions of the first pictures."""
         spec = self.spec.diffusion.loss.identity
         if self.loss.identity is None or step < spec.from_step:
             return None
@@ -130,17 +130,19 @@ class RestorationPart(Part):
         share = pictures[: max(1, round(spec.share * len(pictures)))]
         truth = u8_to_tensor(share).to(self.loss.alphas_cumprod.device)
         with torch.autocast(truth.device.type, enabled=False):
-            return decoded(self.loss.first_stage, encoded(self.loss.first_stage, truth))
+            return decode(self.loss.first_stage, encode(self.loss.first_stage, truth))
 
 
 class RestorationTask:
     """Trains the U-Net of a ReF-LDM; see `Task`.
 
     Args:
-        spec: of the run.
+        spec: config of the run; `run.batch` counts groups of targets.
 
     Raises:
-        TrainingError: no first stage, or settings that contradict each other.
+        TrainingError: there is no first stage or no recognizer, or settings contradict each other.
+        DataError: the corpus cannot be opened, or a target has no references.
+        CheckpointError: a model file cannot be used.
     """
 
     def __init__(self, spec: TrainSpec) -> None:
@@ -156,8 +158,8 @@ class RestorationTask:
         self.frozen: nn.Module = self.loss
         cache = _cache(spec, self.groups, first_stage)
         self.examples = GroupExamples(self.groups, cache, pictures_needed=identity.weight > 0)
-        latents = Latents(first_stage, self.model.scale_factor, cache)
-        self.part = RestorationPart(unet, self.loss, latents, spec)
+        encoder = GroupEncoder(first_stage, self.model.scale_factor, cache)
+        self.part = RestorationPart(unet, self.loss, encoder, spec)
         self.parts: Sequence[Part] = (self.part,)
         if spec.run.checkpoint_activations:
             checkpoint_blocks(unet)
@@ -170,16 +172,16 @@ class RestorationTask:
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         prefix = "unet."
         raw = self.part.unet.state_dict()
-        mean = {name.removeprefix(prefix): tensor for name, tensor in ema[self.part.name].items()}
-        return save_refldm(folder, self.model, raw, mean, self.loss.first_stage.state_dict(), updates=step)
+        average = {name.removeprefix(prefix): tensor for name, tensor in ema[self.part.name].items()}
+        return save_refldm(folder, self.model, raw, average, self.loss.first_stage.state_dict(), updates=step)
 
     @torch.no_grad()
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
-        """Rows of LQ, restored without references, with them, and the truth; the first example's references after."""
+        """See `Task`. A row: LQ picture, restorations without and with references, truth, two references."""
         groups = [self.groups.draw(self.groups.recipe(derive(self.spec.seed, 3, i))) for i in range(4)]
         device = self.loss.alphas_cumprod.device
         settings = SamplingSettings(steps=20, guidance=1.0)
-        with swapped(self.part, ema[self.part.name]):
+        with swapped_weights(self.part, ema[self.part.name]):
             restorer = Restorer(self.part.unet, self.loss.first_stage, self.model)
             rows: list[Tensor] = []
             for group in groups:

@@ -1,4 +1,4 @@
-"""The networks that a run of the diffusion model starts from: loaded from files, or new."""
+"""Load or build the networks that the training of the diffusion model starts from."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -28,7 +28,12 @@ from .task import TrainingError
 
 
 def build_networks(spec: TrainSpec, corpus: Corpus) -> tuple[UNet, FirstStage, ModelSpec]:
-    """The U-Net to train, its first stage, and the spec of both."""
+    """Return the U-Net to train, its frozen first stage, and the spec of both.
+
+    Raises:
+        TrainingError: the config names no first stage, or the size of the pictures does not fit the model.
+        CheckpointError: a model file cannot be used.
+    """
     diffusion = spec.diffusion
     path = Path(diffusion.first_stage) if diffusion.first_stage else None
     if diffusion.init:
@@ -39,17 +44,17 @@ def build_networks(spec: TrainSpec, corpus: Corpus) -> tuple[UNet, FirstStage, M
         if diffusion.resize:
             model = replace(model, latent_size=spec.corpus.size // model.first_stage.downsampling)
         if diffusion.scale_factor == "auto":
-            model = replace(model, scale_factor=_scale(corpus, loaded.first_stage))
+            model = replace(model, scale_factor=_scale_factor(corpus, loaded.first_stage))
         _require_size(spec, model)
         return loaded.unet.train(), loaded.first_stage, model
     if path is None:
         raise TrainingError(
             "The config names no first stage.",
-            expected="diffusion.first_stage: a trained VQGAN, or diffusion.init: a whole model",
-            remedy="train one first (task: first_stage), or use the official vqgan.ckpt",
+            expected="diffusion.first_stage (a trained VQGAN), or diffusion.init (a complete model)",
+            remedy="train a first stage (task: first_stage), or use the official vqgan.ckpt",
         )
     first_stage = load_first_stage(path).requires_grad_(False)
-    scale = _scale(corpus, first_stage) if diffusion.scale_factor == "auto" else diffusion.scale_factor
+    scale = _scale_factor(corpus, first_stage) if diffusion.scale_factor == "auto" else diffusion.scale_factor
     channels = first_stage.spec.embed_dim
     shape = replace(diffusion.unet, in_channels=2 * channels, out_channels=channels)
     latent_size = spec.corpus.size // first_stage.spec.downsampling
@@ -70,7 +75,7 @@ def _require_size(spec: TrainSpec, model: ModelSpec) -> None:
 
 
 def _zero_last_layers(unet: UNet) -> None:
-    """Start each residual branch and the output from zero, as published (arXiv 2105.05233): the start is smooth."""
+    """Let each residual branch and the output start from zero, as published (arXiv 2105.05233)."""
     for module in unet.modules():
         if isinstance(module, ResBlock):
             nn.init.zeros_(module.out_layers[-1].weight)  # pyright: ignore[reportArgumentType]
@@ -83,16 +88,16 @@ def _zero_last_layers(unet: UNet) -> None:
 
 
 @torch.no_grad()
-def _scale(corpus: Corpus, first_stage: FirstStage) -> float:
-    """1 / standard deviation of the latents of 64 targets spread over the corpus."""
-    chosen = [corpus.targets[int(i)] for i in np.linspace(0, len(corpus.targets) - 1, 64)]
-    pictures = stack([corpus.picture(target.picture)[None] for target in chosen])
+def _scale_factor(corpus: Corpus, first_stage: FirstStage) -> float:
+    """Return 1 / the standard deviation of the latents of 64 targets spread over the corpus."""
+    targets = [corpus.targets[int(i)] for i in np.linspace(0, len(corpus.targets) - 1, 64)]
+    pictures = stack([corpus.picture(target.picture)[None] for target in targets])
     latents = torch.cat([first_stage.encode(u8_to_tensor(part)) for part in pictures.split(8)])
     return float(f"{1.0 / latents.std().item():.4g}")
 
 
 def checkpoint_blocks(unet: UNet) -> None:
-    """Keep only the blocks' inputs for the way back, and compute the rest again."""
+    """Store only the inputs of the U-Net's blocks for the backward pass, which computes the rest again."""
     for block in [*unet.input_blocks, unet.middle_block, *unet.output_blocks]:
         original = block.forward
         setattr(block, "forward", partial(checkpoint, original, use_reentrant=False))  # noqa: B010 (another type)

@@ -1,4 +1,4 @@
-"""The files of a run's folder that the next part of the run goes on from: state.pt, config.yaml and log.jsonl."""
+"""The files from which an interrupted run continues: state.pt, config.yaml and log.jsonl."""
 
 # torch and accelerate are typed in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -33,13 +33,13 @@ _MAY_CHANGE = {
     "output",
     *(f"run.{name}" for name in ("steps", "save_every", "sample_every", "workers", "cpu", "compile")),
 }
-"""Values of the config that may change between the parts of a run: they do not change a step."""
+"""Values of the config that may change when a run is continued. They do not change the result of a step."""
 
 _DAMAGED = (
     *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
     *(AttributeError, EOFError, OSError, StopIteration),
 )
-"""What reading a damaged state raises."""
+"""Errors that reading a damaged state raises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,14 @@ class RunState:
         save_pickled(content, path)
 
     def load(self, path: Path) -> int:
+        """Read a state into the parts, optimizers, averages and scaler.
+
+        Returns:
+            Number of steps done.
+
+        Raises:
+            TrainingError: the state is damaged or belongs to another model.
+        """
         try:
             check_zip(require_regular(path))
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -94,29 +102,34 @@ class RunState:
             reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
             raise TrainingError(
                 f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
-                expected="a whole state that this config wrote",
-                remedy="choose another output folder, or remove that one to start anew",
+                expected="a complete state that a run of this config wrote",
+                remedy="choose another output folder, or remove this one to start again",
             ) from error
         return step
 
 
 def require_same_config(config: Path, spec: TrainSpec) -> None:
-    """Compare with the config that the state was written with; what that one does not name had its default."""
+    """Check that a config equals the one that the state was written with. Values that the latter lacks had their
+    defaults.
+
+    Raises:
+        TrainingError: a value differs that may not change.
+    """
     if not config.exists():
         return
-    then, now = dict(_flat(asdict(read_spec(config)))), dict(_flat(asdict(spec)))
-    changed = [name for name in now if name not in _MAY_CHANGE and then[name] != now[name]]
-    different = [f"{name}: {then[name]} -> {now[name]}" for name in changed]
-    if different:
+    earlier, current = dict(_flat(asdict(read_spec(config)))), dict(_flat(asdict(spec)))
+    names = [name for name in current if name not in _MAY_CHANGE and earlier[name] != current[name]]
+    changes = [f"{name}: {earlier[name]} -> {current[name]}" for name in names]
+    if changes:
         raise TrainingError(
-            f"{config.parent} holds a run of another config ({'; '.join(different[:3])}).",
-            expected="the same config, to go on with the run",
-            remedy="choose another output folder, or remove that one to start anew",
+            f"{config.parent} holds a run of another config ({'; '.join(changes[:3])}).",
+            expected="the same config, to continue the run",
+            remedy="choose another output folder, or remove this one to start again",
         )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings, under its dotted name."""
+    """Yield every value of nested mappings with its dotted name."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(cast(Mapping[str, Any], value), f"{prefix}{name}.")
@@ -125,7 +138,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def truncate_log(path: Path, step: int) -> None:
-    """Forget what was logged after the state that the run goes on from."""
+    """Remove the lines of the log after the first `step` steps, which the continued run writes again."""
     if path.exists():
         lines = require_regular(path).read_text(encoding="utf-8").splitlines()
         with atomic_write(path) as temporary:

@@ -1,4 +1,4 @@
-"""Examples that a face detector learns from: parts of rendered scenes, turned, mirrored, recolored and degraded."""
+"""Examples for the face detector: windows of rendered scenes, turned, mirrored, recolored and degraded."""
 
 from __future__ import annotations
 
@@ -31,21 +31,27 @@ Picture = NDArray[np.uint8]
 
 _MILD = DegradationRanges((0.0, 7.0), (1.0, 8.0), (0.0, 15.0), (40, 100))
 _CLEAN, _MILDLY = 0.3, 0.6
-"""Shares, summed up, of clean and of mildly degraded examples; the faces of the rest are degraded as severely as those
-of the severe test set: the demo and the users' photos are like that."""
-_ANY, _CLOSE = 0.62, 0.9
-"""Shares, summed up, of windows anywhere and of windows around a face; the rest is turned by quarter turns, and then
-without an upright face."""
-_TOO_NEAR = 0.2
-"""Share of the windows around a face that show less than the face, which is then none to be found."""
+"""Cumulative shares of clean and of mildly degraded examples. The others are degraded with the ranges of the training,
+which reach the severity of the severe test set: the pictures of the demo and of users are like that."""
+
+_ANYWHERE, _CLOSE_UP = 0.62, 0.9
+"""Cumulative shares of windows anywhere and of windows around a face. The others are turned by quarter turns, and then
+have no upright face."""
+
+_TOO_CLOSE = 0.2
+"""Share of the windows around a face that show only a part of it. Such a face is not to be found."""
+
 _LEAST_VISIBLE = 0.3
-"""Share of a face's box that its skin fills, below which somebody else hides the face."""
+"""Least visible share of a face: the share of its box that its skin fills. Other people hide the face below this."""
+
 _LEAST_FACE = 12.0
-"""Pixels from the top to the bottom of a face, below which it is not asked for."""
-_MIRRORED = [1, 0, 2, 4, 3]
-"""Landmarks of the mirrored face: left and right are exchanged."""
-_LARGER = 1.5
-"""A scene's side, in sides of an example."""
+"""Least height of a face in pixels. Smaller faces are not to be found."""
+
+_MIRRORED_ORDER = [1, 0, 2, 4, 3]
+"""Order of the landmarks in a mirrored face, where left and right are exchanged."""
+
+_SCENE_SCALE = 1.5
+"""Side of a scene divided by the side of an example."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class TrainingScene:
 
     Attributes:
         picture: (size, size, 3) uint8 RGB.
-        landmarks: (n, 5, 2) in pixels; those of a face at the border may lie outside.
+        landmarks: (n, 5, 2) in pixels. Landmarks of a face at the border may lie outside the picture.
         boxes: (n, 4) left, top, right, bottom in pixels.
     """
 
@@ -67,7 +73,7 @@ class SceneSet:
     """Rendered scenes with the faces that are visible in them.
 
     Args:
-        folder: of `images/` and `attributes.jsonl`, as `refldm synthesize --scenes` writes them.
+        folder: folder with `images/` and `attributes.jsonl`, as `refldm synthesize --scenes` writes it.
 
     Raises:
         DataError: the folder holds no scenes.
@@ -93,7 +99,7 @@ class SceneSet:
         return len(self._records)
 
     def scene(self, index: int) -> TrainingScene:
-        """A whole scene as it was rendered."""
+        """Return a complete scene as it was rendered, with the faces that nobody hides."""
         record, visible = self._records[index], self._visible[index]
         landmarks = np.array([record["landmarks"][i] for i in visible], dtype=np.float64)
         boxes = np.array([record["boxes"][i] for i in visible], dtype=np.float64)
@@ -102,47 +108,47 @@ class SceneSet:
         )
 
     def example(self, size: int, seed: int) -> TrainingScene:
-        """An example to learn from.
+        """Return an example: a window of a scene in other colors and quality.
 
         Args:
-            size: pixels along each side.
-            seed: of everything.
+            size: height and width of the example in pixels.
+            seed: seed of all random choices.
         """
         rng = np.random.default_rng(seed)
         scene = self.scene(int(rng.integers(len(self))))
         kind = rng.random()
-        if kind >= _CLOSE:
-            # The search looks at turned pictures too, and must not be sure of a face that lies on its side.
+        if kind >= _CLOSE_UP:
+            # Detection also searches turned pictures, where the network must reject a face that lies on its side.
             turned = np.ascontiguousarray(np.rot90(scene.picture, int(rng.integers(1, 4))))
             scene = TrainingScene(turned, *_NO_FACES)
-        near = kind >= _ANY and len(scene.boxes) > 0
-        example = _close_up(scene, size, rng) if near else _window(scene, size, rng)
+        close_up = kind >= _ANYWHERE and len(scene.boxes) > 0
+        example = _close_up(scene, size, rng) if close_up else _window(scene, size, rng)
         if rng.random() < 0.5:
             example = _mirrored(example)
-        return replace(example, picture=_photographed(example, rng))
+        return replace(example, picture=_change_appearance(example, rng))
 
 
 def open_scenes(corpus: CorpusSpec, size: int, most_faces: int, scenes: int) -> SceneSet:
-    """The scenes to learn from; synthetic ones are rendered first, as far as they are not in the cache yet.
+    """Open the scenes to learn from. Synthetic scenes that are missing in the cache are rendered first.
 
     Args:
         corpus: a "folder" of scenes, or "synthetic" people.
-        size: of an example, in pixels.
-        most_faces, scenes: synthetic: see `SceneSetSpec`.
+        size: height and width of an example in pixels.
+        most_faces, scenes: for "synthetic": see `SceneSetSpec`.
 
     Raises:
-        DataError: a folder without scenes.
-        SettingsError: numbers that make no scenes.
+        DataError: the folder holds no scenes.
+        SettingsError: a number is out of its range.
         OutputError: the cache cannot be written.
     """
     if corpus.kind == "folder":
         return SceneSet(Path(corpus.folder))
-    wanted = SceneSetSpec(scenes, corpus.people, round(_LARGER * size), most_faces, corpus.first_person)
-    name = f"scenes-{wanted.first_person}-{wanted.people}-{wanted.scenes}x{wanted.most_faces}-{wanted.size}px"
+    spec = SceneSetSpec(scenes, corpus.people, round(_SCENE_SCALE * size), most_faces, corpus.first_person)
+    name = f"scenes-{spec.first_person}-{spec.people}-{spec.scenes}x{spec.most_faces}-{spec.size}px"
     dataset = RenderedDataset(Path(corpus.cache) / name)
-    if not dataset.attributes.exists():  # written last
+    if not dataset.attributes.exists():  # this file is written last
         with tqdm(desc=name, total=scenes, disable=None) as bar:
-            for count in render_scenes(dataset.folder, wanted, usable_cores()):
+            for count in render_scenes(dataset.folder, spec, usable_cores()):
                 bar.update(count)
     return SceneSet(dataset.folder)
 
@@ -150,39 +156,54 @@ def open_scenes(corpus: CorpusSpec, size: int, most_faces: int, scenes: int) -> 
 _NO_FACES = (np.zeros((0, 5, 2)), np.zeros((0, 4)))
 
 
-@lru_cache(maxsize=512)  # 450 kilobytes each; decoding takes longer than changing the picture
+@lru_cache(maxsize=512)  # 450 kilobytes each; decoding takes longer than all changes of the picture
 def _load(path: Path) -> Picture:
     return np.asarray(load_image(path))
 
 
 def _window(scene: TrainingScene, size: int, rng: np.random.Generator) -> TrainingScene:
-    """A part of the scene, a little turned; smaller than the scene or larger, which then goes on mirrored."""
+    """Return a slightly turned window anywhere in a scene. Where it is larger than the scene, the scene is mirrored."""
     height = len(scene.picture)
     side = height * math.exp(rng.uniform(math.log(0.4), math.log(1.25)))
     slack = abs(height - side)
     center = 0.5 * height + rng.uniform(-0.5, 0.5, 2) * slack
-    return _cut(scene, center, side, size, rng, every=True)
+    return _cut(scene, center, side, size, rng, with_faces=True)
 
 
 def _close_up(scene: TrainingScene, size: int, rng: np.random.Generator) -> TrainingScene:
-    """A part around one face, in which it is large, or too large to be found."""
+    """Return a window around one face, which is large in it, or too large to be found."""
     box = scene.boxes[int(rng.integers(len(scene.boxes)))]
     face = float(box[3] - box[1])
-    too_near = rng.random() < _TOO_NEAR
-    side = face * (rng.uniform(0.25, 0.6) if too_near else rng.uniform(1.05, 2.6))
+    too_close = rng.random() < _TOO_CLOSE
+    side = face * (rng.uniform(0.25, 0.6) if too_close else rng.uniform(1.05, 2.6))
     center = 0.5 * (box[:2] + box[2:]) + rng.uniform(-0.5, 0.5, 2) * abs(side - face)
-    example = _cut(scene, center, side, size, rng, every=not too_near)
-    return example if not too_near else TrainingScene(example.picture, *_NO_FACES)
+    example = _cut(scene, center, side, size, rng, with_faces=not too_close)
+    return example if not too_close else TrainingScene(example.picture, *_NO_FACES)
 
 
 def _cut(
-    scene: TrainingScene, center: NDArray[np.float64], side: float, size: int, rng: np.random.Generator, *, every: bool
+    scene: TrainingScene,
+    center: NDArray[np.float64],
+    side: float,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    with_faces: bool,
 ) -> TrainingScene:
-    """A square window with the faces whose middle is in it."""
+    """Cut a square window out of a scene.
+
+    Args:
+        scene: the scene.
+        center: (2,) center of the window in pixels of the scene.
+        side: side of the window in pixels of the scene.
+        size: side of the result in pixels.
+        rng: turns the window a little.
+        with_faces: whether the result has the faces whose centers are in the window; else it has none.
+    """
     matrix = _window_matrix(center, side, size, float(rng.normal(0.0, math.radians(9.0))))
     image = torch.tensor(scene.picture).movedim(-1, 0).float()
     picture = warp(image, matrix, (size, size)).clamp(0.0, 255.0).round().byte().movedim(0, -1).contiguous().numpy()
-    if not every or not len(scene.boxes):
+    if not with_faces or not len(scene.boxes):
         return TrainingScene(picture, *_NO_FACES)
     landmarks = np.stack([transform_points(matrix, points) for points in scene.landmarks])
     boxes = np.stack([_turned_box(matrix, box) for box in scene.boxes])
@@ -192,7 +213,7 @@ def _cut(
 
 
 def _window_matrix(center: NDArray[np.float64], side: float, size: int, angle: float) -> Matrix:
-    """(2, 3): pixels of the scene -> pixels of the window."""
+    """Return the (2, 3) matrix from pixels of the scene to pixels of the window."""
     scale = size / side
     a, b = scale * math.cos(angle), scale * math.sin(angle)
     turn = np.array([[a, -b, 0.0], [b, a, 0.0]])
@@ -201,7 +222,7 @@ def _window_matrix(center: NDArray[np.float64], side: float, size: int, angle: f
 
 
 def _turned_box(matrix: Matrix, box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An upright box of the same size around the same middle: heads are round, so a slight turn does not enlarge it."""
+    """Return the upright box of a face in the window. Heads are round, so that a slight turn does not enlarge it."""
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
     middle = transform_points(matrix, 0.5 * (box[None, :2] + box[None, 2:]))[0]
     half = 0.5 * scale * (box[2:] - box[:2])
@@ -210,13 +231,13 @@ def _turned_box(matrix: Matrix, box: NDArray[np.float64]) -> NDArray[np.float64]
 
 def _mirrored(example: TrainingScene) -> TrainingScene:
     last = example.picture.shape[1] - 1
-    landmarks = example.landmarks[:, _MIRRORED] * [-1.0, 1.0] + [last, 0.0]
+    landmarks = example.landmarks[:, _MIRRORED_ORDER] * [-1.0, 1.0] + [last, 0.0]
     boxes = example.boxes[:, [2, 1, 0, 3]] * [-1.0, 1.0, -1.0, 1.0] + [last, 0.0, last, 0.0]
     return TrainingScene(np.ascontiguousarray(example.picture[:, ::-1]), landmarks, boxes)
 
 
-def _photographed(example: TrainingScene, rng: np.random.Generator) -> Picture:
-    """The picture in other colors, and as some camera and some network left it."""
+def _change_appearance(example: TrainingScene, rng: np.random.Generator) -> Picture:
+    """Return the picture in other colors, and degraded like pictures from cameras and networks."""
     image = torch.tensor(example.picture).movedim(-1, 0).float() / 255.0
     changed = strong_photometric(image, rng).mul(255.0).round().byte().movedim(0, -1).contiguous().numpy()
     quality = rng.random()
@@ -229,7 +250,7 @@ def _photographed(example: TrainingScene, rng: np.random.Generator) -> Picture:
 
 
 def _mean_crop(example: TrainingScene) -> float:
-    """Pixels along the side of the faces' aligned crops, on the mean; a third of the picture where there are none."""
+    """Return the mean side of the faces' aligned crops in pixels; a third of the picture where there are no faces."""
     height, width = example.picture.shape[:2]
     sides: Sequence[float] = [
         1.0 / crop_transform(Landmarks5(points), (height, width), 1).scale for points in example.landmarks

@@ -20,12 +20,12 @@ class OptimizerSpec:
     """AdamW with a warm-up.
 
     Attributes:
-        learning_rate: after the warm-up.
-        betas, weight_decay: of AdamW.
-        warmup: steps of linear growth from 0.
-        decay: "constant", or "cosine" down to `final` times the rate at the last step.
-        final: see decay.
-        clip: largest norm of the gradient; 0 is no limit.
+        learning_rate: learning rate after the warm-up.
+        betas, weight_decay: parameters of AdamW.
+        warmup: number of steps in which the learning rate grows linearly from 0.
+        decay: "constant", or "cosine", which lowers the learning rate to `final` times its value at the last step.
+        final: see `decay`.
+        clip: largest norm of the gradient; 0 sets no limit.
     """
 
     learning_rate: float = 5e-5
@@ -39,22 +39,23 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How long, how fast, and what is written on the way.
+    """Length, speed and output of a run.
 
     Attributes:
-        steps: updates in all.
-        batch: items of an update over all processes: groups of targets for ldm and refldm, pictures for the others.
-        accumulate: micro-batches that an update is made of; a divisor of each process's share of the batch.
-        precision: "float32", "bfloat16" or "float16" autocast of the trained networks; the frozen first stage encodes
+        steps: number of updates.
+        batch: number of items in an update, over all processes. An item is a group of targets (ldm, refldm), a picture
+            (first_stage), a person (recognizer) or a scene (detector).
+        accumulate: number of micro-batches in an update. It must divide each process's share of the batch.
+        precision: "float32", "bfloat16" or "float16" autocast of the trained networks. The frozen first stage encodes
             in float32.
-        checkpoint_activations: compute activations again on the way back instead of keeping them.
-        ema: decay of the moving average of the weights; 0 is none.
-        ema_warmup: the average starts as a plain mean: decay min(ema, (1 + step) / (10 + step)).
-        save_every: steps between states for resuming; the last step is saved too.
-        sample_every: steps between sample grids; 0 is none.
-        workers: processes that prepare data, started anew on every platform; 0 prepares it in the training process.
-        compile: torch.compile the trained networks.
-        cpu: stay on the CPU although there is a GPU.
+        checkpoint_activations: whether the backward pass computes activations again, which saves memory.
+        ema: decay of the moving average of the weights; 0 trains without an average.
+        ema_warmup: whether the decay of an update is at most (1 + updates) / (10 + updates).
+        save_every: steps between saved states, from which a run can be continued. The last step is saved too.
+        sample_every: steps between sample grids; 0 writes none.
+        workers: number of processes that prepare data; 0 prepares it in the training process.
+        compile: whether to compile the trained networks (torch.compile).
+        cpu: whether to use the CPU although there is a GPU.
     """
 
     steps: int = 150_000
@@ -73,13 +74,13 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class DropSpec:
-    """How often a condition is hidden, which guidance and restoring without references need.
+    """How often a condition is hidden. Guidance, and restoring without references, need this.
 
     Attributes:
         lq: share of targets whose LQ latent is all zeros.
-        references: share of examples whose reference latents are all zeros (guidance's null).
-        none: share of examples without any reference tokens: how restoring without references is sampled here. The
-            published training has none.
+        references: share of examples whose reference latents are all zeros (the null of guidance).
+        none: share of examples without any reference tokens, as in restoring without references here. The published
+            training has no such examples.
     """
 
     lq: float = 0.1
@@ -94,18 +95,18 @@ class DiffusionSpec:
     Attributes:
         first_stage: file of the trained first stage; "" where `init` holds one.
         init: file to start from: a checkpoint of this trainer or the official one; "" starts from random weights.
-        init_config: YAML of the published layout for `init`, where it is not of the released architecture.
-        init_weights: which copy in it; fine-tuning goes on from the raw one, as the published training does.
-        resize: train the model of `init` for crops of corpus.size, where its own have another size. Its layers fit any
-            size; the latents' layout changes.
-        unet: shape of a new U-Net; `init` has its own.
-        noise: of a new model, or another one for the model of `init`; None keeps that one's, and is the published one
-            for a new model. Small latents want less noise at the end (docs/training.md).
-        scale_factor: all latents are multiplied by it, those of LQ pictures and references included; "auto" makes the
-            targets' standard deviation 1. 1 is published, and the only value that the published script samples with.
-            The model of `init` keeps its factor, except with "auto".
+        init_config: YAML in the published layout for an `init` that does not have the released architecture; else "".
+        init_weights: weights of `init` to start from: "raw", as in the published fine-tuning, or "ema".
+        resize: whether to train the model of `init` for crops of corpus.size where it was made for another size. Its
+            layers fit any size.
+        unet: shape of a new U-Net. It is ignored with `init`.
+        noise: noise schedule. None keeps the schedule of `init`, and uses the published one for a new model. Small
+            latents need less noise at the last timestep (docs/training.md).
+        scale_factor: factor that all latents are multiplied by, including those of LQ pictures and references. "auto"
+            makes the standard deviation of the targets' latents 1. The published value is 1, and the published script
+            samples with no other value. The model of `init` keeps its factor unless this is "auto".
         drop: see `DropSpec`.
-        cache: folder for latents that need not be encoded again; "" encodes at every step. Needs groups.variants.
+        cache: folder for a cache of latents, which needs groups.variants; "" encodes at every step.
         loss: see `DiffusionLossSpec`.
     """
 
@@ -129,8 +130,8 @@ class FirstStageTrainSpec:
     Attributes:
         init: file of a first stage to start from; "" starts from random weights.
         model: shape of a new first stage.
-        crop: height and width of a random window that is trained on instead of the whole picture; 0 is the whole.
-            Small windows give many more steps in the same time; finish with whole pictures.
+        crop: height and width of the random windows to train on; 0 trains on whole pictures. Small windows allow many
+            more steps in the same time. Finish with whole pictures.
         loss: see `FirstStageLossSpec`.
     """
 
@@ -145,10 +146,10 @@ class RecognizerSpec:
     """What `recognizer` trains: a small ArcFace-style network.
 
     Attributes:
-        width: channels of the first stage.
+        width: channels of the first level.
         embedding: length of the embedding.
-        temperature: of the softmax over the people of a batch.
-        pictures: of each person in a batch; `run.batch` counts people.
+        temperature: temperature of the softmax over the other pictures of a batch.
+        pictures: number of pictures of each person in a batch; `run.batch` counts people.
     """
 
     width: int = 24
@@ -163,9 +164,9 @@ class DetectorSpec:
 
     Attributes:
         size: height and width of the training examples, in pixels.
-        most_faces: in one scene.
-        scenes: number of rendered scenes. An example is a part of one, turned, mirrored, recolored and degraded anew
-            whenever it is seen. They are rendered into corpus.cache, 1.5 times as large as an example.
+        most_faces: most faces in a scene.
+        scenes: number of rendered scenes. They are rendered into corpus.cache, 1.5 times as large as an example. Each
+            example is a new window of a scene, which is turned, mirrored, recolored and degraded at random.
     """
 
     size: int = 256
@@ -175,12 +176,12 @@ class DetectorSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """A whole run.
+    """The config of a run.
 
     Attributes:
-        task: what is trained; the section of that task (`diffusion` for ldm and refldm) says the rest.
+        task: what to train. The section of that name (`diffusion` for ldm and refldm) has the details.
         output: folder of the run.
-        seed: of everything.
+        seed: seed of all random numbers.
     """
 
     task: TaskName

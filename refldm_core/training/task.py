@@ -1,8 +1,8 @@
-"""What the training loop asks of the thing that is trained.
+"""The interface between the training loop and a task: its parts, its examples and its output.
 
-Every random number of training is a function of (seed, step, position in the global batch): no generator's state is
-carried from step to step. So a resumed run is exactly the uninterrupted one, and several processes draw together what
-one would have drawn alone.
+Every random number of training is a function of (seed, step, position in the global batch). No state of a generator is
+carried from step to step. A resumed run is therefore exactly the uninterrupted one, and several processes together draw
+the numbers that one process draws alone.
 """
 
 from __future__ import annotations
@@ -21,79 +21,89 @@ from torch.utils.data import Dataset
 from ..errors import ReFLDMError
 
 Batch = dict[str, Any]
-"""Tensors (and lists of them) by name, of one process's share of one micro-batch."""
+"""One process's share of one micro-batch: tensors, or lists, by name."""
 
 Logs = dict[str, Tensor]
-"""Scalars by name."""
+"""Scalars to log, by name."""
 
 
 class TrainingError(ReFLDMError):
-    """A run that cannot start or go on; the last checkpoint is kept."""
+    """A run that cannot start or continue. Its last state is not changed."""
 
 
 class Part(nn.Module, ABC):
     """Modules that one optimizer trains, with the loss that it minimizes.
 
-    What the loss needs but this optimizer does not train must not be registered as a submodule; `keep` does that.
+    Modules that the loss needs but that this optimizer does not train must not be submodules. `attach_frozen` attaches
+    them.
     """
 
     name: str = "model"
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Logs]:
-        """The mean loss over the batch, and what to log."""
+        """Return the mean loss over the batch, and scalars to log."""
 
-    def keep(self, **frozen: nn.Module | None) -> None:
-        """Hold modules as attributes without owning their parameters."""
+    def attach_frozen(self, **frozen: nn.Module | None) -> None:
+        """Set modules as attributes without registering their parameters."""
         for name, module in frozen.items():
             object.__setattr__(self, name, module)
 
 
 class Examples(Dataset[Any], ABC):
-    """What a run learns from, by seed.
+    """The data that a run learns from, by seed.
 
-    The processes that prepare data get a pickled copy. So it holds no network, nothing on a GPU and no open file.
+    Each worker gets a pickled copy. An instance must therefore hold no network, nothing on a GPU and no open file.
     """
 
     @abstractmethod
     def __getitem__(self, seed: int) -> Any:
-        """One item of the global batch, a function of its seed."""
+        """Return one item of the global batch, a function of its seed."""
 
     @abstractmethod
     def collate(self, items: Sequence[Any]) -> Batch:
-        """Items -> batch, on the CPU."""
+        """Join items into a batch, on the CPU."""
 
 
 class Task(Protocol):
     """One kind of model to train."""
 
     examples: Examples
-    """What it learns from."""
+    """The data to learn from."""
 
     parts: Sequence[Part]
-    """Updated in this order with the same batch."""
+    """Parts, in the order in which a step updates them with the same batch."""
 
     frozen: nn.Module
-    """Everything else that must be on the device."""
+    """Holds all other modules, which must be on the device too."""
 
     def before_step(self, step: int, batches: Sequence[Batch]) -> None:
-        """Called before the losses of a step, on every process alike."""
+        """Prepare a step. Every process calls this before it computes the losses."""
         ...
 
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
-        """Write the model files of this step from the parts and (by part) their moving averages."""
+        """Write the model files of this step.
+
+        Args:
+            folder: folder of the run.
+            step: number of steps done.
+            ema: moving averages of the weights, by part and name.
+
+        Returns:
+            The files.
+        """
         ...
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image | None:
-        """A grid of examples; None where there is nothing to look at."""
+        """Return a picture that shows what the averaged weights do; None where there is nothing to show."""
         ...
 
 
 def derive(seed: int, *keys: int) -> int:
-    """A new seed in 0..2^63-1 from a seed and the place where it is used; different places are independent."""
+    """Return a new seed in 0..2^63-1 for a seed and keys that name its use. Other keys give independent seeds."""
     return int(np.random.SeedSequence([seed, *keys]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def generator(seed: int) -> torch.Generator:
-    """A CPU generator: the numbers are the same whatever the device of the model."""
+    """Return a seeded CPU generator, so that the numbers do not depend on the device of the model."""
     return torch.Generator().manual_seed(seed)

@@ -100,7 +100,7 @@ def test_landmarks_follow_the_picture(scenes, monkeypatch):
         marked[y - 2 : y + 3, x - 2 : x + 3] = 255
     box = np.array([[0.2, 0.15, 0.6, 0.6]]) * size
     monkeypatch.setattr(scenes, "scene", lambda _: TrainingScene(marked, points, box))
-    monkeypatch.setattr("refldm_core.training.scenes._photographed", lambda example, _: example.picture)
+    monkeypatch.setattr("refldm_core.training.scenes._change_appearance", lambda example, _: example.picture)
     examples = [example for example in (scenes.example(160, seed) for seed in range(30)) if len(example.boxes)]
     assert len(examples) > 10
     for example in examples:

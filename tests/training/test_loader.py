@@ -79,7 +79,7 @@ def test_latents_in_memory_stay_in_the_training_process(model: Path, tmp_path: P
     cache.put(5, {"targets": torch.zeros(2, 4, 100, 100)})
     assert len(pickle.dumps(examples)) == size
     copy = pickle.loads(pickle.dumps(examples))
-    assert copy.cache.known(5) and not copy.cache.known(6)
+    assert copy.cache.contains(5) and not copy.cache.contains(6)
     assert copy.cache.get(5)["targets"].shape == (2, 4, 100, 100)
 
 

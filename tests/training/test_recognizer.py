@@ -15,7 +15,7 @@ from refldm_core.checkpoints.training_data import TRAINED_ON_KEY
 from refldm_core.data.corpus import CorpusSpec
 from refldm_core.face.alignment import FFHQ_TEMPLATE
 from refldm_core.face.identity import ARCFACE_TEMPLATE
-from refldm_core.training.recognizer import FILE, RecognizerTask, contrast
+from refldm_core.training.recognizer import FILE, RecognizerTask, contrastive_loss
 from refldm_core.training.recognizer_examples import CENTER_TEMPLATE, training_crop
 from refldm_core.training.spec import RecognizerSpec, RunSpec, TrainSpec
 from refldm_core.training.task import TrainingError
@@ -84,7 +84,9 @@ def test_contrast_is_the_papers_formula():
         total = sum(torch.exp(z[i] @ z[a] / 0.2) for a in others)
         same = [p for p in others if people[p] == people[i]]
         terms.append(-sum(torch.log(torch.exp(z[i] @ z[p] / 0.2) / total) for p in same) / len(same))
-    torch.testing.assert_close(contrast(embeddings, people, 0.2)[0].double(), sum(terms) / 7, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        contrastive_loss(embeddings, people, 0.2)[0].double(), sum(terms) / 7, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_it_learns(batch):

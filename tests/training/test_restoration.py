@@ -14,7 +14,7 @@ from refldm_core.checkpoints.building import inspect_file, load_model
 from refldm_core.data.groups import Group
 from refldm_core.model.fingerprint import fingerprint
 from refldm_core.training.config_file import read_spec
-from refldm_core.training.ema import MovingAverage, swapped
+from refldm_core.training.ema import MovingAverage, swapped_weights
 from refldm_core.training.latents import LatentCache
 from refldm_core.training.recognition import PerceptualDistance, differentiable_recognizer
 from refldm_core.training.restoration import RestorationTask
@@ -135,9 +135,9 @@ def test_mixed_precision_encodes_in_float32(model: Path, recognizer: Path, tmp_p
     task = make(model, tmp_path, *identity(recognizer))
     groups = [task.examples[seed][1] for seed in range(2)]
     assert all(len(group.references) for group in groups)
-    exact = task.part.latents.of(groups), task.part._identity_target(groups, 0)
+    exact = task.part.encoder.encode(groups), task.part._identity_target(groups, 0)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = task.part.latents.of(groups), task.part._identity_target(groups, 0)
+        mixed = task.part.encoder.encode(groups), task.part._identity_target(groups, 0)
     assert_same(mixed, exact)
     assert exact[1] is not None
     assert {tensor.dtype for tensor in (*exact[0].targets, *exact[0].lq, *exact[0].references, exact[1])} == {
@@ -155,8 +155,8 @@ def test_latents_cached_in_mixed_precision_are_not_used_again(model: Path, tmp_p
     old = LatentCache(tmp_path / "cache", f"{corpus} {task.groups.spec} {weights}")
     for group in groups:
         old.put(group.recipe, {name: torch.zeros(2, 4, 16, 16) for name in ("targets", "lq", "references")})
-    exact = make(model, tmp_path).part.latents.of(groups)
-    assert_same(task.part.latents.of(groups), exact)
+    exact = make(model, tmp_path).part.encoder.encode(groups)
+    assert_same(task.part.encoder.encode(groups), exact)
 
 
 def cache_folder(model: Path, folder: Path, *changes: str) -> Path:
@@ -215,7 +215,7 @@ def test_a_model_learns_another_size(model: Path, tmp_path: Path) -> None:
     )
     assert task.model.crop_size == 64
     _, group = task.examples[0]
-    latents = task.part.latents.of([group]).targets[0]
+    latents = task.part.encoder.encode([group]).targets[0]
     assert latents.shape[-2:] == (32, 32)
     assert task.model.scale_factor != 1.0
     task.export(tmp_path, 1, {"unet": {f"unet.{n}": t for n, t in task.part.unet.state_dict().items()}})
@@ -262,7 +262,7 @@ def test_moving_average() -> None:
     assert average.weights["weight"].item() == pytest.approx(0.1)
     average.update(module)
     assert average.weights["weight"].item() == pytest.approx(0.19)
-    with swapped(module, average.weights):
+    with swapped_weights(module, average.weights):
         assert module.weight.item() == pytest.approx(0.19) and not module.training
     assert module.weight.item() == 1.0 and module.training
 
