@@ -1,1 +1,1 @@
-"""A whole restoration that anybody can watch: drawn people, embedded models, every stage as a picture."""
+"""A complete restoration to look at: rendered people, the embedded models, and every stage as a picture."""

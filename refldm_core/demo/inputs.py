@@ -1,4 +1,4 @@
-"""Files that the shipped ComfyUI workflows ask for, made from the sample photos."""
+"""Make the input files of the shipped ComfyUI workflows from the sample photos."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ..samples import CLIP, Picture, Sample, albums
 from .story import make_story
 
 VIDEO = "video.mp4"
-_DAMAGE = 1
-"""Seed of the damage to the portrait and to the photo of one person."""
+_DEGRADATION_SEED = 1
+"""Seed of the degradation of the portrait and of the photo of one person."""
 
 
 def workflow_pictures() -> dict[str, Picture]:
-    """Pictures under the file names that the workflows ask for: portraits as aligned crops, the others as photos.
+    """Return the pictures under the file names that the workflows use: portraits as aligned crops, others as photos.
 
     Raises:
         ImageFileError: a shipped photo is missing or damaged.
     """
-    everybody = albums()
-    *references, degraded = next(iter(everybody.values()))
-    damage = draw(RANGES["severe"], _DAMAGE)
-    whole = degraded.picture()
+    all_albums = albums()
+    *references, degraded = next(iter(all_albums.values()))
+    degradation = draw(RANGES["severe"], _DEGRADATION_SEED)
+    photo = degraded.picture()
     pictures = {f"reference_{i}.png": _portrait(sample) for i, sample in enumerate(references, 1)}
-    pictures["face.png"] = degrade(_portrait(degraded), damage)
-    pictures["photo.png"] = degrade(whole, damage, crop=1.0 / _crop_scale(degraded, whole))
+    pictures["face.png"] = degrade(_portrait(degraded), degradation)
+    pictures["photo.png"] = degrade(photo, degradation, crop=1.0 / _crop_scale(degraded, photo))
     pictures["group.png"] = make_story(0).lq
-    for album in everybody.values():
+    for album in all_albums.values():
         pictures |= {f"{Path(sample.file).stem}.png": sample.picture() for sample in album[:2]}
     return pictures
 
@@ -46,11 +46,11 @@ def write_workflow_inputs(folder: Path, *, replace: bool = True) -> tuple[list[P
     """Write `workflow_pictures` and the video into a folder.
 
     Args:
-        folder: such as ComfyUI's folder `input`.
-        replace: whether files that are there already are written again.
+        folder: a folder, such as ComfyUI's folder `input`.
+        replace: whether to write existing files again.
 
     Returns:
-        The files that were written, and those that were there and stayed.
+        The files that were written, and the existing files that were left as they are.
 
     Raises:
         OutputError: a file cannot be written.
@@ -61,15 +61,15 @@ def write_workflow_inputs(folder: Path, *, replace: bool = True) -> tuple[list[P
     }
     writers[VIDEO] = _copy_clip
     written: list[Path] = []
-    there: list[Path] = []
+    existing: list[Path] = []
     for name, write in writers.items():
         path = folder / name
         if path.exists() and not replace:
-            there.append(path)
+            existing.append(path)
         else:
             write(path)
             written.append(path)
-    return written, there
+    return written, existing
 
 
 def _copy_clip(path: Path) -> None:
@@ -78,7 +78,7 @@ def _copy_clip(path: Path) -> None:
 
 
 def _portrait(sample: Sample) -> Picture:
-    """The aligned crop of the only face."""
+    """Return the aligned crop of the only face."""
     picture = sample.picture()
     image = u8_to_tensor(torch.tensor(picture).movedim(-1, 0))
     transform = crop_transform(Landmarks5(sample.landmarks[0]), (picture.shape[0], picture.shape[1]), FFHQ_SIZE)
@@ -86,5 +86,5 @@ def _portrait(sample: Sample) -> Picture:
 
 
 def _crop_scale(sample: Sample, picture: Picture) -> float:
-    """Size of an aligned crop of one pixel in pixels of the photo."""
+    """Return the scale from pixels of the photo to an aligned crop that is one pixel large."""
     return crop_transform(Landmarks5(sample.landmarks[0]), (picture.shape[0], picture.shape[1]), 1).scale

@@ -1,11 +1,11 @@
 """Render the photos of `refldm_core/samples`.
 
   python -m refldm_core.demo.render_samples               everything
-  python -m refldm_core.demo.render_samples anna group_1  these albums and photos alone
+  python -m refldm_core.demo.render_samples anna group_1  only these albums and photos
 
-The people and the photos were chosen by eye among those of the seeds 800000 to 800089, and among eight photos of each
-person: balanced in gender, skin and age, and without closed eyes or faces in profile. So they show how good the
-renderer can be, not how good it is on average; `refldm synthesize` shows that.
+The people were chosen by eye among the seeds 800000 to 800089, and their photos among eight photos of each person. The
+choice is balanced in gender, skin and age, and has no closed eyes and no faces in profile. The photos therefore show
+how good the renderer can be. `refldm synthesize` shows how good it is on average.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ PEOPLE: dict[str, tuple[int, tuple[int, int, int, int]]] = {
     "Kim": (800032, (1101, 1103, 1104, 1107)),
     "Leo": (800052, (1201, 1202, 1205, 1206)),
 }
-"""Seed of each person, and of the photos of their album."""
+"""Seed of each person, and seeds of the photos in the person's album."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Size of a photo in pixels, and where in it people stand."""
+    """Size of a photo in pixels, and the places of the people in it."""
 
     width: int
     height: int
@@ -70,7 +70,7 @@ _TWO_ROWS = _Frame(
         Place(1100, 458, 58),
     ),
 )
-"""The back row first."""
+"""Six places in two rows. The back row comes first."""
 _GROUPS = {
     "group_1": (15, ("Anna", "Ben", "Cem", "Dora", "Emil", "Fay")),
     "group_2": (10, ("Gina", "Hugo", "Ines", "Jan", "Kim", "Leo")),
@@ -94,21 +94,21 @@ class _Job:
         return f"{self.name}.webp"
 
     def render(self) -> dict[str, Any]:
-        """Write the photo.
+        """Render and write the photo.
 
         Returns:
-            Its entry in the index.
+            The photo's entry in the index.
         """
         frame = self.frame
-        everybody = [person(PEOPLE[name][0]) for name in self.people]
-        shown = scene(everybody, self.seed, frame.width, frame.height, layout=frame.places)
+        people = [person(PEOPLE[name][0]) for name in self.people]
+        rendered = scene(people, self.seed, frame.width, frame.height, layout=frame.places)
         with atomic_write(FOLDER / self.file) as temporary:
-            Image.fromarray(shown.picture).save(temporary, **_QUALITY)
-        return {"file": self.file, "people": list(self.people), "landmarks": np.round(shown.landmarks, 2).tolist()}
+            Image.fromarray(rendered.picture).save(temporary, **_QUALITY)
+        return {"file": self.file, "people": list(self.people), "landmarks": np.round(rendered.landmarks, 2).tolist()}
 
 
 def jobs() -> Iterator[_Job]:
-    """All photos."""
+    """Yield all photos to render."""
     for name, (_, seeds) in PEOPLE.items():
         for number, (seed, frame) in enumerate(zip(seeds, _ALBUM, strict=True), 1):
             yield _Job(f"{name.lower()}_{number}", seed, (name,), frame)
@@ -117,7 +117,7 @@ def jobs() -> Iterator[_Job]:
 
 
 def write_index(photos: Sequence[dict[str, Any]]) -> None:
-    """Write who the people are, and what is known of the photos."""
+    """Write the index: the people, and the entries of the photos."""
     people = {
         name: {"seed": seed, "gender": person(seed).gender, "age": round(person(seed).age)}
         for name, (seed, _) in PEOPLE.items()
@@ -129,27 +129,27 @@ def write_index(photos: Sequence[dict[str, Any]]) -> None:
 
 
 def write_clip() -> None:
-    """Write the degraded video of the first person; needs PyAV."""
+    """Write the degraded video of the first person. This needs PyAV."""
     seed, _ = next(iter(PEOPLE.values()))
     truth = clip(person(seed), _CLIP_SEED, FRAMES, SIDE, rate=RATE).frames
     written = write_video(list(degraded_frames(truth, _CLIP_SEED)), CLIP.with_suffix(""), RATE)
     if written != CLIP:
         written.unlink()
-        raise SystemExit(f"{CLIP.name} can be written with PyAV alone (pip install av).")
+        raise SystemExit(f"{CLIP.name} can only be written with PyAV (pip install av).")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a person, a photo without its ending, or clip")
-    wanted = {name.lower() for name in parser.parse_args().names}
-    before: list[dict[str, Any]] = json.loads(INDEX.read_text(encoding="utf-8"))["photos"] if INDEX.exists() else []
-    photos = {photo["file"]: photo for photo in before}
+    names = {name.lower() for name in parser.parse_args().names}
+    earlier: list[dict[str, Any]] = json.loads(INDEX.read_text(encoding="utf-8"))["photos"] if INDEX.exists() else []
+    photos = {photo["file"]: photo for photo in earlier}
     for job in jobs():
-        if not wanted or job.name in wanted or job.name.rpartition("_")[0] in wanted:
+        if not names or job.name in names or job.name.rpartition("_")[0] in names:
             print(job.file, flush=True)
             photos[job.file] = job.render()
-            write_index([photos[known.file] for known in jobs() if known.file in photos])
-    if not wanted or "clip" in wanted:
+            write_index([photos[other.file] for other in jobs() if other.file in photos])
+    if not names or "clip" in names:
         write_clip()
 
 

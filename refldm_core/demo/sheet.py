@@ -1,4 +1,4 @@
-"""The demo's pictures for people: albums with what was chosen, faces with their names, comparisons."""
+"""Draw the demo's sheets: albums with the chosen references, faces with names, and comparisons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OWN = COLUMNS.index("own references")
 
 
 def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
-    """A row for each person: own references in small, then a tile and its similarity for each of `COLUMNS`."""
+    """Draw a row for each person: small references, then a tile and its similarity for each of `COLUMNS`."""
     left = _MARGIN + _THUMB + 2 * _GAP
     top = _MARGIN + 126
     step = _TILE + _CAPTION
@@ -47,14 +47,14 @@ def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
             sheet.paste(_enlarged(to_picture(tile), _TILE), (x, y))
             if j == _OWN:
                 pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=_KEPT, width=4)
-            if j < len(COLUMNS) - 1:  # the truth resembles itself
+            if j < len(COLUMNS) - 1:  # the last column is the truth itself
                 color = _KEPT if j == _OWN else _INK
                 pen.text((x + _TILE // 2, y + _TILE + 20), f"{similarity:.2f}", color, _font(26), anchor="mm")
     return sheet
 
 
 def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str, ChosenReferences]) -> Image.Image:
-    """A row for each person's photos, framed green where they became references, else with the reason."""
+    """Draw a row for each person's photos. References have a green frame, other photos the reason against them."""
     most = max(len(album) for album in albums.values())
     step = _TILE + _CAPTION
     sheet = Image.new("RGB", (2 * _MARGIN + most * (_TILE + _GAP) - _GAP, _MARGIN + len(albums) * step), _PAPER)
@@ -75,7 +75,7 @@ def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str
 
 
 def marked(picture: Picture, faces: Sequence[Face]) -> Image.Image:
-    """A picture with the box, the landmarks and the person of each face."""
+    """Return a picture with the box, the landmarks and the person of each face drawn into it."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     outlined: dict[str, Any] = {"anchor": "ms", "stroke_width": 3, "stroke_fill": (0, 0, 0)}
@@ -89,10 +89,10 @@ def marked(picture: Picture, faces: Sequence[Face]) -> Image.Image:
 
 
 def video_sheet(shown: ShownVideo) -> list[Picture]:
-    """The frames of a video side by side, with what they are and how alike they are to the truth."""
-    likeness = [f"{title}: {value:.2f}" for title, value in zip(VIDEO_COLUMNS, shown.similarities, strict=True)]
-    likeness[-1] = VIDEO_COLUMNS[-1]  # the truth resembles itself
-    return [_side_by_side(pictures, likeness) for pictures in shown.frames]
+    """Return the frames of each column side by side, with the column's title and mean similarity to the truth."""
+    titles = [f"{column}: {value:.2f}" for column, value in zip(VIDEO_COLUMNS, shown.similarities, strict=True)]
+    titles[-1] = VIDEO_COLUMNS[-1]  # the last column is the truth itself
+    return [_side_by_side(pictures, titles) for pictures in shown.frames]
 
 
 def _side_by_side(pictures: Sequence[Picture], titles: Sequence[str]) -> Picture:

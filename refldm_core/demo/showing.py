@@ -1,4 +1,4 @@
-"""What the demo shows: the group photo restored, and each face with no, a wrong person's and its own references."""
+"""Run the demo: restore the group photo, and each face without, with a wrong person's and with its own references."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ COLUMNS = ("LQ", "no references", "wrong person's", "own references", "truth")
 REFERENCES = 3
 SAMPLING = SamplingSettings(steps=20, sampler="dpmpp_2m")
 SAME_SHARP = 0.5
-"""Least cosine similarity of two sharp pictures of one rendered person to the embedded recognizer."""
+"""Least cosine similarity of two sharp pictures of one rendered person for the embedded recognizer."""
+
 SAME_DEGRADED = -1.0
-"""Little is left to recognize in the degraded photo, but everybody in it has an album: the most alike will do."""
+"""Least cosine similarity of a degraded face and its person: none. The degraded photo shows little to recognize, but
+everybody in it has an album, so that each face gets the most similar person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +51,9 @@ class Row:
     """One person's face of the group photo.
 
     Attributes:
-        name: who it is.
-        matched: for whom it was taken, None for nobody.
-        references: (n, 3, 512, 512) in [-1, 1], the person's own.
+        name: the person whom the face shows.
+        matched: the person whom recognition matched; None for nobody.
+        references: (n, 3, 512, 512) in [-1, 1], references of the person.
         tiles: (3, crop, crop) in [-1, 1], one for each of `COLUMNS`.
         similarities: cosine similarity of each tile to the truth.
     """
@@ -65,12 +67,12 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What became of a story.
+    """The results for a story.
 
     Attributes:
-        chosen: each person's references.
-        photo: the group photo restored.
-        rows: one for each person whose face was found, in the story's order.
+        chosen: references of each person.
+        photo: the restored group photo.
+        rows: one row for each person whose face was found, in the order of the story.
     """
 
     chosen: Mapping[str, ChosenReferences]
@@ -79,24 +81,24 @@ class Shown:
 
 
 def load_networks() -> Networks:
-    """The embedded models on the CPU, where they give the same pictures everywhere.
+    """Load the embedded models onto the CPU, where they give the same pictures on every machine.
 
     Raises:
-        CheckpointError: one is missing.
+        CheckpointError: a model is missing.
         MissingPackageError: facexlib or onnxruntime is not installed.
     """
     model = load_model(embedded.require(embedded.RESTORER))
-    # Nobody is small or lies on their side in the sample photos.
+    # No face in the sample photos is small or lies on its side.
     detector = load_detector("embedded", embedded.FOLDER, DetectionSettings(smallest=60.0, turns=(0,)))
     restorer = Restorer(model.unet, model.first_stage, model.spec)
     return Networks(restorer, detector, load_recognizer(embedded.RECOGNIZER))
 
 
 def choose(story: Story, networks: Networks) -> dict[str, ChosenReferences]:
-    """Each person's best photos.
+    """Choose each person's best photos as references.
 
     Raises:
-        ReferencesError: an album without a usable photo.
+        ReferencesError: an album has no usable photo.
     """
     settings = ReferenceSettings(count=REFERENCES, same_person=SAME_SHARP)
     return {
@@ -117,13 +119,13 @@ def show(
     seed: int,
     on_step: OnStep = ignore_steps,
 ) -> Shown:
-    """Restore the group photo, and its faces once more in other ways.
+    """Restore the group photo, and each of its faces without, with a wrong person's and with its own references.
 
     Args:
-        story: what to restore.
-        networks: with which models.
-        chosen: with which references.
-        seed: of the initial noise.
+        story: the photo to restore.
+        networks: the models.
+        chosen: references of each person.
+        seed: seed of the initial noise.
         on_step: called after each sampling step.
 
     Raises:
@@ -131,8 +133,8 @@ def show(
     """
     restorer = networks.restorer
     people = {
-        name: Person(restorer.encode_references(resize(one.crops, restorer.spec.crop_size)), one.centroid)
-        for name, one in chosen.items()
+        name: Person(restorer.encode_references(resize(album.crops, restorer.spec.crop_size)), album.centroid)
+        for name, album in chosen.items()
     }
     settings = PhotoSettings(
         order="left to right",
@@ -145,17 +147,17 @@ def show(
     photos = PhotoRestorer(restorer, networks.detector, people, recognizer=networks.recognizer, settings=settings)
     lq = to_tensor(story.lq)
     photo = photos.restore(lq, on_step)
-    found = _who_is_where(story, photo.faces)
-    faces = [photo.faces[i] for i in found.values()]
+    face_of = _locate_people(story, photo.faces)
+    faces = [photo.faces[i] for i in face_of.values()]
     size = restorer.spec.crop_size
     crops = align_faces([lq], faces, size)[1]
     truth = align_faces([to_tensor(story.truth)], faces, size)[1]
-    seeds = [face_seed(seed, photo.faces[i], i) for i in found.values()]
+    seeds = [face_seed(seed, photo.faces[i], i) for i in face_of.values()]
     names = list(people)
-    wrong = [people[names[(names.index(name) + 1) % len(names)]].references for name in found]
-    own = [people[name].references for name in found]
-    tried = [*[None] * len(faces), *wrong, *own]
-    restored = restorer.restore(crops.repeat(3, 1, 1, 1), tried, seeds * 3, SAMPLING, on_step)
+    wrong = [people[names[(names.index(name) + 1) % len(names)]].references for name in face_of]
+    own = [people[name].references for name in face_of]
+    references = [*[None] * len(faces), *wrong, *own]
+    restored = restorer.restore(crops.repeat(3, 1, 1, 1), references, seeds * 3, SAMPLING, on_step)
     columns = [crops, *restored.chunk(3), truth]
     embeddings = [embed_crops(networks.recognizer, column) for column in columns]
     rows = tuple(
@@ -164,30 +166,30 @@ def show(
             face.person,
             chosen[name].crops,
             tuple(column[i] for column in columns),
-            tuple(float(cosine(each[i : i + 1], embeddings[-1][i : i + 1])[0, 0]) for each in embeddings),
+            tuple(float(cosine(column[i : i + 1], embeddings[-1][i : i + 1])[0, 0]) for column in embeddings),
         )
-        for i, (name, face) in enumerate(zip(found, faces, strict=True))
+        for i, (name, face) in enumerate(zip(face_of, faces, strict=True))
     )
     return Shown(chosen, photo, rows)
 
 
 def to_tensor(picture: Picture) -> Tensor:
-    """(height, width, 3) uint8 -> (3, height, width) in [-1, 1]."""
+    """Convert (height, width, 3) uint8 to (3, height, width) in [-1, 1]."""
     return u8_to_tensor(torch.tensor(picture).movedim(-1, 0))
 
 
 def to_picture(image: Tensor) -> Picture:
-    """(3, height, width) in [-1, 1] -> (height, width, 3) uint8."""
+    """Convert (3, height, width) in [-1, 1] to (height, width, 3) uint8."""
     return round_to_u8(image).movedim(0, -1).contiguous().numpy()
 
 
-def _who_is_where(story: Story, faces: Sequence[Face]) -> dict[str, int]:
-    """Name -> index of the face at that person's place, for those who were found."""
-    found: dict[str, int] = {}
+def _locate_people(story: Story, faces: Sequence[Face]) -> dict[str, int]:
+    """Return the index of the face at each person's place, by name. People whose faces were not found are left out."""
+    face_of: dict[str, int] = {}
     for name, points in zip(story.albums, story.landmarks, strict=True):
-        eyes = float(np.linalg.norm(points[1] - points[0]))
-        off = [float(np.linalg.norm((face.landmarks.points - points).mean(axis=0))) for face in faces]
-        nearest = int(np.argmin(off)) if off else -1
-        if nearest >= 0 and off[nearest] < eyes:
-            found[name] = nearest
-    return found
+        eye_distance = float(np.linalg.norm(points[1] - points[0]))
+        distances = [float(np.linalg.norm((face.landmarks.points - points).mean(axis=0))) for face in faces]
+        nearest = int(np.argmin(distances)) if distances else -1
+        if nearest >= 0 and distances[nearest] < eye_distance:
+            face_of[name] = nearest
+    return face_of

@@ -1,4 +1,4 @@
-"""What the demo is about: the albums of six people, and a group photo of them, sharp and degraded."""
+"""The input of the demo: the albums of six people, and a group photo of them, sharp and degraded."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Story:
     """The demo's pictures.
 
     Attributes:
-        albums: whole photos of each person, by name and then by file name. The first album has more of them, among
-            which a blurred one, one of somebody else, and a copy.
-        truth: the group photo, sharp.
-        lq: the same photo, so degraded that nobody's details are left.
+        albums: photos of each person, by name and then by file name. The first album also has a blurred photo, a photo
+            of somebody else and a copy.
+        truth: the sharp group photo.
+        lq: the same photo, degraded until no person's details are left.
         landmarks: (people, 5, 2) in the group photo, in the order of the albums.
     """
 
@@ -40,11 +40,11 @@ def make_story(seed: int) -> Story:
     """Choose one of the shipped group photos and degrade it.
 
     Args:
-        seed: of the group, the damage, and whose photo is in the wrong album; at least 0. Even seeds take the first
-            group photo, odd ones the second.
+        seed: at least 0. It chooses the group photo (the first for even seeds, the second for odd ones), the
+            degradation, and the person whose photo is in the wrong album.
 
     Raises:
-        SettingsError: a negative seed.
+        SettingsError: the seed is negative.
         ImageFileError: a shipped photo is missing or damaged.
     """
     if seed < 0:
@@ -67,7 +67,7 @@ def make_story(seed: int) -> Story:
 
 
 def _unusable(album: list[Picture], stranger: Picture) -> dict[str, Picture]:
-    """What lies in real albums too; the selection has to leave it out."""
+    """Return photos that real albums contain too, and that the selection must leave out."""
     first, second = (Image.fromarray(picture) for picture in album[:2])
     smaller = first.resize((first.width * 3 // 4, first.height * 3 // 4), Image.Resampling.LANCZOS)
     return {
@@ -78,9 +78,10 @@ def _unusable(album: list[Picture], stranger: Picture) -> dict[str, Picture]:
 
 
 def _crop_size(picture: Picture, landmarks: NDArray[np.float64]) -> float:
-    """Mean side of the faces' aligned crops, in pixels of the picture.
+    """Return the mean side of the faces' aligned crops, in pixels of the picture.
 
-    A group photo is far wider than a face: this makes the damage that of the aligned crops of the published test set.
+    A group photo is much wider than a face. With this size, its faces are degraded like the aligned crops of the
+    published test set.
     """
     size = (picture.shape[0], picture.shape[1])
     return float(np.mean([1.0 / crop_transform(Landmarks5(points), size, 1).scale for points in landmarks]))

@@ -1,4 +1,4 @@
-"""The demo's video: one person, rendered and degraded, restored frame by frame without and with references."""
+"""The demo's video: one rendered person, degraded, and restored frame by frame without and with references."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ VIDEO_COLUMNS = ("degraded", "no references", "own references", "truth")
 FRAMES, RATE, SIDE = 24, 12.0, 320
 _SMOOTHING = 0.5
 _BATCH = 8
+"""Frames that are restored at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """A video as it was and as it is left: (frames, SIDE, SIDE, 3) uint8 each."""
+    """A true video and its degraded version: (frames, SIDE, SIDE, 3) uint8 each."""
 
     truth: NDArray[np.uint8]
     lq: NDArray[np.uint8]
@@ -46,9 +47,9 @@ class ShownVideo:
     """A restored video.
 
     Attributes:
-        frames: the pictures of each frame, one for each of `VIDEO_COLUMNS`.
-        similarities: mean cosine similarity of the face in each column to the truth.
-        detected: frames in which the face was found; the others stay degraded.
+        frames: for each frame, one picture for each of `VIDEO_COLUMNS`.
+        similarities: for each column, the mean cosine similarity of the face to the truth.
+        detected: number of frames in which the face was found. The other frames stay degraded.
     """
 
     frames: tuple[tuple[Picture, ...], ...]
@@ -57,35 +58,39 @@ class ShownVideo:
 
 
 def film(name: str, seed: int) -> Footage:
-    """Render somebody of the sample photos in motion, and degrade the video.
+    """Render a video of a person of the sample photos, and degrade it.
 
     Args:
-        name: who.
-        seed: of motion, light, clothes, background and damage. All frames are damaged alike, but for the noise.
+        name: name of the person.
+        seed: seed of motion, light, clothes, background and degradation. All frames are degraded alike, except for the
+            noise.
     """
     truth = clip(person(seed_of(name)), seed, FRAMES, SIDE, rate=RATE).frames
     return Footage(truth, degraded_frames(truth, seed))
 
 
 def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Frames (n, side, side, 3) of `synthetic.clip` with one severe damage, and noise of their own."""
-    damage = draw(RANGES["severe"], seed)
+    """Degrade frames (n, side, side, 3) of `synthetic.clip` severely. Only the noise differs between frames."""
+    degradation = draw(RANGES["severe"], seed)
     crop = FACE_SHARE * frames.shape[1]
     return np.stack(
-        [degrade(frame, replace(damage, noise_seed=damage.noise_seed + k), crop=crop) for k, frame in enumerate(frames)]
+        [
+            degrade(frame, replace(degradation, noise_seed=degradation.noise_seed + k), crop=crop)
+            for k, frame in enumerate(frames)
+        ]
     )
 
 
 def show_video(
     footage: Footage, networks: Networks, chosen: ChosenReferences, seed: int, on_step: OnStep = ignore_steps
 ) -> ShownVideo:
-    """Restore a video as workflow 06 does: track the face, steady its landmarks, use the same noise in every frame.
+    """Restore a video as workflow 06 does: track the face, smooth its landmarks, use the same noise in every frame.
 
     Args:
-        footage: what to restore.
-        networks: with which models.
-        chosen: the person's references.
-        seed: of the initial noise.
+        footage: the video to restore.
+        networks: the models.
+        chosen: references of the person.
+        seed: seed of the initial noise.
         on_step: called after each sampling step.
 
     Raises:
@@ -121,8 +126,8 @@ def show_video(
 
 
 def _tracked(images: Sequence[Tensor], networks: Networks, size: int) -> Faces:
-    """The largest face of each frame that shows one, with steady landmarks."""
-    steady = smooth_landmarks(track_faces(detect_batch(images, networks.detector)), _SMOOTHING)
+    """Return the largest face of each frame that shows one, with smoothed landmarks."""
+    smoothed = smooth_landmarks(track_faces(detect_batch(images, networks.detector)), _SMOOTHING)
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
-    transforms = tuple(crop_transform(face.landmarks, sizes[face.frame], size) for face in steady)
-    return select_faces(Faces(tuple(steady), transforms, sizes), order="largest", count=1)
+    transforms = tuple(crop_transform(face.landmarks, sizes[face.frame], size) for face in smoothed)
+    return select_faces(Faces(tuple(smoothed), transforms, sizes), order="largest", count=1)

@@ -1,4 +1,4 @@
-"""Writing videos with what is installed."""
+"""Write videos with the packages that are installed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def write_video(frames: Sequence[Picture], path: Path, rate: float) -> Path:
     """Write a video: MP4 (H.264) where PyAV is installed, else an animated WebP file.
 
     Args:
-        frames: (height, width, 3) each, of even sides.
-        path: without an ending.
-        rate: frames a second.
+        frames: (height, width, 3) uint8 each, of even height and width.
+        path: path of the file without its ending.
+        rate: frames per second.
 
     Returns:
         The file that was written.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     if find_spec("av") is None:
         target = path.with_suffix(".webp")

@@ -1,7 +1,7 @@
-"""Small models that come with the package, trained by this project's own commands on people that it renders itself.
+"""Small models that come with the package, trained with this project's own commands on people that it renders.
 
-They show the whole product at work without a download. They know rendered people only: real photos need the official
-weights and published face networks.
+They show the complete product without a download. They know only rendered people. Real photos need the official weights
+and published face networks.
 """
 
 from __future__ import annotations
@@ -11,26 +11,28 @@ from pathlib import Path
 from ..errors import CheckpointError
 
 NAME = "embedded"
-"""What a user writes or chooses instead of a file."""
+"""Name that a user writes or chooses instead of a file."""
 
 FOLDER = Path(__file__).parent
 
 RESTORER = FOLDER / "refldm.safetensors"
-"""U-Net (the moving average), first stage and spec, as `refldm convert` writes them."""
+"""U-Net (the moving average), first stage and spec, in the format of `refldm convert`."""
+
 DETECTOR = FOLDER / "detector.safetensors"
-"""facexlib's RetinaFace mobile0.25."""
+"""RetinaFace mobile0.25 for facexlib."""
+
 RECOGNIZER = FOLDER / "recognizer.onnx"
-"""A recognizer of insightface's layout."""
+"""A recognizer in insightface's layout."""
 
 TURNED_THRESHOLD = 0.95
-"""Least confidence of the detector in a face that lies on its side. README.md says how it was chosen."""
+"""Least confidence of the detector that a turned face needs. README.md says how it was chosen."""
 
 
 def require(path: Path) -> Path:
-    """One of the files above, if it is there.
+    """Return the path of an embedded model.
 
     Raises:
-        CheckpointError: it is missing.
+        CheckpointError: the file is missing.
     """
     if not path.is_file():
         raise missing(path)
@@ -38,7 +40,7 @@ def require(path: Path) -> Path:
 
 
 def missing(path: Path) -> CheckpointError:
-    """What to say where one of the files is not there."""
+    """Return the error for a missing embedded model."""
     return CheckpointError(
         f"The embedded model {path.name} is missing in {path.parent}.",
         expected="the files that come with this package",
