@@ -1,4 +1,4 @@
-"""What the tests of the builder share: settings, and reading what a build wrote."""
+"""Helpers of the builder's tests: settings, and readers of what a build wrote."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All that a build wrote but for what it knows of the photos."""
+    """Return every file that a build wrote, except its records of the photos."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != builder.STATE)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -1,4 +1,4 @@
-"""Photos for tests of the builder: sample photos, and flat pictures that a stand-in recognizer tells apart by color."""
+"""Photos for the tests of the builder: sample photos, and flat pictures for a recognizer that tells people by color."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from refldm_core.face.identity import Embeddings, normalize
 from refldm_core.samples import albums, groups
 
 PEOPLE = ("Anna", "Ben", "Dora", "Emil", "Jan", "Kim")
-"""All more than 0.45 apart for the embedded recognizer."""
+"""People who are more than 0.45 apart for the embedded recognizer."""
+
 ALONE = "Leo"
-"""Somebody else, of whom there shall be one photo only."""
+"""Another person, who has only one photo."""
 
 STEP = 20
+"""Difference in color between two people, and between two pictures of a person."""
+
 _SHRINK = 3
 
 
 def photo_of(name: str, which: int) -> NDArray[np.uint8]:
-    """Photo number `which`, from 0, of somebody's album, small."""
+    """Return photo number `which` (from 0) of a person's album, shrunk."""
     return _small(albums()[name][which].picture())
 
 
 def photo_of_two() -> NDArray[np.uint8]:
-    """Ben and Cem, side by side in the back row of a group photo."""
+    """Return Ben and Cem, side by side in the back row of a group photo."""
     return groups()[0].picture()[90:330, 430:1055]
 
 
@@ -37,15 +40,18 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def flat(who: int, which: int) -> Image.Image:
-    """A picture of one color, which says who it is and which of theirs."""
+    """Return a picture of one color, which encodes the person `who` and the number `which` of the picture."""
     return Image.new("RGB", (16, 16), (STEP * who, STEP * which, 128))
 
 
 class ByColor:
-    """Embeds flat pictures: those of one person are 0.1 to 0.4 apart, all others 0.9 and more.
+    """Embeds flat pictures. Those of one person are 0.1 to 0.4 apart, those of different people 0.9 or more.
+
+    Args:
+        stop_at: number of pictures after which it raises KeyboardInterrupt; None for no limit.
 
     Attributes:
-        seen: (who, which) of every picture, in order.
+        seen: (who, which) of every embedded picture, in order.
     """
 
     def __init__(self, stop_at: int | None = None) -> None:
@@ -53,9 +59,9 @@ class ByColor:
         self.stop_at = stop_at
 
     def embed(self, crops: Tensor) -> Embeddings:
-        return np.concatenate([self._one(crop) for crop in crops])
+        return np.concatenate([self._embed_crop(crop) for crop in crops])
 
-    def _one(self, crop: Tensor) -> Embeddings:
+    def _embed_crop(self, crop: Tensor) -> Embeddings:
         if len(self.seen) == self.stop_at:
             raise KeyboardInterrupt
         colors = ((crop.mean(dim=(1, 2)) + 1.0) * 127.5 / STEP).round().int().tolist()
@@ -68,12 +74,12 @@ class ByColor:
 
 
 def color_reader(recognizer: ByColor, **settings: object) -> PhotoReader:
-    chosen = ReadingSettings(aligned=True, crop_size=16, **settings)  # type: ignore[arg-type]
-    return PhotoReader(recognizer, None, chosen, ("", "by color"))
+    reading_settings = ReadingSettings(aligned=True, crop_size=16, **settings)  # type: ignore[arg-type]
+    return PhotoReader(recognizer, None, reading_settings, ("", "by color"))
 
 
 def write_flat(folder: Path, people: int = 6, each: int = 4) -> dict[str, Path]:
-    """Photos 0_0.png .. of `people` with `each`."""
+    """Write the flat photos 0_0.png, 0_1.png and so on: `each` photos for each of `people` people."""
     folder.mkdir(parents=True, exist_ok=True)
     for who in range(people):
         for which in range(each):

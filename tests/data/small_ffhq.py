@@ -30,7 +30,7 @@ def table(people: list[list[int]]) -> str:
 
 
 def write_ffhq_ref(dataset: Path, images: Path) -> None:
-    """The published files, and the pictures in subfolders, ten in each."""
+    """Write the published files, and the pictures in subfolders of ten."""
     for split, people in PEOPLE.items():
         numbers = [number for person in people for number in person] + ALONE[split]
         for number in numbers:

@@ -1,4 +1,4 @@
-"""Measuring a restoration against the rendered truth."""
+"""Tests of measuring a restoration against the rendered truth."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def truth_of(who: Person, shown: Conditions, size: int = SIZE) -> Truth:
 
 
 @lru_cache(maxsize=16)
-def plain(seed: int, size: int = SIZE) -> Truth:
-    """Somebody without glasses and beard."""
-    return truth_of(bare(seed), frontal(seed), size)
+def truth_without_extras(seed: int, size: int = SIZE) -> Truth:
+    """Return the truth of a person without glasses and beard."""
+    return truth_of(without_extras(seed), frontal(seed), size)
 
 
-def bare(seed: int) -> Person:
+def without_extras(seed: int) -> Person:
     return replace(person(seed), glasses=None, beard=None)
 
 
 def with_glasses(seed: int) -> Person:
-    return replace(bare(seed), glasses=STANDARD_GLASSES)
+    return replace(without_extras(seed), glasses=STANDARD_GLASSES)
 
 
 def with_beard(seed: int) -> Person:
-    return replace(bare(seed), beard=Beard("short", DARK, 0.0))
+    return replace(without_extras(seed), beard=Beard("short", DARK, 0.0))
 
 
 def _blurred(picture: NDArray[np.uint8], radius: float) -> NDArray[np.uint8]:
@@ -59,8 +59,8 @@ def test_lab_agrees_with_scikit_image() -> None:
 
 
 @pytest.mark.parametrize("size", [96, 112, 128])
-def test_the_truth_is_right(size: int) -> None:
-    for seed, who in ((2, bare(2)), (4, with_glasses(4)), (4, with_beard(4))):
+def test_the_truth_itself_has_every_attribute(size: int) -> None:
+    for seed, who in ((2, without_extras(2)), (4, with_glasses(4)), (4, with_beard(4))):
         truth = truth_of(who, frontal(seed), size)
         exact = measure(truth.picture, truth)
         assert (exact.iris_error, exact.moles_found) == (0.0, exact.moles)
@@ -71,49 +71,51 @@ def test_the_truth_is_right(size: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [2, 4])
-def test_what_is_missing_is_missed(seed: int) -> None:
+def test_missing_moles_glasses_and_beard_are_noticed(seed: int) -> None:
     shown = frontal(seed)
-    without_moles = replace(bare(seed), skin=replace(person(seed).skin, moles=()))
+    without_moles = replace(without_extras(seed), skin=replace(person(seed).skin, moles=()))
     restored = portrait(without_moles, shown, SIZE).picture
-    assert plain(seed).moles.size and measure(restored, plain(seed)).moles_found == 0
+    assert truth_without_extras(seed).moles.size and measure(restored, truth_without_extras(seed)).moles_found == 0
     assert not measure(restored, truth_of(with_glasses(seed), shown)).glasses_right
     assert not measure(restored, truth_of(with_beard(seed), shown)).beard_right
 
 
 @pytest.mark.parametrize("seed", [2, 4])
-def test_what_nobody_wears_is_wrong(seed: int) -> None:
-    assert not measure(portrait(with_glasses(seed), frontal(seed), SIZE).picture, plain(seed)).glasses_right
-    bearded = measure(portrait(with_beard(seed), frontal(seed), SIZE).picture, plain(seed))
+def test_glasses_and_a_beard_that_the_person_does_not_wear_are_wrong(seed: int) -> None:
+    assert not measure(
+        portrait(with_glasses(seed), frontal(seed), SIZE).picture, truth_without_extras(seed)
+    ).glasses_right
+    bearded = measure(portrait(with_beard(seed), frontal(seed), SIZE).picture, truth_without_extras(seed))
     assert bearded.glasses_right and not bearded.beard_right
 
 
-def test_another_iris_is_another_color() -> None:
-    who = bare(2)
-    other = replace(who, eyes=replace(who.eyes, color=(0.1, 0.8, 0.9), inner_color=(0.1, 0.8, 0.9)))
-    error = measure(portrait(other, frontal(2), SIZE).picture, plain(2)).iris_error
+def test_another_iris_color_is_an_error() -> None:
+    who = without_extras(2)
+    recolored = replace(who, eyes=replace(who.eyes, color=(0.1, 0.8, 0.9), inner_color=(0.1, 0.8, 0.9)))
+    error = measure(portrait(recolored, frontal(2), SIZE).picture, truth_without_extras(2)).iris_error
     assert error is not None and error > 15
 
 
-def test_a_severe_blur_leaves_little() -> None:
+def test_a_severe_blur_hides_moles_and_changes_irises() -> None:
     results = []
     for seed in (2, 4):
-        truth = plain(seed)
+        truth = truth_without_extras(seed)
         coarse = Image.fromarray(truth.picture).resize((14, 14), Image.Resampling.BOX)
         results.append(measure(np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC)), truth))
     assert sum(r.moles_found for r in results) == 0 < sum(r.moles for r in results)
     assert np.mean([r.iris_error for r in results if r.iris_error is not None]) > 5
 
 
-def test_no_opinion_about_a_hidden_chin() -> None:
-    truth = plain(2)
+def test_a_hidden_chin_allows_no_judgment_about_the_beard() -> None:
+    truth = truth_without_extras(2)
     hidden = replace(truth, regions=replace(truth.regions, beard=np.zeros((SIZE, SIZE), dtype=np.bool_)))
     assert measure(truth.picture, hidden).beard_right is None
 
 
-def test_regions_lie_where_they_should() -> None:
-    """Frame around the eyes, beard around the mouth, cheeks between them; nothing but skin beside the frame."""
-    where = plain(2).regions
-    left_eye, right_eye, nose, *mouth = portrait(bare(2), frontal(2), SIZE).landmarks
+def test_regions_lie_around_their_features() -> None:
+    """The frame lies around the eyes, the beard around the mouth, and the cheeks between them."""
+    where = truth_without_extras(2).regions
+    left_eye, right_eye, nose, *mouth = portrait(without_extras(2), frontal(2), SIZE).landmarks
     rows = {name: np.nonzero(mask)[0] for name, mask in vars(where).items()}
     eyes_y, mouth_y = (left_eye[1] + right_eye[1]) / 2, (mouth[0][1] + mouth[1][1]) / 2
     assert abs(rows["frame"].mean() - eyes_y) < 0.08 * SIZE
@@ -124,4 +126,4 @@ def test_regions_lie_where_they_should() -> None:
 
 def test_another_size_is_refused() -> None:
     with pytest.raises(ImageFileError, match="of its size"):
-        measure(plain(2).picture[:32], plain(2))
+        measure(truth_without_extras(2).picture[:32], truth_without_extras(2))

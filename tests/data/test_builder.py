@@ -1,4 +1,4 @@
-"""The builder: known people are found again, splits share nobody, and nothing is lost, unnamed or done twice."""
+"""Tests of the builder: known people are found again, splits share no person, and everything left out is named."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def embedded_reader(**settings: object) -> PhotoReader:
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sample photos of six people, in no order of people; and what real folders hold, too."""
+    """A folder with sample photos of six people, and with the unusable photos that real folders contain."""
     folder = tmp_path_factory.mktemp("album")
     (folder / "more").mkdir()
     for which in range(EACH):
         for who, name in enumerate(PEOPLE):
             path = folder / ("more" if which % 2 else "") / f"{which}_{who:02}.png"
             Image.fromarray(photo_of(name, which)).save(path)
-    whole = (folder / "0_00.png").read_bytes()
-    (folder / "damaged.png").write_bytes(whole[: len(whole) // 2])
+    content = (folder / "0_00.png").read_bytes()
+    (folder / "damaged.png").write_bytes(content[: len(content) // 2])
     Image.open(folder / "0_00.png").save(folder / "1_copy.bmp")
     brighter = np.asarray(Image.open(folder / "0_01.png")).astype(int) + 3
     Image.fromarray(brighter.clip(0, 255).astype(np.uint8)).save(folder / "2_brighter.png")
@@ -79,34 +79,34 @@ def test_known_people_are_recovered(built: tuple[Path, BuildReport]) -> None:
 
 
 @needs_embedded
-def test_no_person_in_two_splits(built: tuple[Path, BuildReport]) -> None:
+def test_no_person_is_in_two_splits(built: tuple[Path, BuildReport]) -> None:
     output, report = built
     people: dict[str, set[str]] = {}
-    of: dict[str, str] = {}
+    person_of: dict[str, str] = {}
     for row in table(output / "people.csv"):
         people.setdefault(row["person"], set()).add(row["split"])
-        of[row["image"]] = row["person"]
+        person_of[row["image"]] = row["person"]
     assert all(len(splits) == 1 for splits in people.values())
     assert {split: report.splits[split].people for split in ("val", "test")} == {"val": 1, "test": 2}
     lists = {
         s: (output / "id_based_split" / f"{s}_image.txt").read_text(encoding="utf-8").split()
         for s in ("train", "val", "test")
     }
-    assert sorted(name for names in lists.values() for name in names) == sorted(of)
+    assert sorted(name for names in lists.values() for name in names) == sorted(person_of)
     seen: dict[str, set[str]] = {}
     for split, names in lists.items():
         rows = read_references(output / "reference_mapping" / f"{split}_references.csv")
         assert rows
         for target, references in rows:
-            assert {of[name] for name in references} == {of[target]}
+            assert {person_of[name] for name in references} == {person_of[target]}
             assert {target, *references} <= set(names)
-        seen[split] = {of[name] for name in names}
+        seen[split] = {person_of[name] for name in names}
     assert not seen["train"] & seen["val"] and not seen["train"] & seen["test"] and not seen["val"] & seen["test"]
 
 
 @needs_embedded
-def test_test_pairs_and_their_order(built: tuple[Path, BuildReport]) -> None:
-    """Against all distances, computed from the embeddings that the build kept."""
+def test_test_references_are_the_allowed_ones_in_farthest_point_order(built: tuple[Path, BuildReport]) -> None:
+    """The expected references come from all distances between the embeddings that the build stored."""
     output, _ = built
     store = photo_store.PhotoStore(output / builder.STATE, embedded_reader().described)
     crops = {record.name: record.crop for record in store.records() if record.crop}
@@ -128,7 +128,7 @@ def test_test_pairs_and_their_order(built: tuple[Path, BuildReport]) -> None:
 
 
 @needs_embedded
-def test_everything_that_is_wrong_is_named(built: tuple[Path, BuildReport]) -> None:
+def test_the_report_names_everything_that_was_left_out(built: tuple[Path, BuildReport]) -> None:
     output, _ = built
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     left_out = report["left_out"]
@@ -138,7 +138,7 @@ def test_everything_that_is_wrong_is_named(built: tuple[Path, BuildReport]) -> N
     assert list(left_out["too small"]) == ["tiny.png"]
     assert "alone.png" in report["one_picture"]
     assert report["several_faces"] == {"two.png": 2}
-    assert any({"0_01.png", "2_brighter.png"} <= set(one["pictures"]) for one in report["near_duplicates"])
+    assert any({"0_01.png", "2_brighter.png"} <= set(group["pictures"]) for group in report["near_duplicates"])
     text = (output / "report.md").read_text(encoding="utf-8")
     for name in ("damaged.png", "1_copy.bmp", "nobody.png", "tiny.png", "alone.png", "two.png", "2_brighter.png"):
         assert f"`{name}`" in text, name
@@ -148,7 +148,7 @@ def test_everything_that_is_wrong_is_named(built: tuple[Path, BuildReport]) -> N
 
 
 @needs_embedded
-def test_training_takes_the_dataset(built: tuple[Path, BuildReport]) -> None:
+def test_the_dataset_opens_as_a_corpus(built: tuple[Path, BuildReport]) -> None:
     output, report = built
     for split in ("train", "val", "test"):
         references = str(output / "reference_mapping" / f"{split}_references.csv")
@@ -158,13 +158,13 @@ def test_training_takes_the_dataset(built: tuple[Path, BuildReport]) -> None:
 
 
 @needs_embedded
-def test_photos_of_several_can_be_left_out(album: Path, tmp_path: Path) -> None:
+def test_photos_with_several_faces_can_be_left_out(album: Path, tmp_path: Path) -> None:
     photos = {name: album / name for name in ("0_00.png", "more/1_00.png", "two.png")}
     report = build_dataset(photos, tmp_path / "out", embedded_reader(several="skip"))
     assert report.outcomes["several faces"] == {"two.png": "2 faces"}
 
 
-def test_degraded_test_sets(tmp_path: Path) -> None:
+def test_degraded_test_sets_are_reproducible_from_their_tables(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     targets = [target for target, _ in read_references(tmp_path / "out/reference_mapping/test_references.csv")]
@@ -181,7 +181,7 @@ def test_degraded_test_sets(tmp_path: Path) -> None:
     assert [row["lq_image"] for row in table(tmp_path / "out/reference_mapping/test_references.csv")] == targets
 
 
-def test_what_cannot_be_built(tmp_path: Path) -> None:
+def test_unusable_photos_folders_and_settings_are_refused(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos", each=1)
     with pytest.raises(DataError, match="No two of 6 faces"):
         build_dataset(photos, tmp_path / "out", color_reader(ByColor()))

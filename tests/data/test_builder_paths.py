@@ -1,4 +1,4 @@
-"""Names and paths of the builder: none leads out of the dataset, and no two pictures share a file."""
+"""Tests of the builder's names and paths: none leads out of the dataset, and no two pictures share a file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_nothing_outside_the_dataset_is_deleted(kind: str, tmp_path: Path) -> No
     assert contents(tmp_path / "out") == before
 
 
-def test_a_store_cannot_name_files_outside(tmp_path: Path) -> None:
+def test_records_that_name_files_outside_the_dataset_are_refused(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     with closing(sqlite3.connect(tmp_path / "out" / builder.STATE)) as database, database:
@@ -56,19 +56,19 @@ def test_a_store_cannot_name_files_outside(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_photos_whose_names_windows_cannot_have(tmp_path: Path) -> None:
+def test_crops_have_names_that_windows_allows(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for which, name in enumerate(("a:1.png", "a\\1.png", "a_1.png")):
         flat(0, which).save(folder / name)
-    for _ in range(2):  # the second finds what the first wrote
+    for _ in range(2):  # the second build finds the crops of the first
         build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()))
     images = {row["image"] for row in table(tmp_path / "out/people.csv")}
     assert len(images) == 3 and not any(set(name) & set(":\\") for name in images)
     assert {path.name for path in (tmp_path / "out/images").iterdir()} == images
 
 
-def test_names_that_would_collide(tmp_path: Path) -> None:
+def test_photos_with_the_same_stem_get_different_crops(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for which, name in enumerate(("a.png", "a.bmp", "A.tif")):
@@ -79,8 +79,8 @@ def test_names_that_would_collide(tmp_path: Path) -> None:
     assert all((tmp_path / "out/images" / name).is_file() for name in images)
 
 
-def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
-    """Names in capitals or with accents of another composition, which a folder of Linux may hold side by side."""
+def test_crops_have_names_that_no_file_system_confuses(tmp_path: Path) -> None:
+    """Linux allows names side by side that differ only in case, or in the composition of their accents."""
     files = iter(write_flat(tmp_path / "photos").values())
     names = ["A.JPG", "A.jpg", "a.jpg", "a.png", "\xe9.png", "e\u0301.png", "B/a.png", "b/A.png", "b/a.jpg.png"]
     photos = dict(zip(names, files, strict=False))

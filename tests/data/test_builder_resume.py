@@ -1,4 +1,4 @@
-"""Building into a folder that an earlier build left: it goes on, and does nothing twice."""
+"""Tests of builds into a folder with an earlier build: they continue it, and do nothing twice."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .photos import ByColor, color_reader, flat, photos_in, write_flat
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> tuple[dict[str, Path], dict[str, bytes]]:
-    """Photos, and what an uninterrupted build makes of them."""
+def uninterrupted(tmp_path: Path) -> tuple[dict[str, Path], dict[str, bytes]]:
+    """Photos, and the files that an uninterrupted build makes of them."""
     photos = write_flat(tmp_path / "photos")
     flat(0, 0).save(tmp_path / "photos" / "copy.bmp")
     photos = photos_in(tmp_path / "photos")
@@ -30,10 +30,10 @@ def whole(tmp_path: Path) -> tuple[dict[str, Path], dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 13])
-def test_reading_goes_on_where_it_was_interrupted(
-    whole: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, stop_at: int
+def test_reading_continues_where_it_was_interrupted(
+    uninterrupted: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, stop_at: int
 ) -> None:
-    photos, expected = whole
+    photos, expected = uninterrupted
     first, second, third = ByColor(stop_at), ByColor(), ByColor()
     with pytest.raises(KeyboardInterrupt):
         build_dataset(photos, tmp_path / "out", color_reader(first), SETTINGS)
@@ -45,10 +45,10 @@ def test_reading_goes_on_where_it_was_interrupted(
     assert third.seen == [] and contents(tmp_path / "out") == expected
 
 
-def test_later_steps_go_on_where_they_were_interrupted(
-    whole: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_later_steps_continue_where_they_were_interrupted(
+    uninterrupted: tuple[dict[str, Path], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos, expected = whole
+    photos, expected = uninterrupted
     settings = replace(SETTINGS, block=7)
     computed: list[int] = []
     real_grow, real_degrade = builder.grow, degraded.degrade_file
@@ -78,10 +78,10 @@ def test_later_steps_go_on_where_they_were_interrupted(
         build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
     build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), settings)
     assert contents(tmp_path / "out") == expected
-    assert len([name for name in done if name]) == 16, "8 targets in two sets, none twice"
+    assert len([name for name in done if name]) == 16, "8 targets in two sets, none of them twice"
 
 
-def test_what_was_known_is_not_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_faces_are_not_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     starts: list[int] = []
@@ -111,12 +111,12 @@ def test_new_photos_leave_people_in_their_splits(tmp_path: Path) -> None:
     assert report.splits["train"].people == 7
 
 
-def test_photos_that_change_or_go(tmp_path: Path) -> None:
+def test_changed_and_removed_photos_are_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     write_flat(folder)
     flat(1, 1).save(folder / "9_copy.png")
     build_dataset(photos_in(folder), tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    flat(1, 5).save(folder / "1_1.png")  # the copy is the only one with the old pixels now
+    flat(1, 5).save(folder / "1_1.png")  # only the copy has the old pixels now
     (folder / "2_0.png").unlink()
     for which in range(1, 4):
         (folder / f"3_{which}.png").unlink()
@@ -142,7 +142,7 @@ def test_a_copied_folder_is_not_read_again(tmp_path: Path) -> None:
     assert recognizer.seen == [] and contents(tmp_path / "out") == before
 
 
-def test_a_deleted_crop_is_made_again(tmp_path: Path) -> None:
+def test_a_deleted_crop_is_written_again(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     before = contents(tmp_path / "out")
@@ -154,7 +154,7 @@ def test_a_deleted_crop_is_made_again(tmp_path: Path) -> None:
     assert after == before
 
 
-def test_test_pictures_of_no_target_any_more_go(tmp_path: Path) -> None:
+def test_pictures_of_former_test_targets_are_deleted(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
     other = BuildSettings(SplitSettings(test=1, seed=3))

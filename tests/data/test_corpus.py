@@ -1,4 +1,4 @@
-"""Corpora, the published CSV, and the examples that are drawn from them."""
+"""Tests of corpora, of the published CSV, and of the examples that are drawn from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """a1..a4 of one person, b1 and b2 of another; each a color of its own."""
+    """a1 to a4 of one person, b1 and b2 of another. Each picture has its own color."""
     path = tmp_path_factory.mktemp("faces")
     for i, name in enumerate(["a1", "a2", "a3", "a4", "b1", "b2"]):
         Image.new("RGB", (SIZE * 2, SIZE * 2), (40 * i, 10, 200)).save(path / f"{name}.png")
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where the synthetic people of this file are rendered."""
+    """Folder in which the synthetic people of this file are rendered."""
     return str(tmp_path_factory.mktemp("people"))
 
 
@@ -41,7 +41,7 @@ def spec(folder: Path, **changes: object) -> CorpusSpec:
     return CorpusSpec(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def test_a_folder_with_the_published_csv(folder: Path) -> None:
+def test_a_folder_with_the_published_csv_gives_targets_and_references(folder: Path) -> None:
     corpus = open_corpus(spec(folder))
     assert isinstance(corpus, FolderCorpus)
     assert [len(target.references) for target in corpus.targets] == [3, 3, 3, 3, 1]
@@ -54,7 +54,7 @@ def test_a_folder_with_the_published_csv(folder: Path) -> None:
     assert corpus.sharing([a1, a2]) == [2, 3]
 
 
-def test_a_folder_without_references(folder: Path) -> None:
+def test_every_picture_of_a_folder_without_references_is_a_target(folder: Path) -> None:
     corpus = open_corpus(spec(folder, references=""))
     assert len(corpus.targets) == 6
     assert Groups(corpus, GroupSpec(references=0)).draw(3).references.shape == (0, SIZE, SIZE, 3)
@@ -92,8 +92,10 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         open_corpus(CorpusSpec(people=3, pictures=1))
 
 
-def same(one: Group, other: Group) -> bool:
-    pairs = zip((one.targets, one.lq, one.references), (other.targets, other.lq, other.references), strict=True)
+def same(first: Group, second: Group) -> bool:
+    pairs = zip(
+        (first.targets, first.lq, first.references), (second.targets, second.lq, second.references), strict=True
+    )
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
@@ -104,7 +106,7 @@ def test_an_example_is_a_function_of_its_number(cache: str) -> None:
     assert not same(groups.draw(7), groups.draw(8))
 
 
-def test_targets_share_references_of_their_person_and_are_none_of_them(folder: Path) -> None:
+def test_targets_share_references_of_their_person_and_are_not_among_them(folder: Path) -> None:
     corpus = open_corpus(spec(folder))
     groups = Groups(corpus, GroupSpec(targets=2, references=2, count="random", repeat=False, augment=False))
     counts = Counter[int]()
@@ -141,14 +143,14 @@ def test_a_limited_number_of_examples_covers_every_target(cache: str) -> None:
     assert {groups.recipe(seed) for seed in range(600)} == set(range(24))
 
 
-def test_people_and_landmarks_of_a_folder(folder: Path) -> None:
-    """The CSV joins a1 to a4, and b1 to b2; plain pictures have the landmarks that they are aligned to."""
+def test_a_folder_has_the_people_of_its_csv_and_landmarks_of_the_template(folder: Path) -> None:
+    """The CSV joins a1 to a4, and b1 to b2."""
     corpus = open_corpus(spec(folder))
     assert sorted(sorted(person) for person in corpus.people) == [[0, 1, 2, 3], [4, 5]]
     np.testing.assert_array_equal(corpus.landmarks(0), template(SIZE))
 
 
-def test_people_and_landmarks_of_rendered_people(cache: str, tmp_path: Path) -> None:
+def test_rendered_people_have_their_own_landmarks(cache: str, tmp_path: Path) -> None:
     corpus = SyntheticCorpus(CorpusSpec(people=2, pictures=3, size=SIZE, cache=cache))
     assert sorted(map(sorted, corpus.people)) == [[0, 1, 2], [3, 4, 5]]
     own = portrait(person(1), conditions(picture_seed(1, 2)), SIZE)

@@ -1,4 +1,4 @@
-"""Degradations: repeatable, within their ranges, of the same strength at every size, and OpenCV's to the rounding."""
+"""Tests of degradations: repeatable, within their ranges, equally strong at every size, and equal to OpenCV's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = get_args(Kind)
 
 
 def picture(height: int, width: int) -> Picture:
-    """Smooth shapes and fine stripes, the same for every size."""
+    """Return smooth shapes and fine stripes, which are the same for every size."""
     y, x = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width, indexing="ij")
     planes = [np.sin(9 * x + 4 * y), np.sin(31 * x * y), np.sin(60 * (x - 0.3 * y))]
     return np.rint(127.5 + 110 * np.stack(planes, axis=-1)).astype(np.uint8)
@@ -41,7 +41,7 @@ def shrunk(image: Picture, size: int) -> Picture:
 
 @given(st.sampled_from(KINDS), st.integers(0, 2**64 + 100))
 @settings(max_examples=100, deadline=None)
-def test_a_seed_draws_the_same_within_the_ranges(kind: Kind, seed: int) -> None:
+def test_a_seed_draws_the_same_parameters_within_the_ranges(kind: Kind, seed: int) -> None:
     drawn, ranges = draw(RANGES[kind], seed), RANGES[kind]
     assert drawn == draw(ranges, seed) != draw(ranges, seed + 1)
     for name, (low, high) in asdict(ranges).items():
@@ -49,8 +49,8 @@ def test_a_seed_draws_the_same_within_the_ranges(kind: Kind, seed: int) -> None:
     assert isinstance(drawn.jpeg_quality, int)
 
 
-def test_a_seed_stands_for_these_numbers() -> None:
-    """Pictures degraded with an earlier version can be made again."""
+def test_seeds_of_earlier_versions_draw_the_same_parameters() -> None:
+    """Pictures that an earlier version degraded can be reproduced."""
     drawn = draw(RANGES["severe"], 2024)
     numbers = (drawn.blur_sigma, drawn.downscale, drawn.noise_sigma, drawn.jpeg_quality, drawn.noise_seed)
     assert numbers == pytest.approx(
@@ -59,10 +59,10 @@ def test_a_seed_stands_for_these_numbers() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ranges_are_used_whole(kind: Kind) -> None:
+def test_the_ranges_are_used_completely(kind: Kind) -> None:
     drawn = [draw(RANGES[kind], seed) for seed in range(400)]
     for name, (low, high) in asdict(RANGES[kind]).items():
-        values = [getattr(one, name) for one in drawn]
+        values = [getattr(degradation, name) for degradation in drawn]
         assert min(values) < low + 0.05 * (high - low)
         assert max(values) > high - 0.05 * (high - low)
         assert np.mean(values) == pytest.approx((low + high) / 2, abs=0.06 * (high - low))
@@ -71,16 +71,16 @@ def test_the_ranges_are_used_whole(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_degradation_gives_the_same_picture(kind: Kind) -> None:
     before = picture(96, 96)
-    kept = before.copy()
+    copy = before.copy()
     degradation = replace(draw(RANGES[kind], 3), noise_sigma=10.0)
     once = degrade(before, degradation)
     assert once.shape == before.shape and once.dtype == np.uint8
     assert (once == degrade(before, degradation)).all()
     assert (once != degrade(before, replace(degradation, noise_seed=degradation.noise_seed + 1))).any()
-    assert (before == kept).all()
+    assert (before == copy).all()
 
 
-def test_nothing_changes_nothing() -> None:
+def test_parameters_of_no_degradation_change_nothing() -> None:
     before = picture(200, 130)
     assert (degrade(before, NOTHING) == before).all()
     smooth = degrade(picture(512, 512), Degradation(4.0, 1.0, 0.0, None))
@@ -88,7 +88,7 @@ def test_nothing_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", [96, 512])
-def test_more_is_worse(size: int) -> None:
+def test_stronger_parameters_lower_the_quality(size: int) -> None:
     before = picture(size, size)
     quality = {
         kind: float(np.mean([psnr(degrade(before, draw(RANGES[kind], seed)), before) for seed in range(8)]))
@@ -97,7 +97,7 @@ def test_more_is_worse(size: int) -> None:
     assert quality["moderate"] > quality["training"] + 1 > quality["severe"] + 1
     for name, values in {
         "blur_sigma": (2.0, 4.0, 16.0),
-        "downscale": (8.0, 16.0, 32.0),  # at 96 pixels, less than 5.3 shrinks nothing
+        "downscale": (8.0, 16.0, 32.0),  # at 96 pixels, factors below 5.3 shrink nothing
         "noise_sigma": (2.0, 8.0, 20.0),
         "jpeg_quality": (90, 60, 10),
     }.items():
@@ -123,7 +123,7 @@ def test_noise_and_jpeg_work_on_the_same_pixels_at_every_size() -> None:
     assert psnr(shrunk(large, 64), shrunk(gray, 64)) < 35
 
 
-def test_noise_is_as_strong_as_asked() -> None:
+def test_noise_has_the_given_standard_deviation() -> None:
     noisy = degrade(np.full((512, 512, 3), 128, np.uint8), replace(NOTHING, noise_sigma=12.0)).astype(np.float64)
     assert noisy.mean() == pytest.approx(128, abs=0.1)
     assert noisy.std(axis=(0, 1)) == pytest.approx([12.0] * 3, rel=0.02)
@@ -131,14 +131,14 @@ def test_noise_is_as_strong_as_asked() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (14, 300), (300, 40), (700, 1000)])
-def test_any_shape(shape: tuple[int, int]) -> None:
+def test_pictures_of_any_shape_keep_their_shape(shape: tuple[int, int]) -> None:
     before = picture(*shape)
     assert degrade(before, Degradation(16.0, 32.0, 20.0, 30)).shape == before.shape
     flat = np.full((*shape, 3), 200, np.uint8)
     assert (degrade(flat, Degradation(16.0, 32.0, 0.0, None)) == 200).all(), "the border is not darkened"
 
 
-def test_the_shorter_side_counts() -> None:
+def test_the_shorter_side_scales_the_parameters() -> None:
     wide = np.tile(picture(128, 128), (1, 3, 1))
     degradation = Degradation(6.0, 8.0, 0.0, None)
     middle = degrade(wide, degradation)[:, 128 + 32 : 256 - 32]
@@ -156,8 +156,8 @@ def test_the_shorter_side_counts() -> None:
     ],
     ids=str,
 )
-def test_as_with_opencv(degradation: Degradation) -> None:
-    """The published steps on another library: a square kernel of 41 pixels, INTER_LINEAR, OpenCV's own JPEG."""
+def test_the_published_steps_in_opencv_give_the_same_picture(degradation: Degradation) -> None:
+    """The published steps are a square kernel of 41 pixels, INTER_LINEAR, and OpenCV's own JPEG."""
     before = picture(512, 512)
     values = before[..., ::-1].astype(np.float64)
     if degradation.blur_sigma:
@@ -172,7 +172,7 @@ def test_as_with_opencv(degradation: Degradation) -> None:
         values = cv2.imdecode(file, cv2.IMREAD_COLOR).astype(np.float64)
     values = cv2.resize(values, (512, 512), interpolation=cv2.INTER_LINEAR)
     difference = np.abs(degrade(before, degradation) - np.rint(values)[..., ::-1])
-    # Where a value is halfway between two gray levels the libraries round apart, and JPEG spreads that over a block.
+    # The libraries round values halfway between two gray levels differently, and JPEG spreads that over a block.
     assert difference.max() <= 6 and difference.mean() < 0.05
 
 
@@ -190,7 +190,7 @@ def test_as_with_opencv(degradation: Degradation) -> None:
     ],
     ids=str,
 )
-def test_numbers_out_of_range(wrong: dict[str, float]) -> None:
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="is no degradation"):
         replace(NOTHING, **wrong)
 
@@ -206,7 +206,7 @@ def test_numbers_out_of_range(wrong: dict[str, float]) -> None:
     ],
     ids=str,
 )
-def test_ranges_that_cannot_be(wrong: dict[str, tuple[float, float]], message: str) -> None:
+def test_invalid_ranges_are_refused(wrong: dict[str, tuple[float, float]], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         replace(RANGES["training"], **wrong)
 
@@ -216,7 +216,7 @@ def test_a_range_may_be_one_value() -> None:
     assert replace(draw(ranges, 1), noise_seed=0) == Degradation(2.0, 4.0, 0.0, 80)
 
 
-def test_a_negative_seed() -> None:
+def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(SettingsError, match="-1 is no seed"):
         draw(RANGES["training"], -1)
 
@@ -232,6 +232,6 @@ def test_a_negative_seed() -> None:
     ],
     ids=lambda array: f"{array.dtype} {array.shape}",
 )
-def test_what_is_no_8_bit_picture(wrong: Picture) -> None:
+def test_arrays_that_are_no_8_bit_picture_are_refused(wrong: Picture) -> None:
     with pytest.raises(SettingsError, match="cannot be degraded"):
         degrade(wrong, NOTHING)

@@ -1,4 +1,4 @@
-"""Blocked distances, the groups they join and farthest-point order, against direct computations."""
+"""Tests of blocked distances, of the groups that they join and of farthest-point order, against direct computations."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def partition(labels: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist())}
 
 
-def reached(near: np.ndarray) -> set[frozenset[int]]:
-    """Groups by walking along the links, one face after the other."""
-    left, groups = set(range(len(near))), set()
-    while left:
-        group, open_ = set(), [min(left)]
-        while open_:
-            face = open_.pop()
+def linked_groups(near: np.ndarray) -> set[frozenset[int]]:
+    """Return the groups that links join, found by following the links from face to face."""
+    unvisited, groups = set(range(len(near))), set()
+    while unvisited:
+        group, pending = set(), [min(unvisited)]
+        while pending:
+            face = pending.pop()
             if face not in group:
                 group.add(face)
-                open_ += np.flatnonzero(near[face]).tolist()
-        left -= group
+                pending += np.flatnonzero(near[face]).tolist()
+        unvisited -= group
         groups.add(frozenset(group))
     return groups
 
@@ -53,22 +53,22 @@ def test_blocks_equal_a_direct_computation() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, 16, 60, 1000])
-def test_the_graph_is_that_of_all_pairs_whatever_the_block(block: int) -> None:
+def test_the_graph_is_that_of_all_pairs_for_every_block_size(block: int) -> None:
     embeddings = faces(1)
     exact = direct(embeddings)
     graph = last(embeddings, block)
     assert graph.rows == len(embeddings)
     for limit, forest in zip(LIMITS, graph.forests, strict=True):
-        assert partition(graph.groups(limit)) == reached(exact < limit)
+        assert partition(graph.groups(limit)) == linked_groups(exact < limit)
         assert len(forest) < len(embeddings)
     pairs = exact[np.triu_indices(len(exact), k=1)]
     assert graph.histogram.sum() == len(pairs)
     expected = np.histogram(pairs, BINS, (0.0, 2.0))[0]
-    assert np.abs(graph.histogram - expected).sum() <= 4, "single precision moves a pair over an edge at most"
+    assert np.abs(graph.histogram - expected).sum() <= 4, "single precision moves only a few pairs to the next bin"
     assert 1 < len(partition(graph.groups(0.4))) < len(partition(graph.groups(0.1))) < len(embeddings), "not trivial"
 
 
-def test_further_faces_are_compared_without_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_faces_are_compared_without_comparing_earlier_ones_again(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = faces(2)
     whole = last(embeddings, 8)
     first = last(embeddings[:37], 8)
@@ -88,8 +88,8 @@ def test_further_faces_are_compared_without_those_before(monkeypatch: pytest.Mon
     assert list(grow(grown, embeddings, 8)) == []
 
 
-def test_links_are_reduced_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of one person links every face to every other."""
+def test_many_links_are_reduced_while_growing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of one person, every face is linked to every other face."""
     embeddings = faces(3, people=1, each=80, spread=0.1)
     monkeypatch.setattr(module, "_MAX_PENDING", 100)
     graph = last(embeddings, 16)
@@ -97,14 +97,14 @@ def test_links_are_reduced_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(graph.forests[1]) == 79
 
 
-def test_nobody() -> None:
+def test_no_faces_give_an_empty_graph() -> None:
     graph = DistanceGraph.empty(LIMITS)
     assert list(grow(graph, np.zeros((0, 4), np.float32))) == []
     assert graph.groups(0.4).shape == (0,)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_farthest_points_against_brute_force(seed: int) -> None:
+def test_farthest_points_equal_brute_force(seed: int) -> None:
     embeddings = faces(seed, people=1, each=12, spread=1.0)
     exact = direct(embeddings)
     order: list[int] = []
@@ -112,11 +112,11 @@ def test_farthest_points_against_brute_force(seed: int) -> None:
         gaps = {i: min(exact[i, j] for j in [0, *order]) for i in range(1, 12) if i not in order}
         order.append(max(gaps, key=lambda i: gaps[i]))
     assert [i + 1 for i in farthest_points(embeddings[0], embeddings[1:], 9)] == order
-    everyone = farthest_points(embeddings[0], embeddings[1:], 99)
-    assert sorted(everyone) == list(range(11)) and [i + 1 for i in everyone[:9]] == order
+    complete = farthest_points(embeddings[0], embeddings[1:], 99)
+    assert sorted(complete) == list(range(11)) and [i + 1 for i in complete[:9]] == order
 
 
-def test_equal_faces_come_in_their_order() -> None:
+def test_equal_faces_are_chosen_in_their_order() -> None:
     same = np.repeat(faces(0)[:1], 4, axis=0)
     assert farthest_points(same[0], same[1:], 5) == [0, 1, 2]
     assert farthest_points(same[0], same[:0], 5) == []

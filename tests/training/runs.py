@@ -1,4 +1,4 @@
-"""Small training runs for the tests: seconds on one core, in float32 so that repeats are exact."""
+"""Small training runs for the tests. They take seconds on one core, and use float32 so that repetitions are exact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 SIZE = 32
 
 PEOPLE = tempfile.TemporaryDirectory()
-"""Cache of the rendered people, for all tests of this process."""
+"""Cache of the rendered people for all tests of this process."""
 
 FIRST_STAGE: dict[str, Any] = {
     "channels": 32,
@@ -38,12 +38,12 @@ UNET: dict[str, Any] = {
 
 
 def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """A section of a config as its dataclass takes it: with tuples for lists."""
+    """Replace the lists in a section of a config by tuples, which its dataclass needs."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
-    """A VQGAN with every term but the perceptual one, whose codebook and discriminator start on the way."""
+    """Return the config of a VQGAN without the perceptual term. Its codebook and discriminator start later."""
     config: dict[str, Any] = {
         "task": "first_stage",
         "output": str(output),
@@ -71,11 +71,11 @@ def first_stage_config(output: Path, **changes: Any) -> dict[str, Any]:
             },
         },
     }
-    return _changed(config, changes)
+    return _with_changes(config, changes)
 
 
 def refldm_config(output: Path, first_stage: Path, **changes: Any) -> dict[str, Any]:
-    """ReF-LDM without an identity term: two targets for each set of references."""
+    """Return the config of a ReF-LDM without an identity term. Two targets share each set of references."""
     config: dict[str, Any] = {
         "task": "refldm",
         "output": str(output),
@@ -100,10 +100,10 @@ def refldm_config(output: Path, first_stage: Path, **changes: Any) -> dict[str, 
             "loss": {"weighting": "inverse_sqrt_snr", "face_weight": 2, "identity": {"weight": 0}},
         },
     }
-    return _changed(config, changes)
+    return _with_changes(config, changes)
 
 
-def _changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _with_changes(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         section, _, key = name.partition("__")
         if key:
@@ -139,24 +139,24 @@ def train(config: Path, *options: str, processes: int = 1) -> subprocess.Complet
 
 
 def logged(output: Path) -> list[dict[str, float]]:
-    """What was logged of each step."""
+    """Return the logged values of each step."""
     return [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def assert_same(ours: Any, theirs: Any) -> None:
-    """Equal values of equal types, down to the last element."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            assert_same(ours[name], theirs[name])
-    elif isinstance(ours, (list, tuple)):
-        assert len(ours) == len(theirs)
-        for a, b in zip(ours, theirs, strict=True):
+def assert_same(actual: Any, expected: Any) -> None:
+    """Assert that two nested values have equal types and equal elements."""
+    assert type(actual) is type(expected)
+    if isinstance(actual, dict):
+        assert actual.keys() == expected.keys()
+        for name in actual:
+            assert_same(actual[name], expected[name])
+    elif isinstance(actual, (list, tuple)):
+        assert len(actual) == len(expected)
+        for a, b in zip(actual, expected, strict=True):
             assert_same(a, b)
-    elif isinstance(ours, (Tensor, np.ndarray)):
-        assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
-    elif hasattr(ours, "__dict__"):
-        assert_same(vars(ours), vars(theirs))
+    elif isinstance(actual, (Tensor, np.ndarray)):
+        assert torch.equal(torch.as_tensor(actual), torch.as_tensor(expected))
+    elif hasattr(actual, "__dict__"):
+        assert_same(vars(actual), vars(expected))
     else:
-        assert ours == theirs
+        assert actual == expected

@@ -1,4 +1,4 @@
-"""A state file that is damaged, or somebody else's, is named; nothing is loaded of code."""
+"""Tests of damaged and foreign state files: they are refused by name, and no code in them is run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _content(state: RunState, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (content | changes).items() if value is not ...}
 
 
-class Evil:
+class Malicious:
     def __reduce__(self) -> Any:
         return os.system, ("true",)
 
@@ -63,8 +63,8 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "text": lambda path: path.write_text("hello", encoding="utf-8"),
     "cut": _cut,
     "flipped": _flipped,
-    "pickle of code": lambda path: path.write_bytes(pickle.dumps(Evil())),
-    "code in an archive": lambda path: torch.save(Evil(), path),
+    "pickle of code": lambda path: path.write_bytes(pickle.dumps(Malicious())),
+    "code in an archive": lambda path: torch.save(Malicious(), path),
     "a list": lambda path: torch.save([1, 2], path),
     "a tensor": lambda path: torch.save(torch.zeros(3), path),
     "a folder": lambda path: path.mkdir(),
@@ -87,7 +87,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_state(kind: str, tmp_path: Path) -> None:
+def test_a_damaged_state_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     DAMAGE[kind](path)
     with pytest.raises(TrainingError, match="cannot go on from the state") as caught:
@@ -95,9 +95,9 @@ def test_a_damaged_state(kind: str, tmp_path: Path) -> None:
     assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 600
 
 
-def test_a_whole_state(tmp_path: Path) -> None:
+def test_a_complete_state_is_loaded(tmp_path: Path) -> None:
     saved, path = _run_state(), tmp_path / "state.pt"
     torch.save(_content(saved), path)
-    other = _run_state()
-    assert other.load(path) == 7
-    assert torch.equal(other.parts[0].weight, saved.parts[0].weight)  # type: ignore[arg-type]
+    loaded = _run_state()
+    assert loaded.load(path) == 7
+    assert torch.equal(loaded.parts[0].weight, saved.parts[0].weight)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The detector: its scenes, its loss, that it learns, and that the project's loader reads its file."""
+"""Tests of training the detector: its scenes, its loss, its learning, and its file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def batch_of(task, seeds=range(4)):
     return task.examples.collate([task.examples[seed] for seed in seeds])
 
 
-def test_a_batch():
+def test_a_batch_has_pictures_and_answers():
     batch = batch_of(task_of())
     count = 2 * (12**2 + 6**2 + 3**2)
     assert batch["pictures"].shape == (4, 3, 96, 96) and batch["pictures"].dtype == torch.uint8
@@ -51,10 +51,10 @@ def test_a_batch():
 
 
 def test_an_item_is_a_function_of_its_seed():
-    first, again, other = (task_of().examples[seed] for seed in (3, 3, 4))
-    assert torch.equal(first.picture, again.picture)
-    assert all(torch.equal(a, b) for a, b in zip(first.answers, again.answers, strict=True))
-    assert not torch.equal(first.picture, other.picture)
+    first, repeated, different = (task_of().examples[seed] for seed in (3, 3, 4))
+    assert torch.equal(first.picture, repeated.picture)
+    assert all(torch.equal(a, b) for a, b in zip(first.answers, repeated.answers, strict=True))
+    assert not torch.equal(first.picture, different.picture)
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +67,15 @@ def many(scenes) -> list[TrainingScene]:
     return [scenes.example(160, seed) for seed in range(60)]
 
 
-def test_examples_are_of_all_kinds(many):
+def test_examples_have_none_one_and_several_faces_of_all_sizes(many):
     counts = [len(example.boxes) for example in many]
     assert counts.count(0) >= 6 and counts.count(1) >= 6 and max(counts) > 1
     heights = [float(box[3] - box[1]) / 160 for example in many for box in example.boxes]
     assert min(heights) < 0.25 and max(heights) > 0.6
 
 
-def test_landmarks_lie_about_their_boxes(many):
-    """In a slightly turned face the box stays upright, so that a corner of the mouth may leave it by a little."""
+def test_landmarks_lie_within_or_near_their_boxes(many):
+    """The box of a slightly turned face stays upright, so that a corner of the mouth may lie just outside it."""
     for example in many:
         assert example.picture.shape == (160, 160, 3)
         for box, points in zip(example.boxes, example.landmarks, strict=True):
@@ -91,11 +91,11 @@ def test_a_mirrored_face_has_its_left_eye_on_the_left(many):
 
 
 def test_landmarks_follow_the_picture(scenes, monkeypatch):
-    """A scene that is white at its faces' landmarks alone is white there in every window."""
-    whole = next(scene for scene in map(scenes.scene, range(len(scenes))) if len(scene.boxes))
-    size = len(whole.picture)
+    """A scene that is white only at its landmarks is white at the landmarks of every window."""
+    original = next(scene for scene in map(scenes.scene, range(len(scenes))) if len(scene.boxes))
+    size = len(original.picture)
     points = np.array([[[0.3, 0.3], [0.5, 0.3], [0.4, 0.4], [0.32, 0.5], [0.48, 0.5]]]) * size
-    marked = np.zeros_like(whole.picture)
+    marked = np.zeros_like(original.picture)
     for x, y in points[0].round().astype(int):
         marked[y - 2 : y + 3, x - 2 : x + 3] = 255
     box = np.array([[0.2, 0.15, 0.6, 0.6]]) * size
@@ -109,7 +109,7 @@ def test_landmarks_follow_the_picture(scenes, monkeypatch):
         assert (example.picture[places[:, 1], places[:, 0]] > 120).all()
 
 
-def test_hidden_faces_are_not_asked_for(tmp_path):
+def test_hidden_faces_are_left_out_of_scenes(tmp_path):
     dataset = RenderedDataset(tmp_path)
     dataset.images.mkdir()
     Image.new("RGB", (64, 64)).save(dataset.images / "a.png")
@@ -125,21 +125,21 @@ def test_a_folder_without_scenes_is_refused(tmp_path):
 
 
 def test_right_answers_are_found_by_the_projects_decoder(many, monkeypatch):
-    """The loader's network, made to say what `encode` wants, finds the faces where they are."""
+    """A network that outputs the answers of `encode` finds the faces at their places."""
     scene = next(s for s in many if len(s.boxes) > 1)
     task = task_of()
     answers = encode(scene, anchors(160, task.parts[0].network))
     network = RetinaFaceNetwork("mobile0.25", task.parts[0].network.state_dict())
-    said = answers.offsets[None], torch.stack([1 - answers.face, answers.face], dim=-1)[None], answers.points[None]
-    monkeypatch.setattr(network.module, "forward", lambda _: said)
+    outputs = answers.offsets[None], torch.stack([1 - answers.face, answers.face], dim=-1)[None], answers.points[None]
+    monkeypatch.setattr(network.module, "forward", lambda _: outputs)
     boxes, _, landmarks = network.find(scene.picture, 0.5)
     assert len(boxes) == len(scene.boxes)
-    order, wanted = np.argsort(boxes[:, 0]), np.argsort(scene.boxes[:, 0])
-    np.testing.assert_allclose(boxes[order], scene.boxes[wanted], atol=0.01)
-    np.testing.assert_allclose(landmarks[order], scene.landmarks[wanted], atol=0.01)
+    order, expected = np.argsort(boxes[:, 0]), np.argsort(scene.boxes[:, 0])
+    np.testing.assert_allclose(boxes[order], scene.boxes[expected], atol=0.01)
+    np.testing.assert_allclose(landmarks[order], scene.landmarks[expected], atol=0.01)
 
 
-def test_no_faces_count_too():
+def test_scenes_without_faces_contribute_to_the_loss():
     logits = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
     none = Answers(torch.zeros(2, 50, 4), torch.zeros(2, 50), torch.zeros(2, 50, 10))
     loss, logs = detection_loss(torch.zeros(2, 50, 4), logits, torch.zeros(2, 50, 10), none)
@@ -148,8 +148,8 @@ def test_no_faces_count_too():
     assert int((logits.grad.abs().sum(dim=-1) > 0).sum()) == 7
 
 
-def test_the_hardest_negatives_count():
-    """One face, so 7 of the others: those that look most like one, wherever in the batch."""
+def test_the_hardest_anchors_without_a_face_count():
+    """One anchor has a face, so that 7 others count: those most like a face, anywhere in the batch."""
     face = torch.zeros(2, 50)
     face[0, 0] = 1
     logits = torch.stack([torch.zeros(2, 50), torch.arange(100.0).view(2, 50) / 50], dim=-1)
@@ -159,7 +159,7 @@ def test_the_hardest_negatives_count():
     torch.testing.assert_close(loss, hardest + np.log(2))
 
 
-def test_it_learns():
+def test_the_loss_falls_in_training():
     task = task_of()
     part = task.parts[0]
     batch = batch_of(task)
@@ -190,6 +190,6 @@ def test_the_projects_loader_reads_the_file(tmp_path):
     assert all(np.isfinite(face.landmarks.points).all() for face in detector.detect(picture))
 
 
-def test_a_grid_of_examples():
+def test_the_sample_is_a_grid_of_scenes():
     picture = task_of().sample({})
     assert picture is not None and picture.size == (4 * 96, 3 * 96)

@@ -1,4 +1,4 @@
-"""The losses of the first stage's two parts: which gradients each leaves where."""
+"""Tests of the gradients that the losses of the first stage's two parts leave in each part."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def parts() -> tuple[AutoencoderPart, DiscriminatorPart]:
 @pytest.fixture
 def batches() -> list[Batch]:
     """Two micro-batches."""
-    chance = torch.Generator().manual_seed(1)
-    pictures = torch.randint(0, 256, (2, 3, 3, SIZE, SIZE), generator=chance, dtype=torch.uint8)
+    rng = torch.Generator().manual_seed(1)
+    pictures = torch.randint(0, 256, (2, 3, 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
     return [{"pictures": part, "weights": torch.ones(3, 1, SIZE, SIZE)} for part in pictures]
 
 
@@ -59,7 +59,7 @@ def test_the_autoencoders_loss_leaves_no_gradient_in_the_discriminator(
 def test_the_discriminators_gradient_is_that_of_its_own_loss(
     parts: tuple[AutoencoderPart, DiscriminatorPart], batches: list[Batch], dtype: torch.dtype
 ) -> None:
-    """In the order of the training loop, over two micro-batches, with and without mixed precision."""
+    """The losses run in the order of the training loop, over two micro-batches, with and without mixed precision."""
     autoencoder, judge = parts
     reconstructions: list[Tensor] = []
     for batch in batches:
@@ -74,8 +74,8 @@ def test_the_discriminators_gradient_is_that_of_its_own_loss(
     for batch, reconstruction in zip(batches, reconstructions, strict=True):
         truth = batch["pictures"].float() / 127.5 - 1.0
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            alone = hinge_discriminator(judge.discriminator(truth), judge.discriminator(reconstruction))
-        (alone / len(batches)).backward()
+            own_loss = hinge_discriminator(judge.discriminator(truth), judge.discriminator(reconstruction))
+        (own_loss / len(batches)).backward()
     for gradient, expected in zip(accumulated, clones(gradients(judge)), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
@@ -84,7 +84,7 @@ def test_the_discriminators_gradient_is_that_of_its_own_loss(
 def test_the_verdict_weighs_as_much_as_the_rest_in_the_last_layer(
     parts: tuple[AutoencoderPart, DiscriminatorPart], batches: list[Batch], compiled: bool
 ) -> None:
-    """Its gradient there has the length of the rest's, times `adversarial` (VQGAN, eq. 7)."""
+    """Its gradient there is as long as that of the other terms, times `adversarial` (VQGAN, eq. 7)."""
     autoencoder, judge = parts
     first_stage = autoencoder.first_stage
     last = first_stage.decoder.conv_out.weight

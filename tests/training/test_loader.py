@@ -1,4 +1,4 @@
-"""What the loader's workers get, how they start, and that they change no batch."""
+"""Tests of the loader's workers: the data that they get, how they start, and the batches that they prepare."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def spec_of(task: str, folder: Path, model: Path, *changes: str) -> TrainSpec:
         "first_stage": lambda: first_stage_config(folder / "run"),
         "refldm": lambda: refldm_config(folder / "run", model),
     }
-    other = {
+    small_network = {
         "task": task,
         "output": "",
         "corpus": {"people": 4, "pictures": 2, "size": SIZE, "cache": PEOPLE.name},
         "detector": {"size": 96, "most_faces": 2, "scenes": 4},
         "run": {"steps": 3, "batch": 2},
     }
-    config = configs[task]() if task in configs else other
+    config = configs[task]() if task in configs else small_network
     return read_spec(write(config, folder / "config.yaml"), changes)
 
 
 class Contents(pickle.Pickler):
-    """Pickles as a worker's start does, and keeps what it meets on the way."""
+    """Pickles like the start of a worker, and records every object that it pickles."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
@@ -52,22 +52,22 @@ class Contents(pickle.Pickler):
 
 
 @pytest.mark.parametrize("task", ["first_stage", "refldm", "recognizer", "detector"])
-def test_workers_get_the_data_only(task: str, model: Path, tmp_path: Path) -> None:
-    """No network, no parameter, no open file, nothing on a GPU; and what they get gives the same items."""
+def test_workers_get_only_data(task: str, model: Path, tmp_path: Path) -> None:
+    """They get no network, no parameter, no open file and nothing on a GPU, and their copy gives the same items."""
     if task == "detector":
         pytest.importorskip("facexlib")
     examples = make_task(spec_of(task, tmp_path, model)).examples
     file = io.BytesIO()
     pickler = Contents(file)
     pickler.dump(examples)
-    assert len(file.getvalue()) < 50_000  # a parameter of these networks alone may take more
+    assert len(file.getvalue()) < 50_000  # the parameters of these networks would take more
     assert not [obj for obj in pickler.objects if isinstance(obj, (nn.Parameter, io.IOBase))]
     networks = [obj for obj in pickler.objects if isinstance(obj, nn.Module) and [*obj.parameters(), *obj.buffers()]]
     assert not networks  # torchvision's augmentations are modules too, without weights
     assert all(obj.device.type == "cpu" for obj in pickler.objects if isinstance(obj, Tensor))
     copy: Examples = pickle.loads(file.getvalue())
-    ours, theirs = (made.collate([made[seed] for seed in (3, 8)]) for made in (examples, copy))
-    assert_same(ours, theirs)
+    original, copied = (source.collate([source[seed] for seed in (3, 8)]) for source in (examples, copy))
+    assert_same(copied, original)
 
 
 def test_latents_in_memory_stay_in_the_training_process(model: Path, tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_latents_in_memory_stay_in_the_training_process(model: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("task", ["first_stage", "refldm"])
-def test_spawned_workers_give_the_batches_of_none(task: str, model: Path, tmp_path: Path) -> None:
-    """Two micro-batches a step, from the second step on."""
+def test_spawned_workers_give_the_same_batches_as_no_workers(task: str, model: Path, tmp_path: Path) -> None:
+    """Each step has two micro-batches. The run begins with the second step."""
     batches: dict[int, list[Any]] = {}
     for workers in (0, 2):
         spec = spec_of(task, tmp_path, model, f"run.workers={workers}", "run.steps=3", "run.accumulate=2")
@@ -98,15 +98,15 @@ def test_spawned_workers_give_the_batches_of_none(task: str, model: Path, tmp_pa
     assert_same(batches[0], batches[2])
 
 
-def test_processes_share_the_batch_of_one(model: Path, tmp_path: Path) -> None:
+def test_several_processes_share_the_batch_of_one_process(model: Path, tmp_path: Path) -> None:
     spec = spec_of("refldm", tmp_path, model, "run.steps=2", "run.batch=4")
     examples = make_task(spec).examples
-    whole = [step[0]["seeds"] for step in steps_of_batches(spec, examples, Share(4), 0)]
+    single = [step[0]["seeds"] for step in steps_of_batches(spec, examples, Share(4), 0)]
     halves = [
         [step[0]["seeds"] for step in steps_of_batches(spec, examples, Share(4, rank, 2), 0)] for rank in range(2)
     ]
-    assert len({seed for step in whole for seed in step}) == 8
-    assert [[step[0::2], step[1::2]] for step in whole] == [list(step) for step in zip(*halves, strict=True)]
+    assert len({seed for step in single for seed in step}) == 8
+    assert [[step[0::2], step[1::2]] for step in single] == [list(step) for step in zip(*halves, strict=True)]
 
 
 @pytest.mark.parametrize("share", [{"batch": 0}, {"batch": 4, "processes": 3}, {"batch": 4, "accumulate": 8}])

@@ -128,26 +128,26 @@ def test_gradients_reach_the_references_pass(tiny: TinyFiles, loss_golden: dict[
         ("t<500", [1.0, 1.0, 0.0]),
     ],
 )
-def test_identity_scale(scale: str, expected: list[float]) -> None:
+def test_identity_scale_follows_its_definition(scale: str, expected: list[float]) -> None:
     alpha_bar = torch.tensor([0.81, 0.25, 0.01])
-    found = identity_scale(alpha_bar, torch.tensor([99, 499, 500]), scale)  # type: ignore[arg-type]
-    assert torch.allclose(found, torch.tensor(expected))
+    actual = identity_scale(alpha_bar, torch.tensor([99, 499, 500]), scale)  # type: ignore[arg-type]
+    assert torch.allclose(actual, torch.tensor(expected))
 
 
-def test_distances_of_noise() -> None:
+def test_noise_loss_is_the_mean_square_or_absolute_difference() -> None:
     eps, noise = torch.zeros(2, 1, 2, 2), torch.stack([torch.full((1, 2, 2), 2.0), torch.full((1, 2, 2), -3.0)])
     assert noise_loss(eps, noise, "l2").tolist() == [4.0, 9.0]
     assert noise_loss(eps, noise, "l1").tolist() == [2.0, 3.0]
 
 
-def test_a_common_error_counts_as_often_as_there_are_pixels() -> None:
+def test_an_error_of_all_pixels_counts_once_for_each_pixel() -> None:
     noise = torch.zeros(2, 3, 4, 5)
     eps = torch.stack([torch.full((3, 4, 5), 0.5), torch.zeros(3, 4, 5)])
     eps[1, :, 0, 0], eps[1, :, 0, 1] = 1.0, -1.0
     assert mean_loss(eps, noise).tolist() == pytest.approx([0.25 * 20, 0.0])
 
 
-def test_weights_of_the_face_average_to_one_and_favor_the_eyes() -> None:
+def test_face_weights_have_mean_one_and_favor_the_eyes() -> None:
     weights = face_weights(24, 24, 3.0)
     assert weights.mean().item() == pytest.approx(1.0)
     eye, corner = weights[11, 9], weights[0, 0]
@@ -155,6 +155,6 @@ def test_weights_of_the_face_average_to_one_and_favor_the_eyes() -> None:
     assert torch.equal(face_weights(8, 8, 0.0), torch.ones(8, 8))
 
 
-def test_weight_of_noisy_steps() -> None:
+def test_snr_weight_is_clamped() -> None:
     weights = snr_weight(torch.tensor([0.999, 0.5, 0.0007]))
     assert weights.tolist() == pytest.approx([0.3, 1.0, 6.0])

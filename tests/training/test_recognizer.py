@@ -1,4 +1,4 @@
-"""The recognizer: its loss, that it learns, and that its file is one of insightface's kind."""
+"""Tests of training the recognizer: its loss, its learning, and its file in insightface's layout."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def task_of(spec=SPEC) -> RecognizerTask:
     return RecognizerTask(spec)
 
 
-def test_a_batch(batch):
+def test_a_batch_has_pictures_and_people(batch):
     assert batch["pictures"].shape == (6, 3, 112, 112)
     assert batch["pictures"].abs().max() <= 1 and batch["pictures"].std() > 0.1
     people = batch["person"].view(3, 2)
@@ -50,13 +50,13 @@ def test_a_batch(batch):
 
 
 def test_an_item_is_a_function_of_its_seed():
-    first, again, other = (task_of().examples[seed] for seed in (7, 7, 8))
-    assert torch.equal(first.pictures, again.pictures) and torch.equal(first.numbers, again.numbers)
-    assert not torch.equal(first.pictures, other.pictures)
+    first, repeated, different = (task_of().examples[seed] for seed in (7, 7, 8))
+    assert torch.equal(first.pictures, repeated.pictures) and torch.equal(first.numbers, repeated.numbers)
+    assert not torch.equal(first.pictures, different.pictures)
 
 
 def test_mirrored_people_are_other_people():
-    """Each person comes with a number of their own, and mirrored with another; the crop is then mirrored as well."""
+    """Each person has one number, and another one when mirrored. The crop is then mirrored as well."""
     examples = task_of().examples
     assert {int(examples[seed].numbers[0]) for seed in range(60)} == {*range(4), *range(-4, 0)}
     plain, mirrored = (
@@ -65,16 +65,16 @@ def test_mirrored_people_are_other_people():
     assert torch.equal(plain.flip(-1), mirrored)
 
 
-def test_framings():
-    """The published identity loss cuts rows and columns 32..480 of 512 and takes the mean of 4 x 4 pixels."""
+def test_the_center_template_is_the_crop_of_the_published_identity_loss():
+    """That loss cuts rows and columns 32 to 480 of 512, and takes the mean of 4 x 4 pixels."""
     place = torch.arange(512.0)[32:480].view(112, 4).mean(dim=1).numpy()
     for axis in (0, 1):
-        wanted = np.interp(FFHQ_TEMPLATE[:, axis], place, np.arange(112.0))
-        np.testing.assert_allclose(CENTER_TEMPLATE[:, axis], wanted, atol=1e-9)
+        expected = np.interp(FFHQ_TEMPLATE[:, axis], place, np.arange(112.0))
+        np.testing.assert_allclose(CENTER_TEMPLATE[:, axis], expected, atol=1e-9)
     assert np.abs(CENTER_TEMPLATE - ARCFACE_TEMPLATE).max() > 1
 
 
-def test_contrast_is_the_papers_formula():
+def test_the_loss_is_the_papers_formula():
     embeddings, people = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0, 1, 1, 1, 2])
     embeddings, people = torch.cat([embeddings, embeddings[-1:] + 0.5]), torch.cat([people, people[-1:]])
     z = F.normalize(embeddings, dim=1).double()
@@ -89,7 +89,7 @@ def test_contrast_is_the_papers_formula():
     )
 
 
-def test_it_learns(batch):
+def test_the_loss_falls_in_training(batch):
     part = task_of().parts[0]
     optimizer = torch.optim.AdamW(part.parameters(), lr=3e-3)
     losses = []
@@ -105,24 +105,24 @@ def test_it_learns(batch):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, batch):
-    """A file, and the network that it should be: averaged weights, other than the trained ones."""
+    """An exported file, and the network that it must contain: with the averaged weights, not the trained ones."""
     folder = tmp_path_factory.mktemp("run")
     task = task_of()
     weights = task.parts[0].state_dict()
-    # Other norms than those at the start, whose equal biases the exporter would write once for all.
+    # Different norms: the exporter would write their equal initial biases only once.
     ema = {"recognizer": {n: t + 0.1 * torch.rand_like(t) if t.ndim == 1 else t for n, t in weights.items()}}
-    task.parts[0](batch, 0)  # moves the statistics of the norms
+    task.parts[0](batch, 0)  # changes the statistics of the norms
     assert task.export(folder, 1, ema) == [folder / FILE]
     assert [path.name for path in folder.iterdir()] == [FILE]
     task.parts[0].load_state_dict(ema["recognizer"])
     return folder / FILE, task.parts[0].network.eval()
 
 
-def test_onnxruntime_gives_what_torch_gives(exported, batch):
+def test_onnxruntime_and_torch_give_the_same_embeddings(exported, batch):
     path, network = exported
     with torch.no_grad():
-        wanted = F.normalize(network(batch["pictures"]), dim=1).numpy()
-    np.testing.assert_allclose(load_recognizer(path).embed(batch["pictures"]), wanted, atol=1e-4)
+        expected = F.normalize(network(batch["pictures"]), dim=1).numpy()
+    np.testing.assert_allclose(load_recognizer(path).embed(batch["pictures"]), expected, atol=1e-4)
 
 
 def test_insightface_reads_it(exported):
@@ -131,10 +131,12 @@ def test_insightface_reads_it(exported):
     model = ArcFaceONNX(model_file=str(exported[0]))
     assert (model.input_mean, model.input_std, model.input_size) == (127.5, 127.5, (112, 112))
     pictures = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
-    theirs = model.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in pictures])
+    from_insightface = model.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in pictures])
     assert load_recognizer(exported[0]).metadata == {TRAINED_ON_KEY: "drawn people"}
-    ours = load_recognizer(exported[0]).embed(torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1)
-    np.testing.assert_allclose(theirs / np.linalg.norm(theirs, axis=1, keepdims=True), ours, atol=1e-5)
+    embeddings = load_recognizer(exported[0]).embed(torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1)
+    np.testing.assert_allclose(
+        from_insightface / np.linalg.norm(from_insightface, axis=1, keepdims=True), embeddings, atol=1e-5
+    )
 
 
 def test_onnx2torch_makes_it_differentiable(exported, batch):
@@ -147,12 +149,12 @@ def test_onnx2torch_makes_it_differentiable(exported, batch):
     assert pictures.grad is not None and pictures.grad.abs().max() > 0
 
 
-def test_the_embedded_size_is_small(tmp_path):
+def test_a_file_of_the_default_size_is_small(tmp_path):
     task = task_of(replace(SPEC, recognizer=RecognizerSpec()))
     assert task.export(tmp_path, 0, {})[0].stat().st_size < 2e6
 
 
-def test_a_grid_of_examples():
+def test_the_sample_is_a_grid_of_people():
     picture = task_of().sample({})
     assert picture is not None and picture.size == (6 * 112, 4 * 112)
 
@@ -165,13 +167,13 @@ def test_a_grid_of_examples():
         {"run": RunSpec(batch=1)},
     ],
 )
-def test_what_cannot_be_contrasted_is_refused(wrong):
+def test_too_few_people_or_pictures_are_refused(wrong):
     with pytest.raises(TrainingError):
         RecognizerTask(replace(SPEC, **wrong))
 
 
-def test_a_folder_needs_to_say_who_is_who():
-    """Without a CSV, every picture of a folder is another person's."""
+def test_a_folder_without_a_csv_is_refused():
+    """Without a CSV, every picture of a folder counts as another person."""
     folder = Path(PEOPLE.name) / f"portraits-{SIZE}px"
     with pytest.raises(TrainingError, match="0 people of the corpus have two pictures"):
         RecognizerTask(replace(SPEC, corpus=CorpusSpec("folder", folder=str(folder), size=SIZE)))

@@ -1,4 +1,4 @@
-"""The parts of training the diffusion model that whole runs show only in sum."""
+"""Tests of the parts of training the diffusion model."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def batch_of(task: RestorationTask, count: int) -> dict[str, object]:
     return task.examples.collate([task.examples[seed] for seed in range(count)])
 
 
-def test_conditions_are_hidden_as_often_as_asked(model: Path, tmp_path: Path) -> None:
+def test_conditions_are_hidden_in_the_given_shares(model: Path, tmp_path: Path) -> None:
     shares = ["diffusion.drop.lq=0.3", "diffusion.drop.references=0.2", "diffusion.drop.none=0.25"]
     part = make(model, tmp_path, *shares).part
-    drawn = [part._draw(seed, torch.zeros(2, 4, 16, 16)) for seed in range(1500)]
-    lq = torch.cat([each.keep_lq for each in drawn]).float().mean().item()
+    draws = [part._draw(seed, torch.zeros(2, 4, 16, 16)) for seed in range(1500)]
+    lq = torch.cat([draw.keep_lq for draw in draws]).float().mean().item()
     assert lq == pytest.approx(0.7, abs=0.03)
     for name, share in (("null", 0.2), ("none", 0.25), ("shown", 0.55)):
-        assert sum(each.references == name for each in drawn) / len(drawn) == pytest.approx(share, abs=0.04)
-    t = torch.cat([each.t for each in drawn]).float()
+        assert sum(draw.references == name for draw in draws) / len(draws) == pytest.approx(share, abs=0.04)
+    t = torch.cat([draw.t for draw in draws]).float()
     assert t.min() < 10 and t.max() > 989 and t.mean().item() == pytest.approx(499.5, abs=25)
 
 
 def test_each_group_attends_to_its_own_references(model: Path, tmp_path: Path) -> None:
-    """In one batch with groups of other sizes, the loss of each is what it is alone."""
+    """The loss of each group in a batch is its loss in a batch of its own, also beside groups of other sizes."""
     quiet = ["diffusion.drop.lq=0", "diffusion.drop.references=0", "diffusion.drop.none=0"]
     task = make(model, tmp_path, *quiet)
     items = [task.examples[seed] for seed in range(6)]
@@ -65,12 +65,12 @@ def test_each_group_attends_to_its_own_references(model: Path, tmp_path: Path) -
 
 
 def test_references_matter_and_gradients_flow_through_them(model: Path, tmp_path: Path) -> None:
-    # From random weights: a new model starts with branches that are zero.
+    # Random weights are loaded, because the branches of a new model start from zero.
     task = make(model, tmp_path, "diffusion.drop.references=0", "diffusion.drop.none=0", f"diffusion.init={model}")
     _, group = task.examples[1]
-    other = Group(group.recipe, group.targets, group.lq, 255 - group.references)
+    inverted = Group(group.recipe, group.targets, group.lq, 255 - group.references)
     with torch.no_grad():
-        losses = [task.part(task.examples.collate([(1, one)]), 0)[0].item() for one in (group, other)]
+        losses = [task.part(task.examples.collate([(1, example)]), 0)[0].item() for example in (group, inverted)]
     assert losses[0] != losses[1]
     task.part(task.examples.collate([(1, group)]), 0)[0].backward()
     assert all(parameter.grad is not None for parameter in task.part.unet.parameters())
@@ -110,13 +110,13 @@ def test_the_identity_term_counts_from_its_step_on(model: Path, recognizer: Path
     assert log[2]["unet/loss"] == pytest.approx(log[2]["unet/noise"] + 0.1 * log[2]["unet/identity"], rel=1e-4)
 
 
-def test_scales_of_the_identity_term(model: Path, recognizer: Path, tmp_path: Path) -> None:
-    found: dict[str, float] = {}
+def test_scales_lower_the_identity_term(model: Path, recognizer: Path, tmp_path: Path) -> None:
+    terms: dict[str, float] = {}
     for scale in ("none", "sqrt_alpha_bar", "t<500"):
         task = make(model, tmp_path / scale[0], *identity(recognizer, scale=scale))
-        found[scale] = task.part(batch_of(task, 3), 0)[1]["identity"].item()
-    assert 0.0 < found["sqrt_alpha_bar"] < found["none"]
-    assert found["t<500"] < found["none"]
+        terms[scale] = task.part(batch_of(task, 3), 0)[1]["identity"].item()
+    assert 0.0 < terms["sqrt_alpha_bar"] < terms["none"]
+    assert terms["t<500"] < terms["none"]
 
 
 def test_the_identity_term_teaches_the_unet_and_leaves_the_recognizer(
@@ -131,7 +131,7 @@ def test_the_identity_term_teaches_the_unet_and_leaves_the_recognizer(
 
 
 def test_mixed_precision_encodes_in_float32(model: Path, recognizer: Path, tmp_path: Path) -> None:
-    """Latents of targets, LQ pictures and references, and the target of the identity term."""
+    """This holds for targets, LQ pictures and references, and for the target of the identity term."""
     task = make(model, tmp_path, *identity(recognizer))
     groups = [task.examples[seed][1] for seed in range(2)]
     assert all(len(group.references) for group in groups)
@@ -146,7 +146,7 @@ def test_mixed_precision_encodes_in_float32(model: Path, recognizer: Path, tmp_p
 
 
 def test_latents_cached_in_mixed_precision_are_not_used_again(model: Path, tmp_path: Path) -> None:
-    """The key of earlier versions did not tell them apart."""
+    """The key of earlier versions was the same for both precisions."""
     changes = ["groups.variants=1", f"diffusion.cache={tmp_path / 'cache'}"]
     task = make(model, tmp_path, *changes)
     groups = [task.groups.draw(recipe) for recipe in (0, 1)]
@@ -166,7 +166,7 @@ def cache_folder(model: Path, folder: Path, *changes: str) -> Path:
 
 
 def test_a_cache_belongs_to_its_pictures(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another first stage, other settings or a change of the code that makes the examples need another cache."""
+    """Another first stage, other settings, or other code that makes the examples need another cache."""
     before = cache_folder(model, tmp_path)
     assert cache_folder(model, tmp_path) == before
     with torch.no_grad():
@@ -196,7 +196,7 @@ def test_a_cache_belongs_to_the_files_of_a_folder(model: Path, tmp_path: Path) -
     assert len(set(folders[1:])) == 3
 
 
-def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:
+def test_contradictory_configs_are_refused(model: Path, tmp_path: Path) -> None:
     cases = {
         ('diffusion.first_stage=""',): "names no first stage",
         ("corpus.size=64", "corpus.people=1", f"diffusion.init={model}"): "corpus.size is 64",
@@ -208,8 +208,8 @@ def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path) -> None:
             make(model, tmp_path, *changes)
 
 
-def test_a_model_learns_another_size(model: Path, tmp_path: Path) -> None:
-    """Its layers fit crops of any size; the exported spec has the new one, and the new scale of the latents."""
+def test_a_model_can_be_trained_for_another_size(model: Path, tmp_path: Path) -> None:
+    """The exported spec has the new size and the new scale of the latents."""
     task = make(
         model, tmp_path, "corpus.size=64", "corpus.people=1", f"diffusion.init={model}", "diffusion.resize=true"
     )
@@ -223,15 +223,15 @@ def test_a_model_learns_another_size(model: Path, tmp_path: Path) -> None:
     assert exported.spec == task.model
 
 
-def test_recognizers_that_cannot_be_converted(tmp_path: Path) -> None:
+def test_a_recognizer_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no ONNX")
     with pytest.raises(TrainingError, match="cannot be converted"):
         differentiable_recognizer(path)
 
 
-def test_perceptual_distance_in_a_recognizers_features() -> None:
-    """Zero for the same picture, more for a stronger change, with a gradient."""
+def test_perceptual_distance_grows_with_the_change() -> None:
+    """It is zero for the same picture, grows with the change, and has a gradient."""
     distance = _perceptual()
     torch.manual_seed(0)
     truth = torch.rand(2, 3, 48, 48) * 2 - 1
@@ -251,7 +251,7 @@ def _perceptual() -> PerceptualDistance:
     return PerceptualDistance(str(embedded.RECOGNIZER))
 
 
-def test_moving_average() -> None:
+def test_the_moving_average_follows_its_decay() -> None:
     module = torch.nn.Linear(1, 1)
     with torch.no_grad():
         module.weight.fill_(0.0)
@@ -267,7 +267,7 @@ def test_moving_average() -> None:
     assert module.weight.item() == 1.0 and module.training
 
 
-def test_a_young_average_is_nearly_the_weights_themselves() -> None:
+def test_a_young_average_is_close_to_the_weights() -> None:
     module = torch.nn.Linear(1, 1)
     average = MovingAverage(module, 0.9999)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Whole runs of `refldm train` in processes of their own: what they write, interruption, bad input."""
+"""Tests of complete runs of `refldm train` in their own processes: their output, interruption, and bad input."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_the_first_stage_learns_and_uses_its_codebook_and_discriminator(first_st
 
 
 def test_the_codebook_starts_from_latents(first_stage: Path) -> None:
-    """Its entries lie where latents are, not in the tiny cube of the published start."""
+    """Its entries are spread like latents, not within the small range of the published initial values."""
     codebook = torch.load(first_stage / "vqgan.ckpt")["quantize.embedding.weight"]
     assert codebook.std() > 2.0 / len(codebook)
     assert len(torch.unique(codebook, dim=0)) == len(codebook)
 
 
-def test_what_is_written_restores(refldm: Path, tmp_path: Path) -> None:
-    """The published layout, read by the loading code and by the command."""
+def test_the_trained_model_restores(refldm: Path, tmp_path: Path) -> None:
+    """The loading code and the command read it in the published layout."""
     model = load_model(refldm / "refldm.ckpt", config=refldm / "refldm.yaml")
     assert model.weights == "ema" and model.spec.crop_size == SIZE and model.spec.scale_factor != 1.0
     restorer = Restorer(model.unet, model.first_stage, model.spec)
@@ -85,7 +85,7 @@ def test_raw_and_averaged_weights_differ(refldm: Path) -> None:
     assert not torch.equal(raw.unet.out[-1].weight, ema.unet.out[-1].weight)  # type: ignore[arg-type]
 
 
-def test_config_samples_and_tensorboard_are_kept(refldm: Path) -> None:
+def test_config_samples_and_tensorboard_logs_are_written(refldm: Path) -> None:
     config = (refldm / "config.yaml").read_text(encoding="utf-8")
     assert "weight_decay: 0.0" in config and "face_weight: 2.0" in config
     assert Image.open(refldm / "samples" / "0000008.png").size[1] == 4 * SIZE
@@ -93,12 +93,12 @@ def test_config_samples_and_tensorboard_are_kept(refldm: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["first_stage", "refldm"])
-def test_going_on_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Path, tmp_path: Path) -> None:
-    whole = {"first_stage": first_stage, "refldm": refldm}[task]
+def test_a_run_continued_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    uninterrupted = {"first_stage": first_stage, "refldm": refldm}[task]
     run = tmp_path / "run"
-    made = {"first_stage": first_stage_config(run), "refldm": refldm_config(run, first_stage / "vqgan.ckpt")}[task]
-    config = write(made, tmp_path / "config.yaml")
-    after = random.Random().randint(3, 7)  # truly another step each time
+    values = {"first_stage": first_stage_config(run), "refldm": refldm_config(run, first_stage / "vqgan.ckpt")}[task]
+    config = write(values, tmp_path / "config.yaml")
+    after = random.Random().randint(3, 7)  # a random step in each run of this test
     process = subprocess.Popen(command(config), env={**os.environ, "OMP_NUM_THREADS": "1"})
     log = run / "log.jsonl"
     while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") >= after):
@@ -107,15 +107,15 @@ def test_going_on_after_kill_9_is_exact(task: str, first_stage: Path, refldm: Pa
     process.wait()
     done = train(config)
     assert done.returncode == 0, done.stderr
-    ours, theirs = (torch.load(folder / "state.pt", weights_only=True) for folder in (run, whole))
-    assert ours["step"] == theirs["step"]
-    assert_same(ours["parts"], theirs["parts"])
-    assert_same(ours["optimizers"], theirs["optimizers"])
-    assert_same(ours["averages"], theirs["averages"])
-    assert logged(run) == logged(whole), f"killed at step {after}"
+    continued, expected = (torch.load(folder / "state.pt", weights_only=True) for folder in (run, uninterrupted))
+    assert continued["step"] == expected["step"]
+    assert_same(continued["parts"], expected["parts"])
+    assert_same(continued["optimizers"], expected["optimizers"])
+    assert_same(continued["averages"], expected["averages"])
+    assert logged(run) == logged(uninterrupted), f"killed at step {after}"
 
 
-def test_two_processes_give_the_curve_of_one(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+def test_two_processes_give_the_curve_of_one_process(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
     config = write(refldm_config(tmp_path / "two", first_stage / "vqgan.ckpt"), tmp_path / "config.yaml")
     done = train(config, processes=2)
     assert done.returncode == 0, done.stderr
@@ -141,37 +141,39 @@ def test_two_processes_go_on_with_a_run(first_stage: Path, refldm: Path, tmp_pat
 
 
 def test_accumulated_micro_batches_give_the_same_curve(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
-    made = refldm_config(
+    values = refldm_config(
         tmp_path / "run", first_stage / "vqgan.ckpt", run__accumulate=2, run__checkpoint_activations=True
     )
-    done = train(write(made, tmp_path / "config.yaml"))
+    done = train(write(values, tmp_path / "config.yaml"))
     assert done.returncode == 0, done.stderr
-    for one, other in zip(logged(refldm), logged(tmp_path / "run"), strict=True):
-        assert other["unet/loss"] == pytest.approx(one["unet/loss"], rel=2e-4)
+    for single, accumulated in zip(logged(refldm), logged(tmp_path / "run"), strict=True):
+        assert accumulated["unet/loss"] == pytest.approx(single["unet/loss"], rel=2e-4)
 
 
 def test_cached_latents_give_the_same_curve(first_stage: Path, tmp_path: Path) -> None:
     curves: list[list[float]] = []
     for cache in ("", str(tmp_path / "cache")):
         run = tmp_path / f"run{bool(cache)}"
-        made = refldm_config(run, first_stage / "vqgan.ckpt", groups__variants=1, run__steps=6, diffusion__cache=cache)
-        done = train(write(made, tmp_path / "config.yaml"))
+        values = refldm_config(
+            run, first_stage / "vqgan.ckpt", groups__variants=1, run__steps=6, diffusion__cache=cache
+        )
+        done = train(write(values, tmp_path / "config.yaml"))
         assert done.returncode == 0, done.stderr
         curves.append([row["unet/loss"] for row in logged(run)])
     assert curves[0] == pytest.approx(curves[1], rel=1e-5)
     assert list((tmp_path / "cache").rglob("*.safetensors"))
 
 
-def test_fine_tuning_goes_on_from_the_raw_weights(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
-    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=2, optimizer__learning_rate=0)
-    made["diffusion"] |= {"init": str(refldm / "refldm.ckpt"), "init_config": str(refldm / "refldm.yaml")}
-    assert train(write(made, tmp_path / "config.yaml")).returncode == 0
-    ours, start = (torch.load(folder / "refldm.ckpt") for folder in (tmp_path / "run", refldm))
+def test_fine_tuning_starts_from_the_raw_weights(first_stage: Path, refldm: Path, tmp_path: Path) -> None:
+    values = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=2, optimizer__learning_rate=0)
+    values["diffusion"] |= {"init": str(refldm / "refldm.ckpt"), "init_config": str(refldm / "refldm.yaml")}
+    assert train(write(values, tmp_path / "config.yaml")).returncode == 0
+    tuned, start = (torch.load(folder / "refldm.ckpt") for folder in (tmp_path / "run", refldm))
     name = "model.diffusion_model.out.2.weight"
-    assert torch.equal(ours[name], start[name])
+    assert torch.equal(tuned[name], start[name])
 
 
-def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_last_state(first_stage: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="a limit on files stands in for a full disk")
     run = tmp_path / "run"
     config = write(first_stage_config(run), tmp_path / "config.yaml")
@@ -179,11 +181,13 @@ def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) 
     before = (run / "state.pt").read_bytes()
     limit = len(before) // 2
 
-    def no_room() -> None:
+    def limit_file_size() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = subprocess.run(command(config), capture_output=True, text=True, check=False, preexec_fn=no_room, timeout=300)
+    done = subprocess.run(
+        command(config), capture_output=True, text=True, check=False, preexec_fn=limit_file_size, timeout=300
+    )
     assert done.returncode == 2, done.stderr
     assert "no room" in done.stderr or "cannot be written" in done.stderr
     assert (run / "state.pt").read_bytes() == before
@@ -196,9 +200,9 @@ def test_a_full_disk_leaves_the_state_before(first_stage: Path, tmp_path: Path) 
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(first_stage: Path, tmp_path: Path) -> None:
-    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=20, optimizer__learning_rate=1e30)
-    made["optimizer"] |= {"warmup": 1, "clip": 0}
-    done = train(write(made, tmp_path / "config.yaml"))
+    values = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__steps=20, optimizer__learning_rate=1e30)
+    values["optimizer"] |= {"warmup": 1, "clip": 0}
+    done = train(write(values, tmp_path / "config.yaml"))
     assert done.returncode == 2
     assert re.search(r"The loss unet is (nan|inf) in step \d", done.stderr), done.stderr
     assert "optimizer.learning_rate" in done.stderr
@@ -208,19 +212,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(first_stage: Path, tmp_path: Pa
 
 
 def test_another_config_in_the_same_folder_is_refused(refldm: Path, first_stage: Path, tmp_path: Path) -> None:
-    made = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimizer__learning_rate=2e-3)
-    done = train(write(made, tmp_path / "config.yaml"))
+    values = refldm_config(refldm, first_stage / "vqgan.ckpt", run__sample_every=8, optimizer__learning_rate=2e-3)
+    done = train(write(values, tmp_path / "config.yaml"))
     assert done.returncode == 2
     assert "optimizer.learning_rate: 0.001 -> 0.002" in done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(first_stage: Path, tmp_path: Path) -> None:
-    made = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__batch=3, run__accumulate=2)
-    done = train(write(made, tmp_path / "config.yaml"))
+    values = refldm_config(tmp_path / "run", first_stage / "vqgan.ckpt", run__batch=3, run__accumulate=2)
+    done = train(write(values, tmp_path / "config.yaml"))
     assert done.returncode == 2 and "A batch of 3 cannot be shared out" in done.stderr
 
 
-def test_without_its_packages_it_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_packages_are_named(tmp_path: Path) -> None:
     config = write(first_stage_config(tmp_path / "run"), tmp_path / "config.yaml")
     code = "import sys; sys.modules['accelerate'] = None\nfrom refldm_core.cli.main import main\n"
     code += f"sys.exit(main(['train', {str(config)!r}]))"

@@ -1,4 +1,4 @@
-"""Reading a run's config."""
+"""Tests of reading a run's config."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_defaults_are_the_published_values(tmp_path: Path) -> None:
     assert (identity.weight, identity.scale, identity.share) == (0.1, "sqrt_alpha_bar", 1.0)
 
 
-def test_effective_config_gives_the_same_spec(tmp_path: Path) -> None:
+def test_the_complete_config_gives_the_same_spec(tmp_path: Path) -> None:
     text = (
         "task: ldm\noutput: out\noptimizer: {learning_rate: 1e-4, betas: [0.5, 0.9]}\ndiffusion: {scale_factor: auto}"
     )
@@ -38,7 +38,7 @@ def test_effective_config_gives_the_same_spec(tmp_path: Path) -> None:
     assert yaml.safe_load(as_yaml(spec))["diffusion"]["unet"]["channel_mult"] == [1, 2, 2, 4]
 
 
-def test_changes_from_the_command_line_win(tmp_path: Path) -> None:
+def test_changes_from_the_command_line_take_precedence(tmp_path: Path) -> None:
     spec = read(tmp_path, "task: ldm\noutput: out\nrun: {steps: 5}", "run.steps=7", "diffusion.loss.kind=l1", "seed=3")
     assert (spec.run.steps, spec.diffusion.loss.kind, spec.seed) == (7, "l1", 3)
 
@@ -79,7 +79,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "change", "says"),
+    ("text", "change", "message"),
     [
         ("diffusion: {noise: {linear_end: 1.0}}", "", r"config\.yaml: diffusion\.noise\.linear_end is 1\.0"),
         ("diffusion: {noise: {timesteps: 2000000000}}", "", r"diffusion\.noise\.timesteps is 2000000000"),
@@ -99,7 +99,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("a: " + "[" * 1000, "", "nested more than 32 deep"),
     ],
 )
-def test_values_without_meaning(text: str, change: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=says) as caught:
+def test_invalid_values_are_refused(text: str, change: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=message) as caught:
         read(tmp_path, f"task: ldm\noutput: out\n{text}", *([change] if change else []))
     assert len(str(caught.value)) < 500
