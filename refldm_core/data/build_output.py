@@ -84,7 +84,7 @@ def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], see
 
     Raises:
         OutputError: a file cannot be written.
-        UnsafePathError: a name or a link leads out of the dataset. No file is deleted in this case.
+        UnsafePathError: a name or a link leads out of the dataset. No file of that folder is then deleted.
     """
     seeds = {name: picture_seed(name, seed) for name in names}
     for kind in kinds:

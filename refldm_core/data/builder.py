@@ -106,14 +106,14 @@ class _Faces:
         names: path of each crop.
         embeddings: (n, d) of unit length.
         people: indices of each person's faces.
-        alike: indices of the faces of each group of near-duplicates.
+        near_duplicates: indices of the faces of each group of near-duplicates.
         graph: distances among the faces, in the order in which they were read.
     """
 
     names: list[str]
     embeddings: Embeddings
     people: list[list[int]]
-    alike: list[list[int]]
+    near_duplicates: list[list[int]]
     graph: DistanceGraph
 
     def duplicate(self, members: Sequence[int]) -> Duplicate:
@@ -220,7 +220,7 @@ class _Build:
             several_faces={record.name: record.faces for record in present if record.faces > 1},
             gone=sorted(record.name for record in records if record.name not in self.photos),
             alone=[names[members[0]] for members in faces.people if len(members) == 1],
-            near_duplicates=[faces.duplicate(members) for members in faces.alike],
+            near_duplicates=[faces.duplicate(members) for members in faces.near_duplicates],
             histogram=faces.graph.histogram.tolist(),
         )
 

@@ -237,13 +237,8 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
         references = tuple(str(name) for name in cast(list[object], parsed))
         if not isinstance(parsed, list | tuple):
             raise ValueError
-    except (
-        ValueError,
-        SyntaxError,
-        TypeError,
-        MemoryError,
-        RecursionError,
-    ) as error:  # deep brackets raise the last two
+    # MemoryError and RecursionError come from deeply nested brackets.
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise DataError(
             f"Line {line} of {path} has the references {shortened(row['ref_image'])}.",
             expected="a list of file names such as ['00012.png', '00345.png']",

@@ -1,7 +1,7 @@
 """Cosine distances among many faces, the groups of faces that small distances join, and varied references.
 
 A distance is 1 - cos of two ArcFace embeddings, 0..2. Two faces are linked where their distance is below a limit. A
-person is a group of faces that links join, directly or through candidates (ReF-LDM, section on FFHQ-Ref: limit 0.4).
+person is a group of faces that links join, directly or through others (ReF-LDM, section on FFHQ-Ref: limit 0.4).
 
 70,000 faces have 2.4 billion pairs. The distances are therefore computed block by block, and only a spanning forest of
 the links is stored, which joins the same faces.

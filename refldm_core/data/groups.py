@@ -1,6 +1,7 @@
 """Draw training examples: targets of one person, each degraded, and the references that they share.
 
-The references' keys and values are most of their cost. Where targets share references, a step computes them only once.
+Most of the cost of references is computing their keys and values. A step computes them once for all targets that share
+the references.
 """
 
 from __future__ import annotations

@@ -35,17 +35,17 @@ def read_photos(
         OutputError: a crop or the store cannot be written.
     """
     for _ in range(2):  # where the first pass finds a changed photo, the second reads its former copies
-        known = {record.name: record for record in store.records()}
-        orphans = [record.name for record in known.values() if _is_orphan(record, known, photos)]
+        records = {record.name: record for record in store.records()}
+        orphans = [record.name for record in records.values() if _is_orphan(record, records, photos)]
         store.forget(orphans)
         for name in orphans:
-            del known[name]
-        todo = [name for name in sorted(photos) if not _is_read(known.get(name), photos[name], images)]
+            del records[name]
+        todo = [name for name in sorted(photos) if not _is_read(records.get(name), photos[name], images)]
         if not todo:
             return
-        folder = _Folder(images, store, reader, known.values(), photos)
+        folder = _FolderReader(images, store, reader, records.values(), photos)
         for name in each(todo, "photos", len(todo)):
-            folder.read(name, photos[name], known.get(name))
+            folder.read(name, photos[name], records.get(name))
 
 
 def _is_read(record: PhotoRecord | None, path: Path, images: Path) -> bool:
@@ -57,22 +57,22 @@ def _has_crop(record: PhotoRecord, images: Path) -> bool:
     return not record.crop or (images / record.crop).is_file()
 
 
-def _is_orphan(record: PhotoRecord, known: Mapping[str, PhotoRecord], photos: Mapping[str, Path]) -> bool:
+def _is_orphan(record: PhotoRecord, records: Mapping[str, PhotoRecord], photos: Mapping[str, Path]) -> bool:
     """Return whether the record is a copy of a photo that is gone or has changed its pixels."""
     if record.outcome != "same pixels":
         return False
-    original = known.get(record.note)
+    original = records.get(record.note)
     return original is None or original.name not in photos or original.pixels != record.pixels
 
 
-class _Folder:
+class _FolderReader:
     """Reads photos, and knows which pixels and which names of crops have occurred.
 
     Args:
         images: folder for the crops.
         store: records of the build.
         reader: finds, aligns and embeds faces.
-        known: records of earlier runs.
+        records: records of earlier runs.
         photos: names of the photos in the folder.
     """
 
@@ -81,15 +81,15 @@ class _Folder:
         images: Path,
         store: PhotoStore,
         reader: PhotoReader,
-        known: Collection[PhotoRecord],
+        records: Collection[PhotoRecord],
         photos: Collection[str],
     ) -> None:
         self._images = images
         self._store = store
         self._reader = reader
-        originals = [record for record in known if record.name in photos and record.outcome != "same pixels"]
+        originals = [record for record in records if record.name in photos and record.outcome != "same pixels"]
         self._originals = {record.pixels: record.name for record in originals if record.pixels}
-        self._taken = {folded(record.crop): record.name for record in known if record.crop}
+        self._taken = {folded(record.crop): record.name for record in records if record.crop}
 
     def read(self, name: str, path: Path, earlier: PhotoRecord | None) -> None:
         """Read one photo and store its record and its crop."""

@@ -248,11 +248,11 @@ class PhotoStore:
             ) from error
 
 
-def _other_settings(path: Path, earlier: Mapping[str, str], now: Mapping[str, str]) -> SettingsError:
-    different = [name for name in now if earlier.get(name) != now[name]]
+def _other_settings(path: Path, earlier: Mapping[str, str], current: Mapping[str, str]) -> SettingsError:
+    different = [name for name in current if earlier.get(name) != current[name]]
     return SettingsError(
         f"{path.parent} was built with other settings: "
-        + ", ".join(f"{name} {earlier.get(name)}, now {now[name]}" for name in different)
+        + ", ".join(f"{name} {earlier.get(name)}, now {current[name]}" for name in different)
         + ".",
         expected="the settings that its photos were read with",
         remedy="use the same settings, or choose another --output, where every photo is read again",

@@ -106,16 +106,16 @@ def references_of(
     Returns:
         Indices in farthest-point order; () where there are fewer than the least number of the split.
     """
-    others = np.array([i for i in members if i != target], dtype=np.int64)
-    distances = distances_to(embeddings[others], embeddings[target])
+    candidates = np.array([i for i in members if i != target], dtype=np.int64)
+    distances = distances_to(embeddings[candidates], embeddings[target])
     nearest = settings.near_duplicate if split == "test" else -1.0
-    others = others[(distances < settings.same_person) & (distances > nearest)]
+    candidates = candidates[(distances < settings.same_person) & (distances > nearest)]
     test = split == "test"
     least, most = (settings.least_references, settings.most_references) if test else (1, settings.train_references)
-    if len(others) < least:
+    if len(candidates) < least:
         return ()
-    order = farthest_points(embeddings[target], embeddings[others], most)
-    return tuple(int(others[i]) for i in order)
+    order = farthest_points(embeddings[target], embeddings[candidates], most)
+    return tuple(int(candidates[i]) for i in order)
 
 
 def rows_of(members: Sequence[int], embeddings: Embeddings, split: Split, settings: SplitSettings) -> list[Row]:

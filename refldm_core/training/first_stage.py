@@ -114,7 +114,7 @@ class AutoencoderPart(Part):
         return functional_call(self.discriminator, weights, (picture,))
 
     def _balance(self, rest: Tensor, verdict: Tensor) -> Tensor:
-        """Return the weight that makes the verdict's gradient in the last layer as long as that of the rest (eq. 7)."""
+        """Return the weight that makes the verdict's gradient in the last layer as long as that of `rest` (eq. 7)."""
         last = cast(Tensor, self.first_stage.decoder.conv_out.weight)
         of_rest, of_verdict = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (rest, verdict))
         return (of_rest.norm() / (of_verdict.norm() + 1e-4)).clamp(0.0, 1e4).detach()
@@ -206,11 +206,11 @@ class FirstStageTask:
             model = self.autoencoder.first_stage
             device = next(model.parameters()).device
             reconstructions = model.decode(model.encode(u8_to_tensor(pictures).to(device)).float())
-        both = torch.cat(
+        grid = torch.cat(
             [torch.cat(list(pictures), dim=-1), torch.cat(list(round_to_u8(reconstructions.float().cpu())), dim=-1)],
             dim=-2,
         )
-        return Image.fromarray(both.movedim(0, -1).contiguous().numpy())
+        return Image.fromarray(grid.movedim(0, -1).contiguous().numpy())
 
 
 def _zero_residual_branches(first_stage: FirstStage) -> None:

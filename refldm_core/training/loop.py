@@ -154,7 +154,7 @@ class _Trainer:
         return Trained(self.folder, max(first, steps), loss, files)
 
     def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
-        # Random numbers that a module draws by itself then depend on the step only, too.
+        # Random numbers that a module draws itself then also depend only on the step.
         torch.manual_seed(derive(self.spec.seed, step, self.accelerator.process_index))
         rate = _learning_rate(self.spec.optimizer, step, self.spec.run.steps)
         self.task.before_step(step, batches)

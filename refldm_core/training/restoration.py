@@ -103,15 +103,17 @@ class RestorationPart(Part):
 
     def _caches(self, references: Sequence[Tensor], draws: Sequence[RandomDraw]) -> list[ReferenceKV | None]:
         """Return the CacheKV of each group. One pass computes all of them, and gradients flow through it."""
-        shown = [
+        visible = [
             latents if draw.references == "shown" else torch.zeros_like(latents)
             for latents, draw in zip(references, draws, strict=True)
         ]
-        counts = [0 if draw.references == "none" else len(latents) for latents, draw in zip(shown, draws, strict=True)]
+        counts = [
+            0 if draw.references == "none" else len(latents) for latents, draw in zip(visible, draws, strict=True)
+        ]
         if not sum(counts):
             return [None] * len(counts)
         cache_of_all = self.unet.encode_references(
-            torch.cat([latents[:count] for latents, count in zip(shown, counts, strict=True)])
+            torch.cat([latents[:count] for latents, count in zip(visible, counts, strict=True)])
         )
         caches: list[ReferenceKV | None] = []
         first = 0

@@ -101,7 +101,7 @@ class RunState:
                 raise
             reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
             raise TrainingError(
-                f"The run cannot go on from the state {path} ({reason.splitlines()[0][:200]}).",
+                f"The run cannot continue from the state {path} ({reason.splitlines()[0][:200]}).",
                 expected="a complete state that a run of this config wrote",
                 remedy="choose another output folder, or remove this one to start again",
             ) from error
@@ -109,8 +109,9 @@ class RunState:
 
 
 def require_same_config(config: Path, spec: TrainSpec) -> None:
-    """Check that a config equals the one that the state was written with. Values that the latter lacks had their
-    defaults.
+    """Check that a config equals the one that the state was written with.
+
+    Where the earlier file lacks a value, its default counts.
 
     Raises:
         TrainingError: a value differs that may not change.

@@ -78,11 +78,11 @@ def color_reader(recognizer: ByColor, **settings: object) -> PhotoReader:
     return PhotoReader(recognizer, None, reading_settings, ("", "by color"))
 
 
-def write_flat(folder: Path, people: int = 6, each: int = 4) -> dict[str, Path]:
-    """Write the flat photos 0_0.png, 0_1.png and so on: `each` photos for each of `people` people."""
+def write_flat(folder: Path, people: int = 6, per_person: int = 4) -> dict[str, Path]:
+    """Write the flat photos 0_0.png, 0_1.png and so on: `per_person` photos for each of `people` people."""
     folder.mkdir(parents=True, exist_ok=True)
     for who in range(people):
-        for which in range(each):
+        for which in range(per_person):
             flat(who, which).save(folder / f"{who}_{which}.png")
     return photos_in(folder)
 

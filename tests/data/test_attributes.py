@@ -26,8 +26,8 @@ def frontal(seed: int) -> Conditions:
     return replace(conditions(seed), pose=Pose(0.0, 0.0, 0.0), expression=Expression(raise_brows=0.2))
 
 
-def truth_of(who: Person, shown: Conditions, size: int = SIZE) -> Truth:
-    return Truth.of(portrait(who, shown, size), regions(who, shown, size))
+def truth_of(who: Person, view: Conditions, size: int = SIZE) -> Truth:
+    return Truth.of(portrait(who, view, size), regions(who, view, size))
 
 
 @lru_cache(maxsize=16)
@@ -72,12 +72,12 @@ def test_the_truth_itself_has_every_attribute(size: int) -> None:
 
 @pytest.mark.parametrize("seed", [2, 4])
 def test_missing_moles_glasses_and_beard_are_noticed(seed: int) -> None:
-    shown = frontal(seed)
+    view = frontal(seed)
     without_moles = replace(without_extras(seed), skin=replace(person(seed).skin, moles=()))
-    restored = portrait(without_moles, shown, SIZE).picture
+    restored = portrait(without_moles, view, SIZE).picture
     assert truth_without_extras(seed).moles.size and measure(restored, truth_without_extras(seed)).moles_found == 0
-    assert not measure(restored, truth_of(with_glasses(seed), shown)).glasses_right
-    assert not measure(restored, truth_of(with_beard(seed), shown)).beard_right
+    assert not measure(restored, truth_of(with_glasses(seed), view)).glasses_right
+    assert not measure(restored, truth_of(with_beard(seed), view)).beard_right
 
 
 @pytest.mark.parametrize("seed", [2, 4])

@@ -29,7 +29,7 @@ from ..embedded import needs_embedded
 from .builds import SETTINGS, table
 from .photos import ALONE, PEOPLE, ByColor, color_reader, photo_of, photo_of_two, photos_in, write_flat
 
-EACH = 4
+PHOTOS_PER_PERSON = 4
 
 
 def embedded_reader(**settings: object) -> PhotoReader:
@@ -46,7 +46,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sample photos of six people, and with the unusable photos that real folders contain."""
     folder = tmp_path_factory.mktemp("album")
     (folder / "more").mkdir()
-    for which in range(EACH):
+    for which in range(PHOTOS_PER_PERSON):
         for who, name in enumerate(PEOPLE):
             path = folder / ("more" if which % 2 else "") / f"{which}_{who:02}.png"
             Image.fromarray(photo_of(name, which)).save(path)
@@ -73,7 +73,7 @@ def built(album: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def test_known_people_are_recovered(built: tuple[Path, BuildReport]) -> None:
     rows = [row for row in table(built[0] / "people.csv") if Path(row["image"]).stem[:2] in ("0_", "1_", "2_", "3_")]
     rows = [row for row in rows if row["image"] != "2_brighter.png"]
-    assert len(rows) == len(PEOPLE) * EACH
+    assert len(rows) == len(PEOPLE) * PHOTOS_PER_PERSON
     truth = [int(row["image"][-6:-4]) for row in rows]
     assert adjusted_rand_score(truth, [int(row["person"]) for row in rows]) == 1.0
 
@@ -142,7 +142,7 @@ def test_the_report_names_everything_that_was_left_out(built: tuple[Path, BuildR
     text = (output / "report.md").read_text(encoding="utf-8")
     for name in ("damaged.png", "1_copy.bmp", "nobody.png", "tiny.png", "alone.png", "two.png", "2_brighter.png"):
         assert f"`{name}`" in text, name
-    assert report["photos"] == len(PEOPLE) * EACH + 7
+    assert report["photos"] == len(PEOPLE) * PHOTOS_PER_PERSON + 7
     assert sum(report["distances"]["pairs"]) == report["faces"] * (report["faces"] - 1) // 2
     assert str(output.parent) not in text + json.dumps(report), "a report moves to other machines"
 
@@ -182,14 +182,14 @@ def test_degraded_test_sets_are_reproducible_from_their_tables(tmp_path: Path) -
 
 
 def test_unusable_photos_folders_and_settings_are_refused(tmp_path: Path) -> None:
-    photos = write_flat(tmp_path / "photos", each=1)
+    photos = write_flat(tmp_path / "photos", per_person=1)
     with pytest.raises(DataError, match="No two of 6 faces"):
         build_dataset(photos, tmp_path / "out", color_reader(ByColor()))
     with pytest.raises(OutputError, match="holds no earlier build"):
         build_dataset(photos, tmp_path / "photos", color_reader(ByColor()))
-    other = PhotoReader(ByColor(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
+    other_reader = PhotoReader(ByColor(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
     with pytest.raises(SettingsError, match="recognizer by color, now another"):
-        build_dataset(photos, tmp_path / "out", other)
+        build_dataset(photos, tmp_path / "out", other_reader)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / builder.STATE).write_bytes(b"no database, but something long enough to be looked at" * 40)
     with pytest.raises(OutputError, match="cannot be read or written"):

@@ -157,8 +157,8 @@ def test_a_deleted_crop_is_written_again(tmp_path: Path) -> None:
 def test_pictures_of_former_test_targets_are_deleted(tmp_path: Path) -> None:
     photos = write_flat(tmp_path / "photos")
     build_dataset(photos, tmp_path / "out", color_reader(ByColor()), SETTINGS)
-    other = BuildSettings(SplitSettings(test=1, seed=3))
-    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), other)
+    new_settings = BuildSettings(SplitSettings(test=1, seed=3))
+    build_dataset(photos, tmp_path / "out", color_reader(ByColor(0)), new_settings)
     targets = [target for target, _ in read_references(tmp_path / "out/reference_mapping/test_references.csv")]
     assert len(targets) == 4
     folder = tmp_path / "out/test_images/severe_degrad"

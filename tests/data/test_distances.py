@@ -12,11 +12,15 @@ from refldm_core.face.identity import Embeddings, normalize
 LIMITS = (0.1, 0.4)
 
 
-def faces(seed: int, people: int = 12, each: int = 5, spread: float = 0.4, dimensions: int = 16) -> Embeddings:
+def faces(
+    seed: int, people: int = 12, faces_per_person: int = 5, spread: float = 0.4, dimensions: int = 16
+) -> Embeddings:
     random = np.random.default_rng(seed)
     centers = normalize(random.standard_normal((people, dimensions)))
-    noise = spread / dimensions**0.5 * random.standard_normal((people * each, dimensions))
-    return normalize(np.repeat(centers, each, axis=0) + noise)[random.permutation(people * each)]
+    noise = spread / dimensions**0.5 * random.standard_normal((people * faces_per_person, dimensions))
+    return normalize(np.repeat(centers, faces_per_person, axis=0) + noise)[
+        random.permutation(people * faces_per_person)
+    ]
 
 
 def direct(embeddings: Embeddings) -> np.ndarray:
@@ -70,7 +74,7 @@ def test_the_graph_is_that_of_all_pairs_for_every_block_size(block: int) -> None
 
 def test_new_faces_are_compared_without_comparing_earlier_ones_again(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = faces(2)
-    whole = last(embeddings, 8)
+    complete = last(embeddings, 8)
     first = last(embeddings[:37], 8)
     compared = 0
 
@@ -82,15 +86,15 @@ def test_new_faces_are_compared_without_comparing_earlier_ones_again(monkeypatch
     monkeypatch.setattr(module, "block_distances", counted)
     grown = last(embeddings, 8, first)
     assert compared < 60 * 60 - 37 * 37
-    assert (grown.histogram == whole.histogram).all()
+    assert (grown.histogram == complete.histogram).all()
     for limit in LIMITS:
-        assert partition(grown.groups(limit)) == partition(whole.groups(limit))
+        assert partition(grown.groups(limit)) == partition(complete.groups(limit))
     assert list(grow(grown, embeddings, 8)) == []
 
 
 def test_many_links_are_reduced_while_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of one person, every face is linked to every other face."""
-    embeddings = faces(3, people=1, each=80, spread=0.1)
+    embeddings = faces(3, people=1, faces_per_person=80, spread=0.1)
     monkeypatch.setattr(module, "_MAX_PENDING", 100)
     graph = last(embeddings, 16)
     assert set(graph.groups(0.4).tolist()) == {0}
@@ -105,7 +109,7 @@ def test_no_faces_give_an_empty_graph() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_farthest_points_equal_brute_force(seed: int) -> None:
-    embeddings = faces(seed, people=1, each=12, spread=1.0)
+    embeddings = faces(seed, people=1, faces_per_person=12, spread=1.0)
     exact = direct(embeddings)
     order: list[int] = []
     while len(order) < 9:

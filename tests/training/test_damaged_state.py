@@ -90,7 +90,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 def test_a_damaged_state_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     DAMAGE[kind](path)
-    with pytest.raises(TrainingError, match="cannot go on from the state") as caught:
+    with pytest.raises(TrainingError, match="cannot continue from the state") as caught:
         _run_state().load(path)
     assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 600
 
