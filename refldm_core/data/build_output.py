@@ -93,15 +93,15 @@ def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], see
         make_folder(folder)
         earlier = read_table(path)
         # Every name is checked before the first file is deleted.
-        inside = {name: path_inside(folder, name, str(path)) for name in {**earlier, **seeds}}
+        paths = {name: path_inside(folder, name, str(path)) for name in {**earlier, **seeds}}
         for name in sorted(set(earlier) - set(seeds)):
-            _remove(inside[name])
+            _remove(paths[name])
         table = {name: row for name, row in earlier.items() if name in seeds}
-        todo = [n for n in names if not _up_to_date(output / IMAGES / n, inside[n], table.get(n), seeds[n])]
+        todo = [n for n in names if not _is_up_to_date(output / IMAGES / n, paths[n], table.get(n), seeds[n])]
         done: list[Degraded] = []
         try:
             for name in each(todo, f"{kind} test pictures", len(todo)):
-                done.append(degrade_file(output / IMAGES / name, inside[name], name, kind, seeds[name]))
+                done.append(degrade_file(output / IMAGES / name, paths[name], name, kind, seeds[name]))
         finally:  # an interrupted run records what it did
             write_table(path, table, done)
 
@@ -113,7 +113,7 @@ def _remove(path: Path) -> None:
         raise output_error(path, error) from error
 
 
-def _up_to_date(source: Path, target: Path, row: Mapping[str, str] | None, seed: int) -> bool:
+def _is_up_to_date(source: Path, target: Path, row: Mapping[str, str] | None, seed: int) -> bool:
     if row is None or row["seed"] != str(seed) or not target.exists():
         return False
     return target.stat().st_mtime_ns >= source.stat().st_mtime_ns

@@ -185,8 +185,8 @@ class _Build:
         def can_test(i: int) -> bool:
             return any(references_of(k, people[i], faces.embeddings, "test", settings) for k in people[i])
 
-        named = [[faces.names[k] for k in members] for members in people]
-        return assign_splits(named, can_test, settings, self.store.splits(self.settings.split_key))
+        names_of_people = [[faces.names[k] for k in members] for members in people]
+        return assign_splits(names_of_people, can_test, settings, self.store.splits(self.settings.split_key))
 
     def _report(
         self,
@@ -213,7 +213,7 @@ class _Build:
                 for split in SPLITS
             },
             examples={
-                split: [(names[row.target], [names[i] for i in row.references]) for row in _spread(rows[split])]
+                split: [(names[row.target], [names[i] for i in row.references]) for row in _spread_rows(rows[split])]
                 for split in SPLITS
             },
             outcomes=outcomes,
@@ -225,6 +225,6 @@ class _Build:
         )
 
 
-def _spread(rows: Sequence[Row]) -> list[Row]:
+def _spread_rows(rows: Sequence[Row]) -> list[Row]:
     """Return a few rows, spread evenly over a split."""
     return list(rows[:: max(1, len(rows) // _EXAMPLES)])[:_EXAMPLES]

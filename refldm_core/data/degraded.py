@@ -33,8 +33,8 @@ class Degraded:
 
     def row(self) -> dict[str, str | float | int | None]:
         """Return the picture's row of the table, by column."""
-        drawn = self.degradation
-        numbers = (drawn.blur_sigma, drawn.downscale, drawn.noise_sigma, drawn.jpeg_quality)
+        degradation = self.degradation
+        numbers = (degradation.blur_sigma, degradation.downscale, degradation.noise_sigma, degradation.jpeg_quality)
         return dict(zip(COLUMNS, (self.file, self.kind, self.seed, *numbers), strict=True))
 
 

@@ -114,15 +114,15 @@ def check_ffhq_ref(
         DataError: a CSV is missing or has another layout, a folder holds no pictures, or a name occurs in two
             subfolders.
     """
-    tables: dict[Split, References] = {split: _table(dataset, split) for split in SPLITS}
-    lists: dict[Split, tuple[str, ...] | None] = {split: _listed(dataset, split) for split in SPLITS}
+    tables: dict[Split, References] = {split: _read_table(dataset, split) for split in SPLITS}
+    lists: dict[Split, tuple[str, ...] | None] = {split: _read_list(dataset, split) for split in SPLITS}
     pictures = LocalPictures(images)
     sizes: dict[Split, Size] = {split: size_of(table) for split, table in tables.items()}
     problems: list[Problem] = []
     notes: list[str] = []
     for split, table in tables.items():
         problems += _check_table(split, table, expected[split], pictures)
-    problems += _shared({split: _names(table) for split, table in tables.items()}, "the references")
+    problems += _shared_pictures({split: _names_in(table) for split, table in tables.items()}, "the references")
     absent = [split for split, names in lists.items() if names is None]
     if absent:
         notes.append(f"The lists of all images were not checked: id_based_ffhq_split has none for {', '.join(absent)}.")
@@ -133,9 +133,13 @@ def check_ffhq_ref(
         if folder is None:
             notes.append(f"The low-quality test pictures were not checked: there is no folder test_images/{kind}.")
         else:
-            problems += _missing(LocalPictures(folder), [target for target, _ in tables["test"]], "targets of test")
+            problems += _missing_pictures(
+                LocalPictures(folder), [target for target, _ in tables["test"]], "targets of test"
+            )
     notes += pictures.notes()
-    return Check(sizes, tuple(problems), tuple(notes), {s: _resolved(table, pictures) for s, table in tables.items()})
+    return Check(
+        sizes, tuple(problems), tuple(notes), {s: _resolve_paths(table, pictures) for s, table in tables.items()}
+    )
 
 
 def check_celeba_ref(dataset: Path, images: Path, targets: Path | None = None, expected: Size = CELEBA_REF) -> Check:
@@ -152,7 +156,7 @@ def check_celeba_ref(dataset: Path, images: Path, targets: Path | None = None, e
         DataError: the CSV is missing or has another layout, a folder holds no pictures, or a name occurs in two
             subfolders.
     """
-    table = _table(dataset, "test")
+    table = _read_table(dataset, "test")
     test_folder = _first_existing(dataset / "celeba_test_images", dataset)
     assert test_folder is not None  # the CSV was in the dataset's folder
     low_folders = [path for path in sorted(test_folder.rglob("*")) if path.is_dir() and _is_low_quality(path)]
@@ -160,20 +164,22 @@ def check_celeba_ref(dataset: Path, images: Path, targets: Path | None = None, e
     references = LocalPictures(images)
     size = size_of(table)
     names = [target for target, _ in table]
-    problems = _wrong_size("test", size, expected) + _repeated("test", table)
-    problems += _missing(good, names, "targets")
-    problems += _missing(references, sorted({name for _, names_of_row in table for name in names_of_row}), "references")
+    problems = _wrong_size("test", size, expected) + _repeated_targets("test", table)
+    problems += _missing_pictures(good, names, "targets")
+    problems += _missing_pictures(
+        references, sorted({name for _, names_of_row in table for name in names_of_row}), "references"
+    )
     notes: list[str] = []
     if not low_folders:
         notes.append("The low-quality pictures were not checked: no folder has lq, low or degrad in its name.")
     for folder in low_folders:
-        problems += _missing(LocalPictures(folder), names, "targets")
+        problems += _missing_pictures(LocalPictures(folder), names, "targets")
     return Check({"test": size}, tuple(problems), (*notes, *references.notes()), {})
 
 
 def size_of(table: References) -> Size:
     """Count the distinct targets, and the people that rows with common pictures join."""
-    names = sorted(_names(table))
+    names = sorted(_names_in(table))
     index = {name: i for i, name in enumerate(names)}
     pairs = [(index[target], index[reference]) for target, references in table for reference in references]
     labels = connected_components(np.array(pairs, dtype=np.int64), len(names))
@@ -181,11 +187,11 @@ def size_of(table: References) -> Size:
 
 
 def _check_table(split: Split, table: References, expected: Size, pictures: LocalPictures) -> list[Problem]:
-    problems = _wrong_size(split, size_of(table), expected) + _repeated(split, table)
-    return problems + _missing(pictures, sorted(_names(table)), f"pictures of {split}'s references")
+    problems = _wrong_size(split, size_of(table), expected) + _repeated_targets(split, table)
+    return problems + _missing_pictures(pictures, sorted(_names_in(table)), f"pictures of {split}'s references")
 
 
-def _missing(pictures: LocalPictures, names: Sequence[str], what: str) -> list[Problem]:
+def _missing_pictures(pictures: LocalPictures, names: Sequence[str], what: str) -> list[Problem]:
     missing = tuple(name for name in names if pictures.find(name) is None)
     return [Problem(f"{len(missing)} {what} are not in {pictures.folder}", missing)] if missing else []
 
@@ -199,12 +205,12 @@ def _wrong_size(split: Split, size: Size, expected: Size) -> list[Problem]:
     return [Problem(f"{split} has {size.images:,} images{of}; published are {expected.images:,}{of_expected}")]
 
 
-def _repeated(split: Split, table: References) -> list[Problem]:
+def _repeated_targets(split: Split, table: References) -> list[Problem]:
     repeated = tuple(name for name, count in Counter(target for target, _ in table).items() if count > 1)
     return [Problem(f"{len(repeated)} targets of {split} have several rows", repeated)] if repeated else []
 
 
-def _shared(groups: Mapping[Split, set[str]], where: str) -> Iterator[Problem]:
+def _shared_pictures(groups: Mapping[Split, set[str]], where: str) -> Iterator[Problem]:
     for i, first in enumerate(SPLITS):
         for second in SPLITS[i + 1 :]:
             common = tuple(sorted(groups[first] & groups[second]))
@@ -221,15 +227,15 @@ def _check_lists(
     if total != listed:
         sizes = ", ".join(f"{split} {len(lists[split]):,}" for split in SPLITS)
         yield Problem(f"The lists hold {total:,} images ({sizes}); published are {listed:,}")
-    yield from _shared(stems, "the lists")
+    yield from _shared_pictures(stems, "the lists")
     for split in SPLITS:
-        unlisted = tuple(sorted(name for name in _names(tables[split]) if Path(name).stem not in stems[split]))
+        unlisted = tuple(sorted(name for name in _names_in(tables[split]) if Path(name).stem not in stems[split]))
         if unlisted:
             yield Problem(f"{len(unlisted)} pictures of {split}'s references are not in its list", unlisted)
-        yield from _missing(pictures, lists[split], f"pictures of {split}'s list")
+        yield from _missing_pictures(pictures, lists[split], f"pictures of {split}'s list")
 
 
-def _resolved(table: References, pictures: LocalPictures) -> References:
+def _resolve_paths(table: References, pictures: LocalPictures) -> References:
     resolved: list[tuple[str, tuple[str, ...]]] = []
     for target, names in table:
         path = pictures.find(target)
@@ -239,11 +245,11 @@ def _resolved(table: References, pictures: LocalPictures) -> References:
     return resolved
 
 
-def _names(table: References) -> set[str]:
+def _names_in(table: References) -> set[str]:
     return {name for target, references in table for name in (target, *references)}
 
 
-def _table(dataset: Path, split: Split) -> References:
+def _read_table(dataset: Path, split: Split) -> References:
     name = f"{split}_references.csv"
     path = _first_existing(dataset / "reference_mapping" / name, dataset / name)
     if path is None:
@@ -255,7 +261,7 @@ def _table(dataset: Path, split: Split) -> References:
     return read_references(path)
 
 
-def _listed(dataset: Path, split: Split) -> tuple[str, ...] | None:
+def _read_list(dataset: Path, split: Split) -> tuple[str, ...] | None:
     names = (f"{split}_image.txt", f"{split}_images.txt", f"{split}.txt")
     path = _first_existing(*(folder / name for folder in (dataset / "id_based_ffhq_split", dataset) for name in names))
     if path is None:

@@ -98,19 +98,19 @@ class Groups:
     def draw(self, recipe: int) -> Group:
         """Return the example of a recipe."""
         rng = np.random.default_rng(np.random.SeedSequence([recipe, 1]))
-        targets, references = self._choose(rng, recipe)
+        targets, references = self._choose_pictures(rng, recipe)
         pictures = np.stack([self.corpus.picture(self.corpus.targets[i].picture) for i in targets])
-        lq = np.stack([self._degraded(picture, rng) for picture in pictures])
-        augmented = [self._augmented(self.corpus.picture(i), int(rng.integers(2**62))) for i in references]
+        lq = np.stack([self._degrade(picture, rng) for picture in pictures])
+        augmented = [self._augment_picture(self.corpus.picture(i), int(rng.integers(2**62))) for i in references]
         empty = np.zeros((0, *pictures.shape[1:]), dtype=np.uint8)
         return Group(recipe, pictures, lq, np.stack(augmented) if augmented else empty)
 
-    def _degraded(self, picture: Picture, rng: np.random.Generator) -> Picture:
+    def _degrade(self, picture: Picture, rng: np.random.Generator) -> Picture:
         # The number is drawn only where it is needed, so that the examples of older configs do not change.
         severe = self.spec.severe > 0.0 and rng.random() < self.spec.severe
         return degrade(picture, draw(RANGES["severe" if severe else self.spec.degradation], int(rng.integers(2**62))))
 
-    def _choose(self, rng: np.random.Generator, recipe: int) -> tuple[list[int], list[int]]:
+    def _choose_pictures(self, rng: np.random.Generator, recipe: int) -> tuple[list[int], list[int]]:
         """Return the indices of the targets, and the indices of the pictures that are their references."""
         first = recipe % len(self.corpus.targets) if self.recipes else int(rng.integers(len(self.corpus.targets)))
         most = self.spec.references
@@ -130,7 +130,7 @@ class Groups:
             references = [references[i % count] for i in range(most)]
         return chosen, references
 
-    def _augmented(self, picture: Picture, seed: int) -> Picture:
+    def _augment_picture(self, picture: Picture, seed: int) -> Picture:
         if self._augment is None:
             return picture
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]

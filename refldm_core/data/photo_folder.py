@@ -89,7 +89,7 @@ class _FolderReader:
         self._reader = reader
         originals = [record for record in records if record.name in photos and record.outcome != "same pixels"]
         self._originals = {record.pixels: record.name for record in originals if record.pixels}
-        self._taken = {folded(record.crop): record.name for record in records if record.crop}
+        self._photo_of_crop = {folded(record.crop): record.name for record in records if record.crop}
 
     def read(self, name: str, path: Path, earlier: PhotoRecord | None) -> None:
         """Read one photo and store its record and its crop."""
@@ -126,8 +126,8 @@ class _FolderReader:
         portable = _NOT_PORTABLE.sub("_", name)
         plain = PurePosixPath(portable).with_suffix(".png").as_posix()
         candidates = chain((plain, f"{portable}.png"), (f"{portable}.{number}.png" for number in count(2)))
-        crop = next(crop for crop in candidates if self._taken.get(folded(crop), name) == name)
-        self._taken[folded(crop)] = name
+        crop = next(crop for crop in candidates if self._photo_of_crop.get(folded(crop), name) == name)
+        self._photo_of_crop[folded(crop)] = name
         return crop
 
 

@@ -18,7 +18,7 @@ _TILE, _GAP, _MARGIN = 240, 12, 24
 _THUMB = 74
 _CAPTION = 46
 _PAPER, _INK, _GRAY = (250, 249, 246), (33, 33, 36), (122, 120, 116)
-_KEPT, _DROPPED = (36, 138, 82), (196, 74, 60)
+_GREEN, _RED = (36, 138, 82), (196, 74, 60)
 _OWN = COLUMNS.index("own references")
 
 
@@ -36,19 +36,19 @@ def contact_sheet(rows: Sequence[Row], seed: int) -> Image.Image:
     pen.text((_MARGIN + _THUMB // 2, top - 14), "references", _GRAY, _font(16), anchor="ms")
     for j, title in enumerate(COLUMNS):
         x = left + j * (_TILE + _GAP) + _TILE // 2
-        pen.text((x, top - 14), title, _KEPT if j == _OWN else _INK, _font(25), anchor="ms")
+        pen.text((x, top - 14), title, _GREEN if j == _OWN else _INK, _font(25), anchor="ms")
     for i, row in enumerate(rows):
         y = top + i * step
         for k, crop in enumerate(row.references):
-            sheet.paste(_enlarged(to_picture(crop), _THUMB), (_MARGIN, y + k * (_THUMB + 9)))
+            sheet.paste(_resized(to_picture(crop), _THUMB), (_MARGIN, y + k * (_THUMB + 9)))
         pen.text((_MARGIN + _THUMB // 2, y + _TILE + 18), row.name, _INK, _font(24), anchor="mm")
         for j, (tile, similarity) in enumerate(zip(row.tiles, row.similarities, strict=True)):
             x = left + j * (_TILE + _GAP)
-            sheet.paste(_enlarged(to_picture(tile), _TILE), (x, y))
+            sheet.paste(_resized(to_picture(tile), _TILE), (x, y))
             if j == _OWN:
-                pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=_KEPT, width=4)
+                pen.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), outline=_GREEN, width=4)
             if j < len(COLUMNS) - 1:  # the last column is the truth itself
-                color = _KEPT if j == _OWN else _INK
+                color = _GREEN if j == _OWN else _INK
                 pen.text((x + _TILE // 2, y + _TILE + 20), f"{similarity:.2f}", color, _font(26), anchor="mm")
     return sheet
 
@@ -63,7 +63,7 @@ def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str
         for j, (picture, verdict) in enumerate(zip(album.values(), chosen[name].verdicts, strict=True)):
             x, y = _MARGIN + j * (_TILE + _GAP), _MARGIN + i * step
             reason = verdict.reason.partition(" (")[0].partition(":")[0].removesuffix(", which is better")
-            color = _KEPT if verdict.kept else _GRAY if reason.startswith("good") else _DROPPED
+            color = _GREEN if verdict.kept else _GRAY if reason.startswith("good") else _RED
             photo = Image.fromarray(picture)
             photo.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
             left, top = x + (_TILE - photo.width) // 2, y + (_TILE - photo.height) // 2
@@ -102,12 +102,12 @@ def _side_by_side(pictures: Sequence[Picture], titles: Sequence[str]) -> Picture
     for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         x = i * (width + _GAP)
         sheet.paste(Image.fromarray(picture), (x, _CAPTION))
-        color = _KEPT if title.startswith("own") else _INK
+        color = _GREEN if title.startswith("own") else _INK
         pen.text((x + width // 2, _CAPTION // 2), title, color, _font(26), anchor="mm")
     return np.array(sheet)
 
 
-def _enlarged(picture: Picture, side: int) -> Image.Image:
+def _resized(picture: Picture, side: int) -> Image.Image:
     return Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
 
 

@@ -17,7 +17,7 @@ from .losses import face_weights
 from .task import Batch, Examples, derive
 
 
-class Item(NamedTuple):
+class WeightedPicture(NamedTuple):
     """A picture or a window of it, (height, width, 3) uint8, and the weights of its pixels, (height, width)."""
 
     picture: NDArray[np.uint8]
@@ -39,16 +39,16 @@ class PictureExamples(Examples):
         self.crop = crop
         self.weights = face_weights(size, size, face_weight)
 
-    def __getitem__(self, seed: int) -> Item:
+    def __getitem__(self, seed: int) -> WeightedPicture:
         rng = np.random.default_rng(seed)
         picture = self.corpus.picture(self.corpus.targets[int(rng.integers(len(self.corpus.targets)))].picture)
         if not self.crop:
-            return Item(picture, self.weights)
+            return WeightedPicture(picture, self.weights)
         top, left = (int(rng.integers(len(picture) - self.crop + 1)) for _ in range(2))
         window = (slice(top, top + self.crop), slice(left, left + self.crop))
-        return Item(picture[window], self.weights[window])
+        return WeightedPicture(picture[window], self.weights[window])
 
-    def collate(self, items: Sequence[Item]) -> Batch:
+    def collate(self, items: Sequence[WeightedPicture]) -> Batch:
         """See `Examples`. The batch has `pictures` (n, 3, height, width) uint8 and `weights` (n, 1, height, width)."""
         pictures = stack([item.picture[None] for item in items])
         return {"pictures": pictures, "weights": torch.stack([item.weights for item in items]).unsqueeze(1)}

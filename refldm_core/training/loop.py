@@ -42,7 +42,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """The result of a run.
 
     Attributes:
@@ -58,7 +58,7 @@ class Trained:
     files: tuple[Path, ...]
 
 
-def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Progress], None]) -> Trained:
+def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Progress], None]) -> TrainingResult:
     """Train a model, or continue the run whose state is in the folder.
 
     A continued run gives the same result as an uninterrupted one. A script that calls this function with `run.workers`
@@ -96,6 +96,8 @@ def train(spec: TrainSpec, make_task: Callable[[], Task], on_step: Callable[[Pro
 
 
 class _Trainer:
+    """Runs the steps of one process, and writes the files of the run in the main process."""
+
     def __init__(self, spec: TrainSpec, task: Task, accelerator: Accelerator) -> None:
         self.spec = spec
         self.task = task
@@ -134,7 +136,9 @@ class _Trainer:
         self.accelerator.wait_for_everyone()
         return first
 
-    def run(self, first: int, batches: Iterator[Sequence[Batch]], on_step: Callable[[Progress], None]) -> Trained:
+    def run(
+        self, first: int, batches: Iterator[Sequence[Batch]], on_step: Callable[[Progress], None]
+    ) -> TrainingResult:
         steps, loss = self.spec.run.steps, float("nan")
         files: tuple[Path, ...] = ()
         for step in range(first, steps):
@@ -151,7 +155,7 @@ class _Trainer:
                 files = self._save(done)
         if first >= steps:
             files = self._save(first)
-        return Trained(self.folder, max(first, steps), loss, files)
+        return TrainingResult(self.folder, max(first, steps), loss, files)
 
     def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
         # Random numbers that a module draws itself then also depend only on the step.
@@ -168,7 +172,7 @@ class _Trainer:
                 for name, value in {"loss": loss, **logs}.items():
                     key = f"{part.name}/{name}"
                     sums[key] = sums.get(key, torch.zeros_like(loss)) + value.detach().float() / len(batches)
-        values = self._reduced(sums)
+        values = self._mean_over_processes(sums)
         self._require_finite(values, step)
         for optimizer, part in zip(self.scaled, self.wrapped, strict=True):
             if self.spec.optimizer.clip:
@@ -182,7 +186,7 @@ class _Trainer:
                 self.averages[part.name].update(part)
         return {**values, "learning_rate": rate}
 
-    def _reduced(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+    def _mean_over_processes(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the means over the processes."""
         stacked = cast(Tensor, self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean"))
         return dict(zip(sums, stacked.tolist(), strict=True))
@@ -198,7 +202,7 @@ class _Trainer:
                 f"the command again{', into another folder: this one keeps its last state' if saved.exists() else ''}",
             )
 
-    def _averaged(self) -> dict[str, Mapping[str, Tensor]]:
+    def _averaged_weights(self) -> dict[str, Mapping[str, Tensor]]:
         if self.spec.run.ema:
             return {name: average.weights for name, average in self.averages.items()}
         return {part.name: part.state_dict() for part in self.task.parts}
@@ -207,7 +211,7 @@ class _Trainer:
         files: tuple[Path, ...] = ()
         if self.accelerator.is_main_process:
             self.state.save(self.folder / STATE, step)
-            files = tuple(self.task.export(self.folder, step, self._averaged()))
+            files = tuple(self.task.export(self.folder, step, self._averaged_weights()))
         self.accelerator.wait_for_everyone()
         return files
 
@@ -219,7 +223,7 @@ class _Trainer:
             )
 
     def _sample(self, step: int) -> None:
-        picture = self.task.sample(self._averaged())
+        picture = self.task.sample(self._averaged_weights())
         if picture is not None:
             make_folder(self.folder / "samples")
             save_image(picture, self.folder / "samples" / f"{step:07d}.png")

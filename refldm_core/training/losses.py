@@ -80,7 +80,7 @@ class FirstStageLossSpec:
     face_weight: float = 0.0
 
 
-class Noised(NamedTuple):
+class NoisyLatent(NamedTuple):
     """A noisy latent with its noise and its signal level."""
 
     x_t: Tensor
@@ -89,10 +89,10 @@ class Noised(NamedTuple):
     """(batch,)"""
 
 
-def add_noise(x_0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Noised:
+def add_noise(x_0: Tensor, noise: Tensor, alpha_bar: Tensor) -> NoisyLatent:
     """Return x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise, a sample of q(x_t | x_0); alpha_bar is (batch,)."""
     a = _per_sample(alpha_bar)
-    return Noised(a.sqrt() * x_0 + (1.0 - a).sqrt() * noise, noise, alpha_bar)
+    return NoisyLatent(a.sqrt() * x_0 + (1.0 - a).sqrt() * noise, noise, alpha_bar)
 
 
 def predicted_x0(x_t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
