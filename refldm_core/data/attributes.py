@@ -110,7 +110,7 @@ def measure(picture: NDArray[np.uint8], truth: Truth) -> Attributes:
         raise ImageFileError(
             f"The restoration is an array of {picture.shape}, the portrait of {truth.picture.shape}.",
             expected="a restoration of this portrait, of its size",
-            remedy="resize it first",
+            remedy="resize the restoration first",
         )
     restored, true = lab(picture), lab(truth.picture)
     contrasts = [(mole_contrast(true, mole), mole_contrast(restored, mole)) for mole in truth.moles]

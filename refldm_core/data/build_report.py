@@ -31,7 +31,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How large a split is.
+    """Size of a split.
 
     Attributes:
         people: number of people with two pictures or more.

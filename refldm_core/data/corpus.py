@@ -109,7 +109,7 @@ class _PictureFiles:
         if missing:
             row = next(i for i, (target, refs) in enumerate(rows, 2) if missing[0] in (target, *refs))
             raise DataError(
-                f"{len(missing)} pictures are not in {folder}; the first is {missing[0]}"
+                f"{len(missing)} pictures are not in {folder}. The first is {missing[0]}"
                 + (f", line {row} of {source}." if source else "."),
                 expected="every file that the CSV names",
                 remedy="correct corpus.folder, or leave those rows out of the CSV",
@@ -177,7 +177,7 @@ class SyntheticCorpus(_PictureFiles):
     def __init__(self, spec: CorpusSpec) -> None:
         if spec.people < 1 or spec.pictures < 2:
             raise DataError(
-                f"A corpus of {spec.people} people with {spec.pictures} pictures each.",
+                f"The corpus has {spec.people} people with {spec.pictures} pictures each.",
                 expected="at least one person, and at least 2 pictures of each: a target and a reference",
                 remedy="raise corpus.people or corpus.pictures",
             )

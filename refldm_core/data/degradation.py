@@ -67,7 +67,7 @@ class Degradation:
         sound = self.blur_sigma >= 0 and self.downscale >= 1 and self.noise_sigma >= 0 and self.noise_seed >= 0
         if not (finite and sound and 1 <= quality <= 100):
             raise SettingsError(
-                f"{self} is no degradation.",
+                f"{self} is not a valid degradation.",
                 expected="blur, noise and seed of 0 or more, a downscale factor of 1 or more, JPEG quality 1 to 100",
                 remedy="change the number that is out of its range",
             )
@@ -92,7 +92,7 @@ class DegradationRanges:
                 raise SettingsError(
                     f"The range from {low:g} to {high:g} is reversed.",
                     expected="the smaller value first",
-                    remedy="exchange the two",
+                    remedy="exchange the two values",
                 )
         for end in (0, 1):  # raises SettingsError for a value out of range
             Degradation(self.blur_sigma[end], self.downscale[end], self.noise_sigma[end], self.jpeg_quality[end])
@@ -117,7 +117,9 @@ def draw(ranges: DegradationRanges, seed: int) -> Degradation:
         SettingsError: the seed is negative.
     """
     if seed < 0:
-        raise SettingsError(f"{seed} is no seed.", expected="0 or a larger whole number", remedy="choose another")
+        raise SettingsError(
+            f"The seed {seed} is negative.", expected="0 or a larger whole number", remedy="choose another seed"
+        )
     random = np.random.default_rng(seed)
     # The order must not change: another order would give other pictures for the same seed.
     return Degradation(

@@ -87,12 +87,12 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
                 return {row["file"]: {name: row[name] for name in COLUMNS} for row in table}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OutputError(
-            f"{path} cannot be read: {error}.", expected="the table of an earlier run", remedy="move it away"
+            f"{path} cannot be read: {error}.", expected="the table of an earlier run", remedy="move the file away"
         ) from error
     raise OutputError(
         f"{path} is not a table of degradations.",
         expected="no such file, or the table of an earlier run with the columns " + ", ".join(COLUMNS),
-        remedy="move it away, or choose another --output",
+        remedy="move the file away, or choose another --output",
     )
 
 

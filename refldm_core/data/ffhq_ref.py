@@ -270,7 +270,7 @@ def _read_list(dataset: Path, split: Split) -> tuple[str, ...] | None:
         lines = require_regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"The list {path} cannot be read ({error}).", expected="a name on each line", remedy="unpack it again"
+            f"The list {path} cannot be read ({error}).", expected="a name on each line", remedy="unpack the list again"
         ) from error
     return tuple(line.strip() for line in lines if line.strip())
 

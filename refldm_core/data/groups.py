@@ -82,7 +82,7 @@ class Groups:
             raise DataError(
                 "There are targets without references.",
                 expected="a CSV with references for every target",
-                remedy="set corpus.references, or groups.references: 0 to train without any",
+                remedy="set corpus.references, or groups.references: 0 to train without references",
             )
         self._augment = reference_augmentation() if spec.augment and spec.references else None
 

@@ -48,7 +48,9 @@ def make_story(seed: int) -> Story:
         ImageFileError: a shipped photo is missing or damaged.
     """
     if seed < 0:
-        raise SettingsError(f"{seed} is no seed.", expected="0 or a larger whole number", remedy="choose another")
+        raise SettingsError(
+            f"The seed {seed} is negative.", expected="0 or a larger whole number", remedy="choose another seed"
+        )
     photos = groups()
     group = photos[seed % len(photos)]
     strangers = photos[(seed + 1) % len(photos)].people

@@ -35,7 +35,7 @@ def differentiable_recognizer(path: Path) -> nn.Module:
     except ImportError as error:
         raise TrainingError(
             f"The package {error.name} is not installed.",
-            expected="what training needs",
+            expected="the packages that training needs",
             remedy='run `pip install -e ".[train]"` in the folder of the project',
         ) from error
     if not path.is_file():

@@ -91,7 +91,7 @@ class RecognizerTask:
             raise TrainingError(
                 "A recognizer cannot learn from one person, or from one picture of each.",
                 expected="recognizer.pictures and run.batch of 2 or more",
-                remedy="raise the one that is 1",
+                remedy="raise the value that is below 2",
             )
         self._spec = spec
         self._part = RecognizerPart(spec.recognizer.width, spec.recognizer.embedding, spec.recognizer.temperature)

@@ -65,7 +65,7 @@ def test_every_picture_of_a_folder_without_references_is_a_target(folder: Path) 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("gt_image,ref_image\na1.png,\"['zz.png']\"\n", ["the first is zz.png", "line 2"]),
+        ("gt_image,ref_image\na1.png,\"['zz.png']\"\n", ["The first is zz.png", "line 2"]),
         ("gt_image,ref_image\na1.png,\"['a2.png']\"\nnope.png,\"['a2.png']\"\n", ["nope.png", "line 3"]),
         ("gt_image,ref_image\na1.png,\"['a2.png', 'a1.png']\"\n", ["a1.png, line 2", "has itself"]),
         ("gt_image,ref_image\na1.png,[]\n", ["has no references"]),

@@ -191,7 +191,7 @@ def test_the_published_steps_in_opencv_give_the_same_picture(degradation: Degrad
     ids=str,
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(SettingsError, match="is no degradation"):
+    with pytest.raises(SettingsError, match="is not a valid degradation"):
         replace(NOTHING, **wrong)
 
 
@@ -200,9 +200,9 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     [
         ({"blur_sigma": (8.0, 0.0)}, "reversed"),
         ({"jpeg_quality": (100, 30)}, "reversed"),
-        ({"jpeg_quality": (0, 100)}, "is no degradation"),
-        ({"downscale": (0.5, 2.0)}, "is no degradation"),
-        ({"noise_sigma": (0.0, math.inf)}, "is no degradation"),
+        ({"jpeg_quality": (0, 100)}, "is not a valid degradation"),
+        ({"downscale": (0.5, 2.0)}, "is not a valid degradation"),
+        ({"noise_sigma": (0.0, math.inf)}, "is not a valid degradation"),
     ],
     ids=str,
 )
@@ -217,7 +217,7 @@ def test_a_range_may_be_one_value() -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(SettingsError, match="-1 is no seed"):
+    with pytest.raises(SettingsError, match="The seed -1 is negative"):
         draw(RANGES["training"], -1)
 
 
