@@ -139,7 +139,7 @@ def test_a_seed_chooses_the_group_and_the_damage() -> None:
     assert (first.truth == third.truth).all() and (first.lq != third.lq).any()
     assert list(first.albums) == list(FIRST_GROUP) and not set(second.albums) & set(first.albums)
     assert {name: len(album) for name, album in first.albums.items()} == dict.fromkeys(FIRST_GROUP, 4) | {"Anna": 7}
-    with pytest.raises(SettingsError, match="no seed"):
+    with pytest.raises(SettingsError, match="is negative"):
         make_story(-1)
 
 
