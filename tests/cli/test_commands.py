@@ -138,7 +138,7 @@ def test_unknown_device_and_types() -> None:
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
 
-@pytest.mark.parametrize("option", ["--color", "--color"])
+@pytest.mark.parametrize("option", ["--color", "--colour"])
 def test_the_color_option_has_its_earlier_name_too(option: str) -> None:
     parser = argparse.ArgumentParser()
     faces.add_arguments(parser)
