@@ -18,6 +18,7 @@ from refldm_core.pipeline import Restorer
 from tests.weights import GOLDEN, write_tiny
 
 from .comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
+from .faces import PEOPLE, photo, require_packages, save, save_networks
 
 HOSTS = find_hosts()
 
@@ -87,3 +88,26 @@ def lora_weights() -> dict[str, Tensor]:
 def pictures(base: Path) -> dict[str, Tensor]:
     """Name -> (3, 128, 128) in [-1, 1]."""
     return {path.name: to_tensor(load_image(path), 128) for path in (base / "input").glob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def faces(host: Path, base: Path, server: Server) -> Iterator[Server]:
+    """The server, with networks and photos."""
+    require_packages(host)
+    save_networks(base / "models" / "refldm")
+    pictures = {
+        "group.png": photo([2, -2, 1, 0]),
+        "one.png": photo([2]),
+        "empty.png": photo([]),
+        "frame_1.png": photo([2, 0]),
+        "frame_2.png": photo([2, 0], shift=16),
+        "frame_3.png": photo([None, 0], shift=32),
+    }
+    for name, person in PEOPLE.items():
+        pictures[f"{name}_1.png"] = photo([person])
+        pictures[f"{name}_2.png"] = photo([person], background=110)
+    for name, picture in pictures.items():
+        save(picture, base / "input" / name)
+    yield server
+    for name in pictures:
+        (base / "input" / name).unlink()

@@ -28,6 +28,9 @@ SAME_TOY = 0.985
 SEARCH = {"threshold": 0.5, "smallest": 40, "rotated": False}
 """Finds toy faces where they are, to the pixel."""
 
+PEOPLE = {"anna": -2, "ben": 0, "cem": 2}
+"""Name -> the person of `photo`."""
+
 _PACKAGES = ("insightface.model_zoo.scrfd", "facexlib.detection.retinaface", "onnxruntime", "scipy.optimize")
 
 
@@ -131,6 +134,12 @@ class FaceGraph(Graph):
             face_recognizer=recognizer,
             **{**defaults, **sockets, **settings},
         )
+
+
+def person(graph: FaceGraph, name: str, model: Node, detector: Link, recognizer: Link) -> Link:
+    photos = [graph.image(f"{name}_{i}.png") for i in (1, 2)]
+    chosen = graph.select(*photos, detector=detector, recognizer=recognizer)
+    return graph.add("ReFLDM_EncodeReferences", model=model[0], vae=model[1], images=chosen[0], encoding="joint")[0]
 
 
 def save_retinaface(models: Path) -> None:

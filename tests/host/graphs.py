@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .comfy import Api
+import numpy as np
+from numpy.typing import NDArray
+
+from .comfy import Api, Server
 
 
 class Link(NamedTuple):
@@ -81,6 +84,18 @@ class Graph:
 
     def save(self, images: Link) -> None:
         self.add("SaveImage", images=images, filename_prefix="test")
+
+
+def saved(server: Server, graph: Graph, *images: Link) -> list[list[NDArray[np.uint8]]]:
+    """Run a graph and fetch the pictures of these outputs."""
+    ends = [graph.add("SaveImage", images=link, filename_prefix="faces") for link in images]
+    outputs = server.run(graph.api)
+    return [[server.picture(one) for one in outputs[end.number]["images"]] for end in ends]
+
+
+def text_of(server: Server, graph: Graph, link: Link) -> str:
+    end = graph.add("PreviewAny", source=link)
+    return server.run(graph.api)[end.number]["text"][0]
 
 
 def with_files(api: Api) -> Api:

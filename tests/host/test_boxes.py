@@ -12,9 +12,8 @@ import pytest
 from .boxes import BoxGraph, Place
 from .comfy import PromptError, Server
 from .faces import changed, photo, require_packages, save, save_networks
-from .graphs import Link
+from .graphs import Link, saved, text_of
 from .mediapipe import MESH, TEXT, save_mediapipe
-from .test_faces import saved, text_of
 
 HEADS: list[Place] = [{"x": 32, "y": 30, "width": 128, "height": 140}, {"x": 296, "y": 28, "width": 112, "height": 144}]
 """Around the toy faces at the places 0 and 1: wider than a face is, and higher."""

@@ -13,9 +13,8 @@ import pytest
 from .comfy import Api, PromptError, Server, make_base, running
 from .converting import to_api
 from .faces import FaceGraph, changed, photo, save
-from .graphs import with_files
+from .graphs import saved, with_files
 from .mediapipe import NAME, TEXT, save_mediapipe
-from .test_faces import saved
 from .test_workflows import WORKFLOWS, api_of, require_nodes
 
 PATH = next(path for path in WORKFLOWS if path.stem.startswith("08"))

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from .comfy import PromptError, Server
-from .faces import SAME_TOY, STEP, FaceGraph, changed, photo
-from .graphs import Link, Node, restoring
-from .test_faces import PEOPLE, faces, person, saved
-
-__all__ = ["faces"]  # the fixture
+from .faces import PEOPLE, SAME_TOY, STEP, FaceGraph, changed, person, photo
+from .graphs import Link, Node, restoring, saved
 
 PRESET = "Preset balanced: steps 10, cfg 1.5, sampler dpmpp_2m, scheduler trailing."
 
