@@ -25,14 +25,14 @@ def test_detect_faces_shows_boxes_landmarks_and_selection(face_server: Server) -
     detected = graph.detect(graph.image("group.png"), select="0, 2-3")
     shown = _shown(face_server, graph, detected, detected[0])
     (preview,) = (face_server.picture(picture) for picture in shown["images"])
-    (shown_faces,) = shown["refldm_faces"]
-    plain = face_server.picture(shown_faces["picture"])
+    (entry,) = shown["refldm_faces"]
+    plain = face_server.picture(entry["picture"])
     before = photo([2, -2, 1, 0])
-    assert shown_faces["size"] == [4 * FACE_SPACING, 192] and np.abs(plain.astype(int) - before).max() <= 1
+    assert entry["size"] == [4 * FACE_SPACING, 192] and np.abs(plain.astype(int) - before).max() <= 1
     assert preview.shape == before.shape and (preview != plain).any()
-    assert [item["index"] for item in shown_faces["faces"]] == [0, 1, 2, 3]
-    assert [item["selected"] for item in shown_faces["faces"]] == [True, False, True, True]
-    for i, item in enumerate(shown_faces["faces"]):
+    assert [item["index"] for item in entry["faces"]] == [0, 1, 2, 3]
+    assert [item["selected"] for item in entry["faces"]] == [True, False, True, True]
+    for i, item in enumerate(entry["faces"]):
         left, top, right, bottom = item["box"]
         assert left < 96 + FACE_SPACING * i < right and top < 96 < bottom
         assert all(left < x < right and top < y < bottom for x, y in item["landmarks"]) and len(item["landmarks"]) == 5

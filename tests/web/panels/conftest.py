@@ -1,4 +1,4 @@
-"""A page in which the workflow of the group photo has run, for the tests of the panels."""
+"""Open a page in which the workflow of the group photo has run, for the tests of the panels."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from .pages import GROUP, NODES
 
 
 @pytest.fixture(scope="module")
-def ran(canvas: Canvas) -> Canvas:
-    """The page after a run of the group photo."""
+def panels(canvas: Canvas) -> Canvas:
+    """The page with the panels of the nodes, after a run of the workflow for the group photo."""
     canvas.load(GROUP)
     canvas.set_value("Sampler", "steps", 2)
-    canvas.spread(NODES)
+    canvas.show_in_row(NODES)
     canvas.run()
     canvas.page.get_by_role("listbox", name="Faces").wait_for()
     return canvas
 
 
 @pytest.fixture(autouse=True)
-def as_loaded(ran: Canvas) -> Iterator[None]:
-    """The widgets that panels write, as the workflow has them, and nothing in focus."""
-    ran.page.evaluate("() => document.activeElement?.blur()")
-    ran.set_value("DetectFaces", "select", "all")
-    ran.set_value("DetectFaces", "count", 0)
-    ran.set_value("DetectFaces", "added_boxes", "")
-    ran.set_value("MatchPeople", "assignments", "")
-    ran.node("DetectFaces", "node.onConfigure({})")
-    ran.node("MatchPeople", "node.onConfigure({})")
+def reset_widgets(panels: Canvas) -> Iterator[None]:
+    """Reset the widgets that panels write to the values of the workflow, and remove the focus."""
+    panels.page.evaluate("() => document.activeElement?.blur()")
+    panels.set_value("DetectFaces", "select", "all")
+    panels.set_value("DetectFaces", "count", 0)
+    panels.set_value("DetectFaces", "added_boxes", "")
+    panels.set_value("MatchPeople", "assignments", "")
+    panels.evaluate("DetectFaces", "node.onConfigure({})")
+    panels.evaluate("MatchPeople", "node.onConfigure({})")
     yield
-    assert ran.own_complaints == []
+    assert panels.own_messages == []

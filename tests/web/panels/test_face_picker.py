@@ -1,4 +1,4 @@
-"""The face picker on Detect Faces: what it writes into the node's widgets is what runs."""
+"""The face picker on Detect Faces writes the widgets of the node, and a run uses what it wrote."""
 
 from __future__ import annotations
 
@@ -11,105 +11,106 @@ from tests.embedded import needs_embedded
 
 from ..browser import Canvas
 from ..conftest import View
-from .pages import chosen, face
+from .pages import face, selected_faces
 
 pytestmark = needs_embedded
 
 
-def test_a_click_chooses_which_face_is_restored(ran: Canvas) -> None:
-    """Face 0 is Anna's; without her, her part of the photo stays as it was."""
-    before = np.asarray(Image.open(ran.server.base / "input" / "group.png").convert("RGB"), dtype=int)
+def test_click_selects_the_faces_that_a_run_restores(panels: Canvas) -> None:
+    """Face 0 is Anna's. Without it, her part of the photo stays the same."""
+    photo = np.asarray(Image.open(panels.server.base / "input" / "group.png").convert("RGB"), dtype=int)
 
     def change_of_anna() -> float:
-        saved = next(output for output in ran.outputs().values() if "refldm" in str(output.get("images")))
+        output = next(output for output in panels.outputs().values() if "refldm" in str(output.get("images")))
         left, top, right, bottom = map(round, boxes[0])
-        return float(np.abs(ran.server.picture(saved["images"][0]) - before)[top:bottom, left:right].mean())
+        change = np.abs(panels.server.picture(output["images"][0]) - photo)
+        return float(change[top:bottom, left:right].mean())
 
-    boxes = ran.node("DetectFaces", "node.properties.refldm_faces[0].faces.map((face) => face.box)")
+    boxes = panels.evaluate("DetectFaces", "node.properties.refldm_faces[0].faces.map((face) => face.box)")
     assert change_of_anna() > 3
-    face(ran, 0).click()
-    assert ran.value("DetectFaces", "select") == "1, 2"
-    assert chosen(ran) == [1, 2]
-    ran.run()
+    face(panels, 0).click()
+    assert panels.value("DetectFaces", "select") == "1, 2"
+    assert selected_faces(panels) == [1, 2]
+    panels.run()
     assert change_of_anna() == 0
-    face(ran, 0).click()
-    assert ran.value("DetectFaces", "select") == "all"
-    ran.run()  # the other tests show all faces
+    face(panels, 0).click()
+    assert panels.value("DetectFaces", "select") == "all"
+    panels.run()  # the other tests expect all faces
     assert change_of_anna() > 3
 
 
-def test_shift_click_takes_a_range(ran: Canvas) -> None:
-    ran.set_value("DetectFaces", "select", "0")
-    face(ran, 0).click()  # the last face stays
-    assert ran.value("DetectFaces", "select") == "0"
-    face(ran, 2).click(modifiers=["Shift"])
-    assert ran.value("DetectFaces", "select") == "all" and chosen(ran) == [0, 1, 2]
+def test_shift_click_selects_a_range(panels: Canvas) -> None:
+    panels.set_value("DetectFaces", "select", "0")
+    face(panels, 0).click()  # the last selected face stays selected
+    assert panels.value("DetectFaces", "select") == "0"
+    face(panels, 2).click(modifiers=["Shift"])
+    assert panels.value("DetectFaces", "select") == "all" and selected_faces(panels) == [0, 1, 2]
 
 
-def test_the_keyboard_does_all(ran: Canvas) -> None:
-    ran.set_value("DetectFaces", "select", "1")
-    ran.node("DetectFaces", "node.onConfigure({})")
-    face(ran, 0).focus()
-    keyboard = ran.page.keyboard
+def test_keyboard_selects_faces(panels: Canvas) -> None:
+    panels.set_value("DetectFaces", "select", "1")
+    panels.evaluate("DetectFaces", "node.onConfigure({})")
+    face(panels, 0).focus()
+    keyboard = panels.page.keyboard
     for key, text in (("Space", "0, 1"), ("a", "all"), ("Space", "1, 2"), ("Escape", "1")):
         keyboard.press(key)
-        assert ran.value("DetectFaces", "select") == text, key
+        assert panels.value("DetectFaces", "select") == text, key
     keyboard.press("ArrowRight")
     keyboard.press("ArrowRight")
     keyboard.press("Space")
-    assert ran.value("DetectFaces", "select") == "1, 2", "of the third face"
+    assert panels.value("DetectFaces", "select") == "1, 2", "the space key toggles the third face"
 
 
-def test_a_picked_face_is_not_cut_by_count(ran: Canvas) -> None:
-    ran.set_value("DetectFaces", "count", 1)
-    ran.node("DetectFaces", "node.onConfigure({})")
-    assert chosen(ran) == [0]
-    face(ran, 2).click()
-    assert (ran.value("DetectFaces", "select"), ran.value("DetectFaces", "count")) == ("0, 2", 0)
+def test_selecting_a_face_resets_count(panels: Canvas) -> None:
+    panels.set_value("DetectFaces", "count", 1)
+    panels.evaluate("DetectFaces", "node.onConfigure({})")
+    assert selected_faces(panels) == [0]
+    face(panels, 2).click()
+    assert (panels.value("DetectFaces", "select"), panels.value("DetectFaces", "count")) == ("0, 2", 0)
 
 
-def test_a_selection_that_is_typed_into_the_node_is_shown(view: View, ran: Canvas) -> None:
+def test_typed_selection_is_shown(view: View, panels: Canvas) -> None:
     if not view.nodes_2:
         widget = "node.widgets.find((item) => item.name === 'select')"
-        ran.node("DetectFaces", f"{widget}.setValue('1', {{ e: {{}}, node, canvas: app.canvas }})")
+        panels.evaluate("DetectFaces", f"{widget}.setValue('1', {{ e: {{}}, node, canvas: app.canvas }})")
     else:
-        number = ran.node("DetectFaces", "node.id")
-        field = ran.page.locator(f'[data-node-id="{number}"] input[type=text]').first
+        number = panels.evaluate("DetectFaces", "node.id")
+        field = panels.page.locator(f'[data-node-id="{number}"] input[type=text]').first
         field.fill("1")
         field.press("Tab")
-    assert ran.value("DetectFaces", "select") == "1"
-    ran.wait(lambda: chosen(ran) == [1])
+    assert panels.value("DetectFaces", "select") == "1"
+    panels.wait(lambda: selected_faces(panels) == [1])
 
 
-def test_another_order_asks_for_a_run(ran: Canvas) -> None:
-    """The numbers are those of the last run, and select would mean other faces."""
-    status = ran.page.locator("[data-refldm=face_picker] [role=status]")
+def test_changed_order_asks_for_a_run(panels: Canvas) -> None:
+    """The numbers belong to the last run. With another order they would select other faces."""
+    status = panels.page.locator("[data-refldm=face_picker] [role=status]")
     assert "3 of 3" in status.inner_text()
     order = "node.widgets.find((item) => item.name === 'order')"
-    for value, says in (("largest", "Run again"), ("left to right", "3 of 3")):
-        ran.node("DetectFaces", f"(({order}).value = '{value}', ({order}).callback('{value}'))")
-        assert says in status.inner_text()
+    for value, message in (("largest", "Run again"), ("left to right", "3 of 3")):
+        panels.evaluate("DetectFaces", f"(({order}).value = '{value}', ({order}).callback('{value}'))")
+        assert message in status.inner_text()
 
 
-def test_several_pictures_are_paged_through(ran: Canvas) -> None:
-    shown = ran.node("DetectFaces", "node.properties.refldm_faces")
+def test_pages_show_several_pictures(panels: Canvas) -> None:
+    shown = panels.evaluate("DetectFaces", "node.properties.refldm_faces")
     portrait = {"filename": "photo.png", "subfolder": "", "type": "input"}
     second = {"size": [400, 400], "picture": portrait, "faces": shown[0]["faces"][:1]}
     try:
-        ran.node("DetectFaces", f"node.onExecuted({json.dumps({'refldm_faces': [*shown, second]})})")
-        ran.page.get_by_role("button", name="Picture 2 of 2").click()
-        ran.wait(lambda: chosen(ran) == [0])
-        draw_box(ran, 400, (200, 200), (300, 300))
-        assert ran.value("DetectFaces", "added_boxes").startswith("1: ")
-        ran.page.get_by_role("button", name="Picture 1 of 2").click()
-        ran.wait(lambda: chosen(ran) == [0, 1, 2])
-        assert ran.page.get_by_role("button", name="Remove the added box").count() == 0
+        panels.evaluate("DetectFaces", f"node.onExecuted({json.dumps({'refldm_faces': [*shown, second]})})")
+        panels.page.get_by_role("button", name="Picture 2 of 2").click()
+        panels.wait(lambda: selected_faces(panels) == [0])
+        draw_box(panels, 400, (200, 200), (300, 300))
+        assert panels.value("DetectFaces", "added_boxes").startswith("1: ")
+        panels.page.get_by_role("button", name="Picture 1 of 2").click()
+        panels.wait(lambda: selected_faces(panels) == [0, 1, 2])
+        assert panels.page.get_by_role("button", name="Remove the added box").count() == 0
     finally:
-        ran.node("DetectFaces", f"node.onExecuted({json.dumps({'refldm_faces': shown})})")
+        panels.evaluate("DetectFaces", f"node.onExecuted({json.dumps({'refldm_faces': shown})})")
 
 
 def draw_box(canvas: Canvas, width: int, corner: tuple[int, int], opposite: tuple[int, int]) -> None:
-    """Draw between two points of a picture that is so many pixels wide."""
+    """Draw a box between two points of a picture of this width. All values are in pixels of the picture."""
     canvas.page.get_by_role("button", name="Add face").click()
     stage = canvas.page.locator("[data-refldm=face_picker] .stage").bounding_box()
     scale = stage["width"] / width
@@ -119,21 +120,21 @@ def draw_box(canvas: Canvas, width: int, corner: tuple[int, int], opposite: tupl
     canvas.page.mouse.up()
 
 
-def test_a_hover_enlarges_the_face(ran: Canvas) -> None:
-    large = ran.page.locator("[data-refldm=face_picker] canvas.large")
+def test_hover_enlarges_the_face(panels: Canvas) -> None:
+    large = panels.page.locator("[data-refldm=face_picker] canvas.large")
     assert not large.is_visible()
-    face(ran, 1).hover()
+    face(panels, 1).hover()
     large.wait_for(state="visible")
     pixels = large.evaluate("(canvas) => [...canvas.getContext('2d').getImageData(72, 72, 1, 1).data]")
     assert pixels[3] == 255 and sum(pixels[:3]) > 0
-    ran.page.mouse.move(5, 990)
+    panels.page.mouse.move(5, 990)
     large.wait_for(state="hidden")
 
 
-def test_a_box_is_drawn_and_removed(ran: Canvas) -> None:
-    draw_box(ran, 768, (600, 100), (700, 220))
-    picture, _, numbers = ran.value("DetectFaces", "added_boxes").partition(": ")
+def test_box_is_drawn_and_removed(panels: Canvas) -> None:
+    draw_box(panels, 768, (600, 100), (700, 220))
+    picture, _, numbers = panels.value("DetectFaces", "added_boxes").partition(": ")
     assert picture == "0"
     assert np.abs(np.array(numbers.split(","), dtype=int) - [600, 100, 100, 120]).max() <= 3
-    ran.page.get_by_role("button", name="Remove the added box").click()
-    assert ran.value("DetectFaces", "added_boxes") == ""
+    panels.page.get_by_role("button", name="Remove the added box").click()
+    assert panels.value("DetectFaces", "added_boxes") == ""

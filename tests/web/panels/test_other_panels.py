@@ -1,4 +1,4 @@
-"""The panels for people, for saved people, and for the pictures before and after."""
+"""The panels on Match People, Load References and Paste Faces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.embedded import needs_embedded
 from tests.host.test_saved_people import save_person
 
-from ..browser import WORKFLOWS, Canvas, opened
+from ..browser import WORKFLOWS, Canvas, open_canvas
 from ..conftest import View
 
 if TYPE_CHECKING:
@@ -18,59 +18,59 @@ if TYPE_CHECKING:
 pytestmark = needs_embedded
 
 
-@pytest.mark.parametrize("how", ["mouse", "keyboard"])
-def test_the_slider_moves(ran: Canvas, how: str) -> None:
-    slider = ran.page.get_by_role("slider", name="before")
+@pytest.mark.parametrize("device", ["mouse", "keyboard"])
+def test_slider_follows_mouse_and_keyboard(panels: Canvas, device: str) -> None:
+    slider = panels.page.get_by_role("slider", name="before")
     slider.wait_for()
-    stage = ran.page.locator("[data-refldm=before_after] .stage").bounding_box()
-    ran.page.mouse.click(stage["x"] + stage["width"] / 2, stage["y"] + 20)
+    stage = panels.page.locator("[data-refldm=before_after] .stage").bounding_box()
+    panels.page.mouse.click(stage["x"] + stage["width"] / 2, stage["y"] + 20)
     assert abs(int(slider.get_attribute("aria-valuenow")) - 50) <= 1
-    if how == "mouse":
-        ran.page.mouse.down()
-        ran.page.mouse.move(stage["x"] + stage["width"] / 4, stage["y"] + 30, steps=3)
-        ran.page.mouse.up()
+    if device == "mouse":
+        panels.page.mouse.down()
+        panels.page.mouse.move(stage["x"] + stage["width"] / 4, stage["y"] + 30, steps=3)
+        panels.page.mouse.up()
         assert abs(int(slider.get_attribute("aria-valuenow")) - 25) <= 1
     else:
         for key, value in (("Home", 0), ("ArrowRight", 1), ("PageUp", 11), ("End", 100), ("ArrowLeft", 99)):
-            ran.page.keyboard.press(key)
+            panels.page.keyboard.press(key)
             assert int(slider.get_attribute("aria-valuenow")) == value
-    clip = ran.page.locator("[data-refldm=before_after] canvas.before").evaluate(
+    clip = panels.page.locator("[data-refldm=before_after] canvas.before").evaluate(
         "(canvas) => getComputedStyle(canvas).clipPath"
     )
     assert clip.startswith("inset(0")
 
 
-def test_a_face_is_dragged_to_a_person(ran: Canvas) -> None:
-    source = ran.page.get_by_role("button", name="Pick face 1").bounding_box()
-    target = ran.page.get_by_role("button", name="Ben,").bounding_box()
-    ran.page.mouse.move(source["x"] + 8, source["y"] + 8)
-    ran.page.mouse.down()
-    ran.page.mouse.move(target["x"] + 8, target["y"] + 8, steps=5)
-    ran.page.mouse.up()
-    assert ran.value("MatchPeople", "assignments") == "1: Ben"
-    ran.page.get_by_role("button", name="Undo all").click()
-    assert ran.value("MatchPeople", "assignments") == ""
+def test_dragging_a_face_assigns_a_person(panels: Canvas) -> None:
+    source = panels.page.get_by_role("button", name="Pick face 1").bounding_box()
+    target = panels.page.get_by_role("button", name="Ben,").bounding_box()
+    panels.page.mouse.move(source["x"] + 8, source["y"] + 8)
+    panels.page.mouse.down()
+    panels.page.mouse.move(target["x"] + 8, target["y"] + 8, steps=5)
+    panels.page.mouse.up()
+    assert panels.value("MatchPeople", "assignments") == "1: Ben"
+    panels.page.get_by_role("button", name="Undo all").click()
+    assert panels.value("MatchPeople", "assignments") == ""
 
 
-def test_a_face_is_clicked_to_a_person(ran: Canvas) -> None:
-    ran.page.get_by_role("button", name="Pick face 2").click()
-    ran.page.get_by_role("button", name="nobody,").click()
-    assert ran.value("MatchPeople", "assignments") == "2: nobody"
-    ran.page.get_by_role("combobox", name="Person of face 0").select_option("Cem")
-    assert ran.value("MatchPeople", "assignments") == "0: Cem, 2: nobody"
-    ran.page.get_by_role("combobox", name="Person of face 0").select_option("")
-    assert ran.value("MatchPeople", "assignments") == "2: nobody"
+def test_clicks_assign_a_person(panels: Canvas) -> None:
+    panels.page.get_by_role("button", name="Pick face 2").click()
+    panels.page.get_by_role("button", name="nobody,").click()
+    assert panels.value("MatchPeople", "assignments") == "2: nobody"
+    panels.page.get_by_role("combobox", name="Person of face 0").select_option("Cem")
+    assert panels.value("MatchPeople", "assignments") == "0: Cem, 2: nobody"
+    panels.page.get_by_role("combobox", name="Person of face 0").select_option("")
+    assert panels.value("MatchPeople", "assignments") == "2: nobody"
 
 
-def test_people_are_renamed_and_deleted(view: View, ran: Canvas, browser: Browser) -> None:
-    folder = ran.server.base / "models" / "refldm_references"
+def test_saved_people_are_renamed_and_deleted(view: View, panels: Canvas, browser: Browser) -> None:
+    folder = panels.server.base / "models" / "refldm_references"
     for name in ("person", "Ben"):
         save_person(folder / f"{name}.safetensors")
-    saving = next(path for path in WORKFLOWS if path.stem.startswith("03"))
-    with opened(browser, ran.server, nodes_2=view.nodes_2) as canvas:
+    workflow = next(path for path in WORKFLOWS if path.stem.startswith("03"))
+    with open_canvas(browser, panels.server, nodes_2=view.nodes_2) as canvas:
         page = canvas.page
-        canvas.load(saving)
-        canvas.spread(("LoadReferences",))
+        canvas.load(workflow)
+        canvas.show_in_row(("LoadReferences",))
         assert canvas.value("LoadReferences", "name") == "person.safetensors"
         page.get_by_role("button", name="Rename person").click()
         page.get_by_role("textbox", name="New name of person").fill("../person")
@@ -89,6 +89,6 @@ def test_people_are_renamed_and_deleted(view: View, ran: Canvas, browser: Browse
         page.get_by_role("button", name="Delete Ben for good").click()
         page.get_by_role("button", name="Delete Ben").wait_for(state="detached")
         assert not (folder / "Ben.safetensors").exists()
-        # The browser itself reports the refused name.
-        assert [text for text in canvas.own_complaints if "400 (Bad Request)" not in text] == []
+        # The browser itself reports the refused request.
+        assert [text for text in canvas.own_messages if "400 (Bad Request)" not in text] == []
         (folder / "Anna Lee.safetensors").unlink()
