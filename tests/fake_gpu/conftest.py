@@ -1,3 +1,5 @@
+"""Run each test of this folder on a simulated GPU."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -9,6 +11,6 @@ from benchmarks.simulated_gpu import simulated_gpu
 
 @pytest.fixture(autouse=True, scope="module")
 def gpu() -> Iterator[None]:
-    """Every tensor of these tests is fake."""
+    """Use fake tensors in all these tests, on a simulated GPU."""
     with simulated_gpu():
         yield

@@ -37,10 +37,10 @@ _PACKAGES = ("insightface.model_zoo.scrfd", "facexlib.detection.retinaface", "on
 def require_packages(host: Path) -> None:
     """Skip the test if the host's environment lacks the packages for faces."""
     code = "".join(f"import {name}\n" for name in _PACKAGES)
-    done = subprocess.run([python_of(host), "-c", code], capture_output=True, text=True, check=False)
-    if done.returncode:
+    process = subprocess.run([python_of(host), "-c", code], capture_output=True, text=True, check=False)
+    if process.returncode:
         pytest.skip(
-            f"{host.name} cannot work with faces ({done.stderr.strip().splitlines()[-1]}): install requirements.txt "
+            f"{host.name} cannot work with faces ({process.stderr.strip().splitlines()[-1]}): install requirements.txt "
             "into its environment"
         )
 

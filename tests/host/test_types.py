@@ -35,8 +35,8 @@ def chosen_dtypes(host: Path, *flags: str) -> dict[str, Any]:
     script = Path(__file__).parent / "card_types.py"
     command = [python_of(host), str(script), str(PACK / "tests" / "nodes" / "pack.py"), json.dumps(cards), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=host, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, cwd=host, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def test_auto_dtype_is_the_choice_of_the_host(host: Path) -> None:

@@ -21,6 +21,6 @@ def test_panel_logic_passes_its_node_tests() -> None:
     if tuple(map(int, version.removeprefix("v").split(".")[:2])) < OLDEST_NODE:
         pytest.skip(f"Node.js {version} does not recognize modules by their content: install Node.js 20.19 or newer")
     files = sorted(map(str, UNIT.glob("*.test.mjs")))
-    done = subprocess.run([node, "--test", *files], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 0" not in done.stdout
+    process = subprocess.run([node, "--test", *files], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "# pass 0" not in process.stdout
