@@ -24,7 +24,7 @@ def _read(name: str) -> Any:
     return json.loads((EARLIER / name).read_text(encoding="utf-8"))
 
 
-def _for_toys(api: Api) -> Api:
+def _copy_for_toys(api: Api) -> Api:
     return adapt_to_toys(with_model_files(copy.deepcopy(api)))
 
 
@@ -42,7 +42,7 @@ def test_earlier_workflow_file_keeps_its_values(workflow_server: Server, number:
 
 
 def test_earlier_widget_name_is_accepted(workflow_server: Server) -> None:
-    earlier = _for_toys(_read("04.api.json"))
+    earlier = _copy_for_toys(_read("04.api.json"))
     pictures = {}
     for color_match in ("wavelet", "none"):
         _paste_inputs(earlier)["colour_match"] = color_match
@@ -59,7 +59,7 @@ def test_earlier_widget_name_is_accepted(workflow_server: Server) -> None:
 
 def test_earlier_socket_names_are_accepted(workflow_server: Server) -> None:
     """The graph connects three people one by one."""
-    api = _for_toys(_read("05.api.json"))
+    api = _copy_for_toys(_read("05.api.json"))
     match = next(node["inputs"] for node in api.values() if node["class_type"] == "ReFLDM_MatchPeople")
     assert {"person_2", "person_3"} <= set(match)
     after, (report,) = run(workflow_server, api)

@@ -21,7 +21,7 @@ from .graphs import Link, fetch_pictures, fetch_text
 from .oracle import assert_same
 
 
-def restored_group(graph: FaceGraph, names: Sequence[str], **settings: Any) -> tuple[Link, Link]:
+def add_restored_group(graph: FaceGraph, names: Sequence[str], **settings: Any) -> tuple[Link, Link]:
     """Add nodes that restore the faces of these people in group.png. Return the picture and the report of matches."""
     model, detector, recognizer = graph.load_model(), graph.detector(), graph.recognizer()
     image = graph.image("group.png")
@@ -46,7 +46,7 @@ def restored_group(graph: FaceGraph, names: Sequence[str], **settings: Any) -> t
 
 def test_each_face_gets_its_own_person_as_in_the_core(face_server: Server, base: Path, core: Restorer) -> None:
     graph = FaceGraph()
-    image, report = restored_group(graph, list(PEOPLE))
+    image, report = add_restored_group(graph, list(PEOPLE))
     shown_report = graph.add("PreviewAny", source=report)
     end = graph.add("SaveImage", images=image, filename_prefix="faces")
     outputs = face_server.run(graph.api)
@@ -80,7 +80,7 @@ def restore_in_core(base: Path, core: Restorer) -> np.ndarray:
 
 def test_strangers_are_restored_on_request(face_server: Server) -> None:
     graph = FaceGraph()
-    ((after,),) = fetch_pictures(face_server, graph, restored_group(graph, ["ben"], strangers="restore")[0])
+    ((after,),) = fetch_pictures(face_server, graph, add_restored_group(graph, ["ben"], strangers="restore")[0])
     assert all(face_change(photo([2, -2, 1, 0]), after, place) > 5 for place in range(4))
 
 
