@@ -1,4 +1,4 @@
-"""Face networks on a simulated NVIDIA GPU, and resizing and guidance on a simulated Apple GPU."""
+"""Face networks and guidance on a simulated NVIDIA GPU, and resizing on a simulated Apple GPU."""
 
 from __future__ import annotations
 

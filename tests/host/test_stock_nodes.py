@@ -157,7 +157,7 @@ def test_conditioning_zero_out_changes_nothing(server: Server) -> None:
     assert_same(server.pictures(graph.api)[0], server.pictures(ksampler_graph().api)[0])
 
 
-def test_traced_model_gives_the_same_picture_and_is_traced_once(server: Server) -> None:
+def test_traced_model_gives_the_same_picture_without_tracing_again(server: Server) -> None:
     """TorchCompileModel traces and guards in the same way. This test skips the machine code, which takes minutes."""
 
     def traced_graph(names: tuple[str, ...], seed: int = 2024) -> Graph:
