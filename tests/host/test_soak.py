@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import psutil
 import pytest
@@ -14,7 +16,7 @@ WARM_UP = 40  # prompts until allocators and the host's own caches are full
 
 
 def test_memory_stays_flat_over_200_prompts(
-    server: Server, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
+    server: Server, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every prompt has a new seed. Some prompts use other references or another sampler."""
     process = psutil.Process(server.pid)
