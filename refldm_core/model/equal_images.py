@@ -20,7 +20,7 @@ Stem = Callable[[Tensor, Tensor], list[Tensor]]
 def once_per_distinct_image(stem: Stem, images: Tensor, timesteps: Tensor, embeddings: Tensor) -> list[Tensor]:
     """Return `stem(images, embeddings)`, with equal rows computed once.
 
-    The result is the same (tests/model/test_unet.py, test_equal_images_are_computed_once_and_give_the_same_result).
+    The result is the same (tests/model/test_unet.py, test_equal_images_share_the_stem_and_give_the_same_result).
     Rows are compared on the CPU only: comparing them on an accelerator would wait for it.
 
     Args:

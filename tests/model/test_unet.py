@@ -160,7 +160,7 @@ def test_specs_without_meaning(changed: dict[str, int], says: str) -> None:
 
 
 @torch.no_grad()
-def test_equal_images_are_computed_once_until_their_references_part_them(
+def test_equal_images_share_the_stem_and_give_the_same_result(
     restorer: Restorer, kv: ReferenceKV, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = x[[0, 1, 0, 0, 1]]
