@@ -52,7 +52,8 @@ def guided(
         if not guided_indices or (interval is not None and not interval[0] <= t <= interval[1]):
             return model(x, t, conditions)
         branches = torch.cat([_select(x, guided_indices), x])
-        eps_null, eps = model(branches, t, [*null_branch, *conditions]).split([len(guided_indices), len(x)])
+        prediction = model(branches, t, [*null_branch, *conditions])
+        eps_null, eps = prediction[: len(guided_indices)], prediction[len(guided_indices) :]
         return _replace(eps, guided_indices, eps_null + scale * (_select(eps, guided_indices) - eps_null))
 
     return predict
