@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..out_of_memory import is_out_of_memory
-from .detection import Findings, Picture, require_finite
+from .findings import Findings, Picture, require_finite
 from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import SettingsError, shortened
 from .alignment import FACE_BOX, FFHQ_TEMPLATE
-from .detection import iou
 from .errors import FaceError
+from .findings import iou
 from .matching import assign
 from .types import Face, Faces, Landmarks5
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from .detection import iou
+from .findings import iou
 from .identity import Embeddings, cosine, normalize
 from .matching import assign
 from .types import Face, Landmarks5

@@ -10,15 +10,9 @@ import torch
 
 from refldm_core.errors import SettingsError
 from refldm_core.face.backends import ScrfdNetwork
-from refldm_core.face.detection import (
-    DetectionSettings,
-    Findings,
-    SearchingDetector,
-    detect_batch,
-    iou,
-    scales,
-    suppress,
-)
+from refldm_core.face.detection import DetectionSettings, SearchingDetector, detect_batch
+from refldm_core.face.findings import Findings, iou, suppress
+from refldm_core.face.tiling import scales
 from tests.face.toys import LOOKS, draw_face, save_scrfd
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from refldm_core.errors import CheckpointError, NotFiniteError
 from refldm_core.evaluation.identity import PublishedIdentity
 from refldm_core.face.backends import RetinaFaceNetwork, load_strictly
-from refldm_core.face.detection import Findings, SearchingDetector
+from refldm_core.face.detection import SearchingDetector
 from refldm_core.face.errors import FaceError
+from refldm_core.face.findings import Findings
 from refldm_core.face.identity import embed_crops, embed_faces
 from refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
 from refldm_core.face.types import Face, Landmarks5

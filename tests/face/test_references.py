@@ -13,6 +13,7 @@ from skimage.measure import blur_effect
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.face.alignment import align, crop_transform
 from refldm_core.face.backends import ScrfdNetwork
+from refldm_core.face.candidates import Candidate, find_candidates
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
 from refldm_core.face.identity import ArcFaceRecognizer, centroid, cosine
 from refldm_core.face.quality import (
@@ -25,14 +26,8 @@ from refldm_core.face.quality import (
     measure_quality,
     perceptual_hash,
 )
-from refldm_core.face.references import (
-    Candidate,
-    ReferenceSettings,
-    choose_references,
-    find_candidates,
-    group_people,
-    select_references,
-)
+from refldm_core.face.reference_rules import ReferenceSettings, group_people
+from refldm_core.face.references import choose_references, select_references
 from refldm_core.face.types import Face, Landmarks5
 from refldm_core.face.warping import gaussian_blur
 from tests.face.toys import collage, draw_face, people, save_arcface, save_scrfd, transform_of
