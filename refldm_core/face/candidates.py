@@ -1,4 +1,4 @@
-"""Candidates for references: the faces of photos, embedded and judged."""
+"""Candidates for references: the faces of photos, with embedding and quality."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .types import Face
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A face found in a photo.
+    """A face that was detected in a photo.
 
     Attributes:
-        photo: index of the photo.
-        face: with its embedding.
+        photo: Index of the photo.
+        face: The face, with its embedding.
         crop: (3, 512, 512) in [-1, 1].
-        quality: of the crop.
-        fingerprint: its `perceptual_hash`.
+        quality: Quality of the face as a reference.
+        fingerprint: `perceptual_hash` of the crop.
     """
 
     photo: int
@@ -40,12 +40,20 @@ class Candidate:
 def find_candidates(
     photo: int, image: Tensor, detector: Detector, recognizer: Recognizer, parser: FaceParser | None = None
 ) -> list[Candidate]:
-    """All faces of one photo (3, height, width) in [-1, 1], embedded and judged."""
-    found = detector.detect(to_picture(image))
-    faces, crops = align_faces([image.cpu()], found, FFHQ_SIZE)
-    embeddings = embed_faces(recognizer, [image.cpu()], found)
-    visible: list[float | None] = [None] * len(found)
-    if parser is not None and found:
+    """Detect, embed and measure all faces of one photo.
+
+    Args:
+        photo: Index of the photo.
+        image: (3, height, width) in [-1, 1].
+        detector: Finds the faces.
+        recognizer: Embeds the faces.
+        parser: Measures the visible share of each face. None leaves it unknown.
+    """
+    detected = detector.detect(to_picture(image))
+    faces, crops = align_faces([image.cpu()], detected, FFHQ_SIZE)
+    embeddings = embed_faces(recognizer, [image.cpu()], detected)
+    visible: list[float | None] = [None] * len(detected)
+    if parser is not None and detected:
         visible = [float(share) for share in parser.visible(crops)]
     return [
         Candidate(
@@ -62,11 +70,16 @@ def find_candidates(
 
 
 def candidate_embeddings(candidates: Sequence[Candidate]) -> Embeddings:
+    """Return the embeddings of candidates: (candidates, d).
+
+    Raises:
+        ReferencesError: A candidate has no embedding.
+    """
     rows = [candidate.face.embedding for candidate in candidates if candidate.face.embedding is not None]
     if len(rows) != len(candidates):
         raise ReferencesError(
             "A reference candidate has no embedding.",
-            expected="faces that a recognizer has seen",
+            expected="faces with embeddings from a recognizer",
             remedy="use find_candidates",
         )
     return np.stack(rows)

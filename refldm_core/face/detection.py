@@ -1,8 +1,8 @@
-"""Finding faces of any size and up to any quarter turn with detectors that see upright ones of moderate size.
+"""Detection of faces of any size and rotation with networks for upright faces of moderate size.
 
-A network finds faces of some 40 pixels up to most of its input well. So the picture is searched at several scales, each
-up to four times coarser than the last, in overlapping tiles, and again turned by quarter turns; then the best of all
-findings of one face is kept.
+A network reliably finds faces from about 40 pixels up to most of its input size. The picture is therefore searched at
+several scales, in overlapping tiles, and again after rotation by quarter turns. Each scale is up to four times coarser
+than the one before. Of all findings of the same face, the most confident one remains.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ class FaceNetwork(Protocol):
     """A detection network for upright faces.
 
     Attributes:
-        tile: pixels along the longest side of a picture that the network takes.
-        threshold: the least confidence of a face that its authors use; networks differ in how sure they are.
-        turned_threshold: the same for a face in a turned picture. Most pictures are upright, and a network that takes
-            much in their turned versions for faces must be surer there.
-        metadata: text that the network's file says of itself.
+        tile: Longest side, in pixels, of a picture that the network takes.
+        threshold: Minimum confidence of a face in an upright picture, as the authors of the network chose it.
+            Confidences of different networks are not comparable.
+        turned_threshold: Minimum confidence of a face in a turned picture. Most pictures are upright, so a network with
+            many false detections in turned pictures needs a higher value here.
+        metadata: Metadata from the file of the network.
     """
 
     @property
@@ -45,29 +46,33 @@ class FaceNetwork(Protocol):
     def turned_threshold(self) -> float: ...
 
     def find(self, picture: Picture, threshold: float) -> Findings:
-        """Find the faces of one picture no larger than `tile`."""
+        """Find the faces above `threshold` in one picture that is no larger than `tile`."""
         ...
 
 
 class Detector(Protocol):
-    """Anything that finds faces."""
+    """A detector of faces in pictures of any size."""
 
     def detect(self, image: Picture) -> list[Face]:
-        """Faces of one picture, the most confident first; [] where there is none."""
+        """Find the faces of one picture, in order of falling confidence. A picture without a face gives []."""
         ...
 
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """How to search.
+    """Settings of the search for faces.
 
     Attributes:
-        threshold: least confidence of a face, 0..1; None for the network's own, which may be higher in turned pictures.
-        smallest: size in pixels of the smallest face to look for; smaller takes longer. None is 24 pixels, and 1/85 of
-            the longer side in pictures of more than 2048 pixels.
-        turns: quarter turns (counter-clockwise) at which the picture is searched; (0,) is fastest, and finds faces
-            tilted by up to some 45 degrees.
-        overlap: intersection over union above which two findings are the same face.
+        threshold: Minimum confidence of a face, 0..1. None for the network's own thresholds, of which the one for
+            turned pictures may be higher.
+        smallest: Size in pixels of the smallest face to search for, 10 or more. A smaller value takes longer. None
+            means 24 pixels, or 1/85 of the longer side in pictures of more than 2048 pixels.
+        turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that
+            are tilted by up to about 45 degrees.
+        overlap: Intersection over union above which two findings are the same face.
+
+    Raises:
+        SettingsError: A value is outside its range, or there are no turns.
     """
 
     threshold: float | None = None
@@ -92,11 +97,11 @@ class DetectionSettings:
 
 
 class SearchingDetector:
-    """A network made robust to size, tilt and the border.
+    """A detector that searches a picture with a network at several scales, tiles and rotations.
 
     Args:
-        network: finds upright faces.
-        settings: None for the default.
+        network: Network that finds upright faces.
+        settings: Settings of the search. None for the defaults.
     """
 
     def __init__(self, network: FaceNetwork, settings: DetectionSettings | None = None) -> None:
@@ -105,20 +110,21 @@ class SearchingDetector:
 
     def detect(self, image: Picture) -> list[Face]:
         """See `Detector`."""
-        found_at_all_turns = [
+        findings_of_all_turns = [
             findings
             for turn in self.settings.turns
             for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
         ]
-        best = suppress(join(found_at_all_turns), self.settings.overlap)
+        best = suppress(join(findings_of_all_turns), self.settings.overlap)
         return [
-            Face((float(b[0]), float(b[1]), float(b[2]), float(b[3])), float(score), Landmarks5(points))
-            for b, score, points in zip(*best, strict=True)
+            Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
+            for box, score, points in zip(*best, strict=True)
         ]
 
     def _search(self, picture: Picture, turn: int, size: tuple[int, ...]) -> Iterator[Findings]:
-        usual = self.network.threshold if turn == 0 else self.network.turned_threshold
-        threshold = usual if self.settings.threshold is None else self.settings.threshold
+        """Yield the findings of all scales and tiles of a turned picture, in pixels of the upright one."""
+        default = self.network.threshold if turn == 0 else self.network.turned_threshold
+        threshold = default if self.settings.threshold is None else self.settings.threshold
         for scale in scales(picture.shape[:2], self.network.tile, self.settings.smallest):
             resized, factors = resize(picture, scale)
             for left, top, tile in tiles(resized, self.network.tile):
@@ -133,12 +139,13 @@ def detect_batch(
     """Find the faces of a batch.
 
     Args:
-        images: each (3, height, width) in [-1, 1]; sizes may differ.
-        detector: of whatever kind.
-        on_picture: called with the number of finished pictures and of all; raising stops the work.
+        images: Pictures (3, height, width) in [-1, 1]. Sizes may differ.
+        detector: Any detector.
+        on_picture: Called after each picture with the number of finished pictures and the number of all pictures. An
+            exception from it stops the work.
 
     Returns:
-        The faces of all pictures in order, each with its `frame`.
+        The faces of all pictures in order. `frame` is the index of the picture.
     """
     faces: list[Face] = []
     for frame, image in enumerate(images):
@@ -148,5 +155,5 @@ def detect_batch(
 
 
 def to_picture(image: Tensor) -> Picture:
-    """(3, height, width) in [-1, 1] -> what a detector takes."""
+    """Convert (3, height, width) in [-1, 1] to a picture for a detector: (height, width, 3) RGB of 8 bits."""
     return np.asarray(tensor_to_u8(image.cpu()).movedim(0, -1).contiguous().numpy(), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Findings of a detection network: checked, joined, and one for each face."""
+"""Findings of a detection network: checks, concatenation and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..errors import NotFiniteError
 Picture = NDArray[np.uint8]
 """(height, width, 3) RGB."""
 
-_NESTED = 0.8
+_NESTED = 0.8  # share of the smaller box that lies in the larger one
 
 
 class Findings(NamedTuple):
-    """What a network finds in one picture.
+    """Faces that a network finds in one picture.
 
     Attributes:
         boxes: (n, 4) left, top, right, bottom in pixels.
-        scores: (n,) 0..1.
-        landmarks: (n, 5, 2) in the order of `Landmarks5`.
+        scores: (n,) confidences, 0..1.
+        landmarks: (n, 5, 2) pixels in the order of `Landmarks5`.
     """
 
     boxes: NDArray[np.float64]
@@ -31,10 +31,10 @@ class Findings(NamedTuple):
 
 
 def require_finite(findings: Findings) -> Findings:
-    """Check what a network found.
+    """Return the findings if all numbers are finite.
 
     Raises:
-        NotFiniteError: NaN or infinity among the numbers.
+        NotFiniteError: The findings contain NaN or infinity.
     """
     if not all(np.isfinite(values).all() for values in findings):
         raise NotFiniteError(
@@ -45,46 +45,49 @@ def require_finite(findings: Findings) -> Findings:
     return findings
 
 
-def join(found: Sequence[Findings]) -> Findings:
-    """All findings in one; none where there are none."""
+def join(parts: Sequence[Findings]) -> Findings:
+    """Concatenate findings. An empty sequence gives empty findings."""
     empty = Findings(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
-    parts = [empty, *found]
+    parts = [empty, *parts]
     return Findings(
-        np.concatenate([p.boxes for p in parts]),
-        np.concatenate([p.scores for p in parts]),
-        np.concatenate([p.landmarks for p in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.landmarks for part in parts]),
     )
 
 
 def suppress(findings: Findings, overlap: float) -> Findings:
-    """Keep the most confident of findings of one face (greedy non-maximum suppression), best first.
+    """Reduce the findings of each face to the most confident one (greedy non-maximum suppression).
 
-    Of one face are boxes whose intersection over union is above `overlap`, and boxes of which one lies in the other and
-    has at least a quarter of its area: what two scales make of a face.
+    Two boxes belong to one face if their intersection over union is above `overlap`. They also do if one box lies in
+    the other and has more than a quarter of its area, as boxes of one face from two scales may.
+
+    Returns:
+        One finding for each face, in order of falling confidence.
     """
     order = np.argsort(-findings.scores, kind="stable")
-    kept: list[int] = []
+    selected: list[int] = []
     while order.size:
         first, rest = order[0], order[1:]
-        kept.append(int(first))
-        box, others = findings.boxes[first], findings.boxes[rest]
-        own, areas, common = _area(box[None]), _area(others), _common(box, others)
-        smaller, larger = np.minimum(own, areas), np.maximum(own, areas)
-        nested = (common > _NESTED * smaller) & (larger < 4.0 * smaller)
-        order = rest[(iou(box, others) <= overlap) & ~nested]
-    return Findings(findings.boxes[kept], findings.scores[kept], findings.landmarks[kept])
+        selected.append(int(first))
+        box, boxes = findings.boxes[first], findings.boxes[rest]
+        area, areas, intersections = _areas(box[None]), _areas(boxes), _intersections(box, boxes)
+        smaller, larger = np.minimum(area, areas), np.maximum(area, areas)
+        nested = (intersections > _NESTED * smaller) & (larger < 4.0 * smaller)
+        order = rest[(iou(box, boxes) <= overlap) & ~nested]
+    return Findings(findings.boxes[selected], findings.scores[selected], findings.landmarks[selected])
 
 
 def iou(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of one box (4,) with others (n, 4)."""
-    common = _common(box, boxes)
-    return common / np.maximum(_area(box[None]) + _area(boxes) - common, 1e-9)
+    """Return the intersection over union of one box (4,) with each of several boxes (n, 4): (n,)."""
+    intersections = _intersections(box, boxes)
+    return intersections / np.maximum(_areas(box[None]) + _areas(boxes) - intersections, 1e-9)
 
 
-def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
 
 
-def _common(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _intersections(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     return np.prod(np.maximum(high - low, 0.0), axis=1)

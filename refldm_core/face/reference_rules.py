@@ -1,4 +1,7 @@
-"""The rules by which candidates become references: the right person, no flaws, no copies, different views."""
+"""Rules that turn candidates into references: the right person, no flaws, no copies, different views.
+
+Each rule writes the reason for its decision about a photo into `reasons`, a dict from the index of the photo to a text.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,21 @@ from .scipy_functions import average_linkage
 
 @dataclass(frozen=True)
 class ReferenceSettings:
-    """What a photo must be worth to become a reference.
+    """Requirements for a photo to become a reference.
 
     Attributes:
-        count: how many references at most; the released model takes up to 5.
-        same_person: cosine similarity of two photos of one person.
-        min_size: pixels of the face box in the photo.
-        max_blur: see `quality.blur`.
-        min_confidence: of the detector.
-        min_inside: share of the crop that lies inside the photo.
-        min_visible: share of the face that nothing covers; counts only where a parser looked.
-        same_photo: cosine similarity and `hash_bits` bits of 64 within which two photos are copies of one.
-        hash_bits: see `same_photo`.
+        count: Maximum number of references. The released model takes up to 5.
+        same_person: Minimum cosine similarity of two photos of one person.
+        min_size: Minimum size of the face box, in pixels of the photo.
+        max_blur: Maximum blur, 0..1 (see `quality.blur`).
+        min_confidence: Minimum confidence of the detector, 0..1.
+        min_inside: Minimum share of the crop inside the photo, 0..1.
+        min_visible: Minimum share of the face that nothing covers, 0..1. Ignored without a face parser.
+        same_photo: Minimum cosine similarity of two copies of one photo. Copies also satisfy `hash_bits`.
+        hash_bits: Maximum number of bits, of 64, in which the perceptual hashes of two copies differ.
+
+    Raises:
+        SettingsError: The count is below 1.
     """
 
     count: int = 5
@@ -51,9 +57,10 @@ class ReferenceSettings:
 
 
 def group_people(embeddings: Embeddings, same_person: float) -> NDArray[np.int64]:
-    """Number the people among faces: (n, d) of unit length -> (n,).
+    """Group faces by person: embeddings (n, d) of unit length -> group numbers (n,).
 
-    Average linkage: unlike connected components it is not misled by one face that resembles two people.
+    Clusters are formed by average linkage. With connected components, one face that resembles two people would join
+    both of them into one person.
     """
     return average_linkage(1.0 - cosine(embeddings, embeddings), 1.0 - same_person)
 
@@ -61,35 +68,43 @@ def group_people(embeddings: Embeddings, same_person: float) -> NDArray[np.int64
 def keep_person(
     candidates: Sequence[Candidate], settings: ReferenceSettings, person: Embeddings | None, reasons: dict[int, str]
 ) -> list[Candidate]:
-    """The person's face in each photo that shows them, by order of photos."""
+    """Return the face of one person in each photo that shows them, in the order of the photos.
+
+    Args:
+        candidates: Faces of all photos.
+        settings: `same_person` decides who belongs to the person.
+        person: (d,) embedding of the person. None for the person in most photos.
+        reasons: See the module's docstring.
+    """
     if not candidates:
         return []
     embeddings = candidate_embeddings(candidates)
-    whom = "the majority" if person is None else "the person"
+    description = "the majority" if person is None else "the person"
     if person is None:
         groups = group_people(embeddings, settings.same_person)
         photos: defaultdict[int, set[int]] = defaultdict(set)
-        worth: defaultdict[int, float] = defaultdict(float)
+        quality: defaultdict[int, float] = defaultdict(float)
         for group, candidate in zip(groups.tolist(), candidates, strict=True):
             photos[group].add(candidate.photo)
-            worth[group] += candidate.quality.overall
-        majority = max(photos, key=lambda group: (len(photos[group]), worth[group]))
+            quality[group] += candidate.quality.overall
+        majority = max(photos, key=lambda group: (len(photos[group]), quality[group]))
         person = centroid(embeddings[groups == majority])
-        belongs = groups == majority
+        is_person = groups == majority
     else:
-        belongs = cosine(embeddings, person[None])[:, 0] >= settings.same_person
-    alike = cosine(embeddings, person[None])[:, 0]
+        is_person = cosine(embeddings, person[None])[:, 0] >= settings.same_person
+    similarities = cosine(embeddings, person[None])[:, 0].tolist()
     best_matches: dict[int, tuple[float, Candidate]] = {}
-    for candidate, similarity, belonging in zip(candidates, alike.tolist(), belongs.tolist(), strict=True):
-        if belonging and (candidate.photo not in best_matches or similarity > best_matches[candidate.photo][0]):
+    for candidate, similarity, matches in zip(candidates, similarities, is_person.tolist(), strict=True):
+        if matches and (candidate.photo not in best_matches or similarity > best_matches[candidate.photo][0]):
             best_matches[candidate.photo] = similarity, candidate
     for photo in {candidate.photo for candidate in candidates} - set(best_matches):
-        best = max(s for c, s in zip(candidates, alike.tolist(), strict=True) if c.photo == photo)
-        reasons[photo] = f"another person (similarity to {whom} {best:.2f})"
+        best = max(value for c, value in zip(candidates, similarities, strict=True) if c.photo == photo)
+        reasons[photo] = f"another person (similarity to {description} {best:.2f})"
     return [candidate for _, (_, candidate) in sorted(best_matches.items())]
 
 
 def has_flaw(candidate: Candidate, settings: ReferenceSettings, reasons: dict[int, str]) -> bool:
+    """Whether a candidate fails a requirement of the settings. The first such requirement is the reason."""
     quality = candidate.quality
     visible = 1.0 if quality.visible is None else quality.visible
     flaws = {
@@ -101,37 +116,54 @@ def has_flaw(candidate: Candidate, settings: ReferenceSettings, reasons: dict[in
             quality.confidence < settings.min_confidence
         ),
     }
-    first = next((reason for reason, true in flaws.items() if true), None)
-    if first is not None:
-        reasons[candidate.photo] = first
-    return first is not None
+    first_flaw = next((reason for reason, applies in flaws.items() if applies), None)
+    if first_flaw is not None:
+        reasons[candidate.photo] = first_flaw
+    return first_flaw is not None
 
 
 def remove_copies(
     usable: Sequence[Candidate], names: Sequence[str], settings: ReferenceSettings, reasons: dict[int, str]
 ) -> list[Candidate]:
-    kept: list[Candidate] = []
+    """Return the best candidate of each set of copies, in order of falling quality.
+
+    Args:
+        usable: Candidates without a flaw.
+        names: Names of all photos.
+        settings: `same_photo` and `hash_bits` define copies.
+        reasons: See the module's docstring.
+    """
+    originals: list[Candidate] = []
     for candidate in sorted(usable, key=lambda c: (-c.quality.overall, c.photo)):
-        copy_of = next((better for better in kept if _copies(candidate, better, settings)), None)
-        if copy_of is None:
-            kept.append(candidate)
+        original = next((better for better in originals if _are_copies(candidate, better, settings)), None)
+        if original is None:
+            originals.append(candidate)
         else:
-            reasons[candidate.photo] = f"copy of {names[copy_of.photo]}, which is better"
-    return kept
+            reasons[candidate.photo] = f"copy of {names[original.photo]}, which is better"
+    return originals
 
 
-def _copies(a: Candidate, b: Candidate, settings: ReferenceSettings) -> bool:
-    alike = float(cosine(candidate_embeddings([a]), candidate_embeddings([b]))[0, 0])
-    return alike >= settings.same_photo and hash_distance(a.fingerprint, b.fingerprint) <= settings.hash_bits
+def _are_copies(a: Candidate, b: Candidate, settings: ReferenceSettings) -> bool:
+    similarity = float(cosine(candidate_embeddings([a]), candidate_embeddings([b]))[0, 0])
+    return similarity >= settings.same_photo and hash_distance(a.fingerprint, b.fingerprint) <= settings.hash_bits
 
 
-def spread(candidates: Sequence[Candidate], count: int, reasons: dict[int, str]) -> list[Candidate]:
-    """Farthest-point order, weighted by quality, from the best one on; candidates come best first."""
+def choose_different(candidates: Sequence[Candidate], count: int, reasons: dict[int, str]) -> list[Candidate]:
+    """Choose candidates that differ from each other, by farthest-point sampling weighted with quality.
+
+    Args:
+        candidates: Candidates in order of falling quality. The first one is chosen first.
+        count: Maximum number of chosen candidates.
+        reasons: See the module's docstring.
+
+    Returns:
+        The chosen candidates, in the order of their choice.
+    """
     chosen: list[Candidate] = []
     rest = list(candidates)
     while rest and len(chosen) < count:
-        worth = [_gap(c, chosen) * c.quality.overall for c in rest]
-        best = rest.pop(int(np.argmax(worth)))
+        weighted_distances = [_distance(c, chosen) * c.quality.overall for c in rest]
+        best = rest.pop(int(np.argmax(weighted_distances)))
         pose = best.quality.pose
         view = f"yaw {pose.yaw:+.0f}, pitch {pose.pitch:+.0f} degrees"
         reasons[best.photo] = f"best quality ({view})" if not chosen else f"differs most from those before ({view})"
@@ -141,10 +173,10 @@ def spread(candidates: Sequence[Candidate], count: int, reasons: dict[int, str])
     return chosen
 
 
-def _gap(candidate: Candidate, chosen: Sequence[Candidate]) -> float:
-    """To the nearest of the chosen: cosine distance and difference of pose, both about 0..1."""
+def _distance(candidate: Candidate, chosen: Sequence[Candidate]) -> float:
+    """Return the distance to the nearest chosen candidate: cosine distance plus pose distance, each about 0..1."""
     if not chosen:
         return 1.0
-    distances = 1.0 - cosine(candidate_embeddings([candidate]), candidate_embeddings(chosen))[0]
-    poses = [candidate.quality.pose.apart(reference.quality.pose) for reference in chosen]
-    return float(np.min(distances + np.asarray(poses)))
+    cosine_distances = 1.0 - cosine(candidate_embeddings([candidate]), candidate_embeddings(chosen))[0]
+    pose_distances = [candidate.quality.pose.distance(reference.quality.pose) for reference in chosen]
+    return float(np.min(cosine_distances + np.asarray(pose_distances)))

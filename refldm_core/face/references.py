@@ -1,4 +1,4 @@
-"""Choosing reference photos: one person, each photo worth having, as different from each other as can be."""
+"""Choice of reference photos: good photos of one person that differ from each other as much as possible."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .candidates import Candidate, candidate_embeddings, find_candidates
 from .detection import Detector
 from .identity import Embeddings, Recognizer, centroid
 from .parsing import FaceParser
-from .reference_rules import ReferenceSettings, has_flaw, keep_person, remove_copies, spread
+from .reference_rules import ReferenceSettings, choose_different, has_flaw, keep_person, remove_copies
 from .types import Face
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a photo was kept or dropped.
+    """The decision about a photo.
 
     Attributes:
-        photo: its name.
-        kept: whether it is a reference.
-        reason: in words.
+        photo: Name of the photo.
+        kept: Whether the photo was chosen as a reference.
+        reason: Reason for the decision, as text.
     """
 
     photo: str
@@ -40,11 +40,11 @@ class ChosenReferences:
     """The references of one person.
 
     Attributes:
-        names: of the chosen photos, the best first.
-        crops: (n, 3, 512, 512) in [-1, 1], of the same order.
-        faces: in their photos.
-        centroid: (d,) mean embedding of all the person's usable photos, also of those not needed.
-        verdicts: one for each photo, in the order given.
+        names: Names of the chosen photos. The photo of the best quality comes first.
+        crops: (n, 3, 512, 512) in [-1, 1], in the same order.
+        faces: The person's faces in these photos, in the same order.
+        centroid: (d,) mean embedding of all usable photos of the person, including those that were not chosen.
+        verdicts: One verdict for each photo, in the order of the photos.
     """
 
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ class ChosenReferences:
 
     @property
     def report(self) -> str:
-        """A line for each photo."""
+        """The verdicts as text, one line for each photo."""
         return "\n".join(str(verdict) for verdict in self.verdicts)
 
 
@@ -68,21 +68,21 @@ def select_references(
     parser: FaceParser | None = None,
     person: Embeddings | None = None,
 ) -> ChosenReferences:
-    """From photos of a person, among others perhaps, choose the references.
+    """Choose references of one person from photos, which may also show other people.
 
     Args:
-        photos: names and pictures (3, height, width) in [-1, 1]; they are read one after the other.
-        detector: finds the faces.
-        recognizer: tells whose they are.
-        settings: None for the default.
-        parser: judges occlusion, if given; without one only the detector's confidence speaks of it.
-        person: (d,) of unit length, whom to look for; None for whoever is in most photos.
+        photos: Names and pictures (3, height, width) in [-1, 1]. They are read one after the other.
+        detector: Finds the faces.
+        recognizer: Recognizes the person.
+        settings: Requirements for references. None for the defaults.
+        parser: Measures occlusion. Without a parser, only a low confidence of the detector indicates occlusion.
+        person: (d,) embedding of the person, of unit length. None for the person in most photos.
 
     Returns:
-        The references and a verdict on every photo.
+        The references, and a verdict on every photo.
 
     Raises:
-        ReferencesError: no photo is left; the message holds the verdicts.
+        ReferencesError: No photo is usable. The message contains the verdicts.
     """
     names: list[str] = []
     candidates: list[Candidate] = []
@@ -99,15 +99,22 @@ def choose_references(
     *,
     person: Embeddings | None = None,
 ) -> ChosenReferences:
-    """Choose among faces already found; see `select_references`."""
+    """Choose references from detected faces (see `select_references`).
+
+    Args:
+        names: Names of all photos.
+        candidates: Faces of all photos.
+        settings: Requirements for references. None for the defaults.
+        person: (d,) embedding of the person, of unit length. None for the person in most photos.
+    """
     settings = settings or ReferenceSettings()
     reasons: dict[int, str] = dict.fromkeys(range(len(names)), "no face found")
-    same = keep_person(candidates, settings, person, reasons)
-    usable = [c for c in same if not has_flaw(c, settings, reasons)]
-    different = remove_copies(usable, names, settings, reasons)
-    chosen = spread(different, settings.count, reasons)
-    kept = {c.photo for c in chosen}
-    verdicts = tuple(Verdict(name, i in kept, reasons[i]) for i, name in enumerate(names))
+    same_person = keep_person(candidates, settings, person, reasons)
+    usable = [candidate for candidate in same_person if not has_flaw(candidate, settings, reasons)]
+    originals = remove_copies(usable, names, settings, reasons)
+    chosen = choose_different(originals, settings.count, reasons)
+    chosen_photos = {candidate.photo for candidate in chosen}
+    verdicts = tuple(Verdict(name, i in chosen_photos, reasons[i]) for i, name in enumerate(names))
     if not chosen:
         raise ReferencesError(
             "None of the photos can serve as a reference.\n" + "\n".join(str(verdict) for verdict in verdicts),
@@ -115,9 +122,9 @@ def choose_references(
             remedy="add better photos, or lower the limits",
         )
     return ChosenReferences(
-        tuple(names[c.photo] for c in chosen),
-        torch.stack([c.crop for c in chosen]),
-        tuple(c.face for c in chosen),
+        tuple(names[candidate.photo] for candidate in chosen),
+        torch.stack([candidate.crop for candidate in chosen]),
+        tuple(candidate.face for candidate in chosen),
         centroid(candidate_embeddings(usable)),
         verdicts,
     )

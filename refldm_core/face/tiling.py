@@ -1,4 +1,4 @@
-"""The scales, tiles and turns in which a picture is searched, and the way of findings back to the whole picture."""
+"""Scales and tiles for the search of a picture, and the conversion of findings back to its pixels."""
 
 from __future__ import annotations
 
@@ -12,29 +12,40 @@ from PIL import Image
 
 from .findings import Findings, Picture
 
-_WELL_SEEN = 40.0  # pixels: a face of this size, or larger, is found reliably
-_COARSER = 4.0  # largest ratio of two scales
-_OVERLAP = 160  # of tiles: a face up to _WELL_SEEN * _COARSER lies whole in one of them
-_AUTO_SMALLEST, _AUTO_SIDE = 24.0, 2048.0
+_RELIABLE_SIZE = 40.0  # pixels; a face of this size or larger is found reliably
+_MAX_SCALE_RATIO = 4.0  # ratio of two neighboring scales
+_TILE_OVERLAP = 160  # pixels; a face up to _RELIABLE_SIZE * _MAX_SCALE_RATIO lies completely in one tile
+_DEFAULT_SMALLEST, _DEFAULT_SIDE = 24.0, 2048.0  # pixels; the smallest face grows with a side beyond the second number
 _MAX_ENLARGEMENT = 4.0
-SMALLEST_FACE = _WELL_SEEN / _MAX_ENLARGEMENT
+SMALLEST_FACE = _RELIABLE_SIZE / _MAX_ENLARGEMENT
+"""Pixels. Smaller faces cannot be found."""
 
 
 def scales(size: Sequence[int], tile: int, smallest: float | None) -> list[float]:
-    """At which scales to search a picture of (height, width), the finest first and the whole in one tile last."""
+    """Return the scales at which a picture is searched, from fine to coarse.
+
+    Args:
+        size: (height, width) of the picture.
+        tile: Pixels along each side of a tile.
+        smallest: Size in pixels of the smallest face. None for the default (see `DetectionSettings`).
+
+    Returns:
+        Scales, of which the last two show the whole picture in one tile.
+    """
     longest = max(size)
     if smallest is None:
-        smallest = _AUTO_SMALLEST * max(1.0, longest / _AUTO_SIDE)
-    finest = min(_WELL_SEEN / smallest, _MAX_ENLARGEMENT)
-    whole = min(tile / longest, finest)
-    steps = math.ceil(math.log(finest / whole, _COARSER) - 0.05)  # hardly finer than the whole is not worth a search
-    finer = [finest * (whole / finest) ** (i / steps) for i in range(steps)]
-    # A face that fills the picture is also searched for at half the size: networks expect some room around it.
-    return [*finer, whole, whole / 2.0]
+        smallest = _DEFAULT_SMALLEST * max(1.0, longest / _DEFAULT_SIDE)
+    finest = min(_RELIABLE_SIZE / smallest, _MAX_ENLARGEMENT)
+    coarsest = min(tile / longest, finest)
+    # The margin of 0.05 saves a search at a scale that is hardly finer than the coarsest one.
+    steps = math.ceil(math.log(finest / coarsest, _MAX_SCALE_RATIO) - 0.05)
+    finer = [finest * (coarsest / finest) ** (i / steps) for i in range(steps)]
+    # Half of the coarsest scale finds a face that fills the picture: networks expect some space around a face.
+    return [*finer, coarsest, coarsest / 2.0]
 
 
 def resize(picture: Picture, scale: float) -> tuple[Picture, tuple[float, float]]:
-    """The picture resized, and by which factors (x, y) exactly."""
+    """Resize a picture, and return it with the exact factors (x, y). Scales within 2 percent of 1 change nothing."""
     height, width = picture.shape[:2]
     if abs(scale - 1.0) < 0.02:
         return picture, (1.0, 1.0)
@@ -44,7 +55,7 @@ def resize(picture: Picture, scale: float) -> tuple[Picture, tuple[float, float]
 
 
 def tiles(picture: Picture, tile: int) -> Iterator[tuple[int, int, Picture]]:
-    """Overlapping parts no larger than `tile`, each with its left and top."""
+    """Yield overlapping parts of a picture, no larger than `tile`, as (left, top, part)."""
     height, width = picture.shape[:2]
     for top in _starts(height, tile):
         for left in _starts(width, tile):
@@ -52,22 +63,32 @@ def tiles(picture: Picture, tile: int) -> Iterator[tuple[int, int, Picture]]:
 
 
 def _starts(length: int, tile: int) -> list[int]:
+    """Return evenly spaced first pixels of the tiles along one side."""
     if length <= tile:
         return [0]
-    step = tile - min(_OVERLAP, tile // 2)
+    step = tile - min(_TILE_OVERLAP, tile // 2)
     count = -(-(length - tile) // step) + 1
     return [round(i * (length - tile) / (count - 1)) for i in range(count)]
 
 
-def drop_cut(findings: Findings, origin: tuple[int, int], tile: Sequence[int], whole: Sequence[int]) -> Findings:
-    """Without faces cut by a tile's border inside the picture: another tile, or a coarser scale, has them whole."""
+def drop_cut(findings: Findings, origin: tuple[int, int], tile: Sequence[int], picture: Sequence[int]) -> Findings:
+    """Remove the faces that a border of the tile cuts, because another tile or a coarser scale shows them completely.
+
+    A border of the tile that is also a border of the picture removes no face.
+
+    Args:
+        findings: Findings in pixels of the tile.
+        origin: (left, top) of the tile in the picture.
+        tile: (height, width) of the tile.
+        picture: (height, width) of the picture.
+    """
     (left, top), (height, width) = origin, tile
     limits = np.array(
         [
             1.0 if left > 0 else -np.inf,
             1.0 if top > 0 else -np.inf,
-            width - 2.0 if left + width < whole[1] else np.inf,
-            height - 2.0 if top + height < whole[0] else np.inf,
+            width - 2.0 if left + width < picture[1] else np.inf,
+            height - 2.0 if top + height < picture[0] else np.inf,
         ]
     )
     boxes = findings.boxes
@@ -76,25 +97,39 @@ def drop_cut(findings: Findings, origin: tuple[int, int], tile: Sequence[int], w
 
 
 def scale_back(findings: Findings, origin: tuple[int, int], factors: tuple[float, float]) -> Findings:
-    def back(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert findings from pixels of a tile to pixels of the picture before `resize`.
+
+    Args:
+        findings: Findings in pixels of the tile.
+        origin: (left, top) of the tile in the resized picture.
+        factors: (x, y) from `resize`.
+    """
+
+    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return (points + np.asarray(origin) + 0.5) / np.asarray(factors) - 0.5
 
-    boxes = np.reshape(back(np.reshape(findings.boxes, (-1, 2))), (-1, 4))
-    return Findings(boxes, findings.scores, back(findings.landmarks))
+    boxes = np.reshape(convert(np.reshape(findings.boxes, (-1, 2))), (-1, 4))
+    return Findings(boxes, findings.scores, convert(findings.landmarks))
 
 
 def turn_back(findings: Findings, turn: int, size: Sequence[int]) -> Findings:
-    """From the picture turned by quarter turns counter-clockwise to the upright one of (height, width)."""
+    """Convert findings from pixels of a turned picture to pixels of the upright one.
+
+    Args:
+        findings: Findings in pixels of the turned picture.
+        turn: Number of counter-clockwise quarter turns.
+        size: (height, width) of the upright picture.
+    """
     turn %= 4
     if turn == 0:
         return findings
     height, width = size[0], size[1]
 
-    def back(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = points[..., 0], points[..., 1]
-        turned = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turn]
-        return np.stack(turned, axis=-1)
+        upright = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turn]
+        return np.stack(upright, axis=-1)
 
-    corners = back(np.reshape(findings.boxes, (-1, 2, 2)))
+    corners = convert(np.reshape(findings.boxes, (-1, 2, 2)))
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Findings(boxes, findings.scores, back(findings.landmarks))
+    return Findings(boxes, findings.scores, convert(findings.landmarks))

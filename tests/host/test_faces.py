@@ -124,7 +124,7 @@ def test_no_face_is_an_error_or_passes(faces: Server) -> None:
 def test_wrong_words_are_refused_before_anything_runs(faces: Server) -> None:
     graph = FaceGraph()
     graph.save(graph.detect(graph.image("one.png"), select="the first")[2])
-    with pytest.raises(PromptError, match="is no list of faces"):
+    with pytest.raises(PromptError, match="is not a list of faces"):
         faces.run(graph.api)
     graph = FaceGraph()
     graph.save(graph.detect(graph.image("one.png"), select="3")[2])

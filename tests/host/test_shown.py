@@ -60,7 +60,7 @@ def test_a_box_by_hand_adds_a_face(faces: Server) -> None:
     shown = _shown(faces, graph, found, found[0])["refldm_faces"][0]["faces"]
     assert [item["selected"] for item in shown] == [True, False]
     assert shown[0]["box"] == [60, 40, 160, 160] and shown[0]["confidence"] == 1.0
-    for text, says in (("60,40,100,120", "is no box of a face"), ("1: 60,40,100,120", "no picture number 1")):
+    for text, says in (("60,40,100,120", "is not a box of a face"), ("1: 60,40,100,120", "no picture number 1")):
         graph = FaceGraph()
         graph.save(graph.detect(graph.image("frame_3.png"), added_boxes=text)[2])
         with pytest.raises(PromptError, match=says):
