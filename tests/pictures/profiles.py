@@ -52,7 +52,10 @@ def cmyk_profile() -> bytes:
 
 
 def scanner_profile() -> bytes:
-    """Return the profile of a scanner: a table from RGB to Lab, and none back. Gray is exact, colors are weak."""
+    """Return the profile of a scanner: a table from RGB to Lab, and none back.
+
+    Equal RGB values are neutral, and colors are weak.
+    """
     corners = [[(i >> 2) & 1, (i >> 1) & 1, i & 1] for i in range(8)]
     table = [(100.0 * sum(c) / 3, 60.0 * (c[0] - c[1]), 60.0 * ((c[0] + c[1]) / 2 - c[2])) for c in corners]
     return _profile("scnr", "RGB ", "Lab ", {"A2B0": _lut8(3, table), "wtpt": _xyz(D50)}, "scanner")
