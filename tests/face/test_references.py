@@ -7,34 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from skimage import data
-from skimage.measure import blur_effect
 
 from refldm_core.errors import ReferencesError, SettingsError
-from refldm_core.face.alignment import align, crop_transform
 from refldm_core.face.backends import ScrfdNetwork
 from refldm_core.face.candidates import Candidate, find_candidates
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
 from refldm_core.face.identity import ArcFaceRecognizer, centroid, cosine
-from refldm_core.face.quality import (
-    Pose,
-    Quality,
-    blur,
-    estimate_pose,
-    hash_distance,
-    inside_share,
-    measure_quality,
-    perceptual_hash,
-)
+from refldm_core.face.quality import Pose, Quality
 from refldm_core.face.reference_rules import ReferenceSettings, group_people
 from refldm_core.face.references import choose_references, select_references
 from refldm_core.face.types import Face, Landmarks5
-from refldm_core.face.warping import gaussian_blur
-from tests.face.toys import collage, draw_face, people, save_arcface, save_scrfd, transform_of
+from tests.face.toys import draw_face, people, save_arcface, save_scrfd
 
 LOOKS = Landmarks5([[0, 0], [4, 0], [2, 2], [0, 4], [4, 4]])
 GOOD = Quality(size=200, blur=0.3, confidence=0.95, inside=1.0, visible=None, pose=Pose(0, 0, 0))
-HEAD = np.array([[-0.5, 0, 0], [0.5, 0, 0], [0, 0.58, 0.38], [-0.43, 1.04, 0.08], [0.43, 1.04, 0.08]])
 
 
 def candidate(photo, embedding, fingerprint=None, **quality):
@@ -166,54 +152,3 @@ def test_references_are_selected_from_photos_with_real_networks(tmp_path):
     (found_candidate,) = find_candidates(7, tensors[0], detector, ArcFaceRecognizer(tmp_path / "rec.onnx"))
     assert found_candidate.photo == 7
     np.testing.assert_allclose(found_candidate.face.center, (223.5, 159.5), atol=2)
-
-
-PORTRAIT = torch.as_tensor(data.astronaut()).movedim(-1, 0).float() / 127.5 - 1.0
-PORTRAIT_LOOKS = Landmarks5([[206, 110], [246, 109], [226, 132], [209, 153], [245, 152]])
-
-
-def test_measured_blur_rises_like_that_of_scikit_image():
-    transform = crop_transform(PORTRAIT_LOOKS, (512, 512))
-    crops = [align(gaussian_blur(PORTRAIT, sigma), transform) for sigma in (0.0, 0.5, 1.0, 2.0, 4.0)]
-    measured = [blur(crop) for crop in crops]
-    oracle = [blur_effect(crop.mean(dim=0).numpy()[102:-102, 102:-102]) for crop in crops]
-    assert measured == sorted(measured)
-    assert np.corrcoef(measured, oracle)[0, 1] > 0.95
-    assert measured[0] < ReferenceSettings().max_blur < measured[3]
-    assert blur(torch.zeros(3, 512, 512)) == 1
-
-
-@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-45, 0, 10), (0, 20, 0), (0, -20, -30)])
-def test_the_pose_of_a_rigid_head_is_recovered(yaw, pitch, roll):
-    y, p, r = np.radians([yaw, pitch, roll])
-    turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
-    tilt = np.array([[np.cos(r), -np.sin(r)], [np.sin(r), np.cos(r)]])
-    pose = estimate_pose(Landmarks5(100 * (HEAD @ (nod @ turn).T)[:, :2] @ tilt.T + 300))
-    np.testing.assert_allclose([pose.yaw, pose.pitch, pose.roll], [yaw, pitch, roll], atol=2)
-
-
-def test_the_distance_of_poses_ignores_roll():
-    assert Pose(0, 0, 0).distance(Pose(0, 0, 90)) == 0
-    assert Pose(-20, 0, 0).distance(Pose(10, 0, 0)) == pytest.approx(0.5)
-    assert Pose(-90, 0, 0).distance(Pose(90, 0, 0)) == 1
-
-
-def test_hashes_distinguish_copies_from_other_pictures():
-    crop = align(PORTRAIT, crop_transform(PORTRAIT_LOOKS, (512, 512)))
-    copy = (torch.nn.functional.interpolate(crop[None], 200, mode="bilinear", antialias=True)[0] * 0.9 + 0.05).clamp(
-        -1, 1
-    )
-    assert hash_distance(perceptual_hash(crop), perceptual_hash(copy)) <= 4
-    for different in (crop.flip(-1), collage(512, 512), -crop):
-        assert hash_distance(perceptual_hash(crop), perceptual_hash(different)) > 16
-
-
-def test_the_share_outside_the_photo_lowers_quality():
-    transform = transform_of(100, 0, (200, 200), (100.0, 0.0))
-    assert inside_share(transform) == pytest.approx(0.5, abs=0.02)
-    assert inside_share(transform_of(100, 30, (200, 200))) == 1
-    face = Face((150, 50, 250, 150), 0.8, LOOKS)
-    quality = measure_quality(face, torch.rand(3, 512, 512), transform, 0.9)
-    assert (quality.size, quality.confidence, quality.visible) == (100, 0.8, 0.9)
-    assert 0 < quality.overall < 0.8 * 0.9 * 0.52
