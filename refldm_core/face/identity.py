@@ -141,7 +141,7 @@ def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
 
 
 def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
-    """Crop FFHQ-aligned crops as the published identity loss and IDS do before the recognizer. Differentiable.
+    """Prepare FFHQ-aligned crops for a recognizer like the published identity loss and IDS do. Differentiable.
 
     The middle seven eighths are area-averaged, without alignment to ArcFace's template. A crop whose middle is smaller
     than the recognizer's input is enlarged bilinearly, because averaging would only repeat its pixels.

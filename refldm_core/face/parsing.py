@@ -67,7 +67,7 @@ class FaceParser:
         return torch.cat([self.module(crop.unsqueeze(0))[0].argmax(dim=1) for crop in crops])
 
     def mask(self, crops: Tensor, *, hair: bool = True) -> Tensor:
-        """Return masks of the faces: 1 on skin, features, ears, glasses and earrings, 0 elsewhere.
+        """Return masks of the faces: 1 on skin, features, ears, glasses, earrings and (with `hair`) hair.
 
         Args:
             crops: (batch, 3, size, size) in [-1, 1], aligned to the FFHQ template as the networks expect.

@@ -76,11 +76,11 @@ class PasteSettings:
         _require_range("upscale", self.upscale, 1.0, 8.0)
 
 
-class Pasted(NamedTuple):
+class PastedPicture(NamedTuple):
     """A picture with its restored faces.
 
     Attributes:
-        image: (3, height, width) float32 in [-1, 1]; bit-identical to the picture where the mask is 0.
+        image: (3, height, width) float32 in [-1, 1], bit-identical to the picture where the mask is 0.
         mask: (height, width) float32 in [0, 1]: the share of restored crops in each pixel.
     """
 
@@ -96,7 +96,7 @@ def paste_faces(
     *,
     crop_masks: Sequence[Tensor | None] | None = None,
     image_masks: Sequence[Tensor | None] | None = None,
-) -> list[Pasted]:
+) -> list[PastedPicture]:
     """Paste every restored crop into its picture. Where faces overlap, later faces are on top.
 
     Args:
@@ -124,10 +124,10 @@ def paste_faces(
     masks_of_images = [None] * len(images) if image_masks is None else image_masks
     _require_count("crop masks", len(masks), len(faces), "faces")
     _require_count("masks", len(masks_of_images), len(images), "pictures")
-    results: list[Pasted] = []
+    results: list[PastedPicture] = []
     for frame, image in enumerate(images):
         original = enlarge(image, settings.upscale) if _size(image) == faces.image_sizes[frame] else image.float()
-        target = Pasted(original.clone(), original.new_zeros(_size(original)))
+        target = PastedPicture(original.clone(), original.new_zeros(_size(original)))
         image_mask = masks_of_images[frame]
         if image_mask is not None:
             image_mask = _resized(image_mask, _size(original)).to(original)
@@ -138,11 +138,13 @@ def paste_faces(
     return results
 
 
-def paste_face(image: Tensor, crop: Tensor, transform: CropTransform, settings: PasteSettings | None = None) -> Pasted:
+def paste_face(
+    image: Tensor, crop: Tensor, transform: CropTransform, settings: PasteSettings | None = None
+) -> PastedPicture:
     """Paste one restored crop (3, size, size) into its picture (3, height, width). See `paste_faces`."""
     settings = settings or PasteSettings()
     original = enlarge(image, settings.upscale) if _size(image) == transform.image_size else image.float()
-    target = Pasted(original.clone(), original.new_zeros(_size(original)))
+    target = PastedPicture(original.clone(), original.new_zeros(_size(original)))
     _paste_into(target, original, crop, transform.for_image(_size(original)), settings)
     return target
 
@@ -156,7 +158,7 @@ def enlarge(image: Tensor, factor: float) -> Tensor:
 
 
 def _paste_into(
-    target: Pasted,
+    target: PastedPicture,
     original: Tensor,
     crop: Tensor,
     transform: CropTransform,

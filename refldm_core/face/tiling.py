@@ -15,7 +15,8 @@ from .findings import Findings, Picture
 _RELIABLE_SIZE = 40.0  # pixels; a face of this size or larger is found reliably
 _MAX_SCALE_RATIO = 4.0  # ratio of two neighboring scales
 _TILE_OVERLAP = 160  # pixels; a face up to _RELIABLE_SIZE * _MAX_SCALE_RATIO lies completely in one tile
-_DEFAULT_SMALLEST, _DEFAULT_SIDE = 24.0, 2048.0  # pixels; the smallest face grows with a side beyond the second number
+_DEFAULT_SMALLEST = 24.0  # pixels; default size of the smallest face
+_DEFAULT_SIDE = 2048.0  # pixels; in pictures with a longer side, the default grows in proportion to the side
 _MAX_ENLARGEMENT = 4.0
 SMALLEST_FACE = _RELIABLE_SIZE / _MAX_ENLARGEMENT
 """Pixels. Smaller faces cannot be found."""
