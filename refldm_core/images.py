@@ -23,7 +23,7 @@ from .errors import ImageFileError, OutputError
 from .files import atomic_write, require_regular
 from .out_of_memory import is_out_of_memory
 from .pictures.decoding import decode
-from .pictures.formats import NAMED, readable_formats, writable_format
+from .pictures.formats import FORMAT_NAMES, readable_formats, writable_format
 from .pictures.metadata import Metadata
 
 MIN_SIDE = 8
@@ -73,7 +73,7 @@ def open_image(path: Path) -> Generator[Image.Image, None, None]:
     except UnidentifiedImageError as error:
         raise ImageFileError(
             f"{path} is not a picture that can be read.",
-            expected=NAMED,
+            expected=FORMAT_NAMES,
             remedy="convert it to PNG or JPEG",
         ) from error
     except _DAMAGED as error:

@@ -95,7 +95,7 @@ def check_decode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
     assert torch.equal(quantized.indices, golden["dec.indices"])
     assert_close(quantized.z, golden["dec.quant"], "dec.quant")
     assert_close(restorer.decode(z), golden["dec.image"], "dec.image")
-    assert_close(unquantized, golden["dec.image_unquantized"], "dec.image_unquantized")
+    assert_close(unquantized, golden["dec.image_unquantised"], "dec.image_unquantised")
 
 
 def check_reference_kv(restorer: Restorer, golden: dict[str, Tensor]) -> None:

@@ -55,10 +55,7 @@ def references_encoded_separately(restorer: Restorer, patch: pytest.MonkeyPatch)
 
 
 def null_is_an_empty_cache(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    def without_references(conditions: list[pipeline._Condition]) -> list[pipeline._Condition]:
-        return [pipeline._Condition(condition.lq, None) for condition in conditions]
-
-    patch.setattr(restorer, "_null_conditions", without_references)
+    patch.setattr(restorer._null_cache, "like", lambda references: None)
 
 
 def last_alpha_is_one(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:

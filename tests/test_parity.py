@@ -87,7 +87,7 @@ def test_pictures_become_the_published_tensors(golden: dict[str, Tensor]) -> Non
     from PIL import Image
 
     image = Image.fromarray(golden["pil.in_u8"].movedim(0, -1).numpy())
-    assert torch.equal(to_tensor(image, 128), golden["pil.normalized"])
+    assert torch.equal(to_tensor(image, 128), golden["pil.normalised"])
     assert torch.equal(u8_to_tensor(golden["in.lq_u8"]), golden["in.lq"])
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.face.backends import RetinaFaceNetwork
-from ...refldm_core.face.detection import FaceNetwork, Findings, Picture
+from ...refldm_core.face.detection import FaceNetwork
+from ...refldm_core.face.findings import Findings, Picture
 from ...refldm_core.face.parsing import FaceParser
 
 

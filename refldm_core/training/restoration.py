@@ -25,7 +25,8 @@ from ..diffusion.schedule import NoiseSpec
 from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import Attention, AttentionBlock, fused_attention, plain_attention
 from ..model.reference import ReferenceKV
-from ..model.unet import ResBlock, UNet
+from ..model.unet import UNet
+from ..model.unet_blocks import ResBlock
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage
 from ..pipeline import Restorer, SamplingSettings

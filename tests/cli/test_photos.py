@@ -206,7 +206,7 @@ BAD_WORDS = {
     "person and reference": (["--person", "anna=me.png", "--reference", "me.png"], "cannot go with --reference"),
     "person without a folder": (["--person", "anna"], "--person anna cannot be used"),
     "person twice": (["--person", "anna=me.png", "--person", "anna=me.png"], "the name is taken"),
-    "faces": (["--faces", "first"], "is no list of faces"),
+    "faces": (["--faces", "first"], "is not a list of faces"),
     "feather": (["--feather", "0.9"], "feather 0.9"),
     "upscale": (["--upscale", "0"], "upscale 0.0"),
     "batch": (["--batch", "0"], "0 faces at once"),

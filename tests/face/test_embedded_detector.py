@@ -10,7 +10,8 @@ from skimage import data
 from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_detector
 from refldm_core.data.synthetic import Scene, group, person
-from refldm_core.face.detection import SearchingDetector, iou
+from refldm_core.face.detection import SearchingDetector
+from refldm_core.face.findings import iou
 from refldm_core.face.types import Face
 from tests.embedded import needs_embedded
 

@@ -29,7 +29,7 @@ def test_photo_without_faces_is_an_error_or_passes_unchanged(face_server: Server
 def test_invalid_selections_are_refused(face_server: Server) -> None:
     graph = FaceGraph()
     graph.save(graph.detect(graph.image("one.png"), select="the first")[2])
-    with pytest.raises(PromptError, match="is no list of faces"):
+    with pytest.raises(PromptError, match="is not a list of faces"):
         face_server.run(graph.api)
     graph = FaceGraph()
     graph.save(graph.detect(graph.image("one.png"), select="3")[2])

@@ -59,7 +59,7 @@ def test_added_box_becomes_a_face(face_server: Server) -> None:
     shown = _shown(face_server, graph, detected, detected[0])["refldm_faces"][0]["faces"]
     assert [item["selected"] for item in shown] == [True, False]
     assert shown[0]["box"] == [60, 40, 160, 160] and shown[0]["confidence"] == 1.0
-    for text, message in (("60,40,100,120", "is no box of a face"), ("1: 60,40,100,120", "no picture number 1")):
+    for text, message in (("60,40,100,120", "is not a box of a face"), ("1: 60,40,100,120", "no picture number 1")):
         graph = FaceGraph()
         graph.save(graph.detect(graph.image("frame_3.png"), added_boxes=text)[2])
         with pytest.raises(PromptError, match=message):

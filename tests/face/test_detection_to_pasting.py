@@ -1,4 +1,4 @@
-"""Detect, align, change, paste: every face of a group photo, nothing else."""
+"""All steps from detection to pasting: every face of a group photo changes, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refldm_core.face.selection import select_faces
 from tests.face.toys import draw_face, save_arcface, save_scrfd
 
 
-def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_path):
+def test_twenty_faces_of_five_people_are_detected_matched_and_pasted(tmp_path):
     save_scrfd(tmp_path / "det.onnx")
     save_arcface(tmp_path / "rec.onnx")
     detector = SearchingDetector(ScrfdNetwork(tmp_path / "det.onnx"), DetectionSettings(0.5, smallest=40, turns=(0,)))
@@ -24,22 +24,22 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
     centers = [(88 + 112 * (i % 5), 72 + 112 * (i // 5)) for i in range(20)]
     for i, center in enumerate(centers):
         draw_face(picture, center, 48)
-        # What tells these people apart: the brightness of their sides, which the toy detector does not look at.
+        # The brightness beside a face distinguishes these people. The toy detector ignores it.
         for side in (-36, 26):
             picture[center[1] - 24 : center[1] + 24, center[0] + side : center[0] + side + 10] = 127 + 60 * (i % 5 - 2)
     image = torch.as_tensor(picture).movedim(-1, 0).float() / 127.5 - 1
 
-    found = detect_batch([image], detector)
-    faces, crops = align_faces([image], found, 128)
+    detected = detect_batch([image], detector)
+    faces, crops = align_faces([image], detected, 128)
     faces = select_faces(faces, order="top to bottom")
     assert len(faces) == 20
 
     embeddings = embed_faces(recognizer, [image], faces.faces)
-    who = [centers.index(min(centers, key=lambda c: np.hypot(*np.subtract(f.center, c)))) % 5 for f in faces.faces]
-    known = {f"person {p}": embeddings[who.index(p)] for p in range(5)}
-    matches = match_people(embeddings, [0] * 20, known, repeats=True)
+    people = [centers.index(min(centers, key=lambda c: np.hypot(*np.subtract(f.center, c)))) % 5 for f in faces.faces]
+    embedding_of_name = {f"person {p}": embeddings[people.index(p)] for p in range(5)}
+    matches = match_people(embeddings, [0] * 20, embedding_of_name, repeats=True)
     named = with_people(with_embeddings(faces.faces, embeddings), matches)
-    assert [face.person for face in named] == [f"person {p}" for p in who]
+    assert [face.person for face in named] == [f"person {p}" for p in people]
 
     restored = torch.zeros(20, 3, 128, 128)
     (pasted,) = paste_faces([image], faces.with_faces(named), restored, PasteSettings(0.1, color="none"))
@@ -50,11 +50,11 @@ def test_twenty_faces_of_five_people_are_found_matched_and_each_restored(tmp_pat
     assert crops.shape == (20, 3, 128, 128)
 
 
-def test_a_photo_without_faces_goes_through(tmp_path):
+def test_a_photo_without_faces_is_returned_unchanged(tmp_path):
     save_scrfd(tmp_path / "det.onnx")
     image = torch.zeros(3, 200, 300)
-    found = detect_batch([image], SearchingDetector(ScrfdNetwork(tmp_path / "det.onnx")))
-    faces, crops = align_faces([image], found)
+    detected = detect_batch([image], SearchingDetector(ScrfdNetwork(tmp_path / "det.onnx")))
+    faces, crops = align_faces([image], detected)
     faces = select_faces(faces, when_empty="pass")
     (pasted,) = paste_faces([image], faces, crops)
     assert torch.equal(pasted.image, image)
