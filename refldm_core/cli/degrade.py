@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     done: list[Degraded] = []
     failed: list[dict[str, str]] = []
     try:
-        for job in output.each(jobs, "pictures", len(jobs)):
+        for job in output.with_progress(jobs, "pictures", len(jobs)):
             try:
                 done.append(_degrade_one(job, folder, args.kind, args.seed))
             except ReFLDMError as error:

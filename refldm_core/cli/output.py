@@ -77,6 +77,6 @@ class Output:
 
             yield on_step
 
-    def each(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+    def with_progress(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
         """The items, with a progress bar where there are several."""
         return tqdm(items, desc=label, total=total, disable=True if self.quiet or total < 2 else None)

@@ -86,7 +86,7 @@ def restore_jobs(plan: Plan, networks: Networks, args: argparse.Namespace, outpu
     restore = _restoring_function(plan, networks, args, output)
     restored: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    for job in output.each(plan.jobs, "pictures", len(plan.jobs)):
+    for job in output.with_progress(plan.jobs, "pictures", len(plan.jobs)):
         try:
             with explained_memory_errors(restoring_stage(args, networks.restorer)):
                 restored.append(_restore_job(args, job, restore, output))

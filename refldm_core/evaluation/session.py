@@ -17,11 +17,12 @@ from ..files import atomic_write, make_folder, require_regular
 from .dataset import Finding, Target
 from .html import write_html
 from .identity import IdentityJudge, RecognizerSource, digest_of, name_of, open_identity_judge
+from .judges import Judges, fidelity_metrics
 from .learned import open_learned
 from .metrics import FIDELITY, IDENTITY, LEARNED, METRICS, SETS
 from .packages import require
 from .report import write_markdown
-from .runner import EachTarget, Judges, judge_all, pair_metrics, set_key
+from .runner import ShowProgress, judge_all, set_key
 from .scores import Scores
 from .summary import Summary, require_baseline, summarize
 
@@ -79,7 +80,7 @@ def open_judges(settings: JudgeSettings) -> Judges:
     recognizers: dict[str, IdentityJudge] = {name: open_identity_judge(source) for name, source in sources.items()}
     absent = {n: _NO_RECOGNIZER[n] for n in IDENTITY if n in settings.metrics and n not in sources}
     learned = open_learned(settings.metrics, settings.device)
-    fidelity = pair_metrics([name for name in FIDELITY if name in settings.metrics])
+    fidelity = fidelity_metrics([name for name in FIDELITY if name in settings.metrics])
     return Judges(recognizers, {**fidelity, **learned.pairs}, learned.sets, {**absent, **learned.absent})
 
 
@@ -91,7 +92,7 @@ class Evaluation:
         title: of the reports.
         targets, findings: from `find_targets`.
         methods: name -> folder of predictions.
-        others: names of true pictures that are no targets.
+        other_pictures: See `match_predictions`.
         references: the CSV, which tells whether earlier scores are of the same references.
         seconds: method -> seconds for each face.
         baseline: method that the others are compared with; "" for the first.
@@ -101,7 +102,7 @@ class Evaluation:
     targets: Sequence[Target]
     findings: Sequence[Finding]
     methods: Mapping[str, Path]
-    others: Collection[str] = ()
+    other_pictures: Collection[str] = ()
     references: Path | None = None
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     baseline: str = ""
@@ -116,7 +117,7 @@ def evaluate(
     resume: bool = False,
     overwrite: bool = False,
     restart: bool = False,
-    each: EachTarget = iter,
+    show_progress: ShowProgress = iter,
 ) -> Summary:
     """Judge, and write per_image.csv, summary.json, report.md and report.html into a folder.
 
@@ -128,7 +129,7 @@ def evaluate(
         resume: go on with the scores that are there.
         overwrite: begin again.
         restart: resumed with another recognizer, references or versions, begin again instead of raising.
-        each: shows progress.
+        show_progress: See `judge_all`.
 
     Raises:
         OutputError: results are there and neither `resume` nor `overwrite` was said, or they cannot be written.
@@ -142,7 +143,15 @@ def evaluate(
     known = earlier or {}
     _write_json(out / _SETTINGS, {"about": about, "sets": known})
     scores = Scores(out / PER_IMAGE, resume=earlier is not None)
-    judged = judge_all(job.targets, job.methods, judges, scores, others=job.others, known_sets=known, each=each)
+    judged = judge_all(
+        job.targets,
+        job.methods,
+        judges,
+        scores,
+        other_pictures=job.other_pictures,
+        known_sets=known,
+        show_progress=show_progress,
+    )
     for method, values in judged.sets.items():
         known |= {set_key(metric, judged.rows[method]): value for metric, value in values.items()}
     _write_json(out / _SETTINGS, {"about": about, "sets": known})

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from refldm_core.cli.main import main
-from refldm_core.evaluation import runner
+from refldm_core.evaluation import target_judge
 from refldm_core.evaluation.identity import DLIB, open_identity_judge
 from refldm_core.evaluation.metrics import embed_picture
 from refldm_core.face.identity import ArcFaceRecognizer, published_crop
@@ -235,7 +235,7 @@ def test_interrupt_and_resume(run: Run, monkeypatch: pytest.MonkeyPatch, capsys:
     shutil.rmtree("out")
 
     judged: list[str] = []
-    real = runner.load_image
+    real = target_judge.load_image
 
     def counted(path: Path) -> Image.Image:
         if path.parent.name in ("good", "poor"):
@@ -244,7 +244,7 @@ def test_interrupt_and_resume(run: Run, monkeypatch: pytest.MonkeyPatch, capsys:
                 raise KeyboardInterrupt
         return real(path)
 
-    monkeypatch.setattr(runner, "load_image", counted)
+    monkeypatch.setattr(target_judge, "load_image", counted)
     assert run(*ALL) == 130
     assert len(rows()) == 5, "what was done before"
     assert run(*ALL) == 2

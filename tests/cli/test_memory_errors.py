@@ -20,7 +20,7 @@ from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.cli import benchmark_table, dataset, demo, evaluate, faces, inspect, sampling
 from refldm_core.cli.main import main
 from refldm_core.errors import CheckpointError, OutputError
-from refldm_core.evaluation import learned, runner
+from refldm_core.evaluation import judges, learned
 from refldm_core.face import backends
 from refldm_core.pipeline import Restorer
 from refldm_core.training import loop
@@ -241,7 +241,7 @@ def test_evaluate(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) ->
         Image.new("RGB", (64, 64), "red").save(tmp_path / folder / "a.png")
     words = ["evaluate", "--predictions", str(tmp_path / "restored"), "--ground-truth", str(tmp_path / "truth")]
     words += ["--output", str(tmp_path / "out"), "--metrics", "psnr"]
-    monkeypatch.setitem(runner._FIDELITY, "psnr", failing(GPU_FULL))
+    monkeypatch.setitem(judges._FIDELITY, "psnr", failing(GPU_FULL))
     assert main(words) == 2
     message = said()
     assert "judge the pictures (CUDA out of memory" in message and "fewer --metrics" in message

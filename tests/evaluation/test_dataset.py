@@ -120,7 +120,7 @@ def test_predictions_belong_by_name(tmp_path: Path) -> None:
         ".hidden.png",
     )
     predictions = save(tmp_path / "predictions", *names)
-    matched, findings = match_predictions("ours", predictions, targets, others=["o.jpg"])
+    matched, findings = match_predictions("ours", predictions, targets, other_pictures=["o.jpg"])
     assert {name: path.relative_to(predictions).as_posix() for name, path in matched.items()} == {
         "a.png": "a.webp",
         "b.jpg": "b.png",
