@@ -21,7 +21,7 @@ def test_what_is_written_while_the_work_goes_on_is_read_again(tmp_path: Path, mo
     table = Scores(path, resume=True)
     table.add(row("a.png", psnr=1 / 3))
     assert not path.exists(), "not after each picture"
-    monkeypatch.setattr(scores, "_EVERY", 0.0)
+    monkeypatch.setattr(scores, "_WRITE_INTERVAL", 0.0)
     table.add(row("b.png", psnr=math.inf, ids=-0.25))
     # No write() at the end: the process was killed here.
     again = Scores(path, resume=True).rows
