@@ -48,16 +48,17 @@ class StandInDetector:
 
 
 def photo_colors(channels: int = 3, depth: type = np.uint8) -> np.ndarray:
-    """A photo (160, 256, channels) of noise around a medium gray, smooth where the face is."""
-    top = np.iinfo(depth).max
-    colors = np.random.default_rng(0).integers(int(0.2 * top), int(0.7 * top), (160, 256, channels), dtype=depth)
-    colors[40:120, 40:120] = int(0.45 * top)
+    """Return a photo (160, 256, channels) of noise around a medium gray, smooth at the face."""
+    white = np.iinfo(depth).max
+    colors = np.random.default_rng(0).integers(int(0.2 * white), int(0.7 * white), (160, 256, channels), dtype=depth)
+    colors[40:120, 40:120] = int(0.45 * white)
     return colors
 
 
 def read_samples(path: Path) -> np.ndarray:
-    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    return read if read.ndim == 2 else read[..., [2, 1, 0, 3][: read.shape[2]]]
+    """Return the samples of a file as OpenCV reads them, in the order gray, RGB or RGBA."""
+    samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]
 
 
 def open_image(path: Path) -> Image.Image:
@@ -67,7 +68,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def exif_data(*, orientation: int = 1) -> bytes:
-    """EXIF data with a thumbnail, as cameras write it: a second directory after the first."""
+    """Return EXIF data with a thumbnail, which cameras write into a second directory."""
     exif = Image.Exif()
     exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "Ann", orientation
     exif[ExifTags.IFD.Exif] = {0x9003: "2020:02:02 20:20:20", 0xA002: 256, 0xA003: 160, 0x829A: 0.005, 0x927C: b"note"}
@@ -88,6 +89,7 @@ def exif_data(*, orientation: int = 1) -> bytes:
 
 
 def write_samples(path: Path, samples: np.ndarray) -> None:
+    """Write gray, RGB or RGBA samples of 8 or 16 bits into a PNG or TIFF file."""
     if path.suffix == ".png":
         assert cv2.imwrite(str(path), samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]])
     elif samples.ndim == 2:

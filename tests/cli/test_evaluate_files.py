@@ -15,7 +15,7 @@ from .evaluations import ALL, add_noise, read_findings, read_rows, read_summary,
 Evaluate = Callable[..., int]
 
 
-def test_everything_that_is_wrong_is_named_and_the_rest_is_done(
+def test_unusable_files_are_named_and_the_rest_is_judged(
     evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truncated = Path("good/a0.png").read_bytes()
@@ -23,9 +23,9 @@ def test_everything_that_is_wrong_is_named_and_the_rest_is_done(
     Path("truth/b0.png").write_bytes(b"no picture")  # a corrupt truth
     Path("truth/c9.png").write_bytes(b"no picture")  # a corrupt reference
     Path("good/c0.png").unlink()  # a missing prediction
-    Image.new("RGB", (64, 64)).save("good/stranger.png")  # an extra one
+    Image.new("RGB", (64, 64)).save("good/stranger.png")  # an extra prediction
     Image.new("RGB", (32, 64)).save("good/d0.png")  # another size
-    shutil.copy("poor/e0.png", "poor/f0.png")  # one file for two people
+    shutil.copy("poor/e0.png", "poor/f0.png")  # one prediction for two people
     shutil.copy("truth/a0.png", "truth/g0.png")  # the same true picture twice
     shutil.copy("good/f0.png", "good/g0.png")
     shutil.copy("poor/a0.png", "poor/g0.png")
@@ -51,12 +51,12 @@ def test_everything_that_is_wrong_is_named_and_the_rest_is_done(
     assert all(name in words for _, _, name in read_findings())
     good, poor = read_summary()["methods"]
     assert (good["pictures"], poor["pictures"]) == (2, 4)
-    named = read_findings()
+    findings = read_findings()
     assert evaluate(*ALL, "--resume") == 2
-    assert read_findings() == named, "a resumed run names them again"
+    assert read_findings() == findings, "a resumed run names the same findings"
 
 
-def test_a_person_with_one_photo_needs_no_mending(evaluate: Evaluate) -> None:
+def test_person_with_one_photo_is_no_error(evaluate: Evaluate) -> None:
     with Path("references.csv").open("a", encoding="utf-8") as file:
         file.write("g0.png,[]\n")
     Image.fromarray(smooth_picture(50)).save("truth/g0.png")
@@ -81,7 +81,7 @@ def test_a_person_with_one_photo_needs_no_mending(evaluate: Evaluate) -> None:
         (["--people", "references.csv"], "the columns image and person"),
     ],
 )
-def test_what_cannot_be_done(
+def test_unusable_option_is_an_error_before_any_work(
     words: list[str],
     message: str,
     evaluate: Evaluate,

@@ -1,4 +1,4 @@
-"""What `refldm restore` keeps of a photo's file: depth, resolution, EXIF data, transparency."""
+"""The properties of a photo's file that `refldm restore` keeps: depth, resolution, EXIF data, transparency."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ RestorePhoto = Callable[..., dict[str, Any]]
 
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg", "webp"])
 @pytest.mark.parametrize("source", ["jpg", "png", "tif", "webp"])
-def test_resolution_and_exif_data(source: str, ending: str, restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_result_keeps_resolution_and_exif_data(
+    source: str, ending: str, restore_photo: RestorePhoto, tmp_path: Path
+) -> None:
     Image.fromarray(photo_colors()).save(tmp_path / f"a.{source}", exif=exif_data(), dpi=(300, 300))
-    if source == "webp":  # has its resolution in the EXIF data alone
+    if source == "webp":  # WebP files hold the resolution in the EXIF data only
         exif = Image.Exif()
         exif.load(exif_data())
         exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 300.0
@@ -59,7 +61,7 @@ def test_resolution_and_exif_data(source: str, ending: str, restore_photo: Resto
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[2] == (48.0, 12.0, 1.5)
 
 
-def test_a_turned_photo_comes_out_upright(restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_result_of_a_rotated_photo_is_upright(restore_photo: RestorePhoto, tmp_path: Path) -> None:
     colors = photo_colors()
     Image.fromarray(np.rot90(colors)).save(tmp_path / "a.png", exif=exif_data(orientation=6), dpi=(100, 200))
     restore_photo("a.png", "out.png")
@@ -78,13 +80,15 @@ def test_damaged_exif_data_is_left_out(restore_photo: RestorePhoto, tmp_path: Pa
 @pytest.mark.parametrize("ending", ["png", "tif"])
 @pytest.mark.parametrize("source", ["png", "tif"])
 @pytest.mark.parametrize("kind", ["gray", "RGB", "RGBA"])
-def test_sixteen_bits(kind: str, source: str, ending: str, restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_result_keeps_sixteen_bits(
+    kind: str, source: str, ending: str, restore_photo: RestorePhoto, tmp_path: Path
+) -> None:
     samples = photo_colors({"gray": 1, "RGB": 3, "RGBA": 4}[kind], np.uint16).squeeze()
     write_samples(tmp_path / f"a.{source}", samples)
     assert restore_photo(f"a.{source}", f"out.{ending}")["notes"] == []
     result = read_samples(tmp_path / "out.png") if ending == "png" else tifffile.imread(tmp_path / "out.tif")
     assert result.dtype == np.uint16 and result.shape == samples.shape
-    assert np.array_equal(result[FAR], samples[FAR]), "the rest, to the last bit of 16"
+    assert np.array_equal(result[FAR], samples[FAR]), "the rest is unchanged to the last of 16 bits"
     if kind == "RGB":
         assert np.abs(result[FACE] / 65535 - SKIN).max() < 1e-3
     elif kind == "gray":
@@ -93,21 +97,21 @@ def test_sixteen_bits(kind: str, source: str, ending: str, restore_photo: Restor
         assert np.array_equal(result[..., 3], samples[..., 3])
 
 
-def test_sixteen_bits_into_a_format_of_eight_are_said(restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_note_on_a_format_with_eight_bits(restore_photo: RestorePhoto, tmp_path: Path) -> None:
     write_samples(tmp_path / "a.png", photo_colors(3, np.uint16))
     assert restore_photo("a.png", "out.jpg")["notes"] == [
         "out.jpg has 8 of its 16 bits a channel; PNG and TIFF files have all"
     ]
 
 
-def test_floats_become_sixteen_bits(restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_float_samples_become_sixteen_bits(restore_photo: RestorePhoto, tmp_path: Path) -> None:
     samples = photo_colors(1, np.uint16)[..., 0]
     tifffile.imwrite(tmp_path / "a.tif", (samples / 65535).astype(np.float32), photometric="minisblack")
     assert restore_photo("a.tif", "out.png")["notes"] == ["its samples were scaled to 16 bits"]
     assert np.array_equal(read_samples(tmp_path / "out.png")[FAR], samples[FAR])
 
 
-def test_transparency_is_kept(restore_photo: RestorePhoto, detector: StandInDetector, tmp_path: Path) -> None:
+def test_result_keeps_transparency(restore_photo: RestorePhoto, detector: StandInDetector, tmp_path: Path) -> None:
     colors = photo_colors(4)
     colors[..., 3] = np.linspace(0, 255, 256)[None]
     colors[:, :130, 3] = 255
@@ -116,13 +120,13 @@ def test_transparency_is_kept(restore_photo: RestorePhoto, detector: StandInDete
     assert restore_photo("a.png", "out.png")["notes"] == []
     result = read_samples(tmp_path / "out.png")
     assert np.array_equal(result[FAR], colors[FAR]) and np.array_equal(result[..., 3], colors[..., 3])
-    assert np.array_equal(result[:40, :130], colors[:40, :130]), "what is not seen"
+    assert np.array_equal(result[:40, :130], colors[:40, :130]), "the colors of invisible pixels are unchanged"
     assert np.abs(result[FACE][..., :3] / 255 - SKIN).max() < 0.01
-    assert (detector.seen[:40, :130] == 255).all(), "networks see it on white"
+    assert (detector.seen[:40, :130] == 255).all(), "the networks see transparent pixels as white"
     assert "put on white" in restore_photo("a.png", "out.jpg")["notes"][0]
 
 
-def test_an_enlarged_photo_keeps_what_it_says(restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_enlarged_photo_keeps_profile_and_transparency(restore_photo: RestorePhoto, tmp_path: Path) -> None:
     Image.fromarray(photo_colors(4)).save(tmp_path / "a.png", icc_profile=profiles.adobe_rgb())
     restore_photo("a.png", "out.png", "--upscale", "1.5")
     result = open_image(tmp_path / "out.png")
@@ -130,17 +134,17 @@ def test_an_enlarged_photo_keeps_what_it_says(restore_photo: RestorePhoto, tmp_p
     assert result.info["icc_profile"] == profiles.adobe_rgb()
 
 
-def test_a_jpeg_file_is_of_high_quality(restore_photo: RestorePhoto, tmp_path: Path) -> None:
+def test_jpeg_result_has_high_quality(restore_photo: RestorePhoto, tmp_path: Path) -> None:
     Image.fromarray(photo_colors()).save(tmp_path / "a.png")
     restore_photo("a.png", "out.jpg")
     result = Image.open(tmp_path / "out.jpg")
-    assert JpegImagePlugin.get_sampling(result) == 0, "4:4:4"
-    same = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(same, "JPEG", quality=95)
-    assert result.quantization == Image.open(same).quantization
+    assert JpegImagePlugin.get_sampling(result) == 0, "the colors are not subsampled (4:4:4)"
+    reference = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(reference, "JPEG", quality=95)
+    assert result.quantization == Image.open(reference).quantization
 
 
-def test_an_aligned_crop_keeps_what_it_says(
+def test_aligned_crop_keeps_depth_profile_and_exif_data(
     restore_photo: RestorePhoto, detector: StandInDetector, tmp_path: Path
 ) -> None:
     profile, primaries, gamma = SPACES["Adobe RGB"]

@@ -32,17 +32,17 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("golden_run", PUBLISHED)
-def test_it_gives_the_published_picture(
+def test_result_equals_the_published_picture(
     golden_run: str, restore_crops: Restore, crop_folder: Path, golden: dict[str, Tensor]
 ) -> None:
     options, references = PUBLISHED[golden_run]
     words = ["lq.png", "--aligned", "--output", "out.png", "--dtype", "float32", "--device", "cpu", *options]
     assert restore_crops(*words, references=references) == 0
-    theirs = golden[f"{golden_run}.final.image_u8"][0].movedim(0, -1).numpy().astype(int)
-    assert np.abs(_picture(crop_folder / "out.png") - theirs).max() <= GRAY_LEVELS
+    published = golden[f"{golden_run}.final.image_u8"][0].movedim(0, -1).numpy().astype(int)
+    assert np.abs(_picture(crop_folder / "out.png") - published).max() <= GRAY_LEVELS
 
 
-def test_json(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_report_holds_results_and_settings(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         restore_crops("lq.png", "--aligned", "--output", "out.png", "--json", "--quiet", "--sampler", "dpmpp_2m") == 0
     )
@@ -69,7 +69,9 @@ def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_presets")
-def test_a_preset_is_its_options(restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preset_equals_its_options_written_out(
+    restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def run(output: str, *words: str) -> dict[str, Any]:
         capsys.readouterr()
         assert restore_crops("lq.png", "--aligned", "--output", output, "--json", *words) == 0
@@ -81,23 +83,23 @@ def test_a_preset_is_its_options(restore_crops: Restore, crop_folder: Path, caps
     assert preset["settings"] == options["settings"]
     assert preset["settings"]["guidance_interval"] == [200, 600]
     assert np.array_equal(_picture(crop_folder / "preset.png"), _picture(crop_folder / "options.png"))
-    whole = run("whole.png", "--preset", "quick", "--guidance-interval", "0", "999", "--sampler", "ddim")
-    assert whole["settings"] == {**preset["settings"], "guidance_interval": [0, 999], "sampler": "ddim"}
-    assert not np.array_equal(_picture(crop_folder / "preset.png"), _picture(crop_folder / "whole.png"))
+    changed = run("changed.png", "--preset", "quick", "--guidance-interval", "0", "999", "--sampler", "ddim")
+    assert changed["settings"] == {**preset["settings"], "guidance_interval": [0, 999], "sampler": "ddim"}
+    assert not np.array_equal(_picture(crop_folder / "preset.png"), _picture(crop_folder / "changed.png"))
 
 
 @pytest.mark.usefixtures("small_presets")
-def test_help_says_what_the_presets_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_describes_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["restore", "--help"])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "quick: 4 dpmpp_2m steps, guidance 3 at timesteps 200 to 600 (100% of it)" in shown
+    page = " ".join(capsys.readouterr().out.split())
+    assert "quick: 4 dpmpp_2m steps, guidance 3 at timesteps 200 to 600 (100% of it)" in page
 
 
-def test_compile(
+def test_model_that_cannot_be_compiled_runs_uncompiled(
     restore_crops: Restore, crop_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a back end that refuses: it says so once, and nothing else changes."""
+    """A back end that refuses causes one remark and no other change. A back end that works is reported as compiled."""
     from refldm_core.cli import sampling
 
     def refusing(*args: object) -> None:
@@ -109,9 +111,9 @@ def test_compile(
     exact = ["--aligned", "--dtype", "float32", "--device", "cpu"]
     words = ["lq.png", "ref_2.png", *exact, "--json"]
     assert restore_crops(*words, "--output", "done", "--compile") == 0
-    said = capsys.readouterr()
-    assert said.err.count("could not be compiled, and runs uncompiled: RuntimeError: no compiler here") == 1
-    assert json.loads(said.out)["compiled"] is False
+    captured = capsys.readouterr()
+    assert captured.err.count("could not be compiled, and runs uncompiled: RuntimeError: no compiler here") == 1
+    assert json.loads(captured.out)["compiled"] is False
     assert restore_crops("ref_2.png", *exact, "--output", "plain.png") == 0
     assert np.array_equal(_picture(crop_folder / "done" / "ref_2.png"), _picture(crop_folder / "plain.png"))
     capsys.readouterr()
@@ -123,21 +125,21 @@ def test_compile(
     )
 
 
-def test_without_references_it_says_that_it_runs_unguided(
-    restore_crops: Restore, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_remark_without_references_says_unguided(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
     assert restore_crops("lq.png", "--aligned", "--output", "out.png", references=0) == 0
     assert "without guidance" in capsys.readouterr().err
 
 
-def test_sixteen_references(restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remark_on_more_references_than_in_training(
+    restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for i in range(3, 16):
         (crop_folder / f"ref_{i}.png").write_bytes((crop_folder / f"ref_{i % 3}.png").read_bytes())
     assert restore_crops("lq.png", "--aligned", "--output", "out.png", references=16) == 0
     assert "trained with up to 5" in capsys.readouterr().err
 
 
-def test_several_pictures_each_equal_to_itself_alone(restore_crops: Restore, crop_folder: Path) -> None:
+def test_result_is_independent_of_other_pictures(restore_crops: Restore, crop_folder: Path) -> None:
     (crop_folder / "done").mkdir()
     assert restore_crops("lq.png", "ref_2.png", "--aligned", "--output", "done") == 0
     assert restore_crops("ref_2.png", "--aligned", "--output", "alone.png") == 0
@@ -146,7 +148,9 @@ def test_several_pictures_each_equal_to_itself_alone(restore_crops: Restore, cro
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_reference_encoding_is_passed_on(separate: bool, restore_crops: Restore, crop_folder: Path) -> None:
+def test_separate_reference_encoding_changes_the_result(
+    separate: bool, restore_crops: Restore, crop_folder: Path
+) -> None:
     assert restore_crops("lq.png", "--aligned", "--output", "joint.png") == 0
     assert (
         restore_crops("lq.png", "--aligned", "--output", "x.png", *(["--reference-encoding", "separate"] * separate))
@@ -165,14 +169,16 @@ ODD_PICTURES = {
 
 
 @pytest.mark.parametrize("kind", ODD_PICTURES)
-def test_odd_pictures_are_restored(kind: str, restore_crops: Restore, crop_folder: Path) -> None:
+def test_every_kind_of_picture_is_restored(kind: str, restore_crops: Restore, crop_folder: Path) -> None:
     ODD_PICTURES[kind].save(crop_folder / "odd.png")
     assert restore_crops("odd.png", "--aligned", "--output", "out.png") == 0
     assert _picture(crop_folder / "out.png").shape == (128, 128, 3)
 
 
-def test_strengths(restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of the face and of its references; 0 is the picture itself, or no references."""
+def test_strengths_reach_from_no_effect_to_the_default(
+    restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Strength 0 keeps the picture, reference strength 0 means no references, and 1 is the default of both."""
 
     def run(output: str, *words: str, references: int = 3) -> dict[str, Any]:
         capsys.readouterr()
@@ -190,7 +196,7 @@ def test_strengths(restore_crops: Restore, crop_folder: Path, capsys: pytest.Cap
     names = ("plain", "ones", "half", "none", "alone", "without", "lq")
     plain_picture, ones, half, none, alone, without, lq = (_picture(crop_folder / f"{name}.png") for name in names)
     assert np.array_equal(plain_picture, ones) and np.array_equal(alone, without)
-    assert np.abs(none - lq).max() <= 1, "the published way of saving cuts fractions off"
+    assert np.abs(none - lq).max() <= 1, "the published script truncates fractions when it saves"
     assert not np.array_equal(plain_picture, half) and not np.array_equal(plain_picture, without)
     assert restore_crops("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 2
     assert "strength is 1.5" in capsys.readouterr().err

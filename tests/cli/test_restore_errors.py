@@ -81,32 +81,34 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input(case: str, restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prepare, words, says = BAD_INPUT[case]
+def test_bad_input_is_a_clear_error_and_changes_no_file(
+    case: str, restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare, words, message = BAD_INPUT[case]
     prepare(crop_folder)
     before = {path: path.stat().st_mtime_ns for path in crop_folder.rglob("*") if path.is_file()}
     assert restore_crops(*words, "--aligned") == 2
     error = capsys.readouterr().err
-    assert says in error and "Expected:" in error and "Remedy:" in error
+    assert message in error and "Expected:" in error and "Remedy:" in error
     after = {path: path.stat().st_mtime_ns for path in crop_folder.rglob("*") if path.is_file()}
     assert after == before, "an error must change no file and leave none behind"
 
 
-def test_errors_as_json(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_is_printed_as_json(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
     assert restore_crops("no.png", "--aligned", "--output", "out.png", "--json") == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["kind"] == "ImageFileError" and error["remedy"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/sys is a folder that nobody may write to, on Linux")
-def test_a_folder_without_permission(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="on Linux, nobody may write to the folder /sys")
+def test_folder_without_permission_is_an_error(restore_crops: Restore, capsys: pytest.CaptureFixture[str]) -> None:
     assert restore_crops("lq.png", "--aligned", "--output", "/sys/out.png") == 2
     assert "/sys/out.png cannot be written" in capsys.readouterr().err
 
 
 FULL_DISK = """
 import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)          # then a write past the limit fails as on a full disk
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)          # a write past the limit then fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 from refldm_core.cli.main import main
 raise SystemExit(main(sys.argv[1:]))
@@ -115,7 +117,7 @@ raise SystemExit(main(sys.argv[1:]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX resource limits")
 @pytest.mark.parametrize("command", ["restore", "convert"])
-def test_no_room_while_writing(command: str, crop_folder: Path, tiny: TinyFiles) -> None:
+def test_full_disk_leaves_no_partial_file(command: str, crop_folder: Path, tiny: TinyFiles) -> None:
     model = ["--config", str(tiny.config)]
     words = {
         "restore": ["lq.png", "--aligned", "--output", "out.png", "--steps", "1", "--model", str(tiny.ckpt), *model],
@@ -123,7 +125,7 @@ def test_no_room_while_writing(command: str, crop_folder: Path, tiny: TinyFiles)
     }[command]
     before = sorted(crop_folder.iterdir())
     root = Path(__file__).parents[2]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", FULL_DISK, command, *words],
         cwd=crop_folder,
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -131,12 +133,14 @@ def test_no_room_while_writing(command: str, crop_folder: Path, tiny: TinyFiles)
         text=True,
         check=False,
     )
-    assert done.returncode == 2, done.stderr
-    assert "Nothing was left half-written" in done.stderr and "Remedy:" in done.stderr
+    assert process.returncode == 2, process.stderr
+    assert "Nothing was left half-written" in process.stderr and "Remedy:" in process.stderr
     assert sorted(crop_folder.iterdir()) == before
 
 
-def test_interrupt(restore_crops: Restore, crop_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_leaves_no_result(
+    restore_crops: Restore, crop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from refldm_core.pipeline import Restorer
 
     def interrupted(*args: object, **kwargs: object) -> None:
@@ -147,7 +151,7 @@ def test_interrupt(restore_crops: Restore, crop_folder: Path, monkeypatch: pytes
     assert not (crop_folder / "out.png").exists()
 
 
-def test_overwrite(restore_crops: Restore, crop_folder: Path) -> None:
+def test_existing_result_is_replaced_only_with_overwrite(restore_crops: Restore, crop_folder: Path) -> None:
     (crop_folder / "out.png").write_bytes(b"old")
     assert restore_crops("lq.png", "--aligned", "--output", "out.png") == 2
     assert (crop_folder / "out.png").read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""Who is who, and which prediction belongs to which picture."""
+"""The people of the true pictures, and the predictions of each picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
+def test_pictures_that_references_connect_show_one_person(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", *(f"{name}.png" for name in "abcdefgh"))
     table = write(
         tmp_path / "r.csv",
         "gt_image,ref_image",
         "b.png,\"['a.png', 'c.png']\"",
-        "d.png,['c.png']",  # through c of the same person as b
+        "d.png,['c.png']",  # c connects d with b
         "e.png,['f.png']",
         "g.png,[]",
         "e.png,['f.png']",
@@ -56,19 +56,19 @@ def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["../b.png,['a.png']", "a.png,['/etc/b.png']", "a.png,['..\\\\b.png']"])
-def test_names_that_lead_out_of_the_folder(row: str, tmp_path: Path) -> None:
+def test_name_that_leads_out_of_the_folder_is_refused(row: str, tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "../b.png")
     with pytest.raises(UnsafePathError, match=r"Line 2 of .*r\.csv names .* cannot be used"):
         find_targets(faces, write(tmp_path / "r.csv", "gt_image,ref_image", row))
 
 
-def test_deep_brackets(tmp_path: Path) -> None:
+def test_deeply_nested_references_are_an_error(tmp_path: Path) -> None:
     deep = "[" * 5000 + "]" * 5000
     with pytest.raises(DataError, match=r"Line 2 of .* has the references '\[+\.\.\."):
         find_targets(tmp_path, write(tmp_path / "r.csv", "gt_image,ref_image", f"a.png,{deep}"))
 
 
-def test_people_by_a_list(tmp_path: Path) -> None:
+def test_list_of_people_names_the_person_of_each_picture(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "b.png", "c.png", "sub/d.png")
     listed = write(tmp_path / "p.csv", "image,person,split", "a.png,anna,test", "b.png,anna,test", "c.png,cem,test")
     targets, findings = find_targets(faces, people=listed)
@@ -94,7 +94,7 @@ def test_people_by_a_list(tmp_path: Path) -> None:
         (",anna\n", "Line 2 of .* has no image"),
     ],
 )
-def test_a_row_of_people_without_a_person(rows: str, problem: str, tmp_path: Path) -> None:
+def test_row_without_image_or_person_is_an_error(rows: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"image,person\n{rows}", encoding="utf-8")
     for name in ("a.png", "b.png"):
@@ -103,7 +103,7 @@ def test_a_row_of_people_without_a_person(rows: str, problem: str, tmp_path: Pat
         find_targets(tmp_path, people=path)
 
 
-def test_predictions_belong_by_name(tmp_path: Path) -> None:
+def test_predictions_are_matched_by_name(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "b.jpg", "c.png", "c.jpg", "sub/a.png", "e.png", "f.png")
     targets, _ = find_targets(faces)
     names = (
@@ -133,11 +133,11 @@ def test_predictions_belong_by_name(tmp_path: Path) -> None:
         ("prediction missing", "f.png", "ours"),
         ("extra prediction", "x.png", "ours"),
     }
-    same, nothing = match_predictions("copy", faces, targets)
-    assert len(same) == len(targets) and not nothing
+    all_matched, no_findings = match_predictions("copy", faces, targets)
+    assert len(all_matched) == len(targets) and not no_findings
 
 
-def test_what_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_folder_or_csv_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
         find_targets(tmp_path / "empty")
