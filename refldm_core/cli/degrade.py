@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from ..data.degradation import Kind
 from ..data.degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
-from ..errors import OutputError, ReFLDMError
 from ..files import make_folder
 from .inputs import Job, find_jobs
+from .job_loop import run_jobs
 from .output import Output
 
 
@@ -60,14 +61,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     degraded: list[Degraded] = []
     failed: list[dict[str, str]] = []
     try:
-        for job in output.with_progress(jobs, "pictures", len(jobs)):
-            try:
-                degraded.append(_degrade_job(job, folder, args.kind, args.seed))
-            except ReFLDMError as error:
-                if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would stop the next pictures too
-                    raise
-                failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
-                output.failure(str(job.source), error)
+        run_jobs(jobs, partial(_degrade_job, folder, args.kind, args.seed), output, done=degraded, failed=failed)
     finally:  # An interrupted run also lists its finished pictures.
         if degraded:
             write_table(folder / TABLE, earlier, degraded)
@@ -93,7 +87,7 @@ def _in_words(folder: Path, degraded: list[Degraded], failed: list[dict[str, str
         yield from (f"  {failure['input']}: {failure['problem']}" for failure in failed)
 
 
-def _degrade_job(job: Job, folder: Path, kind: Kind, seed: int) -> Degraded:
+def _degrade_job(folder: Path, kind: Kind, seed: int, job: Job) -> Degraded:
     inside = job.target.relative_to(folder)
     # The seed comes from the name of the picture, since the name of the result depends on the pictures beside it.
     seed_of_picture = picture_seed((inside.parent / job.source.name).as_posix(), seed)

@@ -71,11 +71,11 @@ def find_jobs(
     if out.is_dir():
         _require_one_spelling(jobs)
     # Share the jobs before skipping finished ones: all processes must share one list, whatever is finished by then.
-    todo = [job for job in share_of(jobs) if not (resume and job.target.exists())]
-    for target in {job.target.parent: job.target for job in todo}.values():
+    remaining = [job for job in share_of(jobs) if not (resume and job.target.exists())]
+    for target in {job.target.parent: job.target for job in remaining}.values():
         # A subfolder that does not exist yet will be as writable as the output folder.
         require_writable(target if target.parent.exists() or not out.is_dir() else out / target.name)
-    return todo
+    return remaining
 
 
 def pictures_of(text: str) -> list[Path]:

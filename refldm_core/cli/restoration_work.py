@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from ..checkpoints.building import LoadedModel
-from ..errors import OutputError, ReFLDMError
 from ..files import make_folder
 from ..images import to_tensor
 from ..photo_files import Photo, load_photo, require_format, save_photo
@@ -21,6 +20,7 @@ from ..progress import OnStep
 from . import faces
 from .cautions import warn
 from .inputs import Job
+from .job_loop import run_jobs
 from .memory import explained_memory_errors
 from .output import Output
 from .people import FaceTools, aligned_person, gather_people
@@ -84,17 +84,14 @@ def restore_jobs(plan: Plan, networks: Networks, args: argparse.Namespace, outpu
         ReFLDMError: The only picture fails, the references cannot be used, or a result cannot be written.
     """
     restore = _restoring_function(plan, networks, args, output)
+
+    def restore_explained(job: Job) -> dict[str, Any]:
+        with explained_memory_errors(restoring_stage(args, networks.restorer)):
+            return _restore_job(args, job, restore, output)
+
     restored: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    for job in output.with_progress(plan.jobs, "pictures", len(plan.jobs)):
-        try:
-            with explained_memory_errors(restoring_stage(args, networks.restorer)):
-                restored.append(_restore_job(args, job, restore, output))
-        except ReFLDMError as error:
-            if len(plan.jobs) == 1 or isinstance(error, OutputError):  # a full disk would stop the next pictures too
-                raise
-            failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
-            output.failure(str(job.source), error)
+    run_jobs(plan.jobs, restore_explained, output, done=restored, failed=failed)
     return Outcome(restored, failed)
 
 
