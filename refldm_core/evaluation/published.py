@@ -47,7 +47,9 @@ def benchmark_table(summaries: Mapping[str, Summary]) -> Table:
         values = dict(PUBLISHED[kind].values)
         if summary.measures.get("ids", PUBLISHED_MEASURE) != PUBLISHED_MEASURE:
             del values["ids"]
-        cells = [f"{values[m]:.{METRICS[m].digits}f}" if m in values else "" for m in columns(summary)]
+        cells = [
+            f"{values[metric]:.{METRICS[metric].digits}f}" if metric in values else "" for metric in columns(summary)
+        ]
         row = [kind, f"paper, on {PUBLISHED[kind].data}", "", "", *cells]
         rows.append(row + [""] * (len(rows[0]) - len(row)))
     return rows

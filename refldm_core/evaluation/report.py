@@ -67,7 +67,10 @@ def findings_table(summary: Summary) -> Table:
     """
     rows = [["what", "method", "picture", "detail"]]
     ordered = [*summary.to_mend, *(finding for finding in summary.findings if not finding.mend)]
-    rows += [[f.kind, f.method or "all", f.what, _shortened(f.detail)] for f in ordered[:MOST_FINDINGS]]
+    rows += [
+        [finding.kind, finding.method or "all", finding.what, _shortened(finding.detail)]
+        for finding in ordered[:MOST_FINDINGS]
+    ]
     if len(ordered) > MOST_FINDINGS:
         rows.append([f"{len(ordered) - MOST_FINDINGS} more", "", "", "summary.json names them all"])
     return rows

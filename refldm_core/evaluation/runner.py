@@ -71,7 +71,8 @@ def judge_all(
     judge = TargetJudge(judges, scores)
     try:
         for target in show_progress(targets):
-            judge.judge(target, {method: of[target.name] for method, of in files.items() if target.name in of})
+            predictions = {method: paths[target.name] for method, paths in files.items() if target.name in paths}
+            judge.judge(target, predictions)
     finally:
         scores.write()
     all_rows = {method: judge.rows[method] for method in methods}

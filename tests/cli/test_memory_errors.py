@@ -108,9 +108,9 @@ def test_next_picture_follows_one_that_did_not_fit(
     assert Path("out/ref.png").exists() and not Path("out/lq.png").exists()
 
 
-@pytest.mark.parametrize("where", ["loading", "restoring"])
-def test_illegal_memory_access_is_no_lack_of_memory(where: str, restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    if where == "loading":
+@pytest.mark.parametrize("stage", ["loading", "restoring"])
+def test_illegal_memory_access_is_no_lack_of_memory(stage: str, restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    if stage == "loading":
         monkeypatch.setattr(sampling, "load_model", failing(ILLEGAL_ACCESS))
     else:
         monkeypatch.setattr(Restorer, "restore", failing(ILLEGAL_ACCESS))

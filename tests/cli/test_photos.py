@@ -140,7 +140,9 @@ def test_damaged_picture_does_not_stop_a_folder_of_fifty(
     assert restore("album", "--output", "out") == 2
     captured = capsys.readouterr()
     report = json.loads(captured.out)
-    assert [Path(f["input"]).name for f in report["failed"]] == ["31.png"] and "cannot be read" in captured.err
+    assert [Path(failure["input"]).name for failure in report["failed"]] == [
+        "31.png"
+    ] and "cannot be read" in captured.err
     written = {p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.png")}
     assert written == {p.relative_to(tmp_path / "album") for p in (tmp_path / "album").rglob("*.png")} - {
         Path("31.png")

@@ -186,17 +186,18 @@ def test_strengths_reach_from_no_effect_to_the_default(
         assert restore_crops("lq.png", *options, *words, references=references) == 0
         return json.loads(capsys.readouterr().out)["settings"]
 
-    plain = run("plain.png")
-    assert "strength" not in plain and "reference_strength" not in plain
-    assert run("ones.png", "--strength", "1", "--reference-strength", "1") == plain
-    assert run("half.png", "--strength", "0.5") == {**plain, "strength": 0.5}
-    run("none.png", "--strength", "0")
-    assert run("alone.png", "--reference-strength", "0") == {**plain, "reference_strength": 0.0}
-    run("without.png", references=0)
-    names = ("plain", "ones", "half", "none", "alone", "without", "lq")
-    plain_picture, ones, half, none, alone, without, lq = (_picture(crop_folder / f"{name}.png") for name in names)
-    assert np.array_equal(plain_picture, ones) and np.array_equal(alone, without)
-    assert np.abs(none - lq).max() <= 1, "the published script truncates fractions when it saves"
-    assert not np.array_equal(plain_picture, half) and not np.array_equal(plain_picture, without)
+    default = run("default.png")
+    assert "strength" not in default and "reference_strength" not in default
+    assert run("ones.png", "--strength", "1", "--reference-strength", "1") == default
+    assert run("half_strength.png", "--strength", "0.5") == {**default, "strength": 0.5}
+    run("no_strength.png", "--strength", "0")
+    assert run("no_reference_strength.png", "--reference-strength", "0") == {**default, "reference_strength": 0.0}
+    run("no_references.png", references=0)
+    pictures = {path.stem: _picture(path) for path in crop_folder.glob("*.png")}
+    assert np.array_equal(pictures["default"], pictures["ones"])
+    assert np.array_equal(pictures["no_reference_strength"], pictures["no_references"])
+    assert np.abs(pictures["no_strength"] - pictures["lq"]).max() <= 1, "the published script truncates fractions"
+    assert not np.array_equal(pictures["default"], pictures["half_strength"])
+    assert not np.array_equal(pictures["default"], pictures["no_references"])
     assert restore_crops("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 2
     assert "strength is 1.5" in capsys.readouterr().err

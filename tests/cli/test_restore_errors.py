@@ -36,6 +36,12 @@ def _cut(folder: Path) -> None:
     (folder / "cut.png").write_bytes((folder / "whole.png").read_bytes()[:3000])
 
 
+def _two_folders(folder: Path) -> None:
+    (folder / "a").mkdir()
+    (folder / "done").mkdir()
+    Image.new("RGB", (9, 9)).save(folder / "a" / "lq.png")
+
+
 def _nothing(folder: Path) -> None:
     pass
 
@@ -45,19 +51,19 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "a text file as picture": (_text, ["text.png", "--output", "out.png"], "text.png is not a picture"),
     "a cut picture": (_cut, ["cut.png", "--output", "out.png"], "cut.png cannot be read"),
     "one pixel": (_make("dot.png", Image.new("RGB", (1, 1))), ["dot.png", "--output", "out.png"], "1x1 pixels"),
-    "an empty folder": (lambda f: (f / "d").mkdir(), ["d", "--output", "out.png"], "d holds no pictures"),
+    "an empty folder": (lambda folder: (folder / "d").mkdir(), ["d", "--output", "out.png"], "d holds no pictures"),
     "a pattern without a match": (_nothing, ["*.tif", "--output", "out.png"], "*.tif holds no pictures"),
     "no folder": (_nothing, ["lq.png", "--output", "no/out.png"], "The folder no does not exist"),
     "no format": (_nothing, ["lq.png", "--output", "out.xyz"], "does not end in a picture format"),
     "an input as output": (_nothing, ["lq.png", "--output", "lq.png"], "is one of the inputs"),
     "an existing output": (
-        lambda f: (f / "old.png").touch(),
+        lambda folder: (folder / "old.png").touch(),
         ["lq.png", "--output", "old.png"],
         "exists already",
     ),
     "two into one file": (_nothing, ["lq.png", "ref_0.png", "--output", "out.png"], "cannot go into the one file"),
     "two of one name": (
-        lambda f: [(f / d).mkdir() for d in ("a", "done")] and Image.new("RGB", (9, 9)).save(f / "a" / "lq.png"),
+        _two_folders,
         ["lq.png", "a/lq.png", "--output", "done"],
         "would both become",
     ),

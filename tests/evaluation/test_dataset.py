@@ -39,7 +39,7 @@ def test_pictures_that_references_connect_show_one_person(tmp_path: Path) -> Non
         "h.png,\"['a.png', 'lost.png']\"",
     )
     targets, findings = find_targets(faces, table)
-    assert {t.name: t.person for t in targets} == {
+    assert {target.name: target.person for target in targets} == {
         "b.png": "a.png",
         "d.png": "a.png",
         "h.png": "a.png",
@@ -47,7 +47,7 @@ def test_pictures_that_references_connect_show_one_person(tmp_path: Path) -> Non
         "g.png": "g.png",
     }
     assert [photo.name for photo in targets[0].references] == ["a.png", "c.png"]
-    assert {(f.kind, f.what, f.mend) for f in findings} == {
+    assert {(finding.kind, finding.what, finding.mend) for finding in findings} == {
         ("duplicate", "e.png", True),
         ("ground truth missing", "z.png", True),
         ("reference missing", "h.png", True),
@@ -72,18 +72,18 @@ def test_list_of_people_names_the_person_of_each_picture(tmp_path: Path) -> None
     faces = save(tmp_path / "faces", "a.png", "b.png", "c.png", "sub/d.png")
     listed = write(tmp_path / "p.csv", "image,person,split", "a.png,anna,test", "b.png,anna,test", "c.png,cem,test")
     targets, findings = find_targets(faces, people=listed)
-    assert [(t.name, t.person) for t in targets] == [
+    assert [(target.name, target.person) for target in targets] == [
         ("a.png", "anna"),
         ("b.png", "anna"),
         ("c.png", "cem"),
         ("sub/d.png", "sub/d.png"),
     ]
-    assert {(f.kind, f.what) for f in findings} == {
+    assert {(finding.kind, finding.what) for finding in findings} == {
         ("person unknown", "sub/d.png"),
         ("one photo", "c.png"),
         ("one photo", "sub/d.png"),
     }
-    assert [t.person for t in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
+    assert [target.person for target in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_predictions_are_matched_by_name(tmp_path: Path) -> None:
         "c.png": "c.png.png",
         "sub/a.png": "sub/a.png",
     }
-    assert {(f.kind, f.what, f.method) for f in findings} == {
+    assert {(finding.kind, finding.what, finding.method) for finding in findings} == {
         ("duplicate", "e.png", "ours"),
         ("prediction missing", "f.png", "ours"),
         ("extra prediction", "x.png", "ours"),

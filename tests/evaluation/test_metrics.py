@@ -108,10 +108,10 @@ def test_metric_without_reference_does_not_see_the_truth(monkeypatch: pytest.Mon
     class Brightness:
         metric_mode = "NR"
 
-        def __call__(self, *shown: Tensor) -> Tensor:
+        def __call__(self, *pictures: Tensor) -> Tensor:
             print("as loud as pyiqa")
-            assert len(shown) == 1
-            return shown[0].mean()
+            assert len(pictures) == 1
+            return pictures[0].mean()
 
     monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: Brightness())
     prediction, truth = pictures(2)
