@@ -66,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pasting.add_argument("--feather", type=float, default=0.1, help="soft edge, 0 to 0.5 of the crop (default: 0.1)")
     pasting.add_argument(
         "--color",
-        "--color",
+        "--colour",
         choices=("wavelet", "lab", "none"),
         default="wavelet",
-        help="match the colors of face and photo (default: wavelet); --color is the earlier name",
+        help="match the colors of face and photo (default: wavelet); --colour is the earlier name",
     )
     pasting.add_argument("--blend", type=float, default=1.0, help="0 is the photo, 1 the restored face (default: 1)")
     pasting.add_argument("--upscale", type=float, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")

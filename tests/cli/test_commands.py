@@ -142,7 +142,7 @@ def test_device_and_type_by_name() -> None:
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
 
-@pytest.mark.parametrize("option", ["--color", "--color"])
+@pytest.mark.parametrize("option", ["--color", "--colour"])
 def test_color_option_accepts_its_earlier_name(option: str) -> None:
     parser = argparse.ArgumentParser()
     faces.add_arguments(parser)
