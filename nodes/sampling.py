@@ -77,7 +77,7 @@ class Conditioning(io.ComfyNode):
         cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
     ) -> io.NodeOutput:
         crops = fit(image, host.require_vae(vae).refldm_spec.crop_size, "image")
-        return io.NodeOutput(*host.conditioning(_encode(vae, crops), references, reference_strength))
+        return io.NodeOutput(*host.build_conditioning(_encode(vae, crops), references, reference_strength))
 
 
 class Scheduler(io.ComfyNode):
@@ -240,7 +240,7 @@ class Sampler(io.ComfyNode):
         lq_latents = _encode(vae, crops, *notes)
         if denoise == 0.0:
             return _result(crops, lq_latents, cls, notes)
-        conds = host.conditioning(lq_latents, references, reference_strength)
+        conds = host.build_conditioning(lq_latents, references, reference_strength)
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
         whole = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
@@ -249,7 +249,7 @@ class Sampler(io.ComfyNode):
         for number, part in enumerate(parts):
             if len(parts) > 1:
                 people = references[part] if len(references) > 1 else references
-                conds = host.conditioning(lq_latents[part], people, reference_strength)
+                conds = host.build_conditioning(lq_latents[part], people, reference_strength)
             positive, negative, empty = conds
             done.append(
                 host.sample(

@@ -6,15 +6,18 @@ these files leave missing imports out of it.
 
 from __future__ import annotations
 
+from .conditioning import build_conditioning
+from .fingerprints import fingerprint_of
 from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, folders_of, path_in, register_folders, state_of
 from .guidance import guided_at_timesteps, guided_during
 from .loading import DTYPES, load_model
 from .messages import tell, warn_of_training
-from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
+from .model import ReFLDMModel, require_model
+from .network import HostUNet
 from .progress import Progress, with_progress
 from .routes import register_routes
-from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
+from .sampling import CoreSampler, encode_references, parts_of, sample, sigmas_of
 
 __all__ = [
     "DTYPES",
@@ -25,7 +28,7 @@ __all__ = [
     "Progress",
     "ReFLDMModel",
     "ReFLDMVAE",
-    "conditioning",
+    "build_conditioning",
     "encode_references",
     "files_in",
     "fingerprint_of",

@@ -1,16 +1,12 @@
-"""The U-Net as a MODEL: what the host samples, and how references travel in its conditioning."""
+"""The U-Net as a MODEL: what the host samples, with the references of its conditioning."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import comfy.conds
-import comfy.latent_formats
-import comfy.ldm.modules.attention
 import comfy.model_base
 import comfy.model_management
 import comfy.model_sampling
@@ -20,75 +16,13 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.errors import SettingsError
-from ...refldm_core.model.attention import fused_attention, key_mask
-from ...refldm_core.model.fingerprint import fingerprint
 from ...refldm_core.model.reference import ReferenceKV
-from ...refldm_core.model.unet import UNet, UNetSpec
 from ...refldm_core.model.variants import ModelSpec
-from ..types import ReferenceSet, patched
-
-# Keys of a CONDITIONING entry that `ReFLDMModel.extra_conds` reads.
-REFERENCES_KEY = "refldm_references"
-NULL_KEY = "refldm_null"
-STRENGTH_KEY = "refldm_reference_strength"
-LQ_KEY = "concat_latent_image"
-
-
-class ReferenceBatch:
-    """References of each image of a batch, as the U-Net gets them; no list and no tensor, which the host would cast."""
-
-    def __init__(self, sets: tuple[ReferenceKV | None, ...]) -> None:
-        self.sets = sets
-
-    def to(self, device: torch.device) -> ReferenceBatch:
-        return ReferenceBatch(tuple(None if kv is None else kv.to(device) for kv in self.sets))
-
-
-class CondReferences(comfy.conds.CONDRegular):
-    """References in the host's conditioning, which batches branches with different numbers of them."""
-
-    cond: tuple[ReferenceKV | None, ...]
-
-    def process_cond(self, batch_size: int, **_: Any) -> CondReferences:
-        repeats = -(-batch_size // len(self.cond))
-        return CondReferences((self.cond * repeats)[:batch_size])
-
-    def can_concat(self, other: Any) -> bool:
-        return isinstance(other, CondReferences)
-
-    def concat(self, others: Sequence[CondReferences]) -> ReferenceBatch:
-        return ReferenceBatch(sum((other.cond for other in others), self.cond))
-
-    def size(self) -> list[int]:
-        return [sum(_numel(kv) for kv in {id(kv): kv for kv in self.cond if kv is not None}.values())]
-
-
-def _numel(kv: ReferenceKV) -> int:
-    return sum(layer.k.numel() + layer.v.numel() for layer in kv.layers.values())
-
-
-class HostUNet(UNet):
-    """The core's U-Net with the host's layers, attention and calling convention."""
-
-    def __init__(self, spec: UNetSpec, device: Any = None, dtype: torch.dtype | None = None, operations: Any = None):
-        super().__init__(spec, operations=operations, attention=_host_attention, device=device, dtype=dtype)
-        self.dtype = dtype
-
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Tensor, timesteps: Tensor, references: ReferenceBatch | None = None, **_: Any
-    ) -> Tensor:
-        return super().forward(x, timesteps, None if references is None else references.sets)
-
-
-def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    if q.device.type == "cpu":  # there the host has nothing faster
-        return fused_attention(q, k, v, bias)
-    attention = comfy.ldm.modules.attention
-    if bias is None:
-        return attention.optimized_attention(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True)
-    # Some attention functions that a user can choose (SageAttention in some versions) silently ignore a mask.
-    mask = key_mask(bias, q)
-    return attention.attention_pytorch(q, k, v, q.shape[1], mask=mask, skip_reshape=True, skip_output_reshape=True)
+from ..types import ReferenceSet
+from .conditioning import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY, CondReferences, stored_numbers
+from .fingerprints import fingerprint_of
+from .latents import ReFLDMLatent
+from .network import HostUNet
 
 
 class PublishedEnd(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
@@ -100,34 +34,6 @@ class PublishedEnd(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampl
     def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
         # Not above sigma_min: what a first of two samplers leaves unfinished must stay as it is.
         return latent / (1.0 + sigma**2) ** 0.5 if sigma <= self.sigma_min else latent
-
-
-class ReFLDMLatent(comfy.latent_formats.LatentFormat):
-    """Latents of a first stage, with preview colors fitted to it when a preview is first asked for."""
-
-    def __init__(self) -> None:
-        self.fit_preview: Callable[[], tuple[Tensor, Tensor]] | None = None
-        self._colors: tuple[list[list[float]], list[float]] | None = None
-
-    def describe(self, spec: ModelSpec) -> None:
-        self.scale_factor = spec.scale_factor
-        self.latent_channels = spec.first_stage.embed_dim
-        self.spacial_downscale_ratio = spec.first_stage.downsampling
-
-    @property
-    def latent_rgb_factors(self) -> list[list[float]] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._fitted()[0] if self.fit_preview else None
-
-    @property
-    def latent_rgb_factors_bias(self) -> list[float] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._fitted()[1] if self.fit_preview else None
-
-    def _fitted(self) -> tuple[list[list[float]], list[float]]:
-        if self._colors is None:
-            assert self.fit_preview is not None
-            factors, bias = self.fit_preview()
-            self._colors = ((factors / self.scale_factor).tolist(), bias.tolist())
-        return self._colors
 
 
 class ReFLDMConfig(comfy.supported_models_base.BASE):
@@ -191,7 +97,7 @@ class ReFLDMModel(comfy.model_base.BaseModel):
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, list[int]]:
         people = kwargs.get(REFERENCES_KEY) or ()
-        return {"references": [sum(_numel(person.kv) for person in people if person is not None)]}
+        return {"references": [sum(stored_numbers(person.kv) for person in people if person is not None)]}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Mapping[str, Any] = {}) -> float:
         # Not by memory_usage_factor_conds, which would count the keys and values as pixels of the latent.
@@ -226,31 +132,6 @@ class ReFLDMModel(comfy.model_base.BaseModel):
             kept = self.encode_references(torch.zeros(1, self.spec.unet.out_channels, *size), device)
             self._null = kept
         return kept
-
-
-def fingerprint_of(model: Any) -> str:
-    """Names the weights of a MODEL, patches (LoRA, merges) included: the same in every session."""
-    if not model.patches:
-        return model.model.diffusion_model.fingerprint
-    digest = hashlib.sha256()
-    for key in sorted(model.patches, key=str):
-        digest.update(f"{key}\n".encode())
-        _digest(model.patches[key], digest.update)
-    return patched(model.model.diffusion_model.fingerprint, digest.hexdigest()[:16])
-
-
-def _digest(value: Any, update: Callable[[bytes], None]) -> None:
-    if isinstance(value, Tensor):
-        update(fingerprint({"": value}).encode())
-    elif isinstance(value, (list, tuple)):
-        update(f"{len(value)}[".encode())
-        for part in value:
-            _digest(part, update)
-    elif hasattr(value, "weights"):  # the host's adapters: LoRA, LoHa, LoKr...
-        update(type(value).__name__.encode())
-        _digest(value.weights, update)
-    else:
-        update(getattr(value, "__qualname__", repr(value)).encode())
 
 
 def require_model(model: Any) -> Any:

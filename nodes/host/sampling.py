@@ -16,13 +16,10 @@ from torch import Tensor
 
 from ...refldm_core.diffusion.sampling import SamplerName, ddim, dpmpp_2m
 from ...refldm_core.diffusion.schedule import SamplingTable
-from ...refldm_core.errors import ReferencesError
 from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.progress import Step
-from ..types import ReferenceSet
 from .first_stage import USE_FLOAT32
-from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY
 
 
 def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
@@ -40,35 +37,6 @@ def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
         model.cleanup()
     require_finite_values("encoded references", *references.tensors, remedy=USE_FLOAT32)
     return references
-
-
-def conditioning(
-    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
-) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
-    """Positive and negative CONDITIONING, and the empty LATENT to start from.
-
-    Args:
-        lq_latents: (batch, c, h, w) from the VAE.
-        people: one set of references for all pictures, one for each (None for a picture without), or none.
-        strength: of the references, see `ReferenceKV.with_strength`.
-
-    Raises:
-        ReferencesError: another number of sets.
-    """
-    if len(people) > 1 and len(people) != len(lq_latents):
-        raise ReferencesError(
-            f"{len(people)} people were given for {len(lq_latents)} pictures.",
-            expected="one person for all pictures, or one for each",
-            remedy="join as many references as there are pictures with the node Batch References",
-        )
-    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
-    # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
-    unused = torch.zeros(1, 1, 1)
-    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
-
-
-def _empty(latents: Tensor) -> dict[str, Tensor]:
-    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
 
 
 def parts_of(model: Any, shape: torch.Size) -> list[slice]:

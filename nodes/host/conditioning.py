@@ -1,0 +1,84 @@
+"""References and LQ latents in the host's conditioning: how they are put in, batched and counted."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.conds
+import comfy.model_management
+import torch
+from torch import Tensor
+
+from ...refldm_core.errors import ReferencesError
+from ...refldm_core.model.reference import ReferenceKV
+from ..types import ReferenceSet
+
+# Keys of a CONDITIONING entry that `ReFLDMModel.extra_conds` reads.
+REFERENCES_KEY = "refldm_references"
+NULL_KEY = "refldm_null"
+STRENGTH_KEY = "refldm_reference_strength"
+LQ_KEY = "concat_latent_image"
+
+
+def build_conditioning(
+    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
+) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
+    """Positive and negative CONDITIONING, and the empty LATENT to start from.
+
+    Args:
+        lq_latents: (batch, c, h, w) from the VAE.
+        people: one set of references for all pictures, one for each (None for a picture without), or none.
+        strength: of the references, see `ReferenceKV.with_strength`.
+
+    Raises:
+        ReferencesError: another number of sets.
+    """
+    if len(people) > 1 and len(people) != len(lq_latents):
+        raise ReferencesError(
+            f"{len(people)} people were given for {len(lq_latents)} pictures.",
+            expected="one person for all pictures, or one for each",
+            remedy="join as many references as there are pictures with the node Batch References",
+        )
+    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
+    # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
+    unused = torch.zeros(1, 1, 1)
+    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
+
+
+def _empty(latents: Tensor) -> dict[str, Tensor]:
+    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
+
+
+class ReferenceBatch:
+    """References of each image of a batch, as the U-Net gets them; no list and no tensor, which the host would cast."""
+
+    def __init__(self, sets: tuple[ReferenceKV | None, ...]) -> None:
+        self.sets = sets
+
+    def to(self, device: torch.device) -> ReferenceBatch:
+        return ReferenceBatch(tuple(None if kv is None else kv.to(device) for kv in self.sets))
+
+
+class CondReferences(comfy.conds.CONDRegular):
+    """References in the host's conditioning, which batches branches with different numbers of them."""
+
+    cond: tuple[ReferenceKV | None, ...]
+
+    def process_cond(self, batch_size: int, **_: Any) -> CondReferences:
+        repeats = -(-batch_size // len(self.cond))
+        return CondReferences((self.cond * repeats)[:batch_size])
+
+    def can_concat(self, other: Any) -> bool:
+        return isinstance(other, CondReferences)
+
+    def concat(self, others: Sequence[CondReferences]) -> ReferenceBatch:
+        return ReferenceBatch(sum((other.cond for other in others), self.cond))
+
+    def size(self) -> list[int]:
+        return [sum(stored_numbers(kv) for kv in {id(kv): kv for kv in self.cond if kv is not None}.values())]
+
+
+def stored_numbers(kv: ReferenceKV) -> int:
+    return sum(layer.k.numel() + layer.v.numel() for layer in kv.layers.values())
