@@ -19,11 +19,11 @@ from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, Searchi
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
 from ..refldm_core.face.tracking import smooth_landmarks, track_faces
 from ..refldm_core.images import model_to_bhwc
-from .drawing import draw_faces
+from .detected_faces import described_pictures, draw_previews
 from .face_types import FaceDetector, Faces, crop_size_input
 from .host import Progress
 from .images import to_model
-from .shown import LONGEST_OF_MANY, MANY, described_face, saved_pictures
+from .shown import saved_pictures
 from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
@@ -217,9 +217,9 @@ class DetectFaces(io.ComfyNode):
             when_empty=when_empty,
         )
         faces, crops = align_faces(list(images), chosen.faces, crop_size)
-        previews = _previews(images, fit, chosen)
+        previews = draw_previews(images, fit, chosen)
         outputs = [faces, model_to_bhwc(crops), model_to_bhwc(torch.stack(previews))]
-        shown = {"images": saved_pictures(previews, cls), "refldm_faces": _described(images, fit, chosen, cls)}
+        shown = {"images": saved_pictures(previews, cls), "refldm_faces": described_pictures(images, fit, chosen, cls)}
         return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=shown)
 
 
@@ -273,30 +273,3 @@ def _with_transforms(faces: Sequence[face.Face], images: Tensor, crop_size: int)
     size = (images.shape[-2], images.shape[-1])
     transforms = tuple(crop_transform(located.landmarks, size, crop_size) for located in faces)
     return face.Faces(tuple(faces), transforms, (size,) * len(images))
-
-
-def _previews(images: Tensor, fit: face.Faces, chosen: face.Faces) -> list[Tensor]:
-    taken = {id(item) for item in chosen.faces}
-    longest = LONGEST_OF_MANY if len(images) > MANY else None  # a video would take as much memory once more
-    drawn: list[Tensor] = []
-    for frame, image in enumerate(images):
-        ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        labels = [(item, _label(i, item), id(item) in taken) for i, item in enumerate(ordered)]
-        drawn.append(draw_faces(image, labels, longest))
-    return drawn
-
-
-def _described(images: Tensor, fit: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]) -> list[dict[str, Any]]:
-    """What the face picker shows; see `shown`."""
-    taken = {id(item) for item in chosen.faces}
-    described: list[dict[str, Any]] = []
-    for frame, picture in enumerate(saved_pictures(images, cls)):
-        ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        faces = [{**described_face(i, item), "selected": id(item) in taken} for i, item in enumerate(ordered)]
-        height, width = fit.image_sizes[frame]
-        described.append({"size": [width, height], "picture": picture, "faces": faces})
-    return described
-
-
-def _label(number: int, item: face.Face) -> str:
-    return str(number) if item.track is None else f"{number} (track {item.track})"

@@ -13,9 +13,11 @@ from .face_loaders import LoadFaceDetector, LoadFaceParser, LoadFaceRecognizer
 from .landmarks import FacesFromLandmarks
 from .loaders import LoadModel
 from .paste import PasteFaces
-from .people import MatchPeople, SelectReferences
+from .people import MatchPeople
+from .reference_selection import SelectReferences
 from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
-from .sampling import Conditioning, GuidanceInterval, Sampler, Scheduler
+from .sampling import Sampler
+from .stock_sampling import Conditioning, GuidanceInterval, Scheduler
 
 
 class ReFLDMExtension(ComfyExtension):

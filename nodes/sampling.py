@@ -1,4 +1,4 @@
-"""Restoring: everything in one node, or the pieces for the host's own samplers."""
+"""Restoring in one node."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -22,110 +22,16 @@ from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
 from .face_types import Faces
+from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
 from .shown import MOST_SHOWN, saved_pictures
-from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
+from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
-_SPACINGS = ["trailing", "uniform"]
 _STRENGTH = (
     "Set how far the face may move from the picture: the part of the noise levels that is sampled. 1 starts from noise "
     "alone, as published. Less starts from the picture's own latent with noise of that level on it. 0 leaves the "
     "picture as it is."
 )
-_SCHEDULER_DENOISE = "Less than 1 gives the last part of a longer schedule, for a latent that is not empty."
-_REFERENCE_STRENGTH = (
-    "Set how much the references count: log(reference_strength) is added to their attention logits, so that 2 is as "
-    "every reference given twice. 1 is published. 0 restores without references."
-)
-
-
-class Conditioning(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_Conditioning",
-            category=CATEGORY,
-            display_name="ReF-LDM Conditioning",
-            description="Prepares a low-quality face and its references for ComfyUI's own samplers: KSampler, "
-            "SamplerCustomAdvanced with CFGGuider, and so on. Positive and negative belong together.",
-            **where_supported(
-                search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"]
-            ),
-            inputs=[
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
-                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
-                References.Input(
-                    "references",
-                    optional=True,
-                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
-                    "the person.",
-                ),
-                _reference_strength_input(),
-            ],
-            outputs=[
-                io.Conditioning.Output(display_name="positive", tooltip="The face and its references."),
-                io.Conditioning.Output(
-                    display_name="negative",
-                    tooltip="The face and as many empty references, which guidance leads away from.",
-                ),
-                io.Latent.Output(display_name="latent", tooltip="Empty, of the right size, for denoise 1."),
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
-    ) -> io.NodeOutput:
-        crops = fit(image, host.require_vae(vae).refldm_spec.crop_size, "image")
-        return io.NodeOutput(*host.build_conditioning(_encode(vae, crops), references, reference_strength))
-
-
-class Scheduler(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_Scheduler",
-            category=CATEGORY,
-            display_name="ReF-LDM Scheduler",
-            description="The published noise levels for SamplerCustom and SamplerCustomAdvanced, with the published "
-            "end. With the sampler ddim or euler and guidance 1.5 the result is the published one.",
-            **where_supported(search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"]),
-            inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
-                _steps_input(),
-                _spacing_input(),
-                _percent_input("denoise", 1.0, _SCHEDULER_DENOISE, low=0.01, step=0.01),
-            ],
-            outputs=[io.Sigmas.Output(display_name="sigmas")],
-        )
-
-    @classmethod
-    def execute(cls, model: Any, steps: int, scheduler: Spacing, denoise: float) -> io.NodeOutput:
-        host.require_model(model)
-        return io.NodeOutput(host.sigmas_of(model, sampling_table(model.model.spec.noise, steps, scheduler, denoise)))
-
-
-class GuidanceInterval(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_GuidanceInterval",
-            category=CATEGORY,
-            display_name="ReF-LDM Guidance Interval",
-            description="Guides in a part of sampling only; in the other steps the negative is not computed, which "
-            "halves their work. For ReF-LDM Sampler and for stock samplers with one positive and one negative.",
-            **where_supported(search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"]),
-            inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model; any other works too."),
-                _percent_input("start_percent", 0.0, "Where guidance begins: 0 is the first, noisiest step."),
-                _percent_input("end_percent", 1.0, "Where it ends: 1 is the last, cleanest step."),
-            ],
-            outputs=[io.Model.Output(tooltip="The same weights, guided in that part alone.")],
-        )
-
-    @classmethod
-    def execute(cls, model: Any, start_percent: float, end_percent: float) -> io.NodeOutput:
-        return io.NodeOutput(host.guided_during(model, start_percent, end_percent))
 
 
 class Sampler(io.ComfyNode):
@@ -166,7 +72,7 @@ class Sampler(io.ComfyNode):
                     tooltip="Seed for the initial noise. All crops of a batch use the same noise, so a result does not "
                     "depend on its batch. With faces connected, each face has noise of its own. 2024 is published.",
                 ),
-                _steps_input(),
+                steps_input(),
                 io.Float.Input(
                     "cfg",
                     default=1.5,
@@ -183,9 +89,9 @@ class Sampler(io.ComfyNode):
                     default="ddim",
                     tooltip="ddim is published; dpmpp_2m needs fewer steps, 20 for instance.",
                 ),
-                _spacing_input(),
+                spacing_input(),
                 # Stock samplers call it denoise, and so did this node before it was shown as strength.
-                _percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
+                percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
                 Faces.Input(
                     "faces",
                     optional=True,
@@ -202,7 +108,7 @@ class Sampler(io.ComfyNode):
                     + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
                     + ". The node then shows the values that count.",
                 ),
-                _reference_strength_input(),
+                reference_strength_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
@@ -237,7 +143,8 @@ class Sampler(io.ComfyNode):
         seeds = [seed] * len(crops) if faces is None else _seeds(seed, faces, len(crops))
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
-        lq_latents = _encode(vae, crops, *notes)
+        host.warn_of_training({"model": vae.refldm_metadata}, *notes)
+        lq_latents = vae.encode(crops)
         if denoise == 0.0:
             return _result(crops, lq_latents, cls, notes)
         conds = host.build_conditioning(lq_latents, references, reference_strength)
@@ -296,51 +203,3 @@ def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
 def _no_latents(spec: ModelSpec) -> Tensor:
     """(0, c, h, w) of the model's size."""
     return torch.zeros(0, spec.first_stage.embed_dim, spec.latent_size, spec.latent_size)
-
-
-def _encode(vae: Any, crops: Tensor, *notes: str) -> Tensor:
-    """Latents of crops of the model's size. The node shows the notes, and a caution about the model if there is one."""
-    host.warn_of_training({"model": vae.refldm_metadata}, *notes)
-    return vae.encode(crops)
-
-
-def _steps_input() -> io.Int.Input:
-    return io.Int.Input(
-        "steps",
-        default=50,
-        min=1,
-        max=1000,
-        tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
-    )
-
-
-def _spacing_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "scheduler",
-        options=_SPACINGS,
-        default=_SPACINGS[0],
-        tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
-        "(10, 20, 25, 50 or 100 steps).",
-        **ADVANCED,
-    )
-
-
-def _percent_input(
-    name: str, default: float, tooltip: str, *, low: float = 0.0, step: float = 0.001, display_name: str | None = None
-) -> io.Float.Input:
-    return io.Float.Input(
-        name, default=default, min=low, max=1.0, step=step, tooltip=tooltip, display_name=display_name
-    )
-
-
-def _reference_strength_input() -> io.Float.Input:
-    return io.Float.Input(
-        "reference_strength",
-        default=1.0,
-        min=0.0,
-        max=10.0,
-        step=0.05,
-        round=0.001,
-        optional=True,
-        tooltip=_REFERENCE_STRENGTH,
-    )
