@@ -9,8 +9,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.face import types as face
+from .display import LONGEST_OF_MANY, MANY, describe_face, save_pictures
 from .drawing import draw_faces
-from .shown import LONGEST_OF_MANY, MANY, described_face, saved_pictures
 
 
 def draw_previews(images: Tensor, fit: face.Faces, chosen: face.Faces) -> list[Tensor]:
@@ -24,15 +24,15 @@ def draw_previews(images: Tensor, fit: face.Faces, chosen: face.Faces) -> list[T
     return drawn
 
 
-def described_pictures(
+def describe_pictures(
     images: Tensor, fit: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]
 ) -> list[dict[str, Any]]:
     """What the face picker shows; see `shown`."""
     taken = {id(item) for item in chosen.faces}
     described: list[dict[str, Any]] = []
-    for frame, picture in enumerate(saved_pictures(images, cls)):
+    for frame, picture in enumerate(save_pictures(images, cls)):
         ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        faces = [{**described_face(i, item), "selected": id(item) in taken} for i, item in enumerate(ordered)]
+        faces = [{**describe_face(i, item), "selected": id(item) in taken} for i, item in enumerate(ordered)]
         height, width = fit.image_sizes[frame]
         described.append({"size": [width, height], "picture": picture, "faces": faces})
     return described

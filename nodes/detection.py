@@ -19,11 +19,11 @@ from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, Searchi
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
 from ..refldm_core.face.tracking import smooth_landmarks, track_faces
 from ..refldm_core.images import model_to_bhwc
-from .detected_faces import described_pictures, draw_previews
+from .detected_faces import describe_pictures, draw_previews
+from .display import save_pictures
 from .face_types import FaceDetector, Faces, crop_size_input
 from .host import Progress
 from .images import to_model
-from .shown import saved_pictures
 from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
@@ -219,7 +219,7 @@ class DetectFaces(io.ComfyNode):
         faces, crops = align_faces(list(images), chosen.faces, crop_size)
         previews = draw_previews(images, fit, chosen)
         outputs = [faces, model_to_bhwc(crops), model_to_bhwc(torch.stack(previews))]
-        shown = {"images": saved_pictures(previews, cls), "refldm_faces": described_pictures(images, fit, chosen, cls)}
+        shown = {"images": save_pictures(previews, cls), "refldm_faces": describe_pictures(images, fit, chosen, cls)}
         return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=shown)
 
 

@@ -18,10 +18,10 @@ from ..refldm_core.face.identity import Embeddings, Recognizer, embed_crops, emb
 from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from .display import save_pictures
 from .drawing import PlotCell, draw_rows
 from .face_types import FaceDetector, FaceRecognizer
 from .images import require_images
-from .shown import saved_pictures
 from .types import CATEGORY, where_supported
 
 _PLOTTED = 32  # pairs: more make a picture that nobody can look at
@@ -112,7 +112,7 @@ class FaceSimilarity(io.ComfyNode):
         ]
         plot = model_to_bhwc(draw_rows(rows).unsqueeze(0))
         report = _report([column.values for column in columns])
-        shown = {"images": saved_pictures([draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)], cls)}
+        shown = {"images": save_pictures([draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)], cls)}
         return io.NodeOutput(float(np.mean(columns[-1].values)), report, plot, ui=shown)
 
 

@@ -15,14 +15,14 @@ from torch import Tensor
 from ..refldm_core.face.matching import NOBODY
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import u8_to_tensor
+from .display import MOST_SHOWN, THUMBNAIL, describe_face, save_pictures
 from .drawing import PlotCell, draw_rows
-from .shown import MOST_SHOWN, THUMBNAIL, described_face, saved_pictures
 from .types import ReferenceSet
 
 _ROWS = 4  # faces in one shown picture
 
 
-def shown_matches(  # noqa: PLR0917
+def describe_matches(  # noqa: PLR0917
     crops: Tensor,
     faces: Sequence[Face],
     recognized: Sequence[str | None],
@@ -55,9 +55,9 @@ def shown_matches(  # noqa: PLR0917
         for i, (crop, item, value) in enumerate(zip(crops, faces, to_person, strict=True))
     ]
     plots = [draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
-    thumbnails = saved_pictures(crops, cls, THUMBNAIL)
+    thumbnails = save_pictures(crops, cls, THUMBNAIL)
     with_portrait = list(portraits)[:MOST_SHOWN]
-    files = saved_pictures([portraits[name] for name in with_portrait], cls, THUMBNAIL)
+    files = save_pictures([portraits[name] for name in with_portrait], cls, THUMBNAIL)
     thumbnail_of = dict(zip(with_portrait, files, strict=True))
     matches = {
         "people": [
@@ -65,7 +65,7 @@ def shown_matches(  # noqa: PLR0917
         ],
         "faces": [
             {
-                **described_face(i, item),
+                **describe_face(i, item),
                 "picture": item.frame,
                 "person": item.person,
                 "recognized": recognized[i],
@@ -76,4 +76,4 @@ def shown_matches(  # noqa: PLR0917
         ],
         "similarities": np.round(similarities, 4).tolist(),
     }
-    return {"images": saved_pictures(plots, cls), "refldm_matches": [matches]}
+    return {"images": save_pictures(plots, cls), "refldm_matches": [matches]}

@@ -16,9 +16,9 @@ from ..refldm_core.face.color import ColorMatch
 from ..refldm_core.face.parsing import FaceParser as Parser
 from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
 from ..refldm_core.images import model_to_bhwc
+from .display import save_pictures
 from .face_types import FaceParser, Faces
 from .images import require_mask, to_model
-from .shown import saved_pictures
 from .types import ADVANCED, CATEGORY, earlier_name, where_supported
 
 _COLOR_MATCH: ColorMatch = "wavelet"
@@ -137,8 +137,8 @@ class PasteFaces(io.ComfyNode):
         if pictures.shape[:3] == image.shape[:3]:
             # From [0, 1] to [-1, 1] and back costs the last bit.
             pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
-        before = saved_pictures(photos, cls)
-        after = saved_pictures([photo.image for photo in pasted], cls)
+        before = save_pictures(photos, cls)
+        after = save_pictures([photo.image for photo in pasted], cls)
         shown = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
         return io.NodeOutput(pictures, masks, ui=shown)
 

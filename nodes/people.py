@@ -28,10 +28,10 @@ from ..refldm_core.face.matching import (
 )
 from ..refldm_core.face.tracking import people_of_tracks, track_faces
 from ..refldm_core.images import model_to_bhwc, u8_to_tensor
+from .display import MOST_SHOWN
 from .face_types import FaceRecognizer, Faces
 from .images import to_model
-from .matches import shown_matches
-from .shown import MOST_SHOWN
+from .matches import describe_matches
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, growing_inputs, grown_values, where_supported
 
 _PERSON_SOCKETS = tuple(f"person_{i}" for i in range(2, 21))
@@ -155,7 +155,7 @@ class MatchPeople(io.ComfyNode):
             f"{item.person or NOBODY} ({match.similarity:.2f})"
             for item, match in zip(named, matches, strict=True)
         )
-        shown = shown_matches(
+        shown = describe_matches(
             _crops(images, faces, MOST_SHOWN),
             named,
             [item.person for item in recognized],

@@ -13,11 +13,11 @@ from ..refldm_core.face.detection import DetectionSettings, SearchingDetector
 from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.references import ChosenReferences, ReferenceSettings, Verdict, select_references
 from ..refldm_core.images import model_to_bhwc, resize
+from .display import save_pictures, shrink
 from .drawing import SheetCell, draw_sheet
 from .face_types import FaceDetector, FaceParser, FaceRecognizer, crop_size_input
 from .host import with_progress
 from .images import to_model
-from .shown import saved_pictures, shrunk
 from .types import ADVANCED, CATEGORY, growing_inputs, grown_values, where_supported
 
 _PHOTO_SOCKETS = tuple(f"photos_{i}" for i in range(2, 21))
@@ -120,14 +120,14 @@ class SelectReferences(io.ComfyNode):
         watched = with_progress(_remembered(_photos(batches), small), sum(len(batch) for batch in batches))
         chosen = select_references(watched, detector, face_recognizer[0], settings, parser=face_parser[0])
         cells = [SheetCell(small[v.photo], f"{v.photo}: {v.reason}", v.kept) for v in _best_first(chosen)]
-        shown = {"images": saved_pictures([draw_sheet(cells)], cls)}
+        shown = {"images": save_pictures([draw_sheet(cells)], cls)}
         return io.NodeOutput(model_to_bhwc(resize(chosen.crops, crop_size[0])), chosen.report, ui=shown)
 
 
 def _remembered(photos: Iterator[tuple[str, Tensor]], small: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """The same photos; small copies of them are put into `small` by name."""
     for name, photo in photos:
-        small[name] = shrunk(photo, _SHEET)
+        small[name] = shrink(photo, _SHEET)
         yield name, photo
 
 

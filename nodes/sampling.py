@@ -21,9 +21,9 @@ from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
 from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
+from .display import MOST_SHOWN, save_pictures
 from .face_types import Faces
 from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
-from .shown import MOST_SHOWN, saved_pictures
 from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
@@ -139,7 +139,7 @@ class Sampler(io.ComfyNode):
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
         notes = () if preset == _CUSTOM else (_in_words(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
-            model = host.guided_at_timesteps(model, settings.guidance_interval)
+            model = host.limit_guidance_to_timesteps(model, settings.guidance_interval)
         seeds = [seed] * len(crops) if faces is None else _seeds(seed, faces, len(crops))
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
@@ -151,7 +151,7 @@ class Sampler(io.ComfyNode):
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
         whole = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
-        parts = host.parts_of(model, lq_latents.shape)
+        parts = host.split_by_memory(model, lq_latents.shape)
         done: list[Tensor] = []
         for number, part in enumerate(parts):
             if len(parts) > 1:
@@ -185,7 +185,7 @@ def _in_words(preset: str, settings: SamplingSettings) -> str:
 
 def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], notes: Sequence[str]) -> io.NodeOutput:
     """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows, with notes."""
-    shown = {"images": saved_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
+    shown = {"images": save_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
     return io.NodeOutput(pictures, {"samples": latents}, ui=shown)
 
 

@@ -25,7 +25,7 @@ def saved_names() -> list[str]:
     return [name for name in host.files_in(host.REFERENCES) if name.endswith(".safetensors")]
 
 
-def described_people() -> list[dict[str, Any]]:
+def describe_people() -> list[dict[str, Any]]:
     """Name, number of photos and model of each file; the reason instead where a file cannot be read."""
     return [_described(name) for name in saved_names()]
 

@@ -104,4 +104,4 @@ class GuidanceInterval(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, start_percent: float, end_percent: float) -> io.NodeOutput:
-        return io.NodeOutput(host.guided_during(model, start_percent, end_percent))
+        return io.NodeOutput(host.limit_guidance_to_part(model, start_percent, end_percent))

@@ -1,4 +1,4 @@
-"""References and LQ latents in the host's conditioning: how they are put in, batched and counted."""
+"""References and low-quality (LQ) latents in the host's conditioning: writing, batching and measuring them."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ LQ_KEY = "concat_latent_image"
 def build_conditioning(
     lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
 ) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
-    """Positive and negative CONDITIONING, and the empty LATENT to start from.
+    """Return positive and negative CONDITIONING, and the empty LATENT from which sampling starts.
 
     Args:
-        lq_latents: (batch, c, h, w) from the VAE.
-        people: one set of references for all pictures, one for each (None for a picture without), or none.
-        strength: of the references, see `ReferenceKV.with_strength`.
+        lq_latents: (batch, c, h, w), as the VAE encodes the LQ pictures.
+        people: One set of references for all pictures, or one for each picture (None for a picture without
+            references). An empty tuple means no references.
+        strength: Strength of the references, see `ReferenceKV.with_strength`.
 
     Raises:
-        ReferencesError: another number of sets.
+        ReferencesError: the number of sets is neither 1 nor the number of pictures.
     """
     if len(people) > 1 and len(people) != len(lq_latents):
         raise ReferencesError(
@@ -42,7 +43,7 @@ def build_conditioning(
             remedy="join as many references as there are pictures with the node Batch References",
         )
     shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
-    # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
+    # Every CONDITIONING of the host holds a text embedding, and some nodes compute with it. This model has no text.
     unused = torch.zeros(1, 1, 1)
     return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
 
@@ -52,7 +53,10 @@ def _empty(latents: Tensor) -> dict[str, Tensor]:
 
 
 class ReferenceBatch:
-    """References of each image of a batch, as the U-Net gets them; no list and no tensor, which the host would cast."""
+    """The references of each image of a batch, as the U-Net takes them.
+
+    This is a class of its own because the host would cast a list or a tensor.
+    """
 
     def __init__(self, sets: tuple[ReferenceKV | None, ...]) -> None:
         self.sets = sets
@@ -62,7 +66,7 @@ class ReferenceBatch:
 
 
 class CondReferences(comfy.conds.CONDRegular):
-    """References in the host's conditioning, which batches branches with different numbers of them."""
+    """References in the host's conditioning. Entries with different numbers of references fit into one batch."""
 
     cond: tuple[ReferenceKV | None, ...]
 
@@ -74,11 +78,13 @@ class CondReferences(comfy.conds.CONDRegular):
         return isinstance(other, CondReferences)
 
     def concat(self, others: Sequence[CondReferences]) -> ReferenceBatch:
-        return ReferenceBatch(sum((other.cond for other in others), self.cond))
+        return ReferenceBatch(sum((entry.cond for entry in others), self.cond))
 
     def size(self) -> list[int]:
-        return [sum(stored_numbers(kv) for kv in {id(kv): kv for kv in self.cond if kv is not None}.values())]
+        distinct = {id(kv): kv for kv in self.cond if kv is not None}
+        return [sum(count_elements(kv) for kv in distinct.values())]
 
 
-def stored_numbers(kv: ReferenceKV) -> int:
+def count_elements(kv: ReferenceKV) -> int:
+    """Return how many numbers the keys and values of all layers hold."""
     return sum(layer.k.numel() + layer.v.numel() for layer in kv.layers.values())

@@ -1,4 +1,4 @@
-"""Fingerprints of a MODEL's weights with their patches."""
+"""Fingerprints of a MODEL's weights, patches (LoRA, merges) included."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..types import patched
 
 
 def fingerprint_of(model: Any) -> str:
-    """Names the weights of a MODEL, patches (LoRA, merges) included: the same in every session."""
+    """Return a name for the weights of a MODEL with its patches. It is the same in every session."""
     if not model.patches:
         return model.model.diffusion_model.fingerprint
     digest = hashlib.sha256()
@@ -31,7 +31,7 @@ def _digest(value: Any, update: Callable[[bytes], None]) -> None:
         update(f"{len(value)}[".encode())
         for part in value:
             _digest(part, update)
-    elif hasattr(value, "weights"):  # the host's adapters: LoRA, LoHa, LoKr...
+    elif hasattr(value, "weights"):  # the host's adapters, such as LoRA, LoHa and LoKr
         update(type(value).__name__.encode())
         _digest(value.weights, update)
     else:

@@ -15,7 +15,7 @@ from .conditioning import ReferenceBatch
 
 
 class HostUNet(UNet):
-    """The core's U-Net with the host's layers, attention and calling convention."""
+    """The core's U-Net with the layers, the attention and the calling convention of the host."""
 
     def __init__(self, spec: UNetSpec, device: Any = None, dtype: torch.dtype | None = None, operations: Any = None):
         super().__init__(spec, operations=operations, attention=_host_attention, device=device, dtype=dtype)
@@ -28,7 +28,7 @@ class HostUNet(UNet):
 
 
 def _host_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    if q.device.type == "cpu":  # there the host has nothing faster
+    if q.device.type == "cpu":  # the host has nothing faster on a CPU
         return fused_attention(q, k, v, bias)
     attention = comfy.ldm.modules.attention
     if bias is None:

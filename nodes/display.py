@@ -1,7 +1,7 @@
 """What nodes show on the page besides their results: pictures, and the faces and people in them.
 
 A node's `ui` holds lists, since the host joins those of several runs of one node. All pictures are temporary files that
-the page fetches, shrunk such that showing them costs little; results never depend on them.
+the page fetches, shrink such that showing them costs little; results never depend on them.
 
 `refldm_faces` of Detect Faces has one entry for each shown picture:
 
@@ -48,12 +48,12 @@ MOST_SHOWN = 64
 """Pictures that one node shows; a long video has more."""
 
 
-def longest_of(pictures: int) -> int:
+def longest_side(pictures: int) -> int:
     """Pixels along the longer side of each of so many shown pictures."""
     return LONGEST if pictures <= MANY else LONGEST_OF_MANY
 
 
-def saved_pictures(
+def save_pictures(
     pictures: Sequence[Tensor] | Tensor, cls: type[io.ComfyNode], longest: int | None = None
 ) -> list[Any]:
     """Temporary files for the page.
@@ -61,19 +61,19 @@ def saved_pictures(
     Args:
         pictures: (3, height, width) each, in [-1, 1]; the first `MOST_SHOWN` are saved.
         cls: the node.
-        longest: pixels along the longer side; None for `longest_of` the pictures.
+        longest: pixels along the longer side; None for `longest_side` the pictures.
 
     Returns:
         One {"filename", "subfolder", "type"} for each saved picture.
     """
     if not len(pictures):
         return []
-    small = [shrunk(picture, longest or longest_of(len(pictures))) for picture in pictures[:MOST_SHOWN]]
+    small = [shrink(picture, longest or longest_side(len(pictures))) for picture in pictures[:MOST_SHOWN]]
     images = [model_to_bhwc(picture.unsqueeze(0))[0] for picture in small]
     return list(ui.PreviewImage(images, cls=cls).as_dict()["images"])
 
 
-def shrunk(picture: Tensor, longest: int) -> Tensor:
+def shrink(picture: Tensor, longest: int) -> Tensor:
     """(3, height, width) -> the same with a longer side of at most so many pixels."""
     scale = longest / max(picture.shape[1:])
     if scale >= 1.0:
@@ -82,7 +82,7 @@ def shrunk(picture: Tensor, longest: int) -> Tensor:
     return F.interpolate(picture.unsqueeze(0).float(), size, mode="area")[0]
 
 
-def described_face(index: int, item: Face) -> dict[str, Any]:
+def describe_face(index: int, item: Face) -> dict[str, Any]:
     """Index, box, landmarks and confidence of a face; see the module's description."""
     # There pixel i covers [i, i + 1]; in the core's convention it covers [i - 0.5, i + 0.5].
     return {
