@@ -1,4 +1,4 @@
-"""Who is who in a picture."""
+"""The node that finds out which person each face is."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -45,16 +45,20 @@ class MatchPeople(io.ComfyNode):
             category=CATEGORY,
             display_name="Match People",
             description="Gives each face of a group photo or video the references of its own person, by ArcFace "
-            "similarity. What a person looks like is taken from the small pictures in the references, saved ones too.",
+            "similarity. The small pictures in the references, also in saved ones, show what a person looks like.",
             **where_supported(
                 has_intermediate_output=True,
                 search_aliases=["who is who", "identify faces", "group photo", "several people", "face id"],
             ),
             inputs=[
-                io.Image.Input("image", tooltip="The photos or frames in which the faces were found."),
-                Faces.Input("faces", tooltip="From Detect Faces."),
-                FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
-                References.Input("person_1", tooltip="From Encode References or Load References; several people too."),
+                io.Image.Input("image", tooltip="Connect the photos or frames in which the faces were found."),
+                Faces.Input("faces", tooltip="Connect the faces of Detect Faces."),
+                FaceRecognizer.Input("face_recognizer", tooltip="Connect Load Face Recognizer."),
+                References.Input(
+                    "person_1",
+                    tooltip="Connect a person from Encode References or Load References, or several people from Batch "
+                    "References.",
+                ),
                 io.String.Input(
                     "names",
                     default="",
@@ -67,8 +71,8 @@ class MatchPeople(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.005,
-                    tooltip="Set the least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in "
-                    "which everybody is known.",
+                    tooltip="Set the lowest similarity of a face to its person. Use 0.25 to 0.3 for degraded photos in "
+                    "which every face is one of your people.",
                 ),
                 io.Boolean.Input(
                     "repeats",
@@ -87,29 +91,32 @@ class MatchPeople(io.ComfyNode):
                     "more_people",
                     _PERSON_SOCKETS,
                     References,
-                    "Connect another person, or several from Batch References.",
+                    "Connect another person, or several people from Batch References.",
                 ),
                 io.String.Input(
                     "assignments",
                     default="",
                     optional=True,
-                    tooltip="Say who faces are, where the face recognizer is wrong: the number that this node shows at "
-                    'the face, and a name, or nobody, such as "2: Anna, 3: nobody". Other faces keep the person that '
-                    "was recognized.",
+                    tooltip="Correct the face recognizer. Write the number that this node shows at a face, and a name "
+                    'or nobody, such as "2: Anna, 3: nobody". All other faces keep the person that was recognized.',
                 ),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="With their people; strangers that are left are not here."),
-                io.Image.Output(display_name="crops", tooltip="Of these faces."),
-                References.Output(display_name="references", tooltip="The person of each of these faces."),
-                io.String.Output(display_name="report", tooltip="Who each face is, and how similar."),
+                Faces.Output(
+                    display_name="faces",
+                    tooltip="Holds the faces with their people, without strangers that are left.",
+                ),
+                io.Image.Output(display_name="crops", tooltip="Holds the crops of these faces, in the same order."),
+                References.Output(display_name="references", tooltip="Holds the person of each of these faces."),
+                io.String.Output(display_name="report", tooltip="Says who each face is, with the similarity."),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, assignments: str | None = "", more_people: object = None) -> bool | str:
-        try:  # the host passes the group more_people to every function
-            parse_assignments(assignments or "")  # None is what another node will give
+        # more_people is an argument because the host passes the group of inputs to every function.
+        try:
+            parse_assignments(assignments or "")  # None: another node gives the text when it runs
         except SettingsError as error:
             return str(error)
         return True
@@ -132,30 +139,30 @@ class MatchPeople(io.ComfyNode):
         _require_pictures(images, faces)
         more_sets = grown_values("more_people", _PERSON_SOCKETS, more)
         sets = [*person_1, *(person for people in more_sets for person in people)]
-        people = dict(zip(_names(names, len(sets)), sets, strict=True))
+        people = dict(zip(_parse_names(names, len(sets)), sets, strict=True))
         assigned = people_of_assignments(parse_assignments(assignments), list(people), len(faces))
         embeddings = embed_faces(face_recognizer, list(images), faces.faces)
         centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
 
-        def matched(by_hand: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
+        def match(by_hand: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
             frames = [item.frame for item in faces.faces]
             matches = match_people(
                 embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=by_hand
             )
             named = with_people(with_embeddings(faces.faces, embeddings), matches)
             if any(item.track is not None for item in named):
-                # Once more, now that faces are known: they find each other again after a gap.
-                named = _along_tracks(people_of_tracks(track_faces(named)), by_hand)
+                # Faces are tracked again with their people, so that a track continues after a gap.
+                named = _assign_to_tracks(people_of_tracks(track_faces(named)), by_hand)
             return named, matches
 
-        named, matches = matched(assigned)
-        recognized = matched({})[0] if assigned else named
+        named, matches = match(assigned)
+        recognized = match({})[0] if assigned else named
         report = "\n".join(
             f"picture {item.frame + 1}, face at {item.center[0]:.0f}, {item.center[1]:.0f}: "
-            f"{item.person or NOBODY} ({match.similarity:.2f})"
-            for item, match in zip(named, matches, strict=True)
+            f"{item.person or NOBODY} ({item_match.similarity:.2f})"
+            for item, item_match in zip(named, matches, strict=True)
         )
-        shown = describe_matches(
+        display = describe_matches(
             _crops(images, faces, MOST_SHOWN),
             named,
             [item.person for item in recognized],
@@ -168,41 +175,50 @@ class MatchPeople(io.ComfyNode):
             restored_faces = restored_faces.select([i for i, item in enumerate(named) if item.person is not None])
         references = tuple(None if item.person is None else people[item.person] for item in restored_faces.faces)
         crops = model_to_bhwc(_crops(images, restored_faces))
-        return io.NodeOutput(restored_faces, crops, references, report, ui=shown)
+        return io.NodeOutput(restored_faces, crops, references, report, ui=display)
 
 
-def _along_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:
-    """Who a face is by hand, it is in every frame of its track."""
+def _assign_to_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:
+    """Give the person that was assigned to a face by hand to all faces of its track."""
     by_track = {faces[i].track: name for i, name in assigned.items() if faces[i].track is not None}
-    by_hand = [by_track.get(item.track, item.person) for item in faces]
-    return [replace(item, person=assigned.get(i, by_hand[i])) for i, item in enumerate(faces)]
+    people = [by_track.get(item.track, item.person) for item in faces]
+    return [replace(item, person=assigned.get(i, people[i])) for i, item in enumerate(faces)]
 
 
-def _names(text: str, count: int) -> list[str]:
-    """Names of the people, numbers for those that have none."""
+def _parse_names(text: str, count: int) -> list[str]:
+    """Return the names of the people; people without a name are called "person 1" and so on.
+
+    Raises:
+        SettingsError: there are more names than people, or two people have the same name.
+    """
     written_names = [name.strip() for name in text.split(",") if name.strip()]
     names = [*written_names[:count], *(f"person {i + 1}" for i in range(len(written_names), count))]
     if len(written_names) > count or len(set(names)) != count:
         raise SettingsError(
             f'"{text}" does not name {count} people.',
             expected="at most one name for each person, all different",
-            remedy="write for instance Anna, Ben, Cem, or nothing",
+            remedy="write names such as Anna, Ben, Cem, or leave names empty",
         )
     return names
 
 
 def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embeddings:
+    """Return the mean embedding of a person's thumbnails.
+
+    Raises:
+        ReferencesError: the references hold no thumbnails.
+    """
     if person.thumbnails is None:
         raise ReferencesError(
             f"The references of {name} hold no pictures by which to recognize them.",
             expected="references from Encode References, or saved with pictures",
-            remedy="encode the photos again, or save them with pictures switched on",
+            remedy="encode the photos again, or save the references with pictures switched on",
         )
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 
 
 def _crops(images: Tensor, faces: face.Faces, most: int | None = None) -> Tensor:
-    """(faces, 3, size, size) in [-1, 1], of the first faces where there are more than `most`."""
+    """Return crops (faces, 3, size, size) in [-1, 1] of the first `most` faces, or of all faces for None."""
     size = max((transform.crop_size for transform in faces.transforms), default=512)
     placed = zip(faces.faces[:most], faces.transforms[:most], strict=True)
     crops = [align(images[item.frame], transform) for item, transform in placed]
@@ -214,6 +230,6 @@ def _require_pictures(images: Tensor, faces: face.Faces) -> None:
     if sizes != faces.image_sizes:
         raise SettingsError(
             f"The faces were found in {len(faces.image_sizes)} other pictures than these {len(sizes)}.",
-            expected="the pictures in which the faces were found",
+            expected="the pictures in which the faces were found, in their size",
             remedy="connect the same pictures to Detect Faces and to this node",
         )

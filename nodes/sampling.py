@@ -1,4 +1,4 @@
-"""Restoring in one node."""
+"""The node that restores faces."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
 _STRENGTH = (
-    "Set how far the face may move from the picture: the part of the noise levels that is sampled. 1 starts from noise "
-    "alone, as published. Less starts from the picture's own latent with noise of that level on it. 0 leaves the "
-    "picture as it is."
+    "Set how far the face may move from the picture, as the part of the noise levels that is sampled. 1 starts from "
+    "noise alone, as published. A value below 1 starts from the picture's own latent with noise of that level. 0 "
+    "leaves the picture as it is."
 )
 
 
@@ -54,14 +54,16 @@ class Sampler(io.ComfyNode):
                 ],
             ),
             inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model, with or without LoRA."),
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
-                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
+                io.Model.Input("model", tooltip="Connect the MODEL of Load ReF-LDM Model, with or without LoRA."),
+                io.Vae.Input("vae", tooltip="Connect the VAE of Load ReF-LDM Model."),
+                io.Image.Input(
+                    "image", tooltip="Connect the faces to restore: aligned crops of any size, one or a batch."
+                ),
                 References.Input(
                     "references",
                     optional=True,
-                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
-                    "the person, and without guidance.",
+                    tooltip="Connect one person for all faces, or one person for each face. Without references, faces "
+                    "are restored without knowledge of the person and without guidance.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -70,7 +72,8 @@ class Sampler(io.ComfyNode):
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
                     tooltip="Seed for the initial noise. All crops of a batch use the same noise, so a result does not "
-                    "depend on its batch. With faces connected, each face has noise of its own. 2024 is published.",
+                    "depend on its batch. If faces is connected, each face has its own noise. 2024 is the published "
+                    "value.",
                 ),
                 steps_input(),
                 io.Float.Input(
@@ -80,39 +83,40 @@ class Sampler(io.ComfyNode):
                     max=20.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="Guidance: pull of the references. 1 is off: one prediction a step instead of two. 1.5 is "
-                    "published.",
+                    tooltip="Set the guidance scale, the pull of the references. 1.5 is the published value. 1 "
+                    "switches guidance off, so that each step makes one prediction instead of two.",
                 ),
                 io.Combo.Input(
                     "sampler",
                     options=["ddim", "dpmpp_2m"],
                     default="ddim",
-                    tooltip="ddim is published; dpmpp_2m needs fewer steps, 20 for instance.",
+                    tooltip="Choose the sampler. ddim is the published one. dpmpp_2m needs fewer steps, such as 20.",
                 ),
                 spacing_input(),
-                # Stock samplers call it denoise, and so did this node before it was shown as strength.
+                # The id is denoise, as in stock samplers. Only the displayed name has changed to strength.
                 percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
                 Faces.Input(
                     "faces",
                     optional=True,
-                    tooltip="Connect the detected faces that these crops were cut from. Each face of a photo then gets "
-                    "noise of its own, and a face that Detect Faces follows through a video gets the same noise in "
-                    "every frame.",
+                    tooltip="Connect the detected faces to which these crops belong. Each face of a photo then gets "
+                    "its own noise. A face that Detect Faces follows through a video gets the same noise in every "
+                    "frame.",
                 ),
                 io.Combo.Input(
                     "preset",
                     options=[_CUSTOM, *PRESETS],
                     default=_CUSTOM,
                     optional=True,
-                    tooltip="custom takes steps, cfg, sampler and scheduler from above, the others set them: "
+                    tooltip="Choose a preset. custom uses steps, cfg, sampler and scheduler as set above. The other "
+                    "presets replace these four: "
                     + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ". The node then shows the values that count.",
+                    + ". After a run, the node shows the values of the preset.",
                 ),
                 reference_strength_input(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
-                io.Latent.Output(display_name="latent", tooltip="The same before decoding."),
+                io.Image.Output(display_name="image", tooltip="Holds the restored faces in the model's size."),
+                io.Latent.Output(display_name="latent", tooltip="Holds the restored faces before decoding."),
             ],
         )
 
@@ -137,10 +141,10 @@ class Sampler(io.ComfyNode):
         spec = host.require_vae(vae).refldm_spec
         crops = fit(image, spec.crop_size, "image")
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
-        notes = () if preset == _CUSTOM else (_in_words(preset, settings),)
+        notes = () if preset == _CUSTOM else (_preset_note(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
             model = host.limit_guidance_to_timesteps(model, settings.guidance_interval)
-        seeds = [seed] * len(crops) if faces is None else _seeds(seed, faces, len(crops))
+        seeds = [seed] * len(crops) if faces is None else _seeds_of_faces(seed, faces, len(crops))
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
         host.warn_of_training({"model": vae.refldm_metadata}, *notes)
@@ -149,57 +153,61 @@ class Sampler(io.ComfyNode):
             return _result(crops, lq_latents, cls, notes)
         conds = host.build_conditioning(lq_latents, references, reference_strength)
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
-        whole = denoise >= 1.0
+        from_noise = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         parts = host.split_by_memory(model, lq_latents.shape)
-        done: list[Tensor] = []
+        sampled: list[Tensor] = []
         for number, part in enumerate(parts):
             if len(parts) > 1:
                 people = references[part] if len(references) > 1 else references
                 conds = host.build_conditioning(lq_latents[part], people, reference_strength)
             positive, negative, empty = conds
-            done.append(
+            sampled.append(
                 host.sample(
                     model,
                     (positive, negative),
-                    host.CoreSampler(settings.sampler, table, from_noise=whole),
-                    latents=empty["samples"] if whole else lq_latents[part],
+                    host.CoreSampler(settings.sampler, table, from_noise=from_noise),
+                    latents=empty["samples"] if from_noise else lq_latents[part],
                     noise=noise[part],
                     cfg=settings.guidance,
                     seed=seed,
                     part=(number, len(parts)),
                 )
             )
-        latents = torch.cat(done)
+        latents = torch.cat(sampled)
         return _result(vae.decode(latents), latents, cls, notes)
 
 
-def _in_words(preset: str, settings: SamplingSettings) -> str:
-    """What a preset samples with, for the node."""
+def _preset_note(preset: str, settings: SamplingSettings) -> str:
+    """Return the line on the node that says which settings a preset uses."""
     spacing, sampler, steps = settings.spacing, settings.sampler, settings.steps
     return (
         f"Preset {preset}: steps {steps}, cfg {settings.guidance:g}, sampler {sampler}, scheduler {spacing}. "
-        "The widgets of these names do not count."
+        "The widgets of these names have no effect."
     )
 
 
 def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], notes: Sequence[str]) -> io.NodeOutput:
-    """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows, with notes."""
-    shown = {"images": save_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
-    return io.NodeOutput(pictures, {"samples": latents}, ui=shown)
+    """Return the node's output, which also shows the pictures (batch, height, width, 3) in [0, 1] with the notes."""
+    display = {"images": save_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
+    return io.NodeOutput(pictures, {"samples": latents}, ui=display)
 
 
-def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
-    """One for each face, by its track in a video or else by its place among the faces of its picture."""
+def _seeds_of_faces(seed: int, faces: face.Faces, crops: int) -> list[int]:
+    """Return a seed for each face: by its track in a video, or else by its place among the faces of its picture.
+
+    Raises:
+        FaceError: the number of crops is not the number of faces.
+    """
     if len(faces) != crops:
         raise FaceError(
             f"There are {crops} crops for {len(faces)} faces.",
-            expected="one crop for each face, in their order",
+            expected="one crop for each face, in the same order",
             remedy="connect faces and crops from the same node",
         )
     return [face_seed(seed, item, faces.in_frame(item.frame).index(i)) for i, item in enumerate(faces.faces)]
 
 
 def _no_latents(spec: ModelSpec) -> Tensor:
-    """(0, c, h, w) of the model's size."""
+    """Return an empty batch of latents (0, c, h, w) of the model's size."""
     return torch.zeros(0, spec.first_stage.embed_dim, spec.latent_size, spec.latent_size)

@@ -1,4 +1,4 @@
-"""Inputs that several sampling nodes have."""
+"""Inputs that several sampling nodes share."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from .types import ADVANCED
 
 _SPACINGS = ["trailing", "uniform"]
 _REFERENCE_STRENGTH = (
-    "Set how much the references count: log(reference_strength) is added to their attention logits, so that 2 is as "
-    "every reference given twice. 1 is published. 0 restores without references."
+    "Set how much the references count. Its logarithm is added to the attention logits of the references, so 2 has the "
+    "effect of giving every reference twice. 1 is the published value. 0 restores without references."
 )
 
 
@@ -20,7 +20,8 @@ def steps_input() -> io.Int.Input:
         default=50,
         min=1,
         max=1000,
-        tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
+        tooltip="Set the number of steps. 50 is the published value. A number that does not divide 1000 gives a few "
+        "more steps, as in the published code.",
     )
 
 
@@ -29,8 +30,8 @@ def spacing_input() -> io.Combo.Input:
         "scheduler",
         options=_SPACINGS,
         default=_SPACINGS[0],
-        tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
-        "(10, 20, 25, 50 or 100 steps).",
+        tooltip="Choose the spacing of the noise levels. trailing is the spacing of the published code. uniform is the "
+        "spacing of the paper, for 10, 20, 25, 50 or 100 steps.",
         **ADVANCED,
     )
 

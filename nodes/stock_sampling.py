@@ -1,4 +1,4 @@
-"""The pieces of restoring for the host's own samplers."""
+"""The nodes that prepare sampling with the host's own samplers."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from .crops import fit
 from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
 from .types import CATEGORY, References, ReferenceSet, where_supported
 
-_SCHEDULER_DENOISE = "Less than 1 gives the last part of a longer schedule, for a latent that is not empty."
+_DENOISE = (
+    "Set the part of the schedule to sample. A value below 1 gives the last part of a longer schedule, for a latent "
+    "that is not empty."
+)
 
 
 class Conditioning(io.ComfyNode):
@@ -24,29 +27,33 @@ class Conditioning(io.ComfyNode):
             node_id="ReFLDM_Conditioning",
             category=CATEGORY,
             display_name="ReF-LDM Conditioning",
-            description="Prepares a low-quality face and its references for ComfyUI's own samplers: KSampler, "
-            "SamplerCustomAdvanced with CFGGuider, and so on. Positive and negative belong together.",
+            description="Prepares a low-quality face and its references for ComfyUI's own samplers, such as KSampler, "
+            "and SamplerCustomAdvanced with CFGGuider. Always use positive and negative together.",
             **where_supported(
                 search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"]
             ),
             inputs=[
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
-                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
+                io.Vae.Input("vae", tooltip="Connect the VAE of Load ReF-LDM Model."),
+                io.Image.Input(
+                    "image", tooltip="Connect the faces to restore: aligned crops of any size, one or a batch."
+                ),
                 References.Input(
                     "references",
                     optional=True,
-                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
-                    "the person.",
+                    tooltip="Connect one person for all faces, or one person for each face. Without references, faces "
+                    "are restored without knowledge of the person.",
                 ),
                 reference_strength_input(),
             ],
             outputs=[
-                io.Conditioning.Output(display_name="positive", tooltip="The face and its references."),
+                io.Conditioning.Output(display_name="positive", tooltip="Holds the face and its references."),
                 io.Conditioning.Output(
                     display_name="negative",
-                    tooltip="The face and as many empty references, which guidance leads away from.",
+                    tooltip="Holds the face and as many empty references. Guidance leads away from it.",
                 ),
-                io.Latent.Output(display_name="latent", tooltip="Empty, of the right size, for denoise 1."),
+                io.Latent.Output(
+                    display_name="latent", tooltip="Holds an empty latent of the right size, for denoise 1."
+                ),
             ],
         )
 
@@ -66,14 +73,14 @@ class Scheduler(io.ComfyNode):
             node_id="ReFLDM_Scheduler",
             category=CATEGORY,
             display_name="ReF-LDM Scheduler",
-            description="The published noise levels for SamplerCustom and SamplerCustomAdvanced, with the published "
-            "end. With the sampler ddim or euler and guidance 1.5 the result is the published one.",
+            description="Makes the published noise levels, with the published end, for SamplerCustom and "
+            "SamplerCustomAdvanced. With the sampler ddim or euler and guidance 1.5, the result is as published.",
             **where_supported(search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"]),
             inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
+                io.Model.Input("model", tooltip="Connect the MODEL of Load ReF-LDM Model."),
                 steps_input(),
                 spacing_input(),
-                percent_input("denoise", 1.0, _SCHEDULER_DENOISE, low=0.01, step=0.01),
+                percent_input("denoise", 1.0, _DENOISE, low=0.01, step=0.01),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas")],
         )
@@ -91,15 +98,16 @@ class GuidanceInterval(io.ComfyNode):
             node_id="ReFLDM_GuidanceInterval",
             category=CATEGORY,
             display_name="ReF-LDM Guidance Interval",
-            description="Guides in a part of sampling only; in the other steps the negative is not computed, which "
-            "halves their work. For ReF-LDM Sampler and for stock samplers with one positive and one negative.",
+            description="Guides in a part of sampling only. In the other steps the negative is not computed, which "
+            "halves their work. It works with ReF-LDM Sampler, and with stock samplers that take one positive and one "
+            "negative.",
             **where_supported(search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"]),
             inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model; any other works too."),
-                percent_input("start_percent", 0.0, "Where guidance begins: 0 is the first, noisiest step."),
-                percent_input("end_percent", 1.0, "Where it ends: 1 is the last, cleanest step."),
+                io.Model.Input("model", tooltip="Connect Load ReF-LDM Model. A model of another kind works too."),
+                percent_input("start_percent", 0.0, "Set where guidance begins: 0 is the first, noisiest step."),
+                percent_input("end_percent", 1.0, "Set where guidance ends: 1 is the last, cleanest step."),
             ],
-            outputs=[io.Model.Output(tooltip="The same weights, guided in that part alone.")],
+            outputs=[io.Model.Output(tooltip="Holds the same model, guided in that part only.")],
         )
 
     @classmethod
