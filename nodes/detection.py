@@ -60,8 +60,8 @@ class DetectFaces(io.ComfyNode):
                     "select",
                     default="all",
                     tooltip='Write "all", or the numbers of faces in the preview. Numbers begin with 0: "0" takes the '
-                    'first face in the chosen order, "0, 2-4" takes four faces. They are taken from each picture of a '
-                    "batch.",
+                    'first face in the chosen order, "0, 2-4" takes four faces. The faces of each picture in a batch '
+                    "are numbered anew.",
                 ),
                 io.Combo.Input(
                     "order",

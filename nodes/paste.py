@@ -19,7 +19,7 @@ from ..refldm_core.images import model_to_bhwc
 from .display import save_pictures
 from .face_types import FaceParser, Faces
 from .images import require_mask, to_model
-from .types import ADVANCED, CATEGORY, earlier_name, where_supported
+from .types import ADVANCED, CATEGORY, input_under_earlier_name, where_supported
 
 _COLOR_MATCH: ColorMatch = "wavelet"
 _DETAIL: Detail = "unchanged"
@@ -79,9 +79,9 @@ class PasteFaces(io.ComfyNode):
                     options=list(get_args(Detail)),
                     default=_DETAIL,
                     optional=True,
-                    tooltip="Choose where the photo's fine detail returns that was lost because the crop is smaller "
-                    "than the face: unchanged is where restoring left the face as it was, always is everywhere, and "
-                    "never is nowhere.",
+                    tooltip="A large face loses fine detail in a smaller crop. Choose where this detail returns from "
+                    "the photo: unchanged means where restoring left the face as it was, always means everywhere, "
+                    "never means nowhere.",
                     **ADVANCED,
                 ),
                 io.Float.Input(
@@ -106,7 +106,7 @@ class PasteFaces(io.ComfyNode):
                     tooltip="Connect Load Face Parser to paste only face and hair. Without it, the whole crop is "
                     "pasted with soft edges.",
                 ),
-                earlier_name("colour_match", list(get_args(ColorMatch)), "color_match"),
+                input_under_earlier_name("colour_match", list(get_args(ColorMatch)), "color_match"),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="Holds the photos with their restored faces."),

@@ -104,7 +104,7 @@ class MatchPeople(io.ComfyNode):
             outputs=[
                 Faces.Output(
                     display_name="faces",
-                    tooltip="Holds the faces with their people, without strangers that are left.",
+                    tooltip="Holds the faces with their people. If strangers is set to leave, strangers are not in it.",
                 ),
                 io.Image.Output(display_name="crops", tooltip="Holds the crops of these faces, in the same order."),
                 References.Output(display_name="references", tooltip="Holds the person of each of these faces."),
@@ -144,15 +144,15 @@ class MatchPeople(io.ComfyNode):
         embeddings = embed_faces(face_recognizer, list(images), faces.faces)
         centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
 
-        def match(by_hand: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
+        def match(corrections: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
             frames = [item.frame for item in faces.faces]
             matches = match_people(
-                embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=by_hand
+                embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=corrections
             )
             named = with_people(with_embeddings(faces.faces, embeddings), matches)
             if any(item.track is not None for item in named):
                 # Faces are tracked again with their people, so that a track continues after a gap.
-                named = _assign_to_tracks(people_of_tracks(track_faces(named)), by_hand)
+                named = _assign_to_tracks(people_of_tracks(track_faces(named)), corrections)
             return named, matches
 
         named, matches = match(assigned)

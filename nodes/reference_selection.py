@@ -125,7 +125,7 @@ class SelectReferences(io.ComfyNode):
     ) -> io.NodeOutput:
         more_photos = grown_values("more_photos", _PHOTO_SOCKETS, more)
         batches = [*photos, *(batch for batches_of_socket in more_photos for batch in batches_of_socket)]
-        # The search begins at half of min_size. Smaller faces are not worth the search, nor a line in the report.
+        # Faces smaller than half of min_size are not worth the search, nor a line in the report.
         search = DetectionSettings(threshold[0] or None, smallest=max(24.0, min_size[0] / 2.0))
         detector = SearchingDetector(face_detector[0], search)
         settings = ReferenceSettings(count[0], same_person=same_person[0], min_size=min_size[0], max_blur=max_blur[0])

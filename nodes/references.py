@@ -183,8 +183,8 @@ class LoadReferences(io.ComfyNode):
             node_id="ReFLDM_LoadReferences",
             category=CATEGORY,
             display_name="Load References",
-            description="Loads the references of a saved person from the model folder refldm_references. They work "
-            "with the model that encoded them only.",
+            description="Loads the references of a saved person from the model folder refldm_references. They only "
+            "work with the model that encoded them.",
             **where_supported(
                 has_intermediate_output=True, search_aliases=["load person", "load identity", "saved face"]
             ),

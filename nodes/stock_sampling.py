@@ -82,7 +82,7 @@ class Scheduler(io.ComfyNode):
                 spacing_input(),
                 percent_input("denoise", 1.0, _DENOISE, low=0.01, step=0.01),
             ],
-            outputs=[io.Sigmas.Output(display_name="sigmas")],
+            outputs=[io.Sigmas.Output(display_name="sigmas", tooltip="Holds the noise levels, the noisiest first.")],
         )
 
     @classmethod

@@ -61,7 +61,7 @@ class ReferenceSet:
         return self._rebuilt
 
 
-def patched(fingerprint: str, patches: str) -> str:
+def patched_fingerprint(fingerprint: str, patches: str) -> str:
     """Return the fingerprint of a model's weights with patches (LoRA, merges) on them."""
     return f"{fingerprint}+{patches}" if patches else fingerprint
 
@@ -83,7 +83,7 @@ ADVANCED: dict[str, Any] = {"advanced": True} if "advanced" in inspect.signature
 """Arguments for an input that few people need. The host shows it on demand, if it can."""
 
 
-def earlier_name(name: str, options: Sequence[str], new_name: str) -> io.Input:
+def input_under_earlier_name(name: str, options: Sequence[str], new_name: str) -> io.Input:
     """Return an input under the name that it had in an earlier version. Pages do not show it.
 
     Its value is "" in a workflow that does not use the earlier name.

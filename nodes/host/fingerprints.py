@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ...refldm_core.model.fingerprint import fingerprint
-from ..types import patched
+from ..types import patched_fingerprint
 
 
 def fingerprint_of(model: Any) -> str:
@@ -21,7 +21,7 @@ def fingerprint_of(model: Any) -> str:
     for key in sorted(model.patches, key=str):
         digest.update(f"{key}\n".encode())
         _digest(model.patches[key], digest.update)
-    return patched(model.model.diffusion_model.fingerprint, digest.hexdigest()[:16])
+    return patched_fingerprint(model.model.diffusion_model.fingerprint, digest.hexdigest()[:16])
 
 
 def _digest(value: Any, update: Callable[[bytes], None]) -> None:
