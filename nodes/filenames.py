@@ -62,7 +62,7 @@ def place_of(name: str, places: Sequence[Path]) -> Path:
     return next((place for place in places if (place / name).exists()), places[0])
 
 
-def visible(names: Iterable[str]) -> list[str]:
+def visible_names(names: Iterable[str]) -> list[str]:
     """Return the names that are not hidden. Temporary files and macOS's extra files (._a.safetensors) are hidden."""
     return [name for name in names if not is_hidden(PurePosixPath(name.replace("\\", "/")))]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..filenames import place_of, visible
+from ..filenames import place_of, visible_names
 from .folders import MODELS
 
 
@@ -26,7 +26,7 @@ def recognizers() -> list[str]:
     for directory in (Path(path) for path in folder_paths.get_folder_paths(MODELS)):
         packs = {path.parent.name for path in directory.glob("*/*.onnx")}
         names += sorted(packs) + sorted(path.name for path in directory.glob("*.onnx"))
-    return list(dict.fromkeys(visible(names)))
+    return list(dict.fromkeys(visible_names(names)))
 
 
 def state_of_files(path: Path) -> str:

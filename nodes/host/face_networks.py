@@ -47,7 +47,7 @@ class ManagedParser(FaceParser):
         return super().labels(crops)
 
 
-def managed(network: FaceNetwork) -> FaceNetwork:
+def manage_network(network: FaceNetwork) -> FaceNetwork:
     """Return a detection network in the host's memory manager.
 
     A network that onnxruntime runs is returned as it is, since onnxruntime manages its own memory.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..filenames import visible
+from ..filenames import visible_names
 
 MODELS = "refldm"
 """Name of the model folder with the networks, also in extra_model_paths.yaml."""
@@ -29,7 +29,7 @@ def register_folders() -> None:
 
 def files_in(folder: str) -> list[str]:
     """Return the names of the files in all directories of a model folder, without hidden files."""
-    return visible(folder_paths.get_filename_list(folder))
+    return visible_names(folder_paths.get_filename_list(folder))
 
 
 def path_in(folder: str, name: str) -> Path | None:

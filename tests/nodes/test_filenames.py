@@ -106,7 +106,10 @@ def test_the_place_that_holds_the_file_is_found(tmp_path: Path) -> None:
 
 def test_hidden_files_are_not_listed() -> None:
     names = ["anna.safetensors", "._anna.safetensors", ".refldm-0123456789ab.part", "sub/.x.part.safetensors"]
-    assert filenames.visible([*names, ".trash/b.safetensors", "sub\\._c.safetensors", "d/e.f"]) == [names[0], "d/e.f"]
+    assert filenames.visible_names([*names, ".trash/b.safetensors", "sub\\._c.safetensors", "d/e.f"]) == [
+        names[0],
+        "d/e.f",
+    ]
 
 
 @pytest.fixture
