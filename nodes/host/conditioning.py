@@ -34,7 +34,7 @@ def build_conditioning(
         strength: Strength of the references, see `ReferenceKV.with_strength`.
 
     Raises:
-        ReferencesError: the number of sets is neither 1 nor the number of pictures.
+        ReferencesError: there are several sets, but not one for each picture.
     """
     if len(people) > 1 and len(people) != len(lq_latents):
         raise ReferencesError(
