@@ -39,10 +39,10 @@ def _is_same_server(origin: str, host: str) -> bool:
     """
     try:
         page = urlsplit(origin)
-        server = urlsplit(f"//{host}")
+        this_server = urlsplit(f"//{host}")
         default_port = _PORTS.get(page.scheme)
         if default_port is None or not page.hostname:
             return False
-        return (page.hostname, page.port or default_port) == (server.hostname, server.port or default_port)
+        return (page.hostname, page.port or default_port) == (this_server.hostname, this_server.port or default_port)
     except ValueError:  # the port is not a number
         return False
