@@ -41,7 +41,7 @@ class FacesFromLandmarks(io.ComfyNode):
                     multiline=True,
                     tooltip="Write one face on each line, as ten numbers in pixels: x and y of the left eye, the right "
                     "eye, the nose, and the left and right corner of the mouth. Left and right are those of the "
-                    "picture. The faces are the same in every picture of a batch. The text is ignored where "
+                    "picture. The faces are the same in every picture of a batch. The text is ignored if "
                     "face_landmarks is connected.",
                 ),
                 crop_size_input(),

@@ -104,7 +104,8 @@ class MatchPeople(io.ComfyNode):
             outputs=[
                 Faces.Output(
                     display_name="faces",
-                    tooltip="Holds the faces with their people. If strangers is set to leave, strangers are not in it.",
+                    tooltip="Holds the faces with their people. If strangers is set to leave, strangers are not "
+                    "among them.",
                 ),
                 io.Image.Output(display_name="crops", tooltip="Holds the crops of these faces, in the same order."),
                 References.Output(display_name="references", tooltip="Holds the person of each of these faces."),

@@ -44,8 +44,8 @@ class EncodeReferences(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Connect the VAE of Load ReF-LDM Model."),
                 io.Image.Input(
                     "images",
-                    tooltip="Connect good, sharp photos of one person, one or a batch. They must be aligned face crops "
-                    "as in FFHQ. 2 to 5 photos in all are best; the model was trained with up to 5.",
+                    tooltip="Connect good, sharp photos of one person, one or a batch: aligned face crops as in FFHQ. "
+                    "2 to 5 photos in all are best; the model was trained with up to 5.",
                 ),
                 *(
                     io.Image.Input(name, optional=True, tooltip="Connect more photos of the same person, of any size.")
