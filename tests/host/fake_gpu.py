@@ -35,13 +35,13 @@ def describe(result, counter):
 
 def unet(operations, storage, compute):
     """One guided step of two faces with different numbers of references."""
-    network = hosted.HostUNet(TINY.unet, device=GPU, dtype=storage, operations=operations)
+    network = host_network.HostUNet(TINY.unet, device=GPU, dtype=storage, operations=operations)
     size = TINY.latent_size
     latents = torch.zeros(3, TINY.unet.out_channels, size, size, device=GPU, dtype=compute)
     references = network.encode_references(latents)
     null = network.encode_references(torch.zeros_like(latents[:1]))
     x = torch.zeros(4, TINY.unet.in_channels, size, size, device=GPU, dtype=compute)
-    batch = hosted.ReferenceBatch((null.repeat(3), null.repeat(1), references, references.select(0)))
+    batch = host_conditioning.ReferenceBatch((null.repeat(3), null.repeat(1), references, references.select(0)))
     with CopyCounter() as counter:
         result = network(x, torch.zeros(4, device=GPU), batch)
     return describe(result, counter)
@@ -91,7 +91,8 @@ pack_loader = module_from_spec(pack_loader_spec)
 pack_loader_spec.loader.exec_module(pack_loader)
 
 RELEASED = pack_loader.load("refldm_core.model.variants").RELEASED
-hosted = pack_loader.load("nodes.host.model")
+host_network = pack_loader.load("nodes.host.network")
+host_conditioning = pack_loader.load("nodes.host.conditioning")
 first_stages = pack_loader.load("nodes.host.first_stage")
 vqgan = pack_loader.load("refldm_core.model.vqgan")
 attention = pack_loader.load("refldm_core.model.attention")
