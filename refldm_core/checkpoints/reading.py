@@ -17,7 +17,9 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import require_regular
 from ..out_of_memory import is_out_of_memory
-from .pickles import USUAL_TYPES, check_legacy, check_zip, unsafe
+from .pickle_errors import unsafe_error
+from .pickle_names import USUAL_TYPES
+from .pickles import check_legacy, check_zip
 
 _LONGEST_HEADER = 16 << 20  # bytes; the official model needs less than a megabyte
 
@@ -165,7 +167,7 @@ def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
     named = re.search(r"(?:GLOBAL|class|function) ([\w.]*\w)", str(error))
     if named is None:
         return _damaged(path, error)
-    return unsafe(path, named[1])
+    return unsafe_error(path, named[1])
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

@@ -123,7 +123,6 @@ _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 import torch
-from refldm_core.checkpoints.pickles import USUAL_TYPES
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError
 resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
