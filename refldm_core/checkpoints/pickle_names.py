@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-ALLOWED_NAMES = {
+_ALLOWED = {
     "collections.OrderedDict", "collections.Counter", "torch.Size", "torch.device", "builtins.set", "builtins.complex",
     "_codecs.encode", "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
@@ -13,7 +13,7 @@ _UNUSUAL = {
     "builtins.bytearray", "torch.Tensor", "torch.nn.parameter.Parameter", "torch.serialization._get_layout",
     "torch._tensor._rebuild_from_type_v2",
 }  # fmt: skip
-"""What torch accepts, and no checkpoint of weights needs; its tensor classes and other kinds of tensors besides."""
+"""Names that torch accepts although no checkpoint of weights needs them. `is_unusual` adds families of such names."""
 
 USUAL_TYPES = frozenset(
     {
@@ -21,7 +21,7 @@ USUAL_TYPES = frozenset(
         *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
     }
 )
-"""Types that weights, tables and pictures have."""
+"""The types of weights, tables and pictures."""
 
 ITEM_BYTES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
@@ -30,14 +30,18 @@ ITEM_BYTES = {
 """Storage class -> bytes of one number."""
 
 
-def is_type(name: str) -> bool:
-    module, _, own = name.rpartition(".")
-    return module in ("torch", "torch.storage") and (
-        own.endswith("Storage") or isinstance(getattr(torch, own, None), torch.dtype)
+def is_allowed(name: str) -> bool:
+    """Whether checkpoints need a name: a function or class of `_ALLOWED`, a storage class or a type of numbers."""
+    module, _, attribute = name.rpartition(".")
+    is_type = module in ("torch", "torch.storage") and (
+        attribute.endswith("Storage") or isinstance(getattr(torch, attribute, None), torch.dtype)
     )
+    return name in _ALLOWED or is_type
 
 
 def is_unusual(name: str) -> bool:
-    module, _, own = name.rpartition(".")
-    tensor_class = module in ("torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse") and own.endswith("Tensor")
-    return name in _UNUSUAL or tensor_class or name.startswith("torch._utils._rebuild_")
+    """Whether torch accepts a name that this package refuses, such as a tensor class or a sparse tensor."""
+    module, _, attribute = name.rpartition(".")
+    tensor_modules = ("torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse")
+    is_tensor_class = module in tensor_modules and attribute.endswith("Tensor")
+    return name in _UNUSUAL or is_tensor_class or name.startswith("torch._utils._rebuild_")

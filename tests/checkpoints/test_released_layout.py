@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from refldm_core.checkpoints.detection import detect_first_stage, detect_unet
-from refldm_core.checkpoints.layout import split
+from refldm_core.checkpoints.layout import sort_tensors
 from refldm_core.model.unet import UNet
 from refldm_core.model.variants import RELEASED, ModelSpec
 from refldm_core.model.vqgan import FirstStage
@@ -30,7 +30,7 @@ def _shapes(part: object) -> Shapes:
 def test_refldm_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
     names = manifest["refldm.ckpt"]
     assert len(names) == 1493
-    parts = split({name: torch.empty(shape, device="meta") for name, shape in names.items()})
+    parts = sort_tensors({name: torch.empty(shape, device="meta") for name, shape in names.items()})
     assert not parts.unknown
     assert parts.ignored == {"cond_stage_model.": 498}
     assert len(parts.unet) == len(parts.unet_ema) == 366
@@ -43,7 +43,7 @@ def test_refldm_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
 
 
 def test_vqgan_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
-    parts = split({name: torch.empty(shape, device="meta") for name, shape in manifest["vqgan.ckpt"].items()})
+    parts = sort_tensors({name: torch.empty(shape, device="meta") for name, shape in manifest["vqgan.ckpt"].items()})
     assert not parts.unknown and not parts.unet
     assert detect_first_stage(_shapes(parts.first_stage)).spec == RELEASED.first_stage
 

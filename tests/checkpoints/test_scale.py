@@ -58,7 +58,7 @@ def trained(tiny: TinyFiles, folder: Path, scale: float = SCALE) -> tuple[Path, 
 )
 def test_models_of_the_published_code_are_refused(tiny: TinyFiles, tmp_path: Path, parameters: dict[str, Any]) -> None:
     checkpoint, config = published(tiny, tmp_path, **parameters)
-    with pytest.raises(CheckpointError, match=r"scale factor 0\.5.*the targets' latents alone") as caught:
+    with pytest.raises(CheckpointError, match=r"scale factor 0\.5.*only the targets' latents") as caught:
         load_model(checkpoint, config=config)
     assert "refldm.yaml" in caught.value.remedy
     assert load_first_stage(checkpoint).spec == inspect_model(tiny.ckpt, config=tiny.config).spec.first_stage
