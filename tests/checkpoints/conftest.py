@@ -1,4 +1,4 @@
-"""The tensors of the tiny model, and its spec."""
+"""The spec and the tensors of the tiny model."""
 
 from __future__ import annotations
 

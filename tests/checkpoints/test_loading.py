@@ -1,4 +1,4 @@
-"""Files in every layout that the official ones come in load."""
+"""Files load in every layout of the official files, and `convert` keeps their content."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def loaded(tiny: TinyFiles) -> LoadedModel:
     return load_model(tiny.ckpt, config=tiny.config)
 
 
-def _same(a: LoadedModel, b: LoadedModel) -> bool:
-    pairs = [(a.unet, b.unet), (a.first_stage, b.first_stage)]
+def _have_equal_weights(model: LoadedModel, other: LoadedModel) -> bool:
+    networks = [(model.unet, other.unet), (model.first_stage, other.first_stage)]
     return all(
-        torch.equal(x, y)
-        for p, q in pairs
-        for x, y in zip(p.state_dict().values(), q.state_dict().values(), strict=True)
+        torch.equal(tensor, other_tensor)
+        for network, other_network in networks
+        for tensor, other_tensor in zip(network.state_dict().values(), other_network.state_dict().values(), strict=True)
     )
 
 
-def test_spec_and_ema(loaded: LoadedModel, tensors: dict[str, Tensor]) -> None:
+def test_the_spec_is_detected_and_the_ema_copy_is_loaded(loaded: LoadedModel, tensors: dict[str, Tensor]) -> None:
     assert loaded.spec == TINY
     assert loaded.weights == "ema"
     assert torch.equal(loaded.unet.out[2].bias, tensors["model_ema.diffusion_modelout2bias"])
@@ -52,38 +52,46 @@ LAYOUTS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(layout: str, tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path) -> None:
+def test_every_layout_loads_the_same_weights(
+    layout: str, tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path
+) -> None:
     path = tmp_path / "model.ckpt"
     torch.save(LAYOUTS[layout](dict(tensors)), path)
-    assert _same(load_model(path, config=tiny.config), loaded)
+    assert _have_equal_weights(load_model(path, config=tiny.config), loaded)
 
 
-def test_old_pickle_format(tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path) -> None:
+def test_the_legacy_pickle_format_loads(
+    tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path
+) -> None:
     path = tmp_path / "model.ckpt"
     torch.save(tensors, path, _use_new_zipfile_serialization=False)
-    assert _same(load_model(path, config=tiny.config), loaded)
+    assert _have_equal_weights(load_model(path, config=tiny.config), loaded)
 
 
-def test_the_name_does_not_matter(tiny: TinyFiles, loaded: LoadedModel, tmp_path: Path) -> None:
+def test_the_content_and_not_the_name_decides_the_format(tiny: TinyFiles, loaded: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.ckpt"
     path.write_bytes(tiny.safetensors.read_bytes())
-    assert _same(load_model(path, config=tiny.config), loaded)
+    assert _have_equal_weights(load_model(path, config=tiny.config), loaded)
 
 
-def test_without_ema(tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_file_without_ema_copy_loads_its_raw_weights(
+    tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
     path = tmp_path / "raw.safetensors"
     save_file({n: t for n, t in tensors.items() if not n.startswith("model_ema")}, path)
     raw = load_model(path, config=tiny.config)
     assert raw.weights == "raw"
-    assert _same(raw, load_model(tiny.ckpt, config=tiny.config, weights="raw"))
+    assert _have_equal_weights(raw, load_model(tiny.ckpt, config=tiny.config, weights="raw"))
     assert raw.unet.fingerprint != load_model(tiny.ckpt, config=tiny.config).unet.fingerprint
 
 
-def test_first_stage_beside(tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path) -> None:
+def test_the_first_stage_may_be_a_separate_file(
+    tiny: TinyFiles, tensors: dict[str, Tensor], loaded: LoadedModel, tmp_path: Path
+) -> None:
     path = tmp_path / "unet.safetensors"
     save_file({n: t for n, t in tensors.items() if not n.startswith("first_stage")}, path)
     assert inspect_file(path).missing == ["first stage"]
-    assert _same(load_model(path, tiny.vqgan, tiny.config), loaded)
+    assert _have_equal_weights(load_model(path, tiny.vqgan, tiny.config), loaded)
     with pytest.raises(CheckpointError, match="no first stage") as caught:
         load_model(path, config=tiny.config)
     assert "--vqgan" in caught.value.remedy
@@ -91,43 +99,50 @@ def test_first_stage_beside(tiny: TinyFiles, tensors: dict[str, Tensor], loaded:
         load_model(tiny.vqgan)
 
 
-def test_a_named_first_stage_goes_before_the_one_inside(
+def test_a_named_first_stage_has_precedence_over_the_one_in_the_model(
     tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    other = {n.removeprefix("first_stage_model."): t for n, t in tensors.items() if n.startswith("first_stage")}
-    other["quant_conv.bias"] = other["quant_conv.bias"] + 1.0
-    save_file(other, tmp_path / "other.safetensors")
-    model = load_model(tiny.ckpt, tmp_path / "other.safetensors", tiny.config)
-    assert torch.equal(model.first_stage.quant_conv.bias, other["quant_conv.bias"])
+    first_stage = {n.removeprefix("first_stage_model."): t for n, t in tensors.items() if n.startswith("first_stage")}
+    first_stage["quant_conv.bias"] = first_stage["quant_conv.bias"] + 1.0
+    save_file(first_stage, tmp_path / "first_stage.safetensors")
+    model = load_model(tiny.ckpt, tmp_path / "first_stage.safetensors", tiny.config)
+    assert torch.equal(model.first_stage.quant_conv.bias, first_stage["quant_conv.bias"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_convert(dtype: torch.dtype, tiny: TinyFiles, loaded: LoadedModel, tmp_path: Path) -> None:
-    path = tmp_path / "one.safetensors"
-    done = convert(tiny.ckpt, path, config=tiny.config, dtype=dtype)
-    again = load_model(path)  # no config: the file says it all
-    assert done.spec == again.spec == TINY
-    assert done.weights == again.weights == "ema"
-    assert done.fingerprint == again.unet.fingerprint == loaded.unet.fingerprint
+def test_a_conversion_keeps_spec_fingerprint_and_codebook(
+    dtype: torch.dtype, tiny: TinyFiles, loaded: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "converted.safetensors"
+    conversion = convert(tiny.ckpt, path, config=tiny.config, dtype=dtype)
+    reloaded = load_model(path)  # needs no config: the file has the whole spec
+    assert conversion.spec == reloaded.spec == TINY
+    assert conversion.weights == reloaded.weights == "ema"
+    assert conversion.fingerprint == reloaded.unet.fingerprint == loaded.unet.fingerprint
     stored = load_file(path)
     assert stored["model.diffusion_model.out.2.bias"].dtype == dtype
     codebook = stored["first_stage_model.quantize.embedding.weight"]
     assert torch.equal(codebook, loaded.first_stage.quantize.embedding.weight)
     if dtype == torch.float32:
-        assert _same(again, loaded)
+        assert _have_equal_weights(reloaded, loaded)
     convert(path, tmp_path / "twice.safetensors", dtype=dtype)
     twice = load_file(tmp_path / "twice.safetensors")
     assert twice.keys() == stored.keys() and all(torch.equal(twice[n], stored[n]) for n in stored)
 
 
-def test_dtype_and_precedence_of_config(tiny: TinyFiles, tmp_path: Path) -> None:
+def test_each_network_is_loaded_in_its_type(tiny: TinyFiles) -> None:
     model = load_model(tiny.ckpt, config=tiny.config, dtype=torch.bfloat16)
     assert model.unet.out[2].weight.dtype == torch.bfloat16
     assert model.first_stage.decoder.conv_out.weight.dtype == torch.bfloat16
     assert model.first_stage.quantize.embedding.weight.dtype == torch.float32
     half = load_model(tiny.ckpt, config=tiny.config, dtype=torch.float16)
     assert half.first_stage.decoder.conv_out.weight.dtype == torch.float32
-    path = tmp_path / "one.safetensors"
+
+
+def test_a_config_has_precedence_over_metadata_and_these_over_the_released_values(
+    tiny: TinyFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "converted.safetensors"
     convert(tiny.ckpt, path, config=tiny.config)
     config = tmp_path / "other.yaml"
     config.write_text(
@@ -142,7 +157,7 @@ def test_dtype_and_precedence_of_config(tiny: TinyFiles, tmp_path: Path) -> None
     assert "noise tables" in hints.reasons["linear_end"]
 
 
-def test_noise_is_read_from_the_tables(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_the_noise_spec_is_read_from_the_tables(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     betas = torch.linspace(0.002**0.5, 0.02**0.5, 500, dtype=torch.float64) ** 2
     save_file({**tensors, "betas": betas.float()}, path)
@@ -150,7 +165,9 @@ def test_noise_is_read_from_the_tables(tensors: dict[str, Tensor], tmp_path: Pat
     assert (noise.timesteps, noise.linear_start, noise.linear_end) == (500, 0.002, 0.02)
 
 
-def test_values_that_a_type_cannot_hold(tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_conversion_refuses_values_that_the_type_cannot_hold(
+    tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
     name = "first_stage_model.decoder.conv_out.bias"
     save_file({**tensors, name: tensors[name] + 1e6}, tmp_path / "large.safetensors")
     with pytest.raises(CheckpointError, match=r"float16 cannot hold") as caught:
@@ -159,6 +176,6 @@ def test_values_that_a_type_cannot_hold(tiny: TinyFiles, tensors: dict[str, Tens
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def test_convert_into_a_missing_folder(tiny: TinyFiles, tmp_path: Path) -> None:
+def test_a_conversion_into_a_missing_folder_is_an_output_error(tiny: TinyFiles, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         convert(tiny.ckpt, tmp_path / "no" / "out.safetensors", config=tiny.config)

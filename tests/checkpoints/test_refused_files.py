@@ -21,7 +21,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Evil:
-    """Would create a file if a loader executed it."""
+    """An object whose pickle creates a file if a loader runs it."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -75,11 +75,11 @@ BAD_FILES: dict[str, tuple[Callable[[TinyFiles, Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_files(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
-    make, says = BAD_FILES[case]
+def test_bad_files_are_refused(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
+    write, message = BAD_FILES[case]
     path = tmp_path / "bad.ckpt"
-    make(tiny, path)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    write(tiny, path)
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_model(path)
     assert caught.value.expected and caught.value.remedy
 
@@ -92,11 +92,11 @@ def _without(*names: str) -> Change:
     return lambda tensors: {n: t for n, t in tensors.items() if n not in names}
 
 
-def _nan(name: str) -> Change:
+def _with_nan(name: str) -> Change:
     def change(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        broken = tensors[name].clone()
-        broken.view(-1)[0] = float("nan")
-        return {**tensors, name: broken}
+        tensor = tensors[name].clone()
+        tensor.view(-1)[0] = float("nan")
+        return {**tensors, name: tensor}
 
     return change
 
@@ -119,8 +119,11 @@ BAD_TENSORS: dict[str, tuple[Change, str]] = {
         _with("text_encoder.weight", torch.zeros(1)),
         r"belong to no part of ReF-LDM.*text_encoder.weight",
     ),
-    "nan in use": (_nan("model_ema.diffusion_modelout2bias"), "out.2.bias in .* not finite"),
-    "nan in first stage": (_nan("first_stage_model.decoder.conv_out.bias"), "decoder.conv_out.bias in .* not finite"),
+    "nan in use": (_with_nan("model_ema.diffusion_modelout2bias"), "out.2.bias in .* not finite"),
+    "nan in first stage": (
+        _with_nan("first_stage_model.decoder.conv_out.bias"),
+        "decoder.conv_out.bias in .* not finite",
+    ),
     "ema incomplete": (_without("model_ema.diffusion_modelout2bias"), "EMA copy .* lacks 1"),
     "other latent": (
         _with("first_stage_model.quantize.embedding.weight", torch.zeros(64, 4)),
@@ -130,17 +133,19 @@ BAD_TENSORS: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_TENSORS)
-def test_bad_tensors(case: str, tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
-    change, says = BAD_TENSORS[case]
+def test_bad_tensors_are_refused(case: str, tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    change, message = BAD_TENSORS[case]
     path = tmp_path / "bad.safetensors"
     save_file(change(dict(tensors)), path)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_model(path, config=tiny.config)
     assert caught.value.expected and caught.value.remedy
 
 
 @pytest.mark.parametrize("shape", [(64,), (64, 8, 1), (0, 8)])
-def test_a_codebook_of_another_rank(shape: tuple[int, ...], tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_codebook_of_another_shape_is_refused(
+    shape: tuple[int, ...], tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
     path = tmp_path / "bad.safetensors"
     save_file({**tensors, "first_stage_model.quantize.embedding.weight": torch.zeros(shape)}, path)
     with pytest.raises(CheckpointError, match=r"quantize\.embedding\.weight has the shape"):
@@ -148,7 +153,9 @@ def test_a_codebook_of_another_rank(shape: tuple[int, ...], tensors: dict[str, T
 
 
 @pytest.mark.parametrize("shape", [(32,), (0, 16, 3, 3)])
-def test_a_first_weight_of_another_rank(shape: tuple[int, ...], tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_first_weight_of_another_shape_is_refused(
+    shape: tuple[int, ...], tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
     path = tmp_path / "bad.safetensors"
     save_file({**tensors, "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(shape)}, path)
     with pytest.raises(CheckpointError, match=r"input_blocks\.0\.0\.weight has the shape"):

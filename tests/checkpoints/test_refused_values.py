@@ -1,4 +1,4 @@
-"""Configs, metadata and noise tables without meaning are refused with a reason that names the source of the value."""
+"""Values without meaning in configs, metadata and noise tables are refused, and the error names their source."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_bad_configs(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
+def test_bad_configs_are_refused(case: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    text, says = CONFIGS[case]
-    good = tiny.config.read_text(encoding="utf-8")
-    replaced = {
+    text, message = CONFIGS[case]
+    valid_config = tiny.config.read_text(encoding="utf-8")
+    replacements = {
         "new attention order": "num_head_channels: 16\n        use_new_attention_order: true",
         "another width": "model_channels: 64",
         "not a number": "image_size: many",
     }
-    if case in replaced:
-        assert text in good
-        path.write_text(good.replace(str(text), replaced[case]), encoding="utf-8")
+    if case in replacements:
+        assert text in valid_config
+        path.write_text(valid_config.replace(str(text), replacements[case]), encoding="utf-8")
     elif text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(CheckpointError, match=says):
+    with pytest.raises(CheckpointError, match=message):
         load_model(tiny.ckpt, config=path)
 
 
-def _metadata(path: Path, tensors: dict[str, Tensor], section: str, name: str, value: object) -> None:
+def _save_with_metadata(path: Path, tensors: dict[str, Tensor], section: str, name: str, value: object) -> None:
+    """Save the tensors with the metadata of the tiny model, in which one value is replaced."""
     spec = json.loads(metadata_of(TINY)[METADATA_KEY])
     (spec[section] if section else spec)[name] = value
     save_file(tensors, path, {METADATA_KEY: json.dumps(spec)})
@@ -62,7 +63,7 @@ NUMBERS: list[tuple[str, str, object]] = [
     ("noise", "linear_start", 0.0),
     ("noise", "linear_start", "x"),
     ("noise", "linear_end", 1.0),
-    ("noise", "linear_end", 0.9),  # in range, but nothing of the picture would be left
+    ("noise", "linear_end", 0.9),  # in range, but the last timestep would have nothing of the picture
     ("noise", "linear_end", 1e-5),  # in range, but below linear_start
     ("noise", "timesteps", 0),
     ("noise", "timesteps", 2_000_000_000),
@@ -80,18 +81,18 @@ NUMBERS: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize(("section", "name", "value"), NUMBERS)
-def test_numbers_without_meaning_in_metadata(
+def test_numbers_without_meaning_in_metadata_are_refused(
     section: str, name: str, value: object, tensors: dict[str, Tensor], tmp_path: Path
 ) -> None:
     path = tmp_path / "bad.safetensors"
-    _metadata(path, tensors, section, name, value)
+    _save_with_metadata(path, tensors, section, name, value)
     with pytest.raises(CheckpointError, match=rf"^{name} is .*\(the file's metadata\)") as caught:
         load_model(path)
     assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("text", "replacement", "message"),
     [
         ("timesteps: 1000", "timesteps: 2000000000", "timesteps is 2000000000"),
         ("timesteps: 1000", "timesteps: 2024-01-02", "timesteps is a date"),
@@ -102,12 +103,14 @@ def test_numbers_without_meaning_in_metadata(
         ("channel_mult:", "channel_mult: 5\n        unused:", "says channel_mult 5"),
     ],
 )
-def test_numbers_without_meaning_in_a_config(old: str, new: str, says: str, tiny: TinyFiles, tmp_path: Path) -> None:
+def test_numbers_without_meaning_in_a_config_are_refused(
+    text: str, replacement: str, message: str, tiny: TinyFiles, tmp_path: Path
+) -> None:
     path = tmp_path / "config.yaml"
-    good = tiny.config.read_text(encoding="utf-8")
-    assert old in good
-    path.write_text(good.replace(old, new), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=says) as caught:
+    valid_config = tiny.config.read_text(encoding="utf-8")
+    assert text in valid_config
+    path.write_text(valid_config.replace(text, replacement), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_model(tiny.ckpt, config=path)
     assert "config.yaml" in caught.value.problem
 
@@ -115,19 +118,22 @@ def test_numbers_without_meaning_in_a_config(old: str, new: str, says: str, tiny
 BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))])
 
 
-@pytest.mark.parametrize("where", ["model:\n  params: *a11", "channel_mult"])
-def test_alias_bombs_in_a_config(where: str, tiny: TinyFiles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["params", "channel_mult"])
+def test_alias_bombs_in_a_config_are_refused(place: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    good = tiny.config.read_text(encoding="utf-8")
-    rest = good.replace("channel_mult:", "channel_mult: *a11\n        unused:") if where == "channel_mult" else where
-    path.write_text(f"{BOMB}\n{rest}", encoding="utf-8")
+    valid_config = tiny.config.read_text(encoding="utf-8")
+    configs = {
+        "params": "model:\n  params: *a11",
+        "channel_mult": valid_config.replace("channel_mult:", "channel_mult: *a11\n        unused:"),
+    }
+    path.write_text(f"{BOMB}\n{configs[place]}", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"cannot be used \(it has more than 10,000 values") as caught:
         load_model(tiny.ckpt, config=path)
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("text", ["model: {params: x}", "model: {params: {unet_config: {params: [1]}}}", "5", "", "[]"])
-def test_configs_of_another_form(text: str, tiny: TinyFiles, tmp_path: Path) -> None:
+def test_configs_of_another_form_are_refused(text: str, tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match="cannot be used"):
@@ -144,15 +150,15 @@ TABLES: dict[str, tuple[dict[str, Tensor], str]] = {
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_noise_tables_without_meaning(case: str, tensors: dict[str, Tensor], tmp_path: Path) -> None:
-    change, says = TABLES[case]
+def test_noise_tables_without_meaning_are_refused(case: str, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    tables, message = TABLES[case]
     path = tmp_path / "bad.safetensors"
-    save_file({**tensors, **change}, path)
-    with pytest.raises(CheckpointError, match=rf"{says} \(the file's noise tables\)"):
+    save_file({**tensors, **tables}, path)
+    with pytest.raises(CheckpointError, match=rf"{message} \(the file's noise tables\)"):
         load_model(path)
 
 
-def test_a_head_size_that_does_not_divide(tiny: TinyFiles, tmp_path: Path) -> None:
+def test_head_channels_that_do_not_divide_the_width_are_refused(tiny: TinyFiles, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
         tiny.config.read_text(encoding="utf-8").replace("num_head_channels: 16", "num_head_channels: 24"),
@@ -162,7 +168,7 @@ def test_a_head_size_that_does_not_divide(tiny: TinyFiles, tmp_path: Path) -> No
         load_model(tiny.ckpt, config=path)
 
 
-def test_damaged_metadata(tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_damaged_metadata_are_refused(tiny: TinyFiles, tensors: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "bad.safetensors"
     save_file(tensors, path, {"refldm.spec": json.dumps({"unet": {}})})
     with pytest.raises(CheckpointError, match=r"metadata refldm\.spec cannot be read"):
