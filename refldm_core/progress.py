@@ -10,14 +10,14 @@ from torch import Tensor
 Item = TypeVar("Item")
 
 
-class Each(Protocol):
-    """Goes through items of which there are `total`, and shows how far it is."""
+class ShowProgress(Protocol):
+    """Yields the items that it gets, and shows how many of `total` items are done."""
 
     def __call__(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]: ...
 
 
-def quietly(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
-    """The `Each` that shows nothing."""
+def show_no_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+    """Return the items and show nothing. It is a `ShowProgress`."""
     return items
 
 
