@@ -137,14 +137,13 @@ def _transfer(file: RemoteFile, part: Path, on_bytes: OnBytes) -> None:
         length = answer.headers.get("Content-Length")
         total = present + int(length) if length else None
         with part.open("ab" if present else "wb") as out:
-            done = present
-            on_bytes(done, total)
+            on_bytes(present, total)
             for block in answer.iter_content(_CHUNK):
                 out.write(block)
-                done += len(block)
-                on_bytes(done, total)
-        if total is not None and done < total:
-            raise requests.ConnectionError(f"{done} of {total} bytes arrived")
+                present += len(block)
+                on_bytes(present, total)
+        if total is not None and present < total:
+            raise requests.ConnectionError(f"{present} of {total} bytes arrived")
 
 
 def _require_hash(file: RemoteFile, path: Path, remedy: str) -> None:

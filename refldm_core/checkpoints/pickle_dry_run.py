@@ -65,7 +65,8 @@ class DryRun:
         self._tensor_bytes = 0
         self._max_tensor_bytes = _MAX_REPEATS * path.stat().st_size + _EXTRA_BYTES
         self.storages: dict[str, int] = {}
-        # The instructions of torch's own unpickler. Any other instruction means that the file is damaged.
+        # `follow` handles constants, literals and empty containers itself. These are the other instructions that
+        # torch's own unpickler knows. Any further instruction is a sign of damage.
         self._actions: Mapping[str, Callable[[Any], None]] = {
             "PROTO": lambda _: None,
             "MARK": self._push_mark,

@@ -20,8 +20,8 @@ def caution(metadata: Mapping[str, Mapping[str, str]]) -> str:
     training_data = {part: texts[TRAINED_ON_KEY] for part, texts in metadata.items() if texts.get(TRAINED_ON_KEY)}
     if not training_data:
         return ""
-    *others, last = (f"the {part}" for part in training_data)
-    subject = f"{', '.join(others)} and {last} were" if others else f"{last} was"
+    *models, last_model = (f"the {part}" for part in training_data)
+    subject = f"{', '.join(models)} and {last_model} were" if models else f"{last_model} was"
     kinds = " and ".join(dict.fromkeys(training_data.values()))
     return (
         f"{subject[0].upper()}{subject[1:]} trained on {kinds} only: with other pictures, such as photos of real "

@@ -140,8 +140,8 @@ def test_the_command_downloads_only_if_the_license_is_accepted(
 ) -> None:
     files = (_remote(server, name="refldm.ckpt"), _remote(server, name="vqgan.ckpt"))
     monkeypatch.setattr("refldm_core.cli.download.OFFICIAL", files)
-    words = ["download", "--folder", str(tmp_path), *(["--accept-license"] if accepted else [])]
-    assert main(words) == (0 if accepted else 2)
+    arguments = ["download", "--folder", str(tmp_path), *(["--accept-license"] if accepted else [])]
+    assert main(arguments) == (0 if accepted else 2)
     captured = capsys.readouterr()
     assert "NON-COMMERCIAL" in captured.err
     names = ["refldm.ckpt", "vqgan.ckpt"] if accepted else []
@@ -193,5 +193,5 @@ def test_the_command_downloads_face_models(server: Server, tmp_path: Path, monke
 
 
 def test_official_files_are_the_published_ones() -> None:
-    assert [(f.name, len(f.sha256)) for f in OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
-    assert all("/releases/download/1.0.0/" in f.url and f.url.endswith(f.name) for f in OFFICIAL)
+    assert [(file.name, len(file.sha256)) for file in OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
+    assert all("/releases/download/1.0.0/" in file.url and file.url.endswith(file.name) for file in OFFICIAL)

@@ -24,12 +24,15 @@ def loaded(tiny: TinyFiles) -> LoadedModel:
     return load_model(tiny.ckpt, config=tiny.config)
 
 
-def _have_equal_weights(model: LoadedModel, other: LoadedModel) -> bool:
-    networks = [(model.unet, other.unet), (model.first_stage, other.first_stage)]
+def _have_equal_weights(first: LoadedModel, second: LoadedModel) -> bool:
+    states = [
+        (first.unet.state_dict(), second.unet.state_dict()),
+        (first.first_stage.state_dict(), second.first_stage.state_dict()),
+    ]
     return all(
-        torch.equal(tensor, other_tensor)
-        for network, other_network in networks
-        for tensor, other_tensor in zip(network.state_dict().values(), other_network.state_dict().values(), strict=True)
+        torch.equal(first_tensor, second_tensor)
+        for first_state, second_state in states
+        for first_tensor, second_tensor in zip(first_state.values(), second_state.values(), strict=True)
     )
 
 

@@ -53,24 +53,24 @@ def _plain_pickle(files: TinyFiles, path: Path) -> None:
 
 
 BAD_FILES: dict[str, tuple[Callable[[TinyFiles, Path], object], str]] = {
-    "missing": (lambda f, p: None, "no file"),
-    "folder": (lambda f, p: p.mkdir(), "folder"),
-    "empty": (lambda f, p: p.touch(), "is empty"),
-    "text": (lambda f, p: p.write_text("hello " * 100, encoding="utf-8"), "not a model file"),
-    "web page": (lambda f, p: p.write_text("<!DOCTYPE html><html>", encoding="utf-8"), "web page"),
+    "missing": (lambda files, path: None, "no file"),
+    "folder": (lambda files, path: path.mkdir(), "folder"),
+    "empty": (lambda files, path: path.touch(), "is empty"),
+    "text": (lambda files, path: path.write_text("hello " * 100, encoding="utf-8"), "not a model file"),
+    "web page": (lambda files, path: path.write_text("<!DOCTYPE html><html>", encoding="utf-8"), "web page"),
     "git lfs pointer": (
-        lambda f, p: p.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"),
+        lambda files, path: path.write_text("version https://git-lfs.github.com/spec/v1", encoding="utf-8"),
         "Git LFS pointer",
     ),
     "truncated": (_truncated, "damaged or cut short"),
     "truncated safetensors": (_truncated_safetensors, "damaged or cut short"),
     "a list": (_plain_pickle, "damaged or cut short"),
-    "no tensors": (lambda f, p: torch.save({"a": 1}, p), "neither a ReF-LDM"),
+    "no tensors": (lambda files, path: torch.save({"a": 1}, path), "neither a ReF-LDM"),
     "another model": (
-        lambda f, p: save_file({"model.diffusion_model.double_blocks.0.weight": torch.ones(2)}, p),
+        lambda files, path: save_file({"model.diffusion_model.double_blocks.0.weight": torch.ones(2)}, path),
         "input_blocks.0.0.weight is missing",
     ),
-    "unrelated tensors": (lambda f, p: save_file({"weight": torch.ones(2)}, p), "neither a ReF-LDM"),
+    "unrelated tensors": (lambda files, path: save_file({"weight": torch.ones(2)}, path), "neither a ReF-LDM"),
 }
 
 
