@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def test_files_are_written_atomically() -> None:
         if lines:
             bypasses[name] = lines
     assert bypasses.keys() == BYPASSES.keys(), {n: bypasses.get(n) for n in bypasses.keys() ^ BYPASSES.keys()}
+
+
+def test_the_tests_that_comments_point_to_exist() -> None:
+    """A comment points as "tests/model/test_unet.py" or as "tests/model/test_unet.py, test_name"."""
+    pointer = re.compile(r"(tests/[\w/]+\.py)(?:,\s+(?:#\s+)?(test_\w+))?")
+    pointers = [(name, *match.groups()) for name, text in _sources(*PRODUCT) for match in pointer.finditer(text)]
+    missing = [
+        (name, path, test)
+        for name, path, test in pointers
+        if not (ROOT / path).is_file() or f"def {test or 'test_'}" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert pointers and not missing
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

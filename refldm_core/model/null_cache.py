@@ -11,7 +11,7 @@ from .unet import UNet
 class NullCache:
     """Keeps one null reference while the latent size and the weights of the U-Net stay the same.
 
-    It equals a new one (tests/test_pipeline.py, test_the_null_reference_is_kept_until_the_weights_change).
+    It equals a new one (tests/test_pipeline.py, test_the_null_reference_is_encoded_again_only_if_the_weights_change).
 
     Args:
         unet: U-Net whose weights are watched.
