@@ -20,8 +20,8 @@ BYPASSES = {
     "refldm_core/data/photo_store.py": "arrays in memory; SQLite keeps its own file whole",
     "refldm_core/evaluation/html.py": "PNG in memory",
     "refldm_core/evaluation/plots.py": "PNG in memory",
-    "benchmarks/fresh.py": "a setting of the Linux kernel",
-    "benchmarks/restore.py": "an array in the benchmark's own temporary folder",
+    "benchmarks/common/fresh_process.py": "a setting of the Linux kernel",
+    "benchmarks/speed/benchmark.py": "an array in the benchmark's own temporary folder",
     "dev.py": "the stamp of the environment; a broken one is made again",
 }
 """Files that write otherwise than inside `atomic_write`, and why they may."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fresh import Job, Outcome, Values
-from benchmarks.measuring import TINY
+from benchmarks.common.fresh_process import Job, Outcome, Values
+from benchmarks.common.measuring import TINY
 from refldm_core.checkpoints.random_weights import write_random_model
 
 RunFresh = Callable[[str, Job, Mapping[str, str] | None], Outcome]

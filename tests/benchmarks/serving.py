@@ -1,4 +1,4 @@
-"""A measuring process for test_fresh: `python -m tests.benchmarks.serving --job JSON`."""
+"""A measuring process for test_fresh_process: `python -m tests.benchmarks.serving --job JSON`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from benchmarks.fresh import Job, Values, serve
+from benchmarks.common.fresh_process import Job, Values, serve
 
 
 def measure(job: Job) -> Iterator[Values]:

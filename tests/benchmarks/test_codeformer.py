@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import codeformer
-from benchmarks.codeformer import clock, codeformers, fast
+from benchmarks.codeformer import benchmark as codeformer
+from benchmarks.codeformer.benchmark import clock, codeformers, fast
 from refldm_core.presets import PRESETS
 
 MODULE = "spandrel_extra_arches.architectures.CodeFormer"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu
-from benchmarks.fresh import OUT_OF_MEMORY, Job, Values
-from benchmarks.gpu import measure
-from benchmarks.gpu_report import render
-from benchmarks.measuring import TINY
+from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Values
+from benchmarks.common.measuring import TINY
+from benchmarks.gpu import benchmark as gpu
+from benchmarks.gpu.benchmark import measure
+from benchmarks.gpu.report import render
 from refldm_core.errors import ReFLDMError
 from refldm_core.model.unet import UNet
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.measuring import StepClock, count_flops, peak_bytes, pictures, timed
-from benchmarks.peak import peak_flops, rates
+from benchmarks.common.measuring import StepClock, count_flops, peak_bytes, pictures, timed
+from benchmarks.speed.peak import peak_flops, rates
 from refldm_core.model.attention import fused_attention, plain_attention
 from refldm_core.progress import Step
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import scaling
-from benchmarks.fresh import OUT_OF_MEMORY, Job, Outcome, Values
-from benchmarks.scaling import chosen_axes, measure
-from benchmarks.scaling_report import AXES, Point, Scaling, draw, render
+from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Outcome, Values
+from benchmarks.scaling import benchmark as scaling
+from benchmarks.scaling.benchmark import chosen_axes, measure
+from benchmarks.scaling.report import AXES, Point, Scaling, draw, render
 
 BASE = Point(references=4, steps=10, batch=1, size=512)
 SECONDS = {"step": 2.0, "encode_references": 3.0, "whole": 30.0}

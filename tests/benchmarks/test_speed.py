@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import restore
-from benchmarks.fresh import Job
-from benchmarks.measuring import open_restorer, pictures
-from benchmarks.restore import gray_levels, measure
-from benchmarks.restore_report import Measured, difference, render
-from benchmarks.stages import Stages
+from benchmarks.common.fresh_process import Job
+from benchmarks.common.measuring import open_restorer, pictures
+from benchmarks.speed import benchmark as speed
+from benchmarks.speed.benchmark import gray_levels, measure
+from benchmarks.speed.report import Measured, difference, render
+from benchmarks.speed.stages import Stages
 from refldm_core.pipeline import PUBLISHED_SEED, SamplingSettings
 
 from .conftest import in_process
@@ -24,10 +24,10 @@ QUICK = ["--tiny", "--references", "2", "--steps", "2", "--rounds", "2", "--repe
 
 def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     jobs: list[Job] = []
-    monkeypatch.setattr(restore, "run_fresh", in_process(measure, jobs))
+    monkeypatch.setattr(speed, "run_fresh", in_process(measure, jobs))
     files = ["--json", str(tmp_path / "r.json"), "--output", str(tmp_path / "r.md")]
-    monkeypatch.setattr("sys.argv", ["restore", *QUICK, *files, "--save-pictures", str(tmp_path / "pictures")])
-    assert restore.main() == 0
+    monkeypatch.setattr("sys.argv", ["speed", *QUICK, *files, "--save-pictures", str(tmp_path / "pictures")])
+    assert speed.main() == 0
 
     # Rounds in turn, not one variant after the other.
     assert [job["dtype"] for job in jobs] == ["float32", "float32", "bfloat16"] * 2
@@ -60,8 +60,8 @@ def test_variants_restore_the_same_face(random_model: Path) -> None:
 
 
 def test_errors_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.argv", ["restore", *QUICK, "--output", str(tmp_path / "nowhere" / "r.md")])
-    assert restore.main() == 2
+    monkeypatch.setattr("sys.argv", ["speed", *QUICK, "--output", str(tmp_path / "nowhere" / "r.md")])
+    assert speed.main() == 2
     assert "Remedy:" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from refldm_core.errors import ReFLDMError
 from refldm_core.out_of_memory import is_out_of_memory
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OUT_OF_MEMORY = "out of memory"
 
 Job = dict[str, Any]
@@ -53,7 +53,7 @@ def run_fresh(module: str, job: Job, environment: Mapping[str, str] | None = Non
     """Run `serve` of a module in a new process.
 
     Args:
-        module: such as "benchmarks.restore"; its main function must hand the text after --job to `serve`.
+        module: such as "benchmarks.speed"; its main function must hand the text after --job to `serve`.
         job: what to measure.
         environment: the process's variables; None is this one's.
     """

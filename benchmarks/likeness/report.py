@@ -10,8 +10,8 @@ from typing import Any
 from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import Difference, Estimate, difference, estimate
 
-from .likeness_data import Run, require_same
-from .likeness_protocol import ARMS, JUDGED, METRICS, OPTIONAL, PHOTOS, REFERENCES
+from .protocol import ARMS, JUDGED, METRICS, OPTIONAL, PHOTOS, REFERENCES
+from .scores import Run, require_same
 
 BEST = f"own {REFERENCES}"
 WRONG = f"wrong {REFERENCES}"

@@ -33,8 +33,8 @@ from refldm_core.data.synthetic import conditions, person, render
 from refldm_core.face.identity import Embeddings, embed_crops, normalize
 from refldm_core.images import u8_to_tensor
 
-from .measuring import machine, peak_bytes
-from .reporting import write
+from ..common.measuring import machine, peak_bytes
+from ..common.reporting import write
 
 LIMITS = (SplitSettings().near_duplicate, SplitSettings().same_person)
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -44,7 +44,9 @@ PORTRAITS, PORTRAIT_SIZE, FIRST_PERSON = 5, 96, 910_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dataset", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--faces", type=int, default=70_000)
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--block", type=int, default=BLOCK)
@@ -166,7 +168,3 @@ def curve_report(people: int) -> list[str]:
         labels = graph.groups(limit)
         lines.append(f"| {limit:g} | {len(set(labels.tolist()))} | {adjusted_rand_score(truth, labels.tolist()):.3f} |")
     return lines
-
-
-if __name__ == "__main__":
-    main()

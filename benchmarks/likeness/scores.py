@@ -12,7 +12,7 @@ from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import Values
 from refldm_core.files import atomic_write
 
-from .likeness_protocol import PersonScores
+from .protocol import PersonScores
 
 
 @dataclass

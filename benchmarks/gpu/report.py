@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .fresh import Values
+from ..common.fresh_process import Values
 
 NAMES = {"eager": "eager", "default": "compiled", "reduce-overhead": "CUDA graphs (reduce-overhead)"}
 
@@ -33,7 +33,7 @@ def render(
     """The report.
 
     Args:
-        measured: mode -> what `benchmarks.gpu.measure` gave.
+        measured: mode -> what `benchmarks.gpu.benchmark.measure` gave.
         steps, references, batch: what was measured; verdicts are given only where that is what the target says.
         about: paragraphs on what was measured on what.
         judged: whether it was what the targets are for: the released architecture on a GPU.

@@ -40,8 +40,10 @@ from refldm_core.images import require_image_format, save_image
 from refldm_core.model.fingerprint import fingerprint
 from refldm_core.pipeline import Restorer, SamplingSettings
 
-from .likeness_data import Run, merge, read_run, require_same
-from .likeness_protocol import (
+from ..common.measuring import machine
+from ..common.reporting import run_and_report
+from .contact_sheet import Cell, contact_sheet
+from .protocol import (
     ARMS,
     FIRST_PERSON,
     REFERENCES,
@@ -53,10 +55,8 @@ from .likeness_protocol import (
     restore_all,
     score,
 )
-from .likeness_report import compare, describe
-from .measuring import machine
-from .reporting import run_and_report
-from .sheet import Cell, contact_sheet
+from .report import compare, describe
+from .scores import Run, merge, read_run, require_same
 
 HELD_OUT, TRAINED, SECOND = "held out", "trained against", "second"
 
@@ -202,7 +202,9 @@ def _named_runs(words: Sequence[str]) -> dict[str, Run]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.likeness", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     add_model_arguments(parser)
     parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
@@ -230,7 +232,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="picture of the first people to write")
     parser.add_argument("--sheet-people", type=int, default=8, metavar="N")
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

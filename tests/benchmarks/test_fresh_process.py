@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fresh import OUT_OF_MEMORY, Job, Outcome, Values, run_fresh, serve
+from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Outcome, Values, run_fresh, serve
 from refldm_core.errors import ReFLDMError, SettingsError
 
 

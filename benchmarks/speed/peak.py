@@ -1,7 +1,7 @@
 """How many floating-point operations a second a machine reaches at best, as the yardstick for what a network reaches.
 
-python -m benchmarks.peak                     float32 and bfloat16
-python -m benchmarks.peak --dtype bfloat16
+python -m benchmarks.speed.peak                     float32 and bfloat16
+python -m benchmarks.speed.peak --dtype bfloat16
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from refldm_core.cli.options import DTYPES, choose_device
 from refldm_core.errors import ReFLDMError
 
-from .measuring import count_flops, machine, timed
+from ..common.measuring import count_flops, machine, timed
 
 Work = tuple[str, Callable[[], Any]]
 

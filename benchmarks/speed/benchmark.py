@@ -1,9 +1,9 @@
 """Seconds, operations, memory and accuracy of restoring one face, against the published procedure.
 
-python -m benchmarks.restore --output R.md --json R.json   the released architecture with random weights
-python -m benchmarks.restore --steps 10 --references 1     less of it
-python -m benchmarks.restore --model embedded              a real model, for the differences of the pictures
-python -m benchmarks.restore --tiny                        seconds, to see that it works
+python -m benchmarks.speed --output R.md --json R.json   the released architecture with random weights
+python -m benchmarks.speed --steps 10 --references 1     less of it
+python -m benchmarks.speed --model embedded              a real model, for the differences of the pictures
+python -m benchmarks.speed --tiny                        seconds, to see that it works
 
 Each variant runs in processes of its own, so that its peak memory is its own; rounds over all variants follow one
 another, so that a machine that slows down slows all of them, and medians are reported. Operations are counted and the
@@ -31,11 +31,11 @@ from refldm_core.cli.options import choose_device, model_path
 from refldm_core.images import save_image
 from refldm_core.model.variants import RELEASED
 
-from .fresh import Job, Values, run_fresh, serve
-from .measuring import TINY, count_flops, machine, open_restorer, peak_bytes, pictures, timed
+from ..common.fresh_process import Job, Values, run_fresh, serve
+from ..common.measuring import TINY, count_flops, machine, open_restorer, peak_bytes, pictures, timed
+from ..common.reporting import run_and_report, write
 from .peak import peak_flops
-from .reporting import run_and_report, write
-from .restore_report import Levels, Measured, render
+from .report import Levels, Measured, render
 from .stages import GUIDANCE, Procedure, Stages
 
 VARIANTS: dict[str, tuple[Procedure, str]] = {
@@ -86,7 +86,7 @@ def compare(args: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, Le
                     "picture": str(Path(folder) / f"{name}.npy"),
                     **{key: getattr(args, key) for key in ("references", "steps", "repeats", "tiny")},
                 }
-                values = run_fresh("benchmarks.restore", job).require()
+                values = run_fresh("benchmarks.speed", job).require()
                 found = Measured(dtype=dtype, steps=args.steps, **values)
                 measured[name] = measured[name].joined(found) if name in measured else found
                 levels[name] = np.load(job["picture"])
@@ -134,7 +134,9 @@ def about(args: argparse.Namespace, measured: dict[str, Measured]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--references", type=int, default=4)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="processes of each variant, in turn")
@@ -149,7 +151,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save-pictures", type=Path, metavar="DIR", help="write each variant's restored picture")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,7 +1,7 @@
 """Draw the curves of training runs into one picture.
 
 example:
-  python -m benchmarks.curves runs/first_stage:autoencoder/psnr runs/refldm:unet/noise --output docs/training-curves.png
+  python -m benchmarks.training.curves runs/first_stage:autoencoder/psnr runs/refldm:unet/noise --output curves.png
 """
 
 from __future__ import annotations

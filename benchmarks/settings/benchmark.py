@@ -36,10 +36,10 @@ from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
 from refldm_core.pipeline import Restorer, SamplingSettings
 
-from .likeness_data import require_same
-from .likeness_protocol import FIRST_PERSON, REFERENCES, Case, draw_case, score, to_batch, to_pictures
-from .measuring import machine
-from .reporting import run_and_report, write
+from ..common.measuring import machine
+from ..common.reporting import run_and_report, write
+from ..likeness.protocol import FIRST_PERSON, REFERENCES, Case, draw_case, score, to_batch, to_pictures
+from ..likeness.scores import require_same
 
 Values = dict[str, float]
 """Metric -> value of one picture."""
@@ -198,7 +198,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.settings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
     parser.add_argument("--settings", nargs="+", metavar="S", help="see above; the first is the baseline")
@@ -211,7 +213,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file of every person's values to write")
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

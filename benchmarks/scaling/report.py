@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .fresh import Values
+from ..common.fresh_process import Values
 
 AXES: dict[str, str] = {
     "references": "references",

@@ -33,10 +33,10 @@ from refldm_core.model.unet import UNet
 from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 
-from .fresh import Job, Values, run_fresh, serve
-from .gpu_report import render
-from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
-from .reporting import run_and_report, write
+from ..common.fresh_process import Job, Values, run_fresh, serve
+from ..common.measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from ..common.reporting import run_and_report, write
+from .report import render
 
 MODES = ("eager", "default", "reduce-overhead")
 """Of the U-Net: as it is, and torch.compile's; "reduce-overhead" is CUDA graphs on a GPU."""
@@ -167,7 +167,9 @@ def seconds_a_step(restorer: Restorer, references: int, settings: SamplingSettin
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="default: all")
     parser.add_argument("--references", type=int, default=4)
     parser.add_argument("--steps", type=int, default=50)
@@ -180,7 +182,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

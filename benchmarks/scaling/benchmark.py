@@ -31,10 +31,10 @@ from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import SamplingSettings
 
-from .fresh import Job, Values, run_fresh, serve
-from .measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
-from .reporting import run_and_report, write
-from .scaling_report import AXES, Point, Scaling, draw, render
+from ..common.fresh_process import Job, Values, run_fresh, serve
+from ..common.measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from ..common.reporting import run_and_report, write
+from .report import AXES, Point, Scaling, draw, render
 
 FULL: dict[str, tuple[float, ...]] = {
     "references": (1, 2, 4, 8),
@@ -162,7 +162,9 @@ def _read(path: Path, settings: Mapping[str, object]) -> dict[Point, Values]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
     parser.add_argument("--references", type=int, default=4, help="of the points of other axes (default: 4)")
     parser.add_argument("--steps", type=int, help="of the points of other axes (default: 10; 2 with --quick)")
@@ -177,7 +179,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to write: a row of seconds, one of memory")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -33,8 +33,8 @@ from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 from refldm_core.presets import PRESETS
 
-from .measuring import TINY, machine, open_restorer, pictures, timed
-from .reporting import run_and_report
+from ..common.measuring import TINY, machine, open_restorer, pictures, timed
+from ..common.reporting import run_and_report
 
 Contestants = Mapping[str, Callable[[], Any]]
 """Name -> what restores one face."""
@@ -158,7 +158,11 @@ def render(seconds: Mapping[str, list[float]], args: argparse.Namespace, device:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.codeformer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--steps", type=int, help="of our sampler (default: the preset's)")
     parser.add_argument("--references", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
@@ -167,7 +171,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tiny", action="store_true", help="a small model of ours")
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -2,7 +2,7 @@
 
 python -m benchmarks.memory --output docs/memory.md
 
-The released architecture runs on a simulated GPU (benchmarks/simulated_gpu.py).
+The released architecture runs on a simulated GPU (benchmarks/common/simulated_gpu.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from refldm_core.model.variants import RELEASED, ModelSpec
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 
-from .reporting import run_and_report
-from .simulated_gpu import GPU, MemoryMeter, simulated_gpu, simulated_restorer
+from ..common.reporting import run_and_report
+from ..common.simulated_gpu import GPU, MemoryMeter, simulated_gpu, simulated_restorer
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 REFERENCES = (1, 4, 16)
@@ -134,11 +134,9 @@ _COLUMNS = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     args = parser.parse_args()
     return run_and_report(render, args.output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""What `benchmarks.restore` measured, joined over its rounds, and the Markdown of it."""
+"""What `benchmarks.speed` measured, joined over its rounds, and the Markdown of it."""
 
 from __future__ import annotations
 

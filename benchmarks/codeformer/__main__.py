@@ -1,0 +1,5 @@
+"""Run the benchmark: `python -m benchmarks.codeformer`."""
+
+from .benchmark import main
+
+raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""Run the benchmark: `python -m benchmarks.dataset`."""
+
+from .benchmark import main
+
+main()

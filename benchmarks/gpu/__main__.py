@@ -1,0 +1,5 @@
+"""Run the benchmark: `python -m benchmarks.gpu`."""
+
+from .benchmark import main
+
+raise SystemExit(main())
