@@ -1,14 +1,14 @@
 """Seconds of restoring a face, beside CodeFormer's on the same machine in the same run.
 
 python -m benchmarks.codeformer --output C.md     the released architectures with random weights, 512 px
-python -m benchmarks.codeformer --steps 6         fewer sampling steps of ours
-python -m benchmarks.codeformer --tiny            a small model of ours, to see that it works
+python -m benchmarks.codeformer --steps 6         our restorer with 6 sampling steps
+python -m benchmarks.codeformer --tiny            a small model of ours, to try the code
 
-CodeFormer (arXiv 2206.11253) is the blind face restorer that people run for its speed: one pass, and no references.
-Whoever restores an album of one person encodes that person's references once, so ours is timed without and with that.
-Only clocks are compared: random weights do not change the time. Rounds over all contestants follow one another, the
-first of which only warms up. Needs spandrel's extra architectures: pip install spandrel_extra_arches (MIT; CodeFormer's
-code in it is for non-commercial use).
+CodeFormer (arXiv 2206.11253) is a blind face restorer that people use for its speed: it needs one pass and no
+references. For an album of one person, the references are encoded only once, so our restorer is timed without and with
+encoding them. Only times are compared, which random weights do not change. Every round runs all restorers; the first
+round only warms up. This needs spandrel's extra architectures: pip install spandrel_extra_arches (MIT; the code of
+CodeFormer in it is for non-commercial use).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
 from refldm_core.presets import PRESETS
 
-from ..common.measuring import TINY, machine, open_restorer, pictures, timed
+from ..common.measuring import TINY, machine, measure_seconds, open_restorer, pictures
 from ..common.reporting import run_and_report
 
-Contestants = Mapping[str, Callable[[], Any]]
-"""Name -> what restores one face."""
+Restorations = Mapping[str, Callable[[], Any]]
+"""Name -> function that restores one face."""
 
 CODEFORMER_SIZE = 512
-"""Pixels; its learned positions fit no other size."""
+"""Pixels. Its learned positional embedding fits no other size."""
 
 
 def main() -> int:
@@ -49,25 +49,26 @@ def main() -> int:
     def make() -> str:
         device = choose_device(args.device)
         dtype = choose_dtype(args.dtype, device)
-        return render(clock({**codeformers(device), **ours(args, device, dtype)}, args.repeats, device), args, device)
+        restorations = {**codeformer_restorations(device), **our_restorations(args, device, dtype)}
+        return render(time_rounds(restorations, args.repeats, device), args, device)
 
     return run_and_report(make, args.output)
 
 
-def fast(steps: int | None) -> SamplingSettings:
-    """The preset `fast`, with so many steps; None is its own number."""
+def fast_settings(steps: int | None) -> SamplingSettings:
+    """Return the preset `fast` with a number of steps, or with its own number for None."""
     settings = PRESETS["fast"].settings
     return replace(settings, steps=steps or settings.steps)
 
 
-def codeformers(device: torch.device) -> dict[str, Callable[[], Any]]:
-    """CodeFormer in float32 and in bfloat16.
+def codeformer_restorations(device: torch.device) -> Restorations:
+    """Return restorations by CodeFormer in float32 and in bfloat16.
 
     Raises:
         SettingsError: spandrel's extra architectures are not installed.
     """
     try:
-        # By its name: type checkers are not to need an optional package.
+        # Imported by name, so that type checkers do not need an optional package.
         architecture = import_module("spandrel_extra_arches.architectures.CodeFormer").CodeFormer
     except ImportError as error:
         raise SettingsError(
@@ -77,32 +78,32 @@ def codeformers(device: torch.device) -> dict[str, Callable[[], Any]]:
         ) from error
     lq, _ = pictures(CODEFORMER_SIZE, 1)
 
-    def restoring(dtype: torch.dtype) -> Callable[[], Any]:
+    def restoration(dtype: torch.dtype) -> Callable[[], Any]:
         network, picture = architecture().eval().requires_grad_(False).to(device, dtype), lq.to(device, dtype)
         if dtype == torch.float32:
             return lambda: network(picture)[0]
-        # Laid out as our networks are in this type: each is to show its best.
+        # The memory layout of our networks in this type, so that each restorer is at its best.
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
         def restore() -> torch.Tensor:
-            # Its codebook look-up makes a float32 matrix, which autocast brings to the weights' type.
+            # The codebook look-up makes a float32 matrix, which autocast converts to the type of the weights.
             with torch.autocast(device.type, dtype):
                 return network(picture)[0]
 
         return restore
 
-    return {f"CodeFormer, {_name(dtype)}": restoring(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return {f"CodeFormer, {_name(dtype)}": restoration(dtype) for dtype in (torch.float32, torch.bfloat16)}
 
 
-def ours(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
-    """Our whole restoration with the references encoded before, and with encoding them."""
+def our_restorations(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> Restorations:
+    """Return our whole restoration, with the references encoded before and with encoding them."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "random.safetensors"
         write_random_model(model, TINY if args.tiny else RELEASED)
         restorer = open_restorer(model, _name(dtype), str(device))
     lq, photos = pictures(restorer.spec.crop_size, args.references)
     references = restorer.encode_references(photos)
-    settings = fast(args.steps)
+    settings = fast_settings(args.steps)
     name = f"ours, {settings.steps} steps, {_name(dtype)}"
     return {
         f"{name}, references encoded before": lambda: _restore(restorer, lq, references, settings),
@@ -121,23 +122,23 @@ def _name(dtype: torch.dtype) -> str:
 
 
 @torch.inference_mode()
-def clock(contestants: Contestants, repeats: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each in every round but the first."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+def time_rounds(restorations: Restorations, repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Return the seconds of each restoration in every round except the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in restorations}
     for number in range(repeats + 1):
         print(f"round {number} of {repeats} ...", file=sys.stderr, flush=True)
-        for name, restore in contestants.items():
-            taken = timed(restore, device)
+        for name, restore in restorations.items():
+            elapsed = measure_seconds(restore, device)
             if number:
-                seconds[name].append(taken)
+                seconds[name].append(elapsed)
     return seconds
 
 
 def render(seconds: Mapping[str, list[float]], args: argparse.Namespace, device: torch.device) -> str:
-    """The Markdown report; the first contestant is the baseline."""
+    """Return the Markdown report. The first restoration is the baseline."""
     baseline = statistics.median(next(iter(seconds.values())))
-    fastest = min(statistics.median(of) for name, of in seconds.items() if name.startswith("CodeFormer"))
-    settings = fast(args.steps)
+    fastest = min(statistics.median(runs) for name, runs in seconds.items() if name.startswith("CodeFormer"))
+    settings = fast_settings(args.steps)
     lines = [
         f"One face: CodeFormer at {CODEFORMER_SIZE} px, ours at {(TINY if args.tiny else RELEASED).crop_size} px with "
         f"{args.references} references and the preset fast ({settings.steps} {settings.sampler} steps, guidance "
@@ -148,10 +149,10 @@ def render(seconds: Mapping[str, list[float]], args: argparse.Namespace, device:
         "| | seconds | fastest and slowest | times CodeFormer's float32 | times the faster CodeFormer |",
         "|---|---|---|---|---|",
     ]
-    for name, of in seconds.items():
-        median = statistics.median(of)
+    for name, runs in seconds.items():
+        median = statistics.median(runs)
         lines.append(
-            f"| {name} | {median:.3g} | {min(of):.3g} to {max(of):.3g} | {median / baseline:.2f} "
+            f"| {name} | {median:.3g} | {min(runs):.3g} to {max(runs):.3g} | {median / baseline:.2f} "
             f"| {median / fastest:.2f} |"
         )
     return "\n".join(lines) + "\n"
@@ -163,11 +164,11 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--steps", type=int, help="of our sampler (default: the preset's)")
-    parser.add_argument("--references", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
-    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="of ours (default: auto)")
+    parser.add_argument("--steps", type=int, help="sampling steps of our restorer (default: those of the preset)")
+    parser.add_argument("--references", type=int, default=4, help="number of references (default: 4)")
+    parser.add_argument("--repeats", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="our number type (default: auto)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--tiny", action="store_true", help="a small model of ours")
+    parser.add_argument("--tiny", action="store_true", help="use a small model of ours")
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     return parser

@@ -1,4 +1,4 @@
-"""Measuring in a fresh process, so that its peak memory is its own and the next measurement survives its end."""
+"""Measure in a fresh process, so that its peak memory is its own and the benchmark survives its failure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT_OF_MEMORY = "out of memory"
 
 Job = dict[str, Any]
-"""What to measure, as JSON can say it; paths must be absolute."""
+"""What to measure, as JSON values. Paths must be absolute."""
 Values = dict[str, Any]
-"""What was measured, as JSON can say it."""
+"""What was measured, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -29,54 +29,62 @@ class Outcome:
     """How a measuring process ended.
 
     Attributes:
-        values: what it reported, also where it failed later.
-        failure: None, `OUT_OF_MEMORY`, or how else it ended.
+        values: what it reported before it ended, even if it failed later.
+        failure: None, `OUT_OF_MEMORY`, or a text with the exit code.
     """
 
     values: Values
     failure: str | None = None
 
     def require(self) -> Values:
-        """Raises: ReFLDMError: it failed."""
+        """Return the values.
+
+        Raises:
+            ReFLDMError: the process failed.
+        """
         if self.failure:
             raise ReFLDMError(
                 f"A measuring process failed: {self.failure}.",
-                expected="it to end by itself",
-                remedy="give it more memory, or less to do: fewer references, a shorter type"
+                expected="a process that ends without an error",
+                remedy="use a machine with more memory, fewer references, or a shorter number type"
                 if self.failure == OUT_OF_MEMORY
-                else "its own message stands above",
+                else "read the message of that process above",
             )
         return self.values
 
 
 def run_fresh(module: str, job: Job, environment: Mapping[str, str] | None = None) -> Outcome:
-    """Run `serve` of a module in a new process.
+    """Run `serve` in a new process.
 
     Args:
-        module: such as "benchmarks.speed"; its main function must hand the text after --job to `serve`.
+        module: module to run, such as "benchmarks.speed". It must pass the text after --job to `serve`.
         job: what to measure.
-        environment: the process's variables; None is this one's.
+        environment: environment variables of the process; None for those of this process.
     """
-    words = [sys.executable, "-m", module, "--job", json.dumps(job)]
-    # A library's chatter may be in any encoding; the values are ASCII.
-    done = subprocess.run(
-        words, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False, cwd=ROOT, env=environment
+    command = [sys.executable, "-m", module, "--job", json.dumps(job)]
+    # Other output of libraries may be in any encoding; the values are ASCII.
+    completed = subprocess.run(
+        command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False, cwd=ROOT, env=environment
     )
     values: Values = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):  # anything else is a library's chatter
+    for line in completed.stdout.splitlines():
+        if line.startswith("{"):  # other lines are output of libraries
             values |= json.loads(line)
     failure = values.pop("failure", None)
-    if failure is None and done.returncode:
-        # The system ends a process that takes too much memory by SIGKILL, which Windows has not.
-        killed = done.returncode == -getattr(signal, "SIGKILL", 0)
-        failure = OUT_OF_MEMORY if killed else f"exit code {done.returncode}"
+    if failure is None and completed.returncode:
+        # Linux ends a process that takes too much memory by SIGKILL, which Windows does not have.
+        killed = completed.returncode == -getattr(signal, "SIGKILL", 0)
+        failure = OUT_OF_MEMORY if killed else f"exit code {completed.returncode}"
     return Outcome(values, failure)
 
 
 def serve(job: str, measure: Callable[[Job], Iterable[Values]]) -> int:
-    """Measure in this process: each mapping that `measure` gives is reported at once, before it goes on."""
-    with suppress(OSError):  # where memory runs out, this process is to go, not whatever else the machine does
+    """Measure in this process. Print each mapping that `measure` yields as JSON at once, before it continues.
+
+    Returns:
+        The exit code.
+    """
+    with suppress(OSError):  # if memory runs out, Linux is to end this process and no other
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
         for values in measure(json.loads(job)):

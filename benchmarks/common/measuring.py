@@ -1,4 +1,4 @@
-"""What the benchmarks share: seconds, memory and operations of a piece of work, the machine, and what is restored."""
+"""Shared by the benchmarks: seconds, memory and operations of work, the machine's name, and pictures to restore."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from refldm_core.progress import Step
 TINY = ModelSpec(
     UNetSpec(model_channels=32, num_res_blocks=1), FirstStageSpec(channels=32, num_res_blocks=1), latent_size=16
 )
-"""128 px faces; runs in moments."""
+"""A model for faces of 128 px that runs in moments."""
 
 
 def synchronize(device: torch.device | str) -> None:
-    """Wait until a device has done what it was given."""
-    kind = torch.device(device).type
-    if kind != "cpu":
-        getattr(torch, kind).synchronize()
+    """Wait until a device has finished its queue."""
+    device_type = torch.device(device).type
+    if device_type != "cpu":
+        getattr(torch, device_type).synchronize()
 
 
-def timed(work: Callable[[], Any], device: torch.device | str) -> float:
-    """Seconds of one run, the device's queue emptied before and after."""
+def measure_seconds(work: Callable[[], Any], device: torch.device | str) -> float:
+    """Return the seconds of one run. The device's queue is empty before it starts and when it ends."""
     synchronize(device)
     start = time.perf_counter()
     work()
@@ -48,7 +48,7 @@ def timed(work: Callable[[], Any], device: torch.device | str) -> float:
 
 
 class StepClock:
-    """An `OnStep` that times sampling steps: all but the first, which also allocates and chooses kernels."""
+    """An `OnStep` that times sampling steps, except the first, which also allocates memory and chooses kernels."""
 
     def __init__(self, device: torch.device | str) -> None:
         self._on_gpu = torch.device(device).type == "cuda"
@@ -57,7 +57,7 @@ class StepClock:
 
     def __call__(self, step: Step) -> None:
         if self._on_gpu:
-            # Waiting for the GPU here would keep the CPU from preparing the next step, as it otherwise does.
+            # Waiting for the GPU here would keep the CPU from preparing the next step meanwhile.
             event = torch.cuda.Event(enable_timing=True)
             event.record()
             self._ends.append(event)
@@ -66,14 +66,14 @@ class StepClock:
             self._ends.append(time.perf_counter())
 
     def seconds(self) -> list[float]:
-        """Of each step from the second on."""
+        """Return the seconds of each step from the second on."""
         synchronize(self._device)
         pairs = zip(self._ends[:-1], self._ends[1:], strict=True)
-        return [a.elapsed_time(b) / 1000 if self._on_gpu else b - a for a, b in pairs]
+        return [start.elapsed_time(end) / 1000 if self._on_gpu else end - start for start, end in pairs]
 
 
 def peak_bytes(device: torch.device | str) -> int:
-    """Largest memory that this process held: the GPU's where it computed there."""
+    """Return the peak memory of this process in bytes: GPU memory if the device is a GPU, else main memory."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":
@@ -85,11 +85,11 @@ def peak_bytes(device: torch.device | str) -> int:
 
 
 def count_flops(work: Callable[[], Any]) -> int:
-    """Floating-point operations of the matrix products and convolutions of one real run, 2 to a multiplication.
+    """Count the floating-point operations of matrix products and convolutions: two for each multiply-add.
 
-    A real run, not one on meta tensors: some work is left out only where values are at hand.
+    The work runs on real tensors instead of meta tensors, because some of it is skipped depending on values.
     """
-    # torch's counter knows the fused attention of GPUs, not the CPU's.
+    # torch's counter knows the fused attention of GPUs, but not that of CPUs.
     kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
     with FlopCounterMode(display=False, custom_mapping=kernels) as counter:
         work()
@@ -97,12 +97,12 @@ def count_flops(work: Callable[[], Any]) -> int:
 
 
 def _attention_flops(q: torch.Size, k: torch.Size, v: torch.Size, *_: Any, **__: Any) -> int:
-    """Of shapes (batch, heads, tokens, head channels)."""
+    """Count the operations of attention, given shapes (batch, heads, tokens, head channels)."""
     return sdpa_flop_count(q, k, v)
 
 
 def machine(device: torch.device | str) -> str:
-    """The device's name; for a CPU also the threads in use and its widest vectors."""
+    """Return the device's name; for a CPU also the number of threads in use and its widest vector instructions."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name()
     name = platform.processor() or platform.machine()
@@ -114,22 +114,24 @@ def machine(device: torch.device | str) -> str:
 
 
 def pictures(size: int, count: int) -> tuple[Tensor, Tensor]:
-    """A real photo, degraded, and variations of it as references (scikit-image's NASA portrait, public domain).
+    """Return a degraded photo, and rotated copies of the photo as references.
+
+    The photo is the NASA portrait of scikit-image, which is in the public domain.
 
     Args:
         size: height and width in pixels.
-        count: of the references.
+        count: number of references.
 
     Returns:
-        (1, 3, size, size) and (count, 3, size, size) in [-1, 1].
+        The degraded photo (1, 3, size, size) and the references (count, 3, size, size), in [-1, 1].
     """
     photo = Image.fromarray(np.asarray(data.astronaut())).crop((130, 0, 330, 200))
     lq = photo.resize((32, 32), Image.Resampling.BILINEAR)
-    turned = [to_tensor(photo.rotate(4 * i - 8, Image.Resampling.BICUBIC), size) for i in range(count)]
-    return to_tensor(lq, size).unsqueeze(0), torch.stack(turned)
+    references = [to_tensor(photo.rotate(4 * i - 8, Image.Resampling.BICUBIC), size) for i in range(count)]
+    return to_tensor(lq, size).unsqueeze(0), torch.stack(references)
 
 
 def open_restorer(path: Path | str, dtype: str, device: str) -> Restorer:
-    """The model of a file, computing in a type such as "bfloat16"."""
+    """Open the model of a file, to compute in a number type such as "bfloat16"."""
     loaded = load_model(Path(path), dtype=getattr(torch, dtype), device=device)
     return Restorer(loaded.unet, loaded.first_stage, loaded.spec)

@@ -1,4 +1,4 @@
-"""How every benchmark ends: its report written and shown, or what is wrong said in one piece."""
+"""How every benchmark ends: it writes and prints its report, or it prints one error message."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from refldm_core.errors import ReFLDMError
 from refldm_core.files import atomic_write, require_writable
 
 
-def run_and_report(make: Callable[[], str], output: Path | None, *others: Path | None) -> int:
+def run_and_report(make: Callable[[], str], output: Path | None, *other_files: Path | None) -> int:
     """Make a Markdown report, write it and print it.
 
     Args:
-        make: does the work; it may raise `ReFLDMError`.
+        make: function that does the work and returns the report; it may raise `ReFLDMError`.
         output: file of the report, or None.
-        others: further files that `make` writes, or None. What cannot be written is found before the long work.
+        other_files: further files that `make` writes, or None. All files are checked before the long work starts.
 
     Returns:
-        The exit code: 2 where something must be mended, which is then told.
+        The exit code: 0, or 2 after an error message.
     """
     escape_what_cannot_be_encoded()
     try:
-        for path in (output, *others):
+        for path in (output, *other_files):
             if path is not None:
                 require_writable(path)
         report = make()
@@ -38,10 +38,10 @@ def run_and_report(make: Callable[[], str], output: Path | None, *others: Path |
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file.
+    """Write a file, or replace it.
 
     Raises:
-        OutputError: it cannot be written; it is then as it was before.
+        OutputError: the file cannot be written. It is then unchanged.
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

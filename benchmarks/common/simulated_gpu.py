@@ -1,7 +1,7 @@
-"""A simulated GPU: what a computation copies between devices and how much memory it takes, on a machine without one.
+"""A simulated GPU for machines without one. It shows which copies a computation makes and how much memory it takes.
 
 torch's fake tensors have a shape, a type and a device, but no content. Every operation checks them as the real device
-would, and takes no time. They cannot tell speed, the workspace that cuDNN asks for, or the memory that fragmentation
+would, and takes no time. They show neither speed, nor the workspace that cuDNN needs, nor the memory that fragmentation
 loses.
 """
 
@@ -32,21 +32,21 @@ GPU = torch.device("cuda")
 
 @contextmanager
 def simulated_gpu() -> Generator[None, None, None]:
-    """All tensors that are made inside are fake; those on the device "cuda" are on the simulated GPU."""
+    """Make all tensors that are created inside fake; those on the device "cuda" are on the simulated GPU."""
     finite = mock.patch("refldm_core.pipeline.require_finite_values", _copy_whether_finite)
     with FakeTensorMode(), warnings.catch_warnings(), finite:
-        # Restorer asks where the weights lie to notice other ones. A fake tensor answers 0, with a warning.
+        # Restorer compares the addresses of weights to notice new ones. A fake tensor answers 0, with a warning.
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
         yield
 
 
 def _copy_whether_finite(what: str, *batches: Tensor, remedy: str) -> None:
-    """The work of `require_finite_values` and its one copy; fake values are neither finite nor not."""
+    """Do the operations of `require_finite_values` and its one copy, but no check: fake tensors have no values."""
     torch.stack([batch.isfinite().all() for batch in batches]).all().reshape(1).cpu()
 
 
 def simulated_restorer(spec: ModelSpec, dtype: torch.dtype) -> Restorer:
-    """A model on the simulated GPU, in the types and the memory layout that `load_model` gives it."""
+    """Build a model on the simulated GPU, in the types and the memory layout that `load_model` would use."""
     unet = UNet(spec.unet, attention=memory_efficient_attention)
     first_stage = FirstStage(spec.first_stage, attention=memory_efficient_attention)
     place_on_gpu(unet, dtype)
@@ -55,7 +55,7 @@ def simulated_restorer(spec: ModelSpec, dtype: torch.dtype) -> Restorer:
 
 
 def place_on_gpu(network: nn.Module, dtype: torch.dtype) -> None:
-    """Replace a network's parameters as `load_model` does. `Module.to` cannot convert fake ones."""
+    """Replace a network's parameters as `load_model` does. `Module.to` cannot convert fake parameters."""
     in_channels_last = convolves_in_channels_last(network, GPU, dtype)
 
     def place(name: str, weight: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def place_on_gpu(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def memory_efficient_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The fused kernel that a real NVIDIA GPU has for every head; a fake tensor would take plain mathematics."""
+    """Compute attention by the fused kernel of NVIDIA GPUs. Fake tensors would use the unfused implementation."""
     mask = key_mask(bias, q)
     mask = None if mask is None else mask.expand(*q.shape[:2], -1, -1)
     return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, mask, compute_log_sumexp=False)[0]
@@ -76,8 +76,8 @@ def memory_efficient_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | N
 class CopyCounter(TorchDispatchMode):
     """Records each operation that moves a tensor between the CPU and the simulated GPU.
 
-    In every such operation one of them waits for the other. An operation for which Python reads a number from the GPU
-    cannot be simulated at all: it raises `DataDependentOutputException`.
+    In every such operation one device waits for the other. An operation for which Python reads a number from the GPU
+    cannot be simulated: it raises `DataDependentOutputException`.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class CopyCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
-        # A tensor without dimensions on the CPU reaches a kernel as a number.
+        # A kernel takes a CPU tensor without dimensions as a plain number, without a copy.
         devices = {tensor.device.type for tensor in tensors if tensor.ndim or tensor.device.type != "cpu"}
         if len(devices) > 1:
             self.copies.append(str(func))
@@ -95,7 +95,7 @@ class CopyCounter(TorchDispatchMode):
 
 
 class MemoryMeter(TorchDispatchMode):
-    """Adds up the bytes of the tensors that are alive on the simulated GPU, those made before it began not counted."""
+    """Adds up the bytes of the live tensors on the simulated GPU that were created while it is active."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The Markdown of what `benchmarks.gpu` measured, beside the targets."""
+"""The Markdown report of `benchmarks.gpu`: its measurements beside the targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMES = {"eager": "eager", "default": "compiled", "reduce-overhead": "CUDA graph
 
 
 class Target(NamedTuple):
-    """What a figure is to be: at most, or at least, a limit."""
+    """The target of a figure: at most, or at least, a limit."""
 
     limit: float
     at_most: bool
@@ -28,33 +28,33 @@ REFERENCE = Target(1.2, True, "at most 1.20")
 
 
 def render(
-    measured: Mapping[str, Values], steps: int, references: int, batch: int, about: list[str], *, judged: bool
+    measured: Mapping[str, Values], steps: int, references: int, batch: int, description: list[str], *, judged: bool
 ) -> str:
-    """The report.
+    """Return the Markdown report.
 
     Args:
-        measured: mode -> what `benchmarks.gpu.benchmark.measure` gave.
-        steps, references, batch: what was measured; verdicts are given only where that is what the target says.
-        about: paragraphs on what was measured on what.
-        judged: whether it was what the targets are for: the released architecture on a GPU.
+        measured: mode -> values of `benchmarks.gpu.benchmark.measure`.
+        steps, references, batch: the workload. Only figures whose target is for this workload get a verdict.
+        description: paragraphs at the head of the report.
+        judged: whether the targets apply: the released architecture was measured on a GPU.
     """
 
     def row(head: str, value: Callable[[Values], float], form: str, target: Target | None = None) -> str:
         cells = [target.words if target else ""]
         for values in measured.values():
             try:
-                found = value(values)
+                figure = value(values)
             except (KeyError, TypeError):
                 cells.append(values.get("failure", "not measured"))
                 continue
-            cells.append(form.format(found) + (f" ({target.verdict(found)})" if target else ""))
+            cells.append(form.format(figure) + (f" ({target.verdict(figure)})" if target else ""))
         return f"| {head} | " + " | ".join(cells) + " |"
 
     one_face = ONE_FACE if judged and (steps, references) == (50, 4) else None
     at_once = BATCH if judged and batch == 8 else None
     reference = REFERENCE if judged else None
     lines = [
-        *[line for paragraph in about for line in (paragraph, "")],
+        *[line for paragraph in description for line in (paragraph, "")],
         "| | target | " + " | ".join(NAMES[mode] for mode in measured) + " |",
         "|---" * (len(measured) + 2) + "|",
         row("one face, references encoded before", lambda v: v["one"], "{:.3f} s", one_face),

@@ -1,4 +1,4 @@
-"""A sheet of pictures in rows, enlarged so that single pixels show."""
+"""A sheet of pictures in rows, enlarged so that single pixels are visible."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from refldm_core.data.corpus import Picture
 
-_ENLARGED = 2
+_SCALE = 2
 _GAP = 6
+"""Pixels between pictures."""
 _LINE = 18
-"""Pixels of a line of text."""
+"""Height of a line of text in pixels."""
 
 
 class Cell(NamedTuple):
@@ -26,10 +27,10 @@ def contact_sheet(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Im
     """Draw a sheet.
 
     Args:
-        headings: of the columns.
-        rows: each with one cell for each column; pictures of one size.
+        headings: headings of the columns.
+        rows: rows of one cell for each column. All pictures have the same size.
     """
-    side = rows[0][0].picture.shape[0] * _ENLARGED
+    side = rows[0][0].picture.shape[0] * _SCALE
     width, height = side + _GAP, side + _LINE + _GAP
     sheet = Image.new("RGB", (len(headings) * width + _GAP, len(rows) * height + _LINE + _GAP), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
@@ -38,7 +39,7 @@ def contact_sheet(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Im
     for row, cells in enumerate(rows):
         for column, cell in enumerate(cells):
             x, y = _GAP + column * width, _LINE + row * height
-            # Nearest: neither hides noise nor adds smoothness.
+            # Nearest-neighbor interpolation neither hides noise nor smooths.
             sheet.paste(Image.fromarray(cell.picture).resize((side, side), Image.Resampling.NEAREST), (x, y))
             pen.text((x, y + side + 1), cell.caption, fill="black", font=font)
     return sheet

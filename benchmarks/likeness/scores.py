@@ -1,4 +1,4 @@
-"""Scores of many people in a file: written while they are found, continued, and joined from several processes."""
+"""A file of the scores of many people. It can be continued, and merged from several processes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .protocol import PersonScores
 
 @dataclass
 class Run:
-    """What one or several processes found out about one model.
+    """The scores of one model, measured by one or several processes.
 
     Attributes:
-        about: the model, the protocol and its settings, as plain data; runs are joined only where it is the same.
-        machine: where the restoring was done.
-        people: seed -> scores.
-        seconds: spent on restoring.
-        faces: restored in that time.
+        about: the model, the protocol and its settings, as JSON values. Only runs in which it is equal are merged.
+        machine: name of the machine that restored the faces.
+        people: seed of a person -> scores.
+        seconds: time spent on restoring.
+        faces: number of faces restored in that time.
     """
 
     about: dict[str, Any]
@@ -34,28 +34,28 @@ class Run:
     faces: int = 0
 
     def column(self, picture: str, metric: str) -> Values:
-        """Of all people in the order of their seeds."""
+        """Return one metric of one picture for all people, in the order of their seeds."""
         return [self.people[who].get(picture, {}).get(metric) for who in sorted(self.people)]
 
     def of(self, people: Sequence[int]) -> Run:
-        """The same for some of the people."""
+        """Return the run with a part of the people only."""
         return Run(self.about, self.machine, {who: self.people[who] for who in people}, self.seconds, self.faces)
 
     def write(self, path: Path) -> None:
-        """Replace a file.
+        """Write the run to a file, or replace it.
 
         Raises:
-            OutputError: it cannot be written; it is then as it was before.
+            OutputError: the file cannot be written. It is then unchanged.
         """
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def read_run(path: Path) -> Run:
-    """Read what `Run.write` wrote.
+    """Read a file of `Run.write`.
 
     Raises:
-        SettingsError: no such file, or another kind of file.
+        SettingsError: the file does not exist, or is of another kind.
     """
     try:
         data = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
@@ -70,39 +70,39 @@ def read_run(path: Path) -> Run:
 
 
 def merge(runs: Sequence[Run]) -> Run:
-    """The people of several runs of one model.
+    """Merge several runs of one model.
 
     Raises:
-        SettingsError: runs of different models or settings.
+        SettingsError: the runs are of different models or settings.
     """
-    first, *others = runs
+    first, *later_runs = runs
     machines = list(dict.fromkeys(run.machine for run in runs))
     merged = Run(first.about, "; ".join(machines), dict(first.people), first.seconds, first.faces)
-    for other in others:
-        require_same(first.about, other.about)
-        merged.people.update(other.people)
-        merged.seconds += other.seconds
-        merged.faces += other.faces
+    for run in later_runs:
+        require_same(first.about, run.about)
+        merged.people.update(run.people)
+        merged.seconds += run.seconds
+        merged.faces += run.faces
     return merged
 
 
 def require_same(first: dict[str, Any], second: dict[str, Any], *, other_model: bool = False) -> None:
-    """Refuse to treat unlike runs alike.
+    """Check that two runs have the same settings.
 
     Args:
-        first, second: their `about`.
-        other_model: whether the models may be different ones.
+        first, second: `about` of each run.
+        other_model: whether the models may differ.
 
     Raises:
-        SettingsError: naming what differs.
+        SettingsError: the settings differ; it names which.
     """
     names = [name for name in {**first, **second} if not (other_model and name == "model")]
-    unlike = [
+    differences = [
         f"{name}: {first.get(name)} and {second.get(name)}" for name in names if first.get(name) != second.get(name)
     ]
-    if unlike:
+    if differences:
         raise SettingsError(
-            "These scores were not found under the same conditions: " + "; ".join(unlike) + ".",
+            "These scores were not found under the same conditions: " + "; ".join(differences) + ".",
             expected="the same people, settings and recognizers" + ("" if other_model else ", and the same model"),
             remedy="evaluate again with the same options",
         )

@@ -1,8 +1,8 @@
-"""How much GPU memory restoring takes, by type, number of references and number of faces; needs no GPU.
+"""How much GPU memory a restoration takes, by number type, number of references and number of faces.
 
 python -m benchmarks.memory --output docs/memory.md
 
-The released architecture runs on a simulated GPU (benchmarks/common/simulated_gpu.py).
+The released architecture runs on a simulated GPU (benchmarks/common/simulated_gpu.py), so no GPU is needed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Memory(NamedTuple):
     """Bytes on the GPU.
 
     Attributes:
-        weights: of U-Net and first stage.
+        weights: weights of U-Net and first stage.
         references: keys and values of the references and of the null reference, kept while sampling.
-        encoding_joint, encoding_separate: at most, besides the weights, while the references are encoded.
-        sampling: the same while a guided step runs, the references counted.
-        decoding: the same while the restored latents are decoded, the references counted.
+        encoding_joint, encoding_separate: peak besides the weights while the references are encoded.
+        sampling: peak besides the weights during a guided step, including the keys and values.
+        decoding: peak besides the weights while the restored latents are decoded, including the keys and values.
     """
 
     weights: int
@@ -46,17 +46,17 @@ class Memory(NamedTuple):
 
     @property
     def peak(self) -> int:
-        """With the references encoded jointly, as published."""
+        """Peak if the references are encoded jointly, as published."""
         return self.weights + max(self.encoding_joint, self.sampling, self.decoding)
 
     @property
     def peak_separate(self) -> int:
-        """With each reference encoded alone."""
+        """Peak if each reference is encoded alone."""
         return self.weights + max(self.encoding_separate, self.sampling, self.decoding)
 
 
-def memory(spec: ModelSpec, dtype: torch.dtype, references: int, faces: int) -> Memory:
-    """Simulate restoring a batch of faces with so many references each."""
+def simulate_restoration(spec: ModelSpec, dtype: torch.dtype, references: int, faces: int) -> Memory:
+    """Simulate the restoration of a batch of faces with a number of references each."""
     with simulated_gpu():
         restorer = simulated_restorer(spec, dtype)
         networks = (restorer.unet, restorer.first_stage)
@@ -68,7 +68,7 @@ def memory(spec: ModelSpec, dtype: torch.dtype, references: int, faces: int) -> 
         with MemoryMeter() as meter:
             kv = restorer.encode_references(photos, "separate")
             sample = _sampler(restorer, latents, kv)
-            sample()  # the null reference is made once and kept
+            sample()  # the first run encodes the null reference, which is kept
             caches = meter.allocated
         sampling, decoding = _peak(sample), _peak(lambda: restorer.decode(latents))
         return Memory(weights, caches, joint, separate, caches + sampling, caches + decoding)
@@ -86,15 +86,15 @@ def _peak(work: Callable[[], object]) -> int:
 
 
 def render() -> str:
-    """The report with its table, in GiB."""
+    """Return the report with its table, in GiB."""
     rows = [row(dtype, references, faces) for dtype in DTYPES for references in REFERENCES for faces in FACES]
     return "\n".join([_HEAD, _line(_COLUMNS), "|" + "---|" * len(_COLUMNS), *rows]) + "\n"
 
 
 def row(dtype: torch.dtype, references: int, faces: int) -> str:
-    """One line of the table."""
-    needed = memory(RELEASED, dtype, references, faces)
-    gibibytes = [f"{value / GIB:.2f}" for value in (*needed, needed.peak, needed.peak_separate)]
+    """Return one line of the table."""
+    usage = simulate_restoration(RELEASED, dtype, references, faces)
+    gibibytes = [f"{value / GIB:.2f}" for value in (*usage, usage.peak, usage.peak_separate)]
     return _line([str(dtype).removeprefix("torch."), str(references), str(faces), *gibibytes])
 
 

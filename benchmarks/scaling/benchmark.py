@@ -1,13 +1,13 @@
-"""Seconds and memory of restoring, against the number of references, steps and faces at once, and the faces' size.
+"""Seconds and memory of a restoration, against the number of references, steps and faces at once, and the size.
 
 python -m benchmarks.scaling --json S.json --output S.md --plot S.png   all four axes, the released architecture
-python -m benchmarks.scaling ... --resume                               only the points that S.json has not
-python -m benchmarks.scaling --axis references --quick                  minutes
-python -m benchmarks.scaling --tiny --quick                             under a minute, to see that it works
+python -m benchmarks.scaling ... --resume                               only the points that are not in S.json
+python -m benchmarks.scaling --axis references --quick                  one axis, in minutes
+python -m benchmarks.scaling --tiny --quick                             a small model, to try the code
 
-Each point is measured in a fresh process, so that its peak memory is its own, with random weights, which do not change
-the time. A point that runs out of memory is reported as such, and the others go on. The file of --json is written
-after each point.
+Each point is measured in a fresh process, so that its peak memory is its own. Weights are random, which does not change
+the time. A point that runs out of memory is reported as such, and the benchmark continues with the other points. The
+file of --json is written after each point.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import SamplingSettings
 
 from ..common.fresh_process import Job, Values, run_fresh, serve
-from ..common.measuring import TINY, StepClock, machine, open_restorer, peak_bytes, pictures, timed
+from ..common.measuring import TINY, StepClock, machine, measure_seconds, open_restorer, peak_bytes, pictures
 from ..common.reporting import run_and_report, write
 from .report import AXES, Point, Scaling, draw, render
 
@@ -42,7 +42,7 @@ FULL: dict[str, tuple[float, ...]] = {
     "batch": (1, 2, 4, 8, 16),
     "size": (0.5, 1, 1.5, 2),
 }
-"""Axis -> values; those of "size" are in the size that the model was trained for."""
+"""Axis -> values. Those of "size" are factors of the size that the model was trained for."""
 QUICK: dict[str, tuple[float, ...]] = {"references": (1, 8), "steps": (2, 4), "batch": (1, 2), "size": (0.5, 1)}
 
 
@@ -52,7 +52,7 @@ def main() -> int:
         return serve(args.job, measure)
 
     def make() -> str:
-        scaling = run(args)
+        scaling = measure_points(args)
         if args.plot:
             with atomic_write(args.plot) as temporary:
                 draw(scaling).savefig(temporary, format=args.plot.suffix[1:] or "png", dpi=110)
@@ -61,11 +61,11 @@ def main() -> int:
     return run_and_report(make, args.output, args.json, args.plot)
 
 
-def run(args: argparse.Namespace) -> Scaling:
-    """Measure the points of the axes that were chosen.
+def measure_points(args: argparse.Namespace) -> Scaling:
+    """Measure the points of the chosen axes.
 
     Raises:
-        ReFLDMError: no such device, or --resume with a file of other settings.
+        ReFLDMError: the device does not exist, or the file to resume has other settings.
     """
     device = choose_device(args.device)
     spec = TINY if args.tiny else RELEASED
@@ -82,12 +82,12 @@ def run(args: argparse.Namespace) -> Scaling:
     scaling = Scaling(settings, base, chosen_axes(base, args.axis, args.quick))
     if args.resume and args.json and args.json.exists():
         scaling.measured |= _read(args.json, settings)
-    todo = [point for point in scaling.points() if point not in scaling.measured]
+    missing = [point for point in scaling.points() if point not in scaling.measured]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "random.safetensors"
         write_random_model(model, spec)
-        for number, point in enumerate(todo, 1):
-            print(f"{number} of {len(todo)}: {point} ...", file=sys.stderr, flush=True)
+        for number, point in enumerate(missing, 1):
+            print(f"{number} of {len(missing)}: {point} ...", file=sys.stderr, flush=True)
             outcome = run_fresh("benchmarks.scaling", {**asdict(point), **settings, "model": str(model)})
             scaling.measured[point] = outcome.values | ({"failure": outcome.failure} if outcome.failure else {})
             if args.json:
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> Scaling:
 
 
 def chosen_axes(base: Point, names: list[str], quick: bool) -> dict[str, list[Point]]:
-    """Axis -> its points, which differ from the base in that axis's value only."""
+    """Return axis -> its points, which differ from the base only in the value of that axis."""
     values = QUICK if quick else FULL
     return {
         name: [base.at(name, round(base.size * value) if name == "size" else int(value)) for value in values[name]]
@@ -105,7 +105,7 @@ def chosen_axes(base: Point, names: list[str], quick: bool) -> dict[str, list[Po
 
 
 def measure(job: Job) -> Iterator[Values]:
-    """One point: a guided step first, since the whole restoration takes more memory; then that."""
+    """Measure one point: first guided steps, then a whole restoration, which takes more memory."""
     device, steps, batch, size = job["device"], job["steps"], job["batch"], job["size"]
     restorer = open_restorer(job["model"], job["dtype"], device)
     spec = restorer.spec
@@ -114,9 +114,9 @@ def measure(job: Job) -> Iterator[Values]:
     yield {"loaded_peak_bytes": peak_bytes(device)}
 
     with torch.no_grad():
-        # One reference's pass, so that the peak is the step's; what is in the latents does not change the time.
-        one = restorer.unet.encode_references(torch.randn(1, *latent, device=device, dtype=restorer.dtype))
-    references = ReferenceKV.concat([one] * job["references"])
+        # Only one reference is encoded, so that the peak is that of the step. Latents' values do not change the time.
+        reference = restorer.unet.encode_references(torch.randn(1, *latent, device=device, dtype=restorer.dtype))
+    references = ReferenceKV.concat([reference] * job["references"])
     clock = StepClock(device)
     lq_latents = torch.randn(batch, *latent, device=device)
     restorer.sample(lq_latents, references, seeds, SamplingSettings(max(3, job["repeats"]) + 1), clock)
@@ -127,10 +127,10 @@ def measure(job: Job) -> Iterator[Values]:
     encoding: list[float] = []
     restoring: list[float] = []
     for _ in range(job["repeats"]):
-        found: list[ReferenceKV] = []
-        encoding.append(timed(lambda: found.append(restorer.encode_references(photos)), device))  # noqa: B023
+        encoded: list[ReferenceKV] = []
+        encoding.append(measure_seconds(lambda: encoded.append(restorer.encode_references(photos)), device))  # noqa: B023
         restoring.append(
-            timed(lambda: restorer.restore(crops, found[0], seeds, SamplingSettings(steps)), device)  # noqa: B023
+            measure_seconds(lambda: restorer.restore(crops, encoded[0], seeds, SamplingSettings(steps)), device)  # noqa: B023
         )
     yield {
         "encode_references": statistics.median(encoding),
@@ -141,41 +141,45 @@ def measure(job: Job) -> Iterator[Values]:
 
 
 def _read(path: Path, settings: Mapping[str, object]) -> dict[Point, Values]:
-    """The points of an earlier run with the same settings."""
+    """Read the points of an earlier run with the same settings.
+
+    Raises:
+        SettingsError: the file cannot be read, or its settings differ.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        found = {Point(**entry["point"]): dict(entry["values"]) for entry in data["points"]}
-        same = data["settings"] == settings
+        points = {Point(**entry["point"]): dict(entry["values"]) for entry in data["points"]}
+        is_same = data["settings"] == settings
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} cannot be read as a file of points ({error!r}).",
             expected="a file that this benchmark wrote with --json",
-            remedy="name another file, or leave --resume out",
+            remedy="name another file, or omit --resume",
         ) from error
-    if not same:
+    if not is_same:
         raise SettingsError(
             f"{path} was measured with other settings or on another machine: {data['settings']}.",
             expected=f"{settings}",
-            remedy="use the options of that run, or leave --resume out",
+            remedy="use the options of that run, or omit --resume",
         )
-    return found
+    return points
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
-    parser.add_argument("--references", type=int, default=4, help="of the points of other axes (default: 4)")
-    parser.add_argument("--steps", type=int, help="of the points of other axes (default: 10; 2 with --quick)")
-    parser.add_argument("--repeats", type=int, help="medians are reported (default: 3; 1 with --quick)")
+    parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="axes to measure (default: all)")
+    parser.add_argument("--references", type=int, default=4, help="references at points of other axes (default: 4)")
+    parser.add_argument("--steps", type=int, help="steps at points of other axes (default: 10; 2 with --quick)")
+    parser.add_argument("--repeats", type=int, help="runs, whose median is reported (default: 3; 1 with --quick)")
     parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--quick", action="store_true", help="few points")
-    parser.add_argument("--tiny", action="store_true", help="a small model")
-    parser.add_argument("--resume", action="store_true", help="keep what --json has already")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file of every point to write")
+    parser.add_argument("--quick", action="store_true", help="measure few points")
+    parser.add_argument("--tiny", action="store_true", help="use a small model")
+    parser.add_argument("--resume", action="store_true", help="keep the points that the file of --json already has")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file of all points to write")
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to write: a row of seconds, one of memory")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of seconds and memory to write")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser

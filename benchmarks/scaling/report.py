@@ -1,4 +1,4 @@
-"""The points that `benchmarks.scaling` measures, their Markdown and their plots."""
+"""The points that `benchmarks.scaling` measures, their Markdown report and their plots."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ AXES: dict[str, str] = {
     "batch": "faces at once",
     "size": "size of a face (px)",
 }
-"""Axis -> what a reader calls it."""
+"""Axis -> its label in tables and plots."""
 
 _CURVES = {"step": "one guided step", "whole": "whole restoration"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """What is restored: `batch` faces of one person, `size` x `size` pixels each."""
+    """A workload: `batch` faces of one person, of `size` x `size` pixels each."""
 
     references: int
     steps: int
@@ -32,7 +32,7 @@ class Point:
     size: int
 
     def at(self, axis: str, value: int) -> Point:
-        """The point with one of its four numbers changed."""
+        """Return the point with the value of one axis changed."""
         return replace(self, **{axis: value})
 
     def __str__(self) -> str:
@@ -41,14 +41,14 @@ class Point:
 
 @dataclass
 class Scaling:
-    """What was measured.
+    """The measurements.
 
     Attributes:
-        settings: type, machine and the like, equal for all points.
-        base: the point from which each axis starts.
+        settings: number type, machine and the like, which all points share.
+        base: the point that all axes vary.
         axes: axis -> its points, in order.
         measured: point -> seconds ("step", "encode_references", "restore", "whole") and bytes ("loaded_peak_bytes",
-            "step_peak_bytes", "whole_peak_bytes"), and "failure" where something is missing.
+            "step_peak_bytes", "whole_peak_bytes"), and "failure" if something is missing.
     """
 
     settings: Mapping[str, str | int]
@@ -57,17 +57,17 @@ class Scaling:
     measured: dict[Point, Values] = field(default_factory=dict)
 
     def points(self) -> list[Point]:
-        """Each once: the base is on every axis."""
+        """Return every point once; the base may be on several axes."""
         return list(dict.fromkeys(point for points in self.axes.values() for point in points))
 
     def data(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """Return the content of the JSON file."""
         points = [{"point": asdict(point), "values": values} for point, values in self.measured.items()]
         return {"settings": dict(self.settings), "points": points}
 
 
 def render(scaling: Scaling) -> str:
-    """The Markdown report."""
+    """Return the Markdown report."""
     settings, base = scaling.settings, scaling.base
     lines = [
         f"Random weights, {settings['dtype']}, DDIM, guidance 1.5; {base}, where a table does not say otherwise. "
@@ -81,12 +81,12 @@ def render(scaling: Scaling) -> str:
             columns += ["a step, a face", "whole, a face"]
         lines += ["", f"| {AXES[axis]} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
         for point in points:
-            found = scaling.measured[point]
-            cells = [_seconds(found, name) for name in ("step", "whole", "encode_references")]
-            cells += [_gigabytes(found, name) for name in ("step_peak_bytes", "whole_peak_bytes")]
+            values = scaling.measured[point]
+            cells = [_seconds(values, name) for name in ("step", "whole", "encode_references")]
+            cells += [_gigabytes(values, name) for name in ("step_peak_bytes", "whole_peak_bytes")]
             if axis == "batch":
-                cells += [_seconds(found, name, point.batch) for name in ("step", "whole")]
-            failure = found.get("failure", "")
+                cells += [_seconds(values, name, point.batch) for name in ("step", "whole")]
+            failure = values.get("failure", "")
             lines.append(f"| {getattr(point, axis)} | " + " | ".join(cell or failure for cell in cells) + " |")
         if axis == "references":
             lines += ["", *_cost_of_a_reference(scaling, points)]
@@ -94,26 +94,27 @@ def render(scaling: Scaling) -> str:
 
 
 def _cost_of_a_reference(scaling: Scaling, points: list[Point]) -> list[str]:
+    """Compare a step with the most references to one with the fewest."""
     first, last = points[0], points[-1]
     a, b = scaling.measured[first].get("step"), scaling.measured[last].get("step")
     head = f"Cost of a reference: a step with {last.references} references / a step with {first.references}"
     if a is None or b is None:
         return [f"{head}: not measured."]
-    each = (b - a) / max(1, last.references - first.references)
-    return [f"{head} = **{b / a:.3g}**; each one more adds {each:.3g} s, {each / a:.1%} of a step with the first."]
+    cost = (b - a) / max(1, last.references - first.references)
+    return [f"{head} = **{b / a:.3g}**; each one more adds {cost:.3g} s, {cost / a:.1%} of a step with the first."]
 
 
-def _seconds(found: Values, name: str, faces: int = 1) -> str:
-    """Empty where there is no value: what failed is written there."""
-    return f"{found[name] / faces:.3g} s" if name in found else ""
+def _seconds(values: Values, name: str, faces: int = 1) -> str:
+    """Format seconds per face; empty if there is no value, so that the failure can be written instead."""
+    return f"{values[name] / faces:.3g} s" if name in values else ""
 
 
-def _gigabytes(found: Values, name: str) -> str:
-    return f"{found[name] / 1e9:.3g} GB" if name in found else ""
+def _gigabytes(values: Values, name: str) -> str:
+    return f"{values[name] / 1e9:.3g} GB" if name in values else ""
 
 
 def draw(scaling: Scaling) -> Figure:
-    """A column for each axis: seconds above, peak memory below."""
+    """Draw a column of plots for each axis: seconds above, peak memory below."""
     columns = len(scaling.axes)
     figure = Figure(figsize=(3.4 * columns, 5.6), layout="constrained")
     plots = figure.subplots(2, columns, squeeze=False, sharey="row")
@@ -135,9 +136,9 @@ def draw(scaling: Scaling) -> Figure:
 
 
 def _values(scaling: Scaling, axis: str, name: str, unit: float) -> tuple[list[int], list[float]]:
-    """The axis's values and what was measured there, where it was."""
-    there = [point for point in scaling.axes[axis] if name in scaling.measured[point]]
-    return [getattr(point, axis) for point in there], [scaling.measured[point][name] / unit for point in there]
+    """Return the values of the axis at which a measurement exists, and the measurements."""
+    points = [point for point in scaling.axes[axis] if name in scaling.measured[point]]
+    return [getattr(point, axis) for point in points], [scaling.measured[point][name] / unit for point in points]
 
 
 def _ticks(plot: Axes, scaling: Scaling, axis: str, points: list[Point]) -> None:

@@ -1,4 +1,4 @@
-"""How many floating-point operations a second a machine reaches at best, as the yardstick for what a network reaches.
+"""How many floating-point operations per second a machine reaches at best: the yardstick for networks.
 
 python -m benchmarks.speed.peak                     float32 and bfloat16
 python -m benchmarks.speed.peak --dtype bfloat16
@@ -16,40 +16,44 @@ import torch.nn.functional as F
 from refldm_core.cli.options import DTYPES, choose_device
 from refldm_core.errors import ReFLDMError
 
-from ..common.measuring import count_flops, machine, timed
+from ..common.measuring import count_flops, machine, measure_seconds
 
 Work = tuple[str, Callable[[], Any]]
 
 
 def peak_flops(dtype: torch.dtype, device: torch.device | str, *, tiny: bool = False, repeats: int = 5) -> float:
-    """Operations a second of the fastest run among large matrix products and convolutions, as libraries do them."""
+    """Return the highest rate of torch's large matrix products and convolutions, in operations per second.
+
+    The arguments are those of `rates`.
+    """
     return max(rates(dtype, device, tiny=tiny, repeats=repeats).values())
 
 
 @torch.no_grad()
 def rates(dtype: torch.dtype, device: torch.device | str, *, tiny: bool = False, repeats: int = 5) -> dict[str, float]:
-    """Name -> operations a second of its fastest run.
+    """Return the rate of each workload: name -> operations per second in its fastest run.
 
     Args:
-        dtype, device: to compute in and on.
-        tiny: small ones, to see that it works.
-        repeats: of each.
+        dtype: number type to compute in.
+        device: device to compute on.
+        tiny: whether the workloads are small, to try the code.
+        repeats: runs of each workload.
     """
-    found: dict[str, float] = {}
-    for name, work in _candidates(dtype, torch.device(device), tiny):
-        flops = count_flops(work)  # a first run, too, which allocates and chooses kernels
-        found[name] = flops / min(timed(work, device) for _ in range(repeats))
-    return found
+    fastest: dict[str, float] = {}
+    for name, work in _workloads(dtype, torch.device(device), tiny):
+        flops = count_flops(work)  # this first run also allocates memory and chooses kernels
+        fastest[name] = flops / min(measure_seconds(work, device) for _ in range(repeats))
+    return fastest
 
 
-def _candidates(dtype: torch.dtype, device: torch.device, tiny: bool) -> Iterator[Work]:
-    """One after the other, so that only one's tensors are held."""
+def _workloads(dtype: torch.dtype, device: torch.device, tiny: bool) -> Iterator[Work]:
+    """Yield the workloads one after the other, so that only the tensors of one are in memory."""
     on_gpu = device.type == "cuda"
     make: dict[str, Any] = {"dtype": dtype, "device": device}
     for side in (256,) if tiny else (4096, 8192) if on_gpu else (2048, 3072):
         a, b = torch.randn(side, side, **make), torch.randn(side, side, **make)
         yield f"{side} x {side} matrices", lambda a=a, b=b: a @ b
-    # (batch, channels, pixels along a side): such as the two networks have, enough of them for the device.
+    # (batch, channels, pixels along a side): sizes from the two networks, in batches that fill the device.
     large = ((16, 512, 64), (16, 256, 128)) if on_gpu else ((1, 512, 64), (1, 256, 128), (1, 128, 256))
     for batch, channels, side in ((1, 64, 32),) if tiny else large:
         for layout in (torch.channels_last, torch.contiguous_format):
@@ -63,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=DTYPES, nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--tiny", action="store_true", help="small ones, to see that it works")
+    parser.add_argument("--tiny", action="store_true", help="use small workloads, to try the code")
     args = parser.parse_args()
     try:
         device = choose_device(args.device)

@@ -1,8 +1,8 @@
-"""The published procedure on our modules: what speed claims are measured against.
+"""The published procedure on our modules. Speed claims are measured against it.
 
-fp32, attention with its whole matrix in memory, torch's own layers in their usual layout, the references' keys and
-values made one by one, by whole passes in a batch that is doubled for the null references, and in every step two whole
-branches with full-length null references.
+It computes in float32, with the whole attention matrix in memory, and with torch's own layers in their usual memory
+layout. It encodes the references one by one, by whole passes through the U-Net; each pass is a batch of a reference and
+its null reference. In every step, guidance runs two whole branches, with as many null references as references.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from refldm_core.pipeline import Restorer
 
 
 class _Conv2d(nn.Conv2d):
-    """By its type not one that the quicker ways of `refldm_core.model.layers` are taken with."""
+    """A convolution whose type keeps `refldm_core.model.layers` from using its faster implementations."""
 
 
 def make_published(restorer: Restorer) -> None:
-    """Take everything back that our networks leave out or do otherwise.
+    """Undo every optimization of our networks.
 
     Args:
-        restorer: changed in place.
+        restorer: the model, changed in place.
     """
     restorer.unet.attention = plain_attention
     for coder in (restorer.first_stage.encoder, restorer.first_stage.decoder):
@@ -43,11 +43,14 @@ def make_published(restorer: Restorer) -> None:
 
 @torch.no_grad()
 def reference_passes(restorer: Restorer, latents: Tensor) -> tuple[ReferenceKV, ReferenceKV]:
-    """Keys and values of the references and of as many null references.
+    """Compute the keys and values of the references and of as many null references.
 
     Args:
-        restorer: whose U-Net makes them.
+        restorer: the model.
         latents: (references, c, h, w).
+
+    Returns:
+        Those of the references, and those of the null references.
     """
     pairs = [restorer.unet.encode_references(torch.stack([torch.zeros_like(z), z])) for z in latents]
     return ReferenceKV.concat([pair.select(1) for pair in pairs]), ReferenceKV.concat(

@@ -1,4 +1,4 @@
-"""What `benchmarks.speed` measured, joined over its rounds, and the Markdown of it."""
+"""The measurements of `benchmarks.speed`, merged over its rounds, and their Markdown report."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Levels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One variant.
+class VariantResult:
+    """The measurements of one variant.
 
     Attributes:
         dtype: number type of the networks.
         crop_size: height and width of the face, in pixels.
-        steps: of the sampler in `whole`.
+        steps: sampling steps of a whole restoration.
         flops: stage -> floating-point operations.
         seconds: stage -> seconds of each run.
-        whole: seconds of each restoration from pictures to picture.
-        peak_bytes: largest memory of a process up to then.
-        peak_flops: most operations a second that the machine reached in this type, besides.
+        whole: seconds of each whole restoration, from the pictures to the restored picture.
+        peak_bytes: peak memory of a process until the end of its restoration.
+        peak_flops: highest rate of the machine in this number type, in operations per second.
     """
 
     dtype: str
@@ -37,9 +37,9 @@ class Measured:
     peak_bytes: int
     peak_flops: float
 
-    def joined(self, later: Measured) -> Measured:
-        """With a later round of the same variant."""
-        return Measured(
+    def merged(self, later: VariantResult) -> VariantResult:
+        """Merge with a later round of the same variant."""
+        return VariantResult(
             self.dtype,
             self.crop_size,
             self.steps,
@@ -52,54 +52,62 @@ class Measured:
 
     @property
     def whole_flops(self) -> int:
+        """Operations of a whole restoration."""
         return sum(count * (self.steps if stage == "step" else 1) for stage, count in self.flops.items())
 
 
-def render(measured: Mapping[str, Measured], levels: Mapping[str, Levels], about: list[str]) -> str:
-    """The Markdown report.
+def render(results: Mapping[str, VariantResult], levels: Mapping[str, Levels], description: list[str]) -> str:
+    """Return the Markdown report.
 
     Args:
-        measured, levels: variant -> what was measured of it, and what it restored; the first is the baseline.
-        about: paragraphs on what was measured on what.
+        results: variant -> its measurements. The first variant is the baseline.
+        levels: variant -> the picture that it restored.
+        description: paragraphs at the head of the report.
     """
-    # Variants of one type share the machine's peak: what the others' processes reached counts as well.
+    # Variants of one number type share the machine's peak rate: the highest that any of their processes reached.
     peaks: dict[str, float] = {}
-    for of in measured.values():
-        peaks[of.dtype] = max(peaks.get(of.dtype, 0.0), of.peak_flops)
-    baseline = next(iter(measured.values()))
+    for result in results.values():
+        peaks[result.dtype] = max(peaks.get(result.dtype, 0.0), result.peak_flops)
+    baseline = next(iter(results.values()))
 
-    def reached(flops: float, seconds: float, dtype: str) -> str:
+    def rate(flops: float, seconds: float, dtype: str) -> str:
         return f"{flops / seconds / 1e12:.3g} TFLOP/s ({flops / seconds / peaks[dtype]:.0%})"
 
-    def row(head: str, cell: Callable[[Measured], str]) -> str:
-        return _row(head, [cell(of) for of in measured.values()])
+    def row(head: str, cell: Callable[[VariantResult], str]) -> str:
+        return _row(head, [cell(result) for result in results.values()])
 
-    def of_stage(stage: str) -> Callable[[Measured], str]:
-        return lambda of: f"{statistics.median(of.seconds[stage]):.3g} s ({of.flops[stage] / 1e12:.3g} TFLOP)"
+    def stage_time(stage: str) -> Callable[[VariantResult], str]:
+        return lambda result: (
+            f"{statistics.median(result.seconds[stage]):.3g} s ({result.flops[stage] / 1e12:.3g} TFLOP)"
+        )
 
-    def rate_of_stage(stage: str) -> Callable[[Measured], str]:
-        return lambda of: reached(of.flops[stage], statistics.median(of.seconds[stage]), of.dtype)
+    def stage_rate(stage: str) -> Callable[[VariantResult], str]:
+        return lambda result: rate(result.flops[stage], statistics.median(result.seconds[stage]), result.dtype)
 
     lines = [
-        *[line for paragraph in about for line in (paragraph, "")],
-        *_heading("", measured),
-        *[row(stage, of_stage(stage)) for stage in baseline.seconds],
-        row("**whole**", lambda of: f"**{statistics.median(of.whole):.4g} s**"),
-        row("whole, fastest and slowest", lambda of: f"{min(of.whole):.4g} to {max(of.whole):.4g} s"),
-        row("times as fast", lambda of: f"{statistics.median(baseline.whole) / statistics.median(of.whole):.2f}"),
-        row("operations", lambda of: f"{of.whole_flops / 1e12:.3g} TFLOP"),
-        row("peak memory", lambda of: f"{of.peak_bytes / 1e9:.2f} GB"),
+        *[line for paragraph in description for line in (paragraph, "")],
+        *_heading("", results),
+        *[row(stage, stage_time(stage)) for stage in baseline.seconds],
+        row("**whole**", lambda result: f"**{statistics.median(result.whole):.4g} s**"),
+        row("whole, fastest and slowest", lambda result: f"{min(result.whole):.4g} to {max(result.whole):.4g} s"),
+        row(
+            "times as fast", lambda result: f"{statistics.median(baseline.whole) / statistics.median(result.whole):.2f}"
+        ),
+        row("operations", lambda result: f"{result.whole_flops / 1e12:.3g} TFLOP"),
+        row("peak memory", lambda result: f"{result.peak_bytes / 1e9:.2f} GB"),
         "",
         "Operations a second, and their share of the most that large convolutions and matrix products in the same type "
         "reached in the same processes: "
         + ", ".join(f"{dtype} {r / 1e12:.3g} TFLOP/s" for dtype, r in peaks.items())
-        # So that nobody reads a share of such as idle time.
+        # Without this sentence, readers would take a low share for idle time.
         + ". Only matrix products, convolutions and attention are counted: normalization and the like take time and "
         "count nothing.",
         "",
-        *_heading("", measured),
-        *[row(stage, rate_of_stage(stage)) for stage in baseline.seconds],
-        row("**whole**", lambda of: f"**{reached(of.whole_flops, statistics.median(of.whole), of.dtype)}**"),
+        *_heading("", results),
+        *[row(stage, stage_rate(stage)) for stage in baseline.seconds],
+        row(
+            "**whole**", lambda result: f"**{rate(result.whole_flops, statistics.median(result.whole), result.dtype)}**"
+        ),
         "",
         "Differences of the restored pictures, from the same noise, in gray levels (0 to 255, not rounded), mean and "
         "largest:",
@@ -114,9 +122,9 @@ def render(measured: Mapping[str, Measured], levels: Mapping[str, Levels], about
 
 
 def difference(a: Levels, b: Levels) -> str:
-    """Mean and largest absolute difference."""
-    apart = np.abs(a.astype(np.float64) - b)
-    return f"{apart.mean():.3g}, {apart.max():.3g}"
+    """Return the mean and the largest absolute difference, as text."""
+    differences = np.abs(a.astype(np.float64) - b)
+    return f"{differences.mean():.3g}, {differences.max():.3g}"
 
 
 def _heading(first: str, names: Mapping[str, object]) -> list[str]:

@@ -24,12 +24,12 @@ Procedure = Literal["published", "ours"]
 
 @dataclass
 class Stages:
-    """One face with its references, on one restorer.
+    """The stages of restoring one face with its references.
 
     Attributes:
-        restorer: the model.
-        procedure: the published one, which `make_published` makes of the restorer, or ours.
-        lq: (1, 3, size, size) in [-1, 1].
+        restorer: the model; `make_published` changes it in place for the published procedure.
+        procedure: "published", or "ours" for the procedure of this package.
+        lq: degraded face, (1, 3, size, size) in [-1, 1].
         references: (references, 3, size, size) in [-1, 1].
     """
 
@@ -46,7 +46,7 @@ class Stages:
         self.kv: tuple[ReferenceKV, ReferenceKV] | None = None
 
     def all(self) -> dict[str, Callable[[], Any]]:
-        """Name -> stage, in the order in which they must run first."""
+        """Return name -> stage, in the order in which the stages must run the first time."""
         return {
             "encode LQ": self.encode,
             "encode references": self.encode_references,
@@ -73,7 +73,7 @@ class Stages:
             self.kv = self.restorer.unet.encode_references(latents), null
 
     def model(self) -> Model:
-        """The guided prediction of the noise, for a sampler."""
+        """Return the guided noise prediction, for a sampler."""
         assert self.kv is not None
         kv, null = self.kv
 
@@ -86,7 +86,7 @@ class Stages:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One guided prediction of the noise; the sampler's own arithmetic takes microseconds."""
+        """Predict the noise once, with guidance. The arithmetic of the sampler itself takes only microseconds."""
         x = torch.zeros_like(self.latent)
         self.model()(x, 499)
 
@@ -95,7 +95,7 @@ class Stages:
 
     @torch.no_grad()
     def whole(self, steps: int) -> Tensor:
-        """From pictures to the restored picture, (1, 3, size, size) in about [-1, 1]."""
+        """Restore the face from the pictures: (1, 3, size, size) in about [-1, 1]."""
         self.encode()
         self.encode_references()
         self.reference_passes()

@@ -1,4 +1,4 @@
-"""Draw the curves of training runs into one picture.
+"""Draw curves of training runs in one picture.
 
 example:
   python -m benchmarks.training.curves runs/first_stage:autoencoder/psnr runs/refldm:unet/noise --output curves.png
@@ -18,9 +18,9 @@ from refldm_core.files import atomic_write
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN:NAME", help="a run's folder, and what to draw of its log")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--smooth", type=int, default=25, help="steps that a point of the curve averages")
+    parser.add_argument("runs", nargs="+", metavar="RUN:NAME", help="folder of a run, and name of a logged value")
+    parser.add_argument("--output", type=Path, required=True, help="picture file to write")
+    parser.add_argument("--smooth", type=int, default=25, help="logged values that a point averages (default: 25)")
     args = parser.parse_args()
     columns = min(3, len(args.runs))
     rows = -(-len(args.runs) // columns)
@@ -30,7 +30,7 @@ def main() -> None:
         steps, values = read(Path(folder) / "log.jsonl", name)
         axes = figure.add_subplot(rows, columns, i)
         axes.plot(steps, values, color="#cfd8e3", linewidth=0.6)
-        axes.plot(*smoothed(steps, values, args.smooth), color="#1f5fa8", linewidth=1.4)
+        axes.plot(*block_averages(steps, values, args.smooth), color="#1f5fa8", linewidth=1.4)
         axes.set_title(f"{Path(folder).name}: {name.rpartition('/')[2]}", fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)
@@ -42,16 +42,16 @@ def main() -> None:
 
 
 def read(path: Path, name: str) -> tuple[list[int], list[float]]:
-    """Steps and values of what was logged under a name."""
+    """Read the steps and values that were logged under a name."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = [(row["step"], row[name]) for row in rows if name in row]
-    if not found:
+    entries = [(row["step"], row[name]) for row in rows if name in row]
+    if not entries:
         raise SystemExit(f"{path} has no {name}; it has {', '.join(sorted(rows[-1]))}.")
-    return [step for step, _ in found], [value for _, value in found]
+    return [step for step, _ in entries], [value for _, value in entries]
 
 
-def smoothed(steps: list[int], values: list[float], width: int) -> tuple[list[float], list[float]]:
-    """Means over stretches of `width` steps."""
+def block_averages(steps: list[int], values: list[float], width: int) -> tuple[list[float], list[float]]:
+    """Average stretches of `width` logged values: mean steps and mean values."""
     starts = range(0, len(steps), width)
     return [float(np.mean(steps[s : s + width])) for s in starts], [
         float(np.mean(values[s : s + width])) for s in starts

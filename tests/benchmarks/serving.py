@@ -15,7 +15,7 @@ def measure(job: Job) -> Iterator[Values]:
     yield {"first": job["number"]}
     yield {"second": 2 * job["number"]}
     sys.stdout.flush()
-    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+    os.kill(os.getpid(), signal.SIGKILL)  # as Linux does when memory runs out
     yield {"third": 3 * job["number"]}
 
 

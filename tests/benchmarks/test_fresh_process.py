@@ -1,4 +1,4 @@
-"""Measuring processes: what they reported before they failed is kept, and how they failed is told."""
+"""Measuring processes: values that they reported before they failed are kept, and the failure is reported."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from refldm_core.errors import ReFLDMError, SettingsError
 
 @pytest.fixture(autouse=True)
 def _own_oom_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serving offers the process to the system's killer; the tests' own process must not be."""
+    """Keep `serve` from making the process of the tests the first that Linux ends when memory runs out."""
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: 0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_killed_process_keeps_what_it_reported() -> None:
+def test_values_of_a_killed_process_are_kept() -> None:
     assert run_fresh("tests.benchmarks.serving", {"number": 7}) == Outcome({"first": 7, "second": 14}, OUT_OF_MEMORY)
 
 
@@ -37,22 +37,22 @@ def test_out_of_memory_is_reported(error: Exception, capsys: pytest.CaptureFixtu
     assert lines == [{"step": 3}, {"failure": OUT_OF_MEMORY}]
 
 
-def test_other_errors_stay_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(job: Job) -> Iterator[Values]:
+def test_other_errors_are_not_reported_as_out_of_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(job: Job) -> Iterator[Values]:
         raise RuntimeError("shapes do not fit")
         yield {}
 
-    def refused(job: Job) -> Iterator[Values]:
+    def refuse(job: Job) -> Iterator[Values]:
         raise SettingsError("No such model.", expected="a file", remedy="name one")
         yield {}
 
     with pytest.raises(RuntimeError, match="shapes"):
-        serve("{}", broken)
-    assert serve("{}", refused) == 2
+        serve("{}", fail)
+    assert serve("{}", refuse) == 2
     assert "Remedy: name one" in capsys.readouterr().err
 
 
-def test_require() -> None:
+def test_require_returns_values_or_raises_the_failure() -> None:
     assert Outcome({"a": 1}).require() == {"a": 1}
     with pytest.raises(ReFLDMError, match=r"(?s)out of memory.*fewer references"):
         Outcome({}, OUT_OF_MEMORY).require()
