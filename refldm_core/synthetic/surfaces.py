@@ -28,7 +28,7 @@ _WRAP = np.array([0.26, 0.12, 0.07], np.float32)
 _TONGUE = (0.50, 0.22, 0.22)
 _SKIN_REFLECTANCE = 0.022
 _SOFTBOX = (0.2, 0.26)
-"""Half width and half height, in radians, of a lamp's image in the eye."""
+"""Tangents of half the width and half the height, as angles, of a lamp seen from the eye."""
 _CATCHLIGHT = 1.8
 """Brightness of the main lamp's image in the eye, relative to the irradiance of that lamp."""
 
@@ -93,11 +93,11 @@ class _Points:
 def shade_surfaces(
     layers: Layers, fragments: dict[str, Fragments]
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-    """Light from all visible fragments.
+    """Shade all visible fragments.
 
     Returns:
-        (rows * columns, 3) linear, and by name (rows * columns,) 1 where something is seen: skin, face_skin, cloth,
-        eyes, left_iris, right_iris, mouth, glasses.
+        Linear light, (rows * columns, 3), and the pixels of each part, name -> (rows * columns,) 0 or 1. The names are
+        skin, face_skin, cloth, eyes, left_iris, right_iris, mouth and glasses.
     """
     light = np.zeros((layers.rows * layers.columns, 3), np.float32)
     covers: dict[str, NDArray[np.float32]] = {}
