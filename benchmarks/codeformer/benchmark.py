@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def fast_settings(steps: int | None) -> SamplingSettings:
-    """Return the preset `fast` with a number of steps, or with its own number for None."""
+    """Return the settings of the preset `fast`, with another number of steps unless `steps` is None."""
     settings = PRESETS["fast"].settings
     return replace(settings, steps=steps or settings.steps)
 
