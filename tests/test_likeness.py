@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.likeness import main
-from benchmarks.likeness_data import Run, merge, read_run
-from benchmarks.likeness_protocol import ARMS, JUDGED, METRICS, PHOTOS, draw_case, score, to_batch, to_pictures
-from benchmarks.likeness_report import REQUIRED, compare, describe, gain
+from benchmarks.likeness.benchmark import main
+from benchmarks.likeness.protocol import ARMS, JUDGED, METRICS, PHOTOS, draw_case, score, to_batch, to_pictures
+from benchmarks.likeness.report import REQUIRED, compare, describe, gain
+from benchmarks.likeness.scores import Run, merge, read_run
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import difference, estimate

@@ -21,8 +21,8 @@ BYPASSES = {
     "refldm_core/data/photo_store.py": "arrays in memory; SQLite writes its own file atomically",
     "refldm_core/evaluation/html.py": "PNG in memory",
     "refldm_core/evaluation/plots.py": "PNG in memory",
-    "benchmarks/fresh.py": "a setting of the Linux kernel",
-    "benchmarks/restore.py": "an array in the benchmark's own temporary folder",
+    "benchmarks/common/fresh_process.py": "a setting of the Linux kernel",
+    "benchmarks/speed/benchmark.py": "an array in the benchmark's own temporary folder",
     "dev.py": "the stamp of the environment; a damaged stamp is written again",
 }
 """File that writes without `atomic_write` -> why it may."""

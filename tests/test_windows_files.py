@@ -16,8 +16,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks import reporting
-from benchmarks.likeness_data import Run
+from benchmarks.common import reporting
+from benchmarks.likeness.scores import Run
 from refldm_core import embedded
 from refldm_core.checkpoints import download
 from refldm_core.checkpoints.building import load_first_stage, load_model

@@ -22,7 +22,7 @@ ESCAPED = JAPANESE.encode("ascii", "backslashreplace").decode("ascii")
 
 RUN_COMMANDS = """
 import json, sys
-from benchmarks.reporting import run_and_report
+from benchmarks.common.reporting import run_and_report
 from refldm_core.cli.main import main
 for words in json.loads(sys.argv[1]):
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.simulated_gpu import simulated_gpu
+from benchmarks.common.simulated_gpu import simulated_gpu
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,7 +12,7 @@ from facexlib.parsing.parsenet import ParseNet
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.simulated_gpu import GPU, CopyCounter
+from benchmarks.common.simulated_gpu import GPU, CopyCounter
 from refldm_core.diffusion.guidance import guided
 from refldm_core.face.backends import RetinaFaceNetwork
 from refldm_core.face.parsing import FaceParser, ParserKind

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.memory import GIB, row
-from benchmarks.simulated_gpu import GPU, MemoryMeter, simulated_restorer
+from benchmarks.common.simulated_gpu import GPU, MemoryMeter, simulated_restorer
+from benchmarks.memory.benchmark import GIB, row
 from refldm_core.errors import ReferencesError
 from refldm_core.model import attention
 from refldm_core.model.attention import fused_attention

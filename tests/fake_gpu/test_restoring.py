@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import TINY
-from benchmarks.simulated_gpu import GPU, CopyCounter, simulated_restorer
+from benchmarks.common.measuring import TINY
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, simulated_restorer
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import References
 from refldm_core.pipeline import ReferenceEncoding, Restorer, SamplingSettings

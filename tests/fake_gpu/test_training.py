@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import TINY
-from benchmarks.simulated_gpu import GPU, CopyCounter, simulated_restorer
+from benchmarks.common.measuring import TINY
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, simulated_restorer
 from refldm_core.training.losses import DiffusionLossSpec, IdentitySpec
 from refldm_core.training.restoration import RestorationLoss
 

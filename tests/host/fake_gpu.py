@@ -25,8 +25,8 @@ import comfy.ldm.modules.diffusionmodules.model as host_model  # noqa: E402
 import comfy.ops  # noqa: E402
 import torch  # noqa: E402
 
-from benchmarks.measuring import TINY  # noqa: E402
-from benchmarks.simulated_gpu import GPU, CopyCounter, MemoryMeter, simulated_gpu  # noqa: E402
+from benchmarks.common.measuring import TINY  # noqa: E402
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, MemoryMeter, simulated_gpu  # noqa: E402
 
 
 def describe(result, counter):
