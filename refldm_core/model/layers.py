@@ -171,3 +171,14 @@ class Layers:
 
     def norm(self, channels: int, eps: float) -> nn.Module:
         return self._operations.GroupNorm(NORM_GROUPS, channels, eps=eps, **self.factory)
+
+
+class Upsample(nn.Module):
+    """Doubles the size, to the nearest pixel, and applies a 3x3 convolution."""
+
+    def __init__(self, make: Layers, channels: int) -> None:
+        super().__init__()
+        self.conv = make.conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample_conv(self.conv, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .attention import Attend, AttentionBlock
-from .layers import Layers, upsample_conv
+from .layers import Layers, Upsample
 from .unet_spec import UNetSpec
 
 
@@ -43,17 +43,6 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
-
-
-class Upsample(nn.Module):
-    """Doubles the size."""
-
-    def __init__(self, make: Layers, channels: int) -> None:
-        super().__init__()
-        self.conv = make.conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return upsample_conv(self.conv, x)
 
 
 class Block(nn.ModuleList):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import SettingsError
 from ..ranges import bounded, check_ranges, check_sequence
 from .attention import Attention, fused_attention
-from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
+from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, Upsample, norm_silu_conv, plain_layers
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,6 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Doubles the size."""
-
-    def __init__(self, make: Layers, channels: int) -> None:
-        super().__init__()
-        self.conv = make.conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return upsample_conv(self.conv, x)
 
 
 class Level(nn.Module):
