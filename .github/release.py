@@ -1,4 +1,7 @@
-"""Check that a tag may be published, and print its section of the changelog: `python .github/release.py v0.1.0`."""
+"""Check that a tag may be published, and print its section of the changelog.
+
+Run it as `python .github/release.py v0.1.0`.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,28 @@ ROOT = Path(__file__).parents[1]
 
 
 def version() -> str:
-    """The version of the package, read without importing it."""
-    return _only(r'^__version__ = "(.+)"$', "refldm_core/__init__.py")
+    """Return the version of the package. The package is not imported."""
+    return _only_match(r'^__version__ = "(.+)"$', "refldm_core/__init__.py")
 
 
 def repository() -> str:
-    """The address that the metadata names."""
-    return _only(r'^Repository = "(.+)"$', "pyproject.toml")
+    """Return the address of the repository in pyproject.toml."""
+    return _only_match(r'^Repository = "(.+)"$', "pyproject.toml")
 
 
 def notes(number: str) -> str:
-    """The text below the heading of a version in the changelog; empty where there is none."""
+    """Return the text of a version's section in the changelog, or an empty text without such a section."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     section = re.search(rf"^## \[{re.escape(number)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)", text, re.M | re.S)
     return section[1].strip() if section else ""
 
 
 def problems(tag: str, address: str | None = None) -> list[str]:
-    """Why a tag must not be published; an empty list where it may be.
+    """Return the reasons against publishing a tag. The list is empty if the tag may be published.
 
     Args:
-        tag: such as v0.1.0.
-        address: of the repository that publishes, or None to leave it unchecked.
+        tag: The tag, such as v0.1.0.
+        address: Address of the repository that publishes. None leaves it unchecked.
     """
     reasons: list[str] = []
     if tag != f"v{version()}":
@@ -44,7 +47,7 @@ def problems(tag: str, address: str | None = None) -> list[str]:
     return reasons
 
 
-def _only(pattern: str, name: str) -> str:
+def _only_match(pattern: str, name: str) -> str:
     (match,) = re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
     return match
 

@@ -1,4 +1,4 @@
-/** Boxes that are drawn by hand over the face picker: a view of the widget `added_boxes`, which holds them. */
+/** Boxes that the user draws over the face picker. The widget `added_boxes` holds them, and this is a view of it. */
 
 import { boxBetween, formatAddedBoxes, fromCorners, parseAddedBoxes, place } from "./boxes.js";
 import { element } from "./elements.js";
@@ -6,7 +6,7 @@ import { isLinked, widgetOf, writeWidgets } from "./host.js";
 
 const WIDGET = "added_boxes";
 
-/** A layer over the picture, with the button that starts drawing. */
+/** A layer over the picture, and the button that starts drawing. */
 export class AddedBoxes {
   /** @param picker The face picker: its node, stage, page, size of the picture, and faces. */
   constructor(picker) {
@@ -26,15 +26,15 @@ export class AddedBoxes {
     return parseAddedBoxes(String(widgetOf(this.picker.node, WIDGET)?.value ?? ""));
   }
 
-  /** Show the boxes of this picture; those that the last run did not have yet look new. */
+  /** Show the boxes of this picture. Boxes that the last run did not use yet look new. */
   mark() {
     const { node, page, size, faces } = this.picker;
     this.button.hidden = !widgetOf(node, WIDGET);
     this.button.disabled = isLinked(node, WIDGET);
-    const reported = new Set(faces.map((face) => JSON.stringify(rounded(fromCorners(face.box)))));
-    const shown = (this.boxes ?? []).filter((box) => box.picture === page);
+    const reported = new Set(faces.map((face) => JSON.stringify(roundBox(fromCorners(face.box)))));
+    const boxesOfPage = (this.boxes ?? []).filter((box) => box.picture === page);
     this.layer.replaceChildren(
-      ...shown.map((box) => {
+      ...boxesOfPage.map((box) => {
         const remove = element("button", {
           type: "button",
           textContent: "\u00d7",
@@ -42,7 +42,7 @@ export class AddedBoxes {
           "aria-label": `Remove the added box at ${box.x}, ${box.y}`,
           onclick: () => this.remove(box),
         });
-        const isNew = !reported.has(JSON.stringify(rounded(box)));
+        const isNew = !reported.has(JSON.stringify(roundBox(box)));
         return place(element("div", { className: isNew ? "added new" : "added" }, remove), box, size);
       }),
     );
@@ -73,7 +73,7 @@ export class AddedBoxes {
     rubber.remove();
     const box = boxBetween(from, this.pointOf(event), this.picker.size);
     if (!box) return this.picker.say("Drag a larger box.");
-    if (!this.boxes) return this.picker.say(`${WIDGET} has another form than a list of boxes.`);
+    if (!this.boxes) return this.picker.say(`The text of ${WIDGET} is not a list of boxes.`);
     this.write([...this.boxes, { picture: this.picker.page, ...box }]);
     this.setDrawing(false);
     this.picker.say("A face was added. Run the workflow to use it.");
@@ -93,7 +93,7 @@ export class AddedBoxes {
     writeWidgets(this.picker.node, { [WIDGET]: formatAddedBoxes(boxes) });
   }
 
-  /** The point of the picture under a pointer. */
+  /** Return the point of the picture under the pointer, in pixels of the picture. */
   pointOf({ clientX, clientY }) {
     const { left, top, width, height } = this.picker.stage.getBoundingClientRect();
     const { size } = this.picker;
@@ -101,6 +101,6 @@ export class AddedBoxes {
   }
 }
 
-function rounded({ x, y, width, height }) {
+function roundBox({ x, y, width, height }) {
   return [x, y, width, height].map(Math.round);
 }

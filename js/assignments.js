@@ -1,7 +1,6 @@
 /**
- * Who a face is by hand: the text of the widget `assignments` of Match People, such as "2: Anna, 3: nobody".
- *
- * Faces without an entry keep the person that the face recognizer finds.
+ * People that the user assigned to faces: the text of the widget `assignments` of Match People, such as
+ * "2: Anna, 3: nobody". Faces without an entry keep the person that the face recognizer finds.
  */
 
 /** The name that stands for "leave this face without a person". */
@@ -10,7 +9,7 @@ export const NOBODY = "nobody";
 /**
  * Parse the text.
  * @param {string} text
- * @returns {Map<number, string> | undefined} Number of the face -> name; undefined for a text of another form.
+ * @returns {Map<number, string> | undefined} Number of the face -> name; undefined if the text has another form.
  */
 export function parseAssignments(text) {
   const assigned = new Map();
@@ -22,7 +21,7 @@ export function parseAssignments(text) {
   return assigned;
 }
 
-/** Write assignments in the order of the faces. */
+/** Write assignments as text, in the order of the faces. */
 export function formatAssignments(assigned) {
   return [...assigned]
     .sort(([a], [b]) => a - b)
@@ -31,12 +30,12 @@ export function formatAssignments(assigned) {
 }
 
 /**
- * The assignments after a face was put to a person. An entry that repeats what the recognizer found is left out, so
- * that the text holds corrections only.
+ * Return the assignments after a person was assigned to a face. An entry that repeats what the recognizer found is
+ * left out, so that the text holds corrections only.
  * @param {Map<number, string>} assigned
  * @param {number} face
- * @param {string | undefined} name undefined takes the correction back.
- * @param {string} recognized What the recognizer found for this face.
+ * @param {string | undefined} name Name of the person; undefined takes the correction back.
+ * @param {string} recognized Name that the recognizer found for this face.
  */
 export function assign(assigned, face, name, recognized) {
   const next = new Map(assigned);
@@ -45,12 +44,12 @@ export function assign(assigned, face, name, recognized) {
   return next;
 }
 
-/** The name as the people are called, whose capitals do not matter; undefined for somebody else. */
+/** Return the name with the capitals that it has among the people; undefined if nobody has this name. */
 export function knownName(name, people) {
   return [...people, NOBODY].find((person) => person.toLowerCase() === name?.toLowerCase());
 }
 
-/** The person of each face: the assignment, else what the recognizer found. */
+/** Return the person of each face: the assigned person, or else the recognized one. */
 export function peopleOf(faces, assigned) {
   return faces.map((face) => assigned.get(face.index) ?? face.recognized);
 }

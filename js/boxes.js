@@ -1,15 +1,15 @@
-/** Boxes of faces in pixels of their picture: {x, y, width, height} with the left upper corner. */
+/** Boxes of faces in pixels of their picture: {x, y, width, height}, where x and y are the upper left corner. */
 
 const NUMBER = "\\s*(-?\\d+(?:\\.\\d+)?)\\s*";
 const ENTRY = new RegExp(`^\\s*(\\d+)\\s*:${NUMBER},${NUMBER},${NUMBER},${NUMBER}$`);
 
-/** Pixels of the picture below which a drawn box is taken for a slip of the hand. */
+/** Smallest side of a drawn box in pixels of the picture. A smaller box counts as a slip of the hand. */
 export const SMALLEST_BOX = 8;
 
 /**
  * Parse the text of the widget `added_boxes`: "0: 120,80,60,70; 2: 5,5,40,40" (picture: x,y,width,height).
- * @returns {{picture: number, x: number, y: number, width: number, height: number}[] | undefined} undefined for a text
- *   of another form.
+ * @returns {{picture: number, x: number, y: number, width: number, height: number}[] | undefined} undefined if the
+ *   text has another form.
  */
 export function parseAddedBoxes(text) {
   const boxes = [];
@@ -27,13 +27,13 @@ export function formatAddedBoxes(boxes) {
   return boxes.map((box) => `${box.picture}: ${box.x},${box.y},${box.width},${box.height}`).join("; ");
 }
 
-/** A box from the two corners (left, top, right, bottom) that the node reports. */
+/** Return a box from the two corners (left, top, right, bottom) that the node reports. */
 export function fromCorners([left, top, right, bottom]) {
   return { x: left, y: top, width: right - left, height: bottom - top };
 }
 
 /**
- * The box between two points of a drag, in whole pixels inside the picture.
+ * Return the box between the two points of a drag, in whole pixels inside the picture.
  * @param {{x: number, y: number}} a
  * @param {{x: number, y: number}} b
  * @param {{width: number, height: number}} size Of the picture.
@@ -48,7 +48,7 @@ export function boxBetween(a, b, size) {
   return width < SMALLEST_BOX || height < SMALLEST_BOX ? undefined : { x: left, y: top, width, height };
 }
 
-/** Where a box lies in its picture, in percent of the sides, cut at the picture's edges. */
+/** Return the place of a box in percent of the picture's sides. The box is cut at the picture's edges. */
 export function percentages(box, size) {
   const part = (value, limit) => (100 * Math.min(Math.max(value, 0), limit)) / limit;
   const left = part(box.x, size.width);
@@ -67,7 +67,7 @@ export function place(element, box, size) {
   return element;
 }
 
-/** A square around a box with some of its surroundings, inside the picture: what is shown enlarged. */
+/** Return a square around a box with some of its surroundings, inside the picture. The magnifier shows it. */
 export function surroundings(box, size, factor = 1.6) {
   const side = Math.min(Math.max(box.width, box.height) * factor, size.width, size.height);
   const start = (low, extent, limit) => Math.min(Math.max(low + extent / 2 - side / 2, 0), limit - side);
@@ -80,8 +80,8 @@ export function surroundings(box, size, factor = 1.6) {
 }
 
 /**
- * The face that an arrow key leads to: the nearest one in that direction. Faces that lie more beside than ahead count
- * only if there is no other.
+ * Return the face to which an arrow key leads: the nearest face in that direction. A face that lies more to the side
+ * than ahead counts only if there is no other face.
  * @param {{x: number, y: number, width: number, height: number}[]} boxes
  * @param {number} current Index of the face with the focus.
  * @param {"ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown"} key

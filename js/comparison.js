@@ -1,4 +1,4 @@
-/** Position of a before/after slider, 0 (all after) to 100 (all before). */
+/** Position of a before/after slider, from 0 (only after) to 100 (only before). */
 
 const KEY_STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 
@@ -8,12 +8,12 @@ export function clamped(position) {
   return Math.min(100, Math.max(0, position));
 }
 
-/** The position under a pointer. */
+/** Return the position under the pointer. */
 export function positionAt(clientX, { left, width }) {
   return width > 0 ? clamped((100 * (clientX - left)) / width) : MIDDLE;
 }
 
-/** The position after a key, or undefined for a key that does not move the slider. */
+/** Return the position after a key, or undefined for a key that does not move the slider. */
 export function positionAfterKey(position, key, shift = false) {
   if (key === "Home") return 0;
   if (key === "End") return 100;
@@ -21,7 +21,7 @@ export function positionAfterKey(position, key, shift = false) {
   return step === undefined ? undefined : clamped(Math.round(position) + step * (shift ? 10 : 1));
 }
 
-/** Pairs of pictures before and after; a surplus picture on one side has no partner and is left out. */
+/** Pair the pictures before and after. A picture without a partner is left out. */
 export function pairs(before, after) {
   return after.slice(0, before.length).map((picture, i) => ({ before: before[i], after: picture }));
 }

@@ -1,20 +1,21 @@
-/** Small helpers around the DOM; nothing here knows ComfyUI. */
+/** Small helpers for the DOM, independent of ComfyUI. */
 
 /**
- * Make an element.
+ * Create an element.
  * @param {string} tag
- * @param {Record<string, unknown>} properties Names with a dash become attributes, "on..." listeners, others properties.
+ * @param {Record<string, unknown>} properties "on..." adds a listener. "role" and names with a dash set attributes. All
+ *   other names set properties.
  * @param {...(Node | string)} children
  */
 export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const created = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name === "role" || name.includes("-")) made.setAttribute(name, String(value));
-    else made[name] = value;
+    if (name.startsWith("on")) created.addEventListener(name.slice(2), value);
+    else if (name === "role" || name.includes("-")) created.setAttribute(name, String(value));
+    else created[name] = value;
   }
-  made.append(...children);
-  return made;
+  created.append(...children);
+  return created;
 }
 
 const BASE_STYLE = `
@@ -31,28 +32,28 @@ const BASE_STYLE = `
 `;
 
 /**
- * A host element whose content and styles are its own (shadow DOM): they reach nothing else on the page.
+ * Create a host element with a shadow DOM, so that its content and styles do not affect the rest of the page.
  * @returns {{host: HTMLElement, root: ShadowRoot}}
  */
-export function isolated(style) {
+export function createIsolatedHost(style) {
   const host = element("div");
   const root = host.attachShadow({ mode: "open" });
   root.append(element("style", { textContent: BASE_STYLE + style }));
   return { host, root };
 }
 
-/** A line that screen readers read aloud when its text changes. */
+/** Create a line of text that screen readers read aloud when the text changes. */
 export function statusLine() {
   return element("span", { className: "status", role: "status" });
 }
 
 /**
- * Drag with a pointer (mouse, touch or pen).
+ * Let the user drag on an element with a pointer (mouse, touch or pen).
  * @param {HTMLElement} target
  * @param {{start: (event: PointerEvent) => unknown, move: Function, end: Function, cancel?: Function}} handlers
- *   `start` returns what the others get as their second argument; undefined is no drag.
+ *   `start` returns a state, which the other handlers get as their second argument. undefined starts no drag.
  */
-export function draggable(target, { start, move, end, cancel }) {
+export function makeDraggable(target, { start, move, end, cancel }) {
   let state;
   let pointer;
   const finish = (event, handler) => {
@@ -73,5 +74,5 @@ export function draggable(target, { start, move, end, cancel }) {
   });
   target.addEventListener("pointerup", (event) => finish(event, end));
   target.addEventListener("pointercancel", (event) => finish(event, cancel));
-  target.addEventListener("lostpointercapture", (event) => finish(event, cancel)); // after pointerup there is no more
+  target.addEventListener("lostpointercapture", (event) => finish(event, cancel)); // after pointerup it does nothing
 }

@@ -1,15 +1,15 @@
-/** The people that Save References kept, on Load References: a view of the widget `name`, with rename and delete. */
+/** A gallery of the saved people on Load References. It is a view of the widget `name`, with rename and delete. */
 
-import { element, isolated, statusLine } from "./elements.js";
+import { createIsolatedHost, element, statusLine } from "./elements.js";
 import {
   addPanel,
-  ask,
   hideOwnGallery,
   isLinked,
   nodesOfType,
   onRemoval,
   onResult,
   refreshChoices,
+  request,
   routeUrl,
   watchWidgets,
   widgetOf,
@@ -18,7 +18,7 @@ import {
 import { GALLERY_STYLE } from "./styles.js";
 
 const TYPE = "ReFLDM_LoadReferences";
-const HEIGHT = 190; // pixels; more people are scrolled
+const HEIGHT = 190; // pixels; a longer list scrolls
 const ENDING = ".safetensors";
 
 const galleries = new Set();
@@ -28,7 +28,7 @@ export function addGallery(node) {
   return new Gallery(node);
 }
 
-/** Ask for the saved people again, in every gallery. */
+/** Load the saved people again in every gallery. */
 export function refreshGalleries() {
   return Promise.all([...galleries].map((gallery) => gallery.load()));
 }
@@ -36,7 +36,7 @@ export function refreshGalleries() {
 class Gallery {
   constructor(node) {
     this.node = node;
-    const { host, root } = isolated(GALLERY_STYLE);
+    const { host, root } = createIsolatedHost(GALLERY_STYLE);
     this.list = element("ul", { "aria-label": "Saved people" });
     this.list.dataset.scrolls = "yes";
     this.status = statusLine();
@@ -56,24 +56,24 @@ class Gallery {
 
   async load() {
     try {
-      const people = await ask("people");
+      const people = await request("people");
       this.list.replaceChildren(...people.map((person) => this.item(person)));
       this.mark();
-      this.status.textContent = people.length ? "" : "Nobody is saved yet: Save References keeps a person.";
+      this.status.textContent = people.length ? "" : "Nobody is saved yet. Use Save References to save a person.";
     } catch (error) {
       this.status.textContent = error.message;
     }
   }
 
   item(person) {
-    const made = element("li");
-    made.dataset.name = person.name;
-    made.append(...this.shown(made, person));
-    return made;
+    const item = element("li");
+    item.dataset.name = person.name;
+    item.append(...this.content(item, person));
+    return item;
   }
 
-  /** The usual content of a person's item. */
-  shown(item, person) {
+  /** Create the usual content of a person's item. */
+  content(item, person) {
     const name = person.name.replace(ENDING, "");
     const details = person.problem
       ? [person.problem]
@@ -137,7 +137,7 @@ class Gallery {
       event.preventDefault();
       this.act("people/rename", { name: person.name, new_name: input.value }, person.name);
     };
-    // Keys are text here, and no shortcuts of the page.
+    // Keys write text in this field. They must not act as shortcuts of the page.
     input.addEventListener("keydown", (event) => event.key !== "Escape" && event.stopPropagation());
     this.replace(
       item,
@@ -164,10 +164,10 @@ class Gallery {
     this.replace(item, person, element("span", { textContent: `Delete ${name} for good?` }), confirm).focus();
   }
 
-  /** Put a question in place of an item's content; returns its Cancel button. */
+  /** Replace the content of an item by a question, and return its Cancel button. */
   replace(item, person, ...question) {
     const back = () => {
-      item.replaceChildren(...this.shown(item, person));
+      item.replaceChildren(...this.content(item, person));
       this.mark();
       item.querySelector(".choose").focus();
     };
@@ -189,7 +189,7 @@ class Gallery {
 
   async act(path, content, name) {
     try {
-      const renamed = await ask(path, content);
+      const renamed = await request(path, content);
       await refreshChoices();
       for (const node of nodesOfType(TYPE)) {
         if (renamed && widgetOf(node, "name")?.value === name) writeWidgets(node, { name: renamed });

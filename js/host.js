@@ -1,21 +1,21 @@
-/** What this pack uses of ComfyUI's page: widgets, results of nodes, addresses. */
+/** The parts of ComfyUI's page that this pack uses: widgets, results of nodes, addresses. */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const MARGIN = 4; // pixels around a panel in the classic canvas
 
-/** The widget of a node by its name. */
+/** Return the widget of a node by its name. */
 export function widgetOf(node, name) {
   return node.widgets?.find((widget) => widget.name === name);
 }
 
-/** Whether another node gives this widget's value, so that writing it would change nothing. */
+/** Return whether another node gives this widget's value. Writing the widget would then change nothing. */
 export function isLinked(node, name) {
   return node.inputs?.some((input) => input.widget?.name === name && input.link != null) ?? false;
 }
 
-/** Set widgets as one step of undo: name -> value. */
+/** Set the values of widgets (name -> value) as one step of undo. */
 export function writeWidgets(node, values) {
   app.canvas?.emitBeforeChange?.();
   for (const [name, value] of Object.entries(values)) {
@@ -28,7 +28,7 @@ export function writeWidgets(node, values) {
   node.graph?.setDirtyCanvas?.(true, true);
 }
 
-/** Call `changed` when one of the widgets gets a value, from a hand, an undo or a loaded workflow. */
+/** Call `changed` when a widget gets a value from the user, from an undo or from a loaded workflow. */
 export function watchWidgets(node, names, changed) {
   for (const name of names) {
     const widget = widgetOf(node, name);
@@ -37,7 +37,7 @@ export function watchWidgets(node, names, changed) {
   chain(node, "onConfigure", changed);
 }
 
-/** Call `received` with what the node's last run shows. */
+/** Call `received` with the output of each run of the node. */
 export function onResult(node, received) {
   chain(node, "onExecuted", received);
 }
@@ -48,20 +48,20 @@ export function onRemoval(node, removed) {
 }
 
 /**
- * Keep what a run showed in the node's properties, so that it is there after a reload, a copy and an import. These
- * are names of temporary files and a few numbers, no pictures.
+ * Keep the output of a run in the node's properties, so that a reload, a copy and an import keep it. It holds names of
+ * temporary files and a few numbers, but no pictures.
  */
 export function remember(node, key, result) {
   node.properties[key] = result;
 }
 
-/** The address of a picture that a node saved. */
+/** Return the address of a picture that a node saved. */
 export function pictureUrl({ filename, subfolder = "", type = "temp" }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
 }
 
-/** Ask one of this pack's routes; POST where there is content. Raises Error with the server's message. */
-export async function ask(path, content) {
+/** Send a request to a route of this pack: POST if there is content. Throws an Error with the server's message. */
+export async function request(path, content) {
   const options = content && {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -73,17 +73,17 @@ export async function ask(path, content) {
   return result;
 }
 
-/** The address of one of this pack's routes. */
+/** Return the address of a route of this pack. */
 export function routeUrl(path, query) {
   return api.apiURL(`/refldm/${path}?${new URLSearchParams(query)}`);
 }
 
-/** Ask the server for the choices of every combo again, as the key R does. */
+/** Load the choices of all combo widgets again, as the key R does. */
 export function refreshChoices() {
   return app.refreshComboInNodes();
 }
 
-/** Every node of a type in the open workflow. */
+/** Return all nodes of a type in the open workflow. */
 export function nodesOfType(type) {
   const root = app.rootGraph ?? app.graph;
   const graphs = [root, ...(root.subgraphs?.values() ?? [])];
@@ -91,22 +91,22 @@ export function nodesOfType(type) {
 }
 
 /**
- * Add an element to a node as its last widget. It holds no value: the node's own widgets do.
+ * Add an element to a node as its last widget. It holds no value, since the node's own widgets hold all values.
  * @param {object} node
  * @param {string} name
  * @param {HTMLElement} host
- * @param {() => number} height Least height in pixels; 0 while there is nothing to show.
- * @returns {() => void} Call it when the height has changed.
+ * @param {() => number} height Smallest height in pixels; 0 while there is nothing to show.
+ * @returns {() => void} A function to call when the height has changed.
  */
 export function addPanel(node, name, host, height) {
   const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height };
   const widget = node.addDOMWidget(name, "refldm", host, options);
   host.dataset.refldm = name;
-  widget.serialize = false; // not a value in the workflow file
+  widget.serialize = false; // the workflow file holds no value for it
   forwardGestures(host);
   const show = () => {
     host.hidden = height() === 0;
-    host.style.minHeight = `${Math.max(0, height() - 2 * MARGIN)}px`; // for Nodes 2.0, which does not ask the options
+    host.style.minHeight = `${Math.max(0, height() - 2 * MARGIN)}px`; // Nodes 2.0 ignores getMinHeight
   };
   show();
   return () => {
@@ -117,14 +117,14 @@ export function addPanel(node, name, host, height) {
   };
 }
 
-/** The node shows its pictures in a panel of its own, so that the page's gallery would show them twice. */
+/** Hide the page's gallery of a node that shows its pictures in its own panel. */
 export function hideOwnGallery(node) {
   node.hideOutputImages = true; // Nodes 2.0
-  // The classic canvas shows what is in `imgs`.
+  // The classic canvas shows the pictures in `imgs`.
   Object.defineProperty(node, "imgs", { get: () => undefined, set: () => undefined, configurable: true });
 }
 
-/** Wheel and middle button over an element of the classic canvas zoom and pan the graph, as beside it. */
+/** Let the wheel and the middle button zoom and pan the graph, also over an element of the classic canvas. */
 function forwardGestures(host) {
   const classic = () => host.closest(".dom-widget") !== null;
   host.addEventListener(
@@ -152,10 +152,11 @@ function forwardGestures(host) {
   }
 }
 
+/** Call `then` after a method of an object, with the same arguments. */
 function chain(target, name, then) {
-  const before = target[name];
+  const original = target[name];
   target[name] = function (...inputs) {
-    const result = before?.apply(this, inputs);
+    const result = original?.apply(this, inputs);
     then(...inputs);
     return result;
   };

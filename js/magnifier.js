@@ -1,9 +1,9 @@
-/** One face enlarged, in the corner of the picture that is farther from it. */
+/** An enlarged face, in the upper corner of the picture that is farther from the face. */
 
 import { surroundings } from "./boxes.js";
 import { element } from "./elements.js";
 
-const SIDE = 144; // pixels
+const SIDE = 144; // pixels of the enlarged face
 
 export class Magnifier {
   constructor() {
@@ -18,8 +18,8 @@ export class Magnifier {
 
   /**
    * @param {import("./pictures.js").Picture} picture
-   * @param {{x: number, y: number, width: number, height: number}} box Of the face.
-   * @param {{width: number, height: number}} size Of the picture that the box counts in; the file may be smaller.
+   * @param {{x: number, y: number, width: number, height: number}} box Box of the face.
+   * @param {{width: number, height: number}} size Size of the picture in pixels of the box. The file may be smaller.
    */
   async show(picture, box, size) {
     this.box = box;
@@ -27,7 +27,7 @@ export class Magnifier {
     const around = surroundings(box, size);
     const part = { x: around.x * scale, y: around.y * scale, width: around.width * scale };
     const bitmap = await picture.part(part, SIDE).catch(() => undefined);
-    if (this.box !== box || !bitmap) return; // another face by now, or another picture
+    if (this.box !== box || !bitmap) return; // the user has moved to another face or picture
     this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
     this.canvas.classList.toggle("left", box.x + box.width / 2 > size.width / 2);
     this.canvas.hidden = false;

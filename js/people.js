@@ -1,7 +1,7 @@
-/** Who is who on Match People: a view of the widget `assignments`, which holds what was corrected by hand. */
+/** The people of the faces on Match People: a view of the widget `assignments`, which holds the user's corrections. */
 
 import { NOBODY, assign, formatAssignments, knownName, parseAssignments, peopleOf } from "./assignments.js";
-import { draggable, element, isolated, statusLine } from "./elements.js";
+import { createIsolatedHost, element, makeDraggable, statusLine } from "./elements.js";
 import {
   addPanel,
   hideOwnGallery,
@@ -16,10 +16,10 @@ import {
 import { PEOPLE_STYLE } from "./styles.js";
 
 const KEY = "refldm_matches";
-const TOP = 116; // pixels of the people, and of the line below
-const ROW = 52; // pixels of a face
-const MOST_ROWS = 6; // more are scrolled
-const SLIP = 5; // pixels that a pointer moves in a click
+const TOP = 116; // height in pixels of the people and of the status line
+const ROW = 52; // height in pixels of a face
+const MOST_ROWS = 6; // a longer list scrolls
+const SLIP = 5; // pixels that a pointer may move during a click
 
 /** Add the list of faces and people to a Match People node. */
 export function addPeople(node) {
@@ -36,7 +36,7 @@ class People {
     onResult(node, (output) => this.receive(output));
   }
 
-  /** What the last run reported: faces, people, and what the recognizer found. */
+  /** The result of the last run: faces, people, and the people that the recognizer found. */
   get result() {
     return this.node.properties[KEY];
   }
@@ -66,7 +66,7 @@ class People {
   }
 
   build() {
-    const { host, root } = isolated(PEOPLE_STYLE);
+    const { host, root } = createIsolatedHost(PEOPLE_STYLE);
     this.host = host;
     this.people = element("div", { className: "people", role: "group", "aria-label": "People" });
     this.list = element("div", { className: "faces", role: "list", "aria-label": "Faces", tabIndex: 0 });
@@ -75,7 +75,7 @@ class People {
     this.reset = element("button", {
       type: "button",
       textContent: "Undo all",
-      title: "Take every correction back",
+      title: "Take all corrections back",
       onclick: () => this.write(new Map()),
     });
     this.panel = element(
@@ -86,7 +86,7 @@ class People {
       element("div", { className: "row" }, this.status, this.reset),
     );
     root.append(this.panel);
-    draggable(this.list, {
+    makeDraggable(this.list, {
       start: (event) => this.startDrag(event),
       move: (event, drag) => this.drag(event, drag),
       end: (event, drag) => this.drop(event, drag),
@@ -95,8 +95,8 @@ class People {
   }
 
   receive(output) {
-    if (output?.[KEY]?.[0]) remember(this.node, KEY, kept(output[KEY][0]));
-    this.seen = this.result;
+    if (output?.[KEY]?.[0]) remember(this.node, KEY, summary(output[KEY][0]));
+    this.displayed = this.result;
     this.picked = undefined;
     this.resize();
     if (!this.faces.length) return;
@@ -107,12 +107,12 @@ class People {
   }
 
   refresh() {
-    if (this.seen !== this.result) this.receive(undefined);
+    if (this.displayed !== this.result) this.receive(undefined);
     else if (this.faces.length) this.mark();
   }
 
   card({ name, thumbnail }) {
-    const made = element(
+    const button = element(
       "button",
       {
         type: "button",
@@ -123,8 +123,8 @@ class People {
       portrait(thumbnail, "?"),
       element("span", { textContent: name }),
     );
-    made.dataset.person = name;
-    return made;
+    button.dataset.person = name;
+    return button;
   }
 
   row(face) {
@@ -167,7 +167,7 @@ class People {
     );
   }
 
-  /** Show who each face is. */
+  /** Show the person of each face. */
   mark() {
     const assigned = this.assigned ?? new Map();
     [...this.list.children].forEach((row, i) => {
@@ -176,7 +176,7 @@ class People {
       const name = assigned.get(face.index);
       const person = knownName(name, this.names);
       select.value = person ?? "";
-      if (name !== undefined && person === undefined) select.selectedIndex = -1; // somebody who is not connected
+      if (name !== undefined && person === undefined) select.selectedIndex = -1; // the person is not connected
       select.disabled = this.locked;
       row.classList.toggle("changed", name !== undefined);
       row.querySelector(".pick").setAttribute("aria-pressed", String(face.index === this.picked));
@@ -189,7 +189,7 @@ class People {
     }
     this.reset.disabled = this.locked || !assigned.size;
     const changed = assigned.size ? `${assigned.size} changed by hand` : "As recognized";
-    this.status.textContent = this.assigned ? changed : 'assignments has another form than "2: Anna, 3: nobody"';
+    this.status.textContent = this.assigned ? changed : 'Write assignments in the form "2: Anna, 3: nobody".';
   }
 
   pick(face) {
@@ -225,7 +225,7 @@ class People {
       drag.ghost.classList.add("ghost");
       this.panel.append(drag.ghost);
     }
-    // The canvas scales the panel: positions in it are shares of its size.
+    // The canvas scales the panel, so positions are in percent of its size.
     const { left, top, width, height } = this.panel.getBoundingClientRect();
     drag.ghost.style.left = `${(100 * (event.clientX - left)) / width}%`;
     drag.ghost.style.top = `${(100 * (event.clientY - top)) / height}%`;
@@ -254,12 +254,12 @@ class People {
   }
 }
 
-/** What is kept of a result: the recognizer's part, since the rest is in `assignments`. */
-function kept({ faces, people }) {
-  const described = faces.map(({ index, thumbnail, recognized, similarity }) => {
+/** Return the part of a result that the node keeps. The assigned people are left out, since `assignments` has them. */
+function summary({ faces, people }) {
+  const keptFaces = faces.map(({ index, thumbnail, recognized, similarity }) => {
     return { index, thumbnail, recognized: recognized ?? NOBODY, similarity };
   });
-  return { faces: described, people };
+  return { faces: keptFaces, people };
 }
 
 function portrait(thumbnail, text) {

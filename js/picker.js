@@ -1,11 +1,11 @@
 /**
- * The face picker on Detect Faces: boxes over the last picture. It is a view of the widgets `select`, `count` and
- * `added_boxes`, which hold the state.
+ * The face picker on Detect Faces: boxes over the pictures of the last run. It is a view of the widgets `select`,
+ * `count` and `added_boxes`, which hold the state.
  */
 
 import { AddedBoxes } from "./added_boxes.js";
 import { fromCorners, neighbor, place } from "./boxes.js";
-import { draggable, element, isolated, statusLine } from "./elements.js";
+import { createIsolatedHost, element, makeDraggable, statusLine } from "./elements.js";
 import {
   addPanel,
   hideOwnGallery,
@@ -25,11 +25,11 @@ import { PICKER_STYLE } from "./styles.js";
 
 const KEY = "refldm_faces";
 const NUMBERING = "refldm_numbering";
-const BAR = 34; // pixels of the line below the picture
-const STRIP = 52; // and of the strip of several pictures
-const HIGHEST = 360;
+const BAR = 34; // height in pixels of the line below the picture
+const STRIP = 52; // height in pixels of the strip of several pictures
+const HIGHEST = 360; // pixels of the picture
 const HELP =
-  "Click or press space to choose a face, shift-click for a range, a for all, Escape to go back to the choice before.";
+  "Click a face or press space to choose it. Shift-click chooses a range, a chooses all, Escape undoes the choices.";
 
 /** Add the picker to a Detect Faces node. */
 export function addPicker(node) {
@@ -43,7 +43,7 @@ class Picker {
     this.focused = 0;
     this.anchor = 0;
     this.loads = 0;
-    this.hand = new AddedBoxes(this);
+    this.addedBoxes = new AddedBoxes(this);
     this.magnifier = new Magnifier();
     this.strip = new Strip((page) => this.turnTo(page));
     this.build();
@@ -54,7 +54,7 @@ class Picker {
     this.receive(undefined);
   }
 
-  /** What the last run reported: one entry for each picture. */
+  /** The result of the last run: one entry for each picture. */
   get pictures() {
     return this.node.properties[KEY] ?? [];
   }
@@ -80,17 +80,17 @@ class Picker {
     return chosenFaces(this.text, Number(widgetOf(this.node, "count")?.value ?? 0), this.total);
   }
 
-  /** What the numbers of the faces depend on, besides the faces themselves. */
+  /** The values of the widgets on which the numbers of the faces depend. */
   get numbering() {
     return ["order", "min_size"].map((name) => widgetOf(this.node, name)?.value).join(", ");
   }
 
-  /** The faces of the shown picture. */
+  /** The faces of the present picture. */
   get faces() {
     return this.picture.faces;
   }
 
-  /** Least height of the panel: the picture at the node's width. */
+  /** Return the smallest height of the panel, with the picture at the node's width. */
   height() {
     if (!this.pictures.length) return 0;
     const picture = Math.max(80, ((this.node.size?.[0] ?? 330) * this.size.height) / this.size.width);
@@ -98,7 +98,7 @@ class Picker {
   }
 
   build() {
-    const { host, root } = isolated(PICKER_STYLE);
+    const { host, root } = createIsolatedHost(PICKER_STYLE);
     this.host = host;
     this.canvas = element("canvas", { "aria-hidden": true });
     this.list = element("div", {
@@ -107,7 +107,14 @@ class Picker {
       "aria-multiselectable": true,
       "aria-label": "Faces",
     });
-    this.stage = element("div", { className: "stage" }, this.canvas, this.list, this.hand.layer, this.magnifier.canvas);
+    this.stage = element(
+      "div",
+      { className: "stage" },
+      this.canvas,
+      this.list,
+      this.addedBoxes.layer,
+      this.magnifier.canvas,
+    );
     this.status = statusLine();
     this.all = element("button", {
       type: "button",
@@ -115,7 +122,7 @@ class Picker {
       title: "Choose every face",
       onclick: () => this.chooseAll(),
     });
-    const bar = element("div", { className: "row" }, this.status, this.all, this.hand.button);
+    const bar = element("div", { className: "row" }, this.status, this.all, this.addedBoxes.button);
     const middle = element("div", { className: "middle" }, this.stage);
     root.append(
       element(
@@ -129,15 +136,15 @@ class Picker {
     this.list.title = HELP;
     this.list.addEventListener("keydown", (event) => this.pressKey(event));
     this.list.addEventListener("focusin", (event) => {
-      if (!this.list.contains(event.relatedTarget)) this.textBefore = this.text;
+      if (!this.list.contains(event.relatedTarget)) this.textBeforeFocus = this.text;
       this.focused = this.faceAt(event) ?? this.focused;
     });
     this.list.addEventListener("focusout", () => this.enlarge(undefined));
-    draggable(this.stage, {
-      start: (event) => (this.hand.drawing ? this.hand.start(event) : this.startClick(event)),
-      move: (event, state) => state.rubber && this.hand.move(event, state),
-      end: (event, state) => (state.rubber ? this.hand.end(event, state) : this.endClick(event, state)),
-      cancel: (_event, state) => state.rubber && this.hand.cancel(state),
+    makeDraggable(this.stage, {
+      start: (event) => (this.addedBoxes.drawing ? this.addedBoxes.start(event) : this.startClick(event)),
+      move: (event, state) => state.rubber && this.addedBoxes.move(event, state),
+      end: (event, state) => (state.rubber ? this.addedBoxes.end(event, state) : this.endClick(event, state)),
+      cancel: (_event, state) => state.rubber && this.addedBoxes.cancel(state),
     });
     // Screen readers click without a pointer.
     this.list.addEventListener("click", (event) => event.detail === 0 && this.toggle(this.faceAt(event), false));
@@ -145,23 +152,23 @@ class Picker {
     this.list.addEventListener("pointerout", () => this.enlarge(undefined));
   }
 
-  /** Take the result of a run; without one, what the node remembers of its last. */
+  /** Show the output of a run. Without an output, show what the node remembers of its last run. */
   receive(output) {
     if (output?.[KEY]) {
-      remember(this.node, KEY, output[KEY].map(kept));
+      remember(this.node, KEY, output[KEY].map(summary));
       remember(this.node, NUMBERING, this.numbering);
     }
     this.page = Math.min(this.page, Math.max(0, this.pictures.length - 1));
-    this.seen = this.pictures;
+    this.displayed = this.pictures;
     this.resize();
     if (!this.pictures.length) return;
     this.strip.show(this.pictures.map(({ picture }) => picture));
     this.showPage();
   }
 
-  /** Follow the widgets, and the node's properties where a workflow was loaded. */
+  /** Follow the widgets, and the node's properties after a workflow was loaded. */
   refresh() {
-    if (this.seen !== this.pictures) this.receive(undefined);
+    if (this.displayed !== this.pictures) this.receive(undefined);
     else if (this.pictures.length) this.mark();
   }
 
@@ -182,12 +189,12 @@ class Picker {
     try {
       const loaded = await Picture.load(pictureUrl(this.picture.picture));
       if (load !== this.loads) return loaded.close();
-      this.shown?.close();
-      this.shown = loaded;
+      this.loadedPicture?.close();
+      this.loadedPicture = loaded;
       loaded.drawOn(this.canvas);
     } catch {
       if (load !== this.loads) return;
-      this.shown = undefined;
+      this.loadedPicture = undefined;
       this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
       this.say("The picture is gone. Run the workflow to see it again.");
     }
@@ -195,9 +202,9 @@ class Picker {
 
   option(face) {
     const number = element("span", { textContent: String(face.index) });
-    const made = element("div", { className: "face", role: "option", tabIndex: -1 }, number);
-    made.dataset.index = String(face.index);
-    return place(made, fromCorners(face.box), this.size);
+    const option = element("div", { className: "face", role: "option", tabIndex: -1 }, number);
+    option.dataset.index = String(face.index);
+    return place(option, fromCorners(face.box), this.size);
   }
 
   /** Show which faces are chosen. */
@@ -210,13 +217,13 @@ class Picker {
       option.setAttribute("aria-label", `Face ${i}, ${Math.round(100 * this.faces[i].confidence)} percent sure`);
       option.tabIndex = i === Math.min(this.focused, this.list.children.length - 1) ? 0 : -1;
     });
-    this.hand.mark();
+    this.addedBoxes.mark();
     const linked = isLinked(this.node, "select");
     this.all.disabled = linked;
-    const here = [...chosen].filter((i) => i < this.faces.length).length;
-    const counted = `${here} of ${this.faces.length} faces chosen`;
-    if (!isSelection) this.say("select has another form than a list of faces");
-    else if (this.node.properties[NUMBERING] !== this.numbering) this.say("Run again: the numbers have changed");
+    const chosenOnPage = [...chosen].filter((i) => i < this.faces.length).length;
+    const counted = `${chosenOnPage} of ${this.faces.length} faces chosen`;
+    if (!isSelection) this.say("The text of select is not a list of faces.");
+    else if (this.node.properties[NUMBERING] !== this.numbering) this.say("Run again, since the numbers have changed.");
     else this.say(linked ? `${counted}; select is connected` : counted);
   }
 
@@ -224,7 +231,7 @@ class Picker {
     if (this.status.textContent !== text) this.status.textContent = text;
   }
 
-  /** Number of the face under an event, or undefined. */
+  /** Return the number of the face under an event, or undefined. */
   faceAt(event) {
     const option = event.composedPath().find((part) => part.dataset?.index !== undefined);
     return option && Number(option.dataset.index);
@@ -256,7 +263,7 @@ class Picker {
     if (isLinked(this.node, "select") || !chosen.size) return;
     const count = Number(widgetOf(this.node, "count")?.value ?? 0);
     const values = { select: formatSelection(chosen, this.total) };
-    // A limit would drop faces that were picked by eye.
+    // A limit would drop faces that the user has chosen.
     if (count > 0 && chosen.size > count && !isLinked(this.node, "count")) values.count = 0;
     writeWidgets(this.node, values);
     this.mark();
@@ -285,28 +292,28 @@ class Picker {
     event.stopPropagation(); // these keys are shortcuts of the page too
   }
 
-  /** Take the choices back that were made since the picker got the focus. */
+  /** Restore the choice from before the picker got the focus. */
   goBack() {
     this.enlarge(undefined);
-    if (!isLinked(this.node, "select") && this.textBefore !== undefined)
-      writeWidgets(this.node, { select: this.textBefore });
+    if (!isLinked(this.node, "select") && this.textBeforeFocus !== undefined)
+      writeWidgets(this.node, { select: this.textBeforeFocus });
     this.mark();
   }
 
-  /** Show a face enlarged; nothing for undefined. */
+  /** Show an enlarged face, or none for undefined. */
   enlarge(face) {
-    if (face === undefined || !this.shown) this.magnifier.hide();
-    else this.magnifier.show(this.shown, fromCorners(this.faces[face].box), this.size);
+    if (face === undefined || !this.loadedPicture) this.magnifier.hide();
+    else this.magnifier.show(this.loadedPicture, fromCorners(this.faces[face].box), this.size);
   }
 
   stopDrawing(event) {
-    if (!this.hand.drawing || event.key !== "Escape") return;
+    if (!this.addedBoxes.drawing || event.key !== "Escape") return;
     event.stopPropagation();
-    this.hand.setDrawing(false);
+    this.addedBoxes.setDrawing(false);
   }
 }
 
-/** What is kept of a picture's result: a workflow file holds it. */
-function kept({ size, picture, faces }) {
+/** Return the part of a picture's result that the node keeps. It is small, since the workflow file holds it. */
+function summary({ size, picture, faces }) {
   return { size, picture, faces: faces.map(({ index, box, confidence }) => ({ index, box, confidence })) };
 }

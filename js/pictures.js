@@ -1,10 +1,10 @@
-/** Pictures of a node's result, decoded once and away from the main thread. */
+/** Pictures of a node's result. Each is decoded once, outside of the main thread. */
 
-const LONGEST = 1024; // pixels of the copy that is shown
+const LONGEST = 1024; // pixels along the longer side of the copy on the page
 
 /**
- * A picture for showing whole and in parts. A large one is shown as a small copy, so that zooming and panning the graph
- * stay fast, and cut out at its full size.
+ * A picture that can be drawn whole and in parts. A large picture is drawn as a small copy, so that zooming and panning
+ * the graph stay fast. Parts are cut from the picture at its full size.
  */
 export class Picture {
   /** @param {Blob} blob */
@@ -41,8 +41,8 @@ export class Picture {
   }
 
   /**
-   * A square part of the picture, `side` pixels large. Parts are kept until the picture is closed.
-   * @param {{x: number, y: number, width: number, height: number}} box Pixels of the picture.
+   * Cut out a square part of the picture, resized to `side` pixels. Parts are kept until the picture is closed.
+   * @param {{x: number, y: number, width: number}} box The part in pixels of the picture.
    * @returns {Promise<ImageBitmap>}
    */
   part(box, side) {

@@ -1,4 +1,4 @@
-/** What this pack adds to the page: views of a node's own widgets and results. Without it, the nodes work the same. */
+/** The panels that this pack adds to the page: views of a node's widgets and results. Nodes work without them too. */
 
 import { app } from "../../scripts/app.js";
 import { addGallery, refreshGalleries } from "./gallery.js";
@@ -18,6 +18,6 @@ app.registerExtension({
   nodeCreated(node) {
     PANELS[node.comfyClass]?.(node);
   },
-  // The key R, which asks the server for the choices again.
+  // ComfyUI calls this when the user presses R to load the choices again.
   refreshComboInNodes: refreshGalleries,
 });

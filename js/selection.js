@@ -1,8 +1,8 @@
 /**
- * Which faces are chosen: the text of the widget `select`, such as "0, 2-4" or "all".
+ * The chosen faces: the text of the widget `select`, such as "0, 2-4" or "all".
  *
- * The text is the state. The functions mirror `parse_indices` and `select_faces` of the core, so that the picker marks
- * the faces that a run will take.
+ * The text is the state. The functions do the same as `parse_indices` and `select_faces` of the core, so that the
+ * picker marks the faces that a run will take.
  */
 
 const RANGE = /^\s*(\d+)\s*(?:-\s*(\d+)\s*)?$/;
@@ -11,7 +11,7 @@ const MOST_FACES = 10000;
 /**
  * Parse the text of `select`.
  * @param {string} text
- * @returns {number[] | "all" | undefined} Positions in their order; undefined for a text that is no selection.
+ * @returns {number[] | "all" | undefined} Positions in the order of the text; undefined if it is not a selection.
  */
 export function parseSelection(text) {
   if (text.trim().toLowerCase() === "all") return "all";
@@ -27,9 +27,9 @@ export function parseSelection(text) {
 }
 
 /**
- * Write positions as text, with ranges for three or more in a row.
+ * Write positions as text, with a range for three or more consecutive positions.
  * @param {Iterable<number>} positions
- * @param {number} total Number of faces; if all of them are chosen, the text is "all".
+ * @param {number} total Number of faces. If all are chosen, the text is "all".
  */
 export function formatSelection(positions, total) {
   const sorted = [...new Set(positions)].sort((a, b) => a - b);
@@ -46,9 +46,9 @@ export function formatSelection(positions, total) {
 }
 
 /**
- * The faces of a picture that a run takes.
- * @param {string} text Of `select`.
- * @param {number} count Of the widget `count`; 0 is no limit.
+ * Return the faces of a picture that a run takes.
+ * @param {string} text Text of the widget `select`.
+ * @param {number} count Value of the widget `count`; 0 is no limit.
  * @param {number} total Number of faces.
  * @returns {Set<number>}
  */
@@ -59,7 +59,7 @@ export function chosenFaces(text, count, total) {
   return new Set(count > 0 ? positions.slice(0, count) : positions);
 }
 
-/** The chosen faces after one face was toggled. At least one face stays chosen: no text means "none". */
+/** Return the chosen faces after one face was toggled. At least one face stays chosen, since no text means "none". */
 export function toggled(chosen, index) {
   const next = new Set(chosen);
   if (next.has(index) && next.size > 1) next.delete(index);
@@ -67,7 +67,7 @@ export function toggled(chosen, index) {
   return next;
 }
 
-/** The chosen faces after a shift-click: all from the last clicked face to this one are added. */
+/** Return the chosen faces after a shift-click, which adds all faces from the last clicked face to this one. */
 export function extended(chosen, anchor, index) {
   return new Set([...chosen, ...range(Math.min(anchor, index), Math.max(anchor, index))]);
 }

@@ -1,19 +1,19 @@
 /**
- * Before and after on Paste Faces, with a slider between them.
+ * The pictures before and after on Paste Faces, with a slider between them.
  *
- * Not the page's own ImageCompare widget: ComfyUI 0.3.64 has none, the classic canvas does not show it, and it follows
- * the mouse only, neither keys nor touch.
+ * The page's own ImageCompare widget is not used: ComfyUI 0.3.64 does not have it, the classic canvas does not show it,
+ * and it follows the mouse but neither keys nor touch.
  */
 
 import { MIDDLE, pairs, positionAfterKey, positionAt } from "./comparison.js";
-import { draggable, element, isolated, statusLine } from "./elements.js";
+import { createIsolatedHost, element, makeDraggable, statusLine } from "./elements.js";
 import { addPanel, hideOwnGallery, onResult, pictureUrl, remember, watchWidgets } from "./host.js";
 import { Picture } from "./pictures.js";
 import { SLIDER_STYLE } from "./styles.js";
 
 const KEY = "refldm_comparison";
-const BAR = 34; // pixels of the line below the picture
-const HIGHEST = 360;
+const BAR = 34; // height in pixels of the line below the picture
+const HIGHEST = 360; // pixels of the picture
 
 /** Add the slider to a Paste Faces node. */
 export function addSlider(node) {
@@ -28,7 +28,7 @@ class Slider {
     this.build();
     this.resize = addPanel(node, "before_after", this.host, () => this.height());
     hideOwnGallery(node);
-    watchWidgets(node, [], () => this.seen !== this.pairs && this.receive(undefined));
+    watchWidgets(node, [], () => this.displayed !== this.pairs && this.receive(undefined));
     onResult(node, (output) => this.receive(output));
     this.moveTo(MIDDLE);
   }
@@ -38,12 +38,12 @@ class Slider {
   }
 
   height() {
-    if (!this.pairs.length || !this.ratio) return 0; // the shape is known when the picture is there
+    if (!this.pairs.length || !this.ratio) return 0; // the ratio is known after the picture has loaded
     return Math.round(Math.min(HIGHEST, Math.max(80, (this.node.size?.[0] ?? 330) / this.ratio)) + BAR);
   }
 
   build() {
-    const { host, root } = isolated(SLIDER_STYLE);
+    const { host, root } = createIsolatedHost(SLIDER_STYLE);
     this.host = host;
     this.after = element("canvas", { "aria-hidden": true });
     this.before = element("canvas", { className: "before", "aria-hidden": true });
@@ -81,7 +81,7 @@ class Slider {
       const position = positionAfterKey(this.position, event.key, event.shiftKey);
       if (position === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
-      event.stopPropagation(); // arrows are shortcuts of the page too
+      event.stopPropagation(); // the arrow keys are shortcuts of the page too
       this.moveTo(position);
     });
     const follow = (event) => this.moveTo(positionAt(event.clientX, this.stage.getBoundingClientRect()));
@@ -91,7 +91,7 @@ class Slider {
       follow(event);
       return true;
     };
-    draggable(this.stage, { start, move: follow, end: () => undefined });
+    makeDraggable(this.stage, { start, move: follow, end: () => undefined });
   }
 
   moveTo(position) {
@@ -104,7 +104,7 @@ class Slider {
   receive(output) {
     const before = output?.refldm_before;
     if (before) remember(this.node, KEY, pairs(before, output.refldm_after ?? output.images ?? []));
-    this.seen = this.pairs;
+    this.displayed = this.pairs;
     this.page = Math.min(this.page, Math.max(0, this.pairs.length - 1));
     if (this.pairs.length) this.show();
     else this.resize();

@@ -1,17 +1,17 @@
-/** A strip of small pictures to page through. */
+/** A strip of small pictures, with which the user pages through a batch. */
 
 import { element } from "./elements.js";
 import { pictureUrl } from "./host.js";
 
 export class Strip {
-  /** @param {(page: number) => void} turnTo Called when a picture is chosen. */
+  /** @param {(page: number) => void} turnTo Function to call when the user chooses a picture. */
   constructor(turnTo) {
     this.turnTo = turnTo;
     this.element = element("div", { className: "strip", role: "group", "aria-label": "Pictures", hidden: true });
     this.element.dataset.scrolls = "yes";
   }
 
-  /** Show files as the node names them; one alone needs no strip. */
+  /** Show the files of a node's result. A single file needs no strip. */
   show(files) {
     this.element.hidden = files.length < 2;
     this.element.replaceChildren(
@@ -19,7 +19,7 @@ export class Strip {
     );
   }
 
-  /** Show which page is open. */
+  /** Mark the open page. */
   mark(page) {
     [...this.element.children].forEach((button, i) => button.setAttribute("aria-current", String(i === page)));
   }

@@ -1,10 +1,10 @@
-/** Styles of the panels. Each lies in a shadow root, so that it reaches nothing else on the page. */
+/** Styles of the panels. Each is used in a shadow root, so it does not affect the rest of the page. */
 
 const PANEL = `
   .panel { position: relative; padding: 4px; background: #222; border-radius: 4px; display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%; min-height: inherit; }
 `;
 
-/** A picture as large as the room allows, in its own shape. */
+/** A picture as large as its place allows, in its own aspect ratio. */
 const STAGE = `
   .middle { flex: 1; min-height: 0; container-type: size; display: grid; place-items: center; background: #111; }
   .stage { position: relative; width: min(100cqw, calc(100cqh * var(--ratio))); touch-action: none; user-select: none; }

@@ -1,4 +1,4 @@
-"""Pictures of any size -> crops of the model's."""
+"""Resizing pictures to crops of the model's size."""
 
 from __future__ import annotations
 
@@ -13,31 +13,42 @@ from .images import require_images
 
 
 def fit(images: Tensor, size: int, name: str) -> Tensor:
-    """IMAGE (batch, height, width, 3 or 4) in [0, 1] -> (batch, size, size, 3); errors as `require_images`.
+    """Resize an IMAGE to the size of the model's crops.
 
-    Another size is resized as the published inference does it, which its numbers depend on; crops of the right size
-    stay as they are.
+    Pictures of another size are resized as in the published inference code, since the published results depend on it.
+    Crops of the right size stay as they are.
+
+    Args:
+        images: (batch, height, width, 3 or 4) in [0, 1]; a fourth channel is dropped.
+        size: Side of the model's crops in pixels.
+        name: Name of the node's input, for error messages.
+
+    Returns:
+        (batch, size, size, 3) in [0, 1].
+
+    Raises:
+        PictureError: `require_images` refuses the pictures.
     """
     rgb = require_images(images, name)[..., :3].float()
     if rgb.shape[1:3] == (size, size):
         return rgb
     if not len(rgb):
         return rgb.new_zeros(0, size, size, 3)
-    # Rounded, since 8-bit pictures arrive as fractions of 255.
+    # The values are rounded, since 8-bit pictures arrive as fractions of 255.
     pictures = [to_pil(image, rounded=True) for image in bhwc_to_model(rgb)]
     return model_to_bhwc(torch.stack([to_tensor(picture, size) for picture in pictures]))
 
 
 def reference_crops(images: Mapping[str, Tensor], size: int) -> Tensor:
-    """Reference photos -> crops (references, size, size, 3), in the order of the inputs.
+    """Return reference photos as crops (references, size, size, 3) in [0, 1], sorted by the names of the inputs.
 
     Args:
-        images: an IMAGE for each input of the node, by the input's name.
-        size: of the model's crops.
+        images: An IMAGE for each input of the node, by the name of the input.
+        size: Side of the model's crops in pixels.
 
     Raises:
-        PictureError: as `require_images`.
-        ReferencesError: no crop at all.
+        PictureError: `require_images` refuses an IMAGE.
+        ReferencesError: there is no photo.
     """
     crops = torch.cat([fit(images[name], size, name) for name in sorted(images)])
     if not len(crops):

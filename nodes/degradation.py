@@ -1,4 +1,4 @@
-"""Low-quality versions of good pictures."""
+"""The node that makes low-quality versions of good pictures."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ class Degrade(io.ComfyNode):
             node_id="ReFLDM_Degrade",
             category=CATEGORY,
             display_name="Degrade Faces",
-            description="Makes low-quality versions of good pictures, to try a restorer on: blurred, shrunk, noisy, "
-            "compressed, and back at their size, as in the paper's test sets.",
+            description="Makes low-quality versions of good pictures, so that a restorer can be tested. As in the "
+            "paper's test sets, each picture is blurred, shrunk, made noisy, compressed as JPEG and enlarged to its "
+            "old size.",
             **where_supported(search_aliases=["degradation", "low quality", "blur noise jpeg", "make lq", "test set"]),
             inputs=[
-                io.Image.Input("image", tooltip="Aligned crops of any size, one or a batch."),
+                io.Image.Input("image", tooltip="Connect aligned crops of any size, one or a batch."),
                 io.Combo.Input(
                     "kind",
                     options=list(get_args(Kind)),
                     default="moderate",
-                    tooltip="moderate and severe are the paper's test sets, training is all that the model was trained "
-                    "with.",
+                    tooltip="Choose the strength of the damage. moderate and severe are the ranges of the paper's test "
+                    "sets. training is the wider range on which the model was trained.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -40,29 +41,33 @@ class Degrade(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the random numbers. The second picture of a batch has seed + 1, the third seed + 2.",
+                    tooltip="Seed for the random numbers. The second picture of a batch uses seed + 1, the third uses "
+                    "seed + 2, and so on.",
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The low-quality pictures, at their own size."),
-                io.String.Output(display_name="report", tooltip="A line for each picture: what was done to it."),
+                io.Image.Output(display_name="image", tooltip="Holds the low-quality pictures at their old size."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Holds one line for each picture, with its seed and its degradation.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, image: Tensor, kind: Kind, seed: int) -> io.NodeOutput:
         image = require_images(image, "image")
-        drawn = [draw(RANGES[kind], seed + i) for i in range(len(image))]
-        # In place of the originals: a long video is held once.
+        degradations = [draw(RANGES[kind], seed + i) for i in range(len(image))]
+        # The results overwrite their originals, so that a long video is in memory only once.
         pictures = round_to_u8(bhwc_to_model(image)).movedim(1, -1).contiguous()
-        for picture, degradation in zip(pictures, drawn, strict=True):
+        for picture, degradation in zip(pictures, degradations, strict=True):
             picture.copy_(torch.from_numpy(degrade(picture.cpu().numpy(), degradation)))
-        report = "\n".join(_in_words(i, seed + i, one) for i, one in enumerate(drawn))
+        report = "\n".join(_report_line(i, seed + i, degradation) for i, degradation in enumerate(degradations))
         return io.NodeOutput(model_to_bhwc(u8_to_tensor(pictures.movedim(-1, 1))), report)
 
 
-def _in_words(index: int, seed: int, drawn: Degradation) -> str:
+def _report_line(index: int, seed: int, degradation: Degradation) -> str:
     return (
-        f"{index + 1}: seed {seed}, blur {drawn.blur_sigma:.2f}, downscale {drawn.downscale:.2f}, "
-        f"noise {drawn.noise_sigma:.2f}, JPEG quality {drawn.jpeg_quality}"
+        f"{index + 1}: seed {seed}, blur {degradation.blur_sigma:.2f}, downscale {degradation.downscale:.2f}, "
+        f"noise {degradation.noise_sigma:.2f}, JPEG quality {degradation.jpeg_quality}"
     )

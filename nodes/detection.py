@@ -1,4 +1,4 @@
-"""Finding faces with a detector, or in boxes from another node."""
+"""The node that finds faces with a detector, or in boxes of another node."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, Searchi
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
 from ..refldm_core.face.tracking import smooth_landmarks, track_faces
 from ..refldm_core.images import model_to_bhwc
-from .drawing import draw_faces
+from .detected_faces import describe_pictures, draw_previews
+from .display import save_pictures
 from .face_types import FaceDetector, Faces, crop_size_input
 from .host import Progress
 from .images import to_model
-from .shown import LONGEST_OF_MANY, MANY, described_face, saved_pictures
 from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
-"""The host's own type: one list of {"x", "y", "width", "height"} for each picture, perhaps with "label" and "score"."""
+"""The host's own type: a list of {"x", "y", "width", "height"} for each picture, "label" and "score" optional."""
 
 _HOST_HAS_BOXES = hasattr(io, "BoundingBox")
-"""ComfyUI 0.15 and newer. Its class is not used, since its arguments differ between versions."""
+"""Whether ComfyUI is 0.15 or newer. Its class of the type is not used, since the arguments differ between versions."""
 
 
 class DetectFaces(io.ComfyNode):
@@ -40,7 +40,7 @@ class DetectFaces(io.ComfyNode):
             node_id="ReFLDM_DetectFaces",
             category=CATEGORY,
             display_name="Detect Faces",
-            description="Finds the faces of photos or video frames, chooses some, and cuts them out as aligned crops. "
+            description="Finds the faces in photos or video frames, and cuts the chosen ones out as aligned crops. "
             "Paste Faces puts them back at the same place.",
             **where_supported(
                 has_intermediate_output=True,
@@ -50,8 +50,8 @@ class DetectFaces(io.ComfyNode):
                 FaceDetector.Input(
                     "face_detector",
                     optional=_HOST_HAS_BOXES,
-                    tooltip="Connect Load Face Detector. It is not needed where boxes of faces are connected, but it "
-                    "places the eyes and the mouth inside each box, so that tilted faces are aligned too."
+                    tooltip="Connect Load Face Detector. It is optional if boxes of faces are connected. With it, the "
+                    "eyes and the mouth are found inside each box, so that tilted faces are aligned too."
                     if _HOST_HAS_BOXES
                     else "Connect Load Face Detector.",
                 ),
@@ -59,15 +59,16 @@ class DetectFaces(io.ComfyNode):
                 io.String.Input(
                     "select",
                     default="all",
-                    tooltip='Write "all", or numbers of the preview, from 0: "0" takes the first in the chosen order, '
-                    '"0, 2-4" takes several. They are taken from each picture of a batch.',
+                    tooltip='Write "all", or the numbers of faces in the preview. Numbers begin with 0: "0" takes the '
+                    'first face in the chosen order, "0, 2-4" takes four faces. The faces of each picture in a batch '
+                    "are numbered anew.",
                 ),
                 io.Combo.Input(
                     "order",
                     options=list(get_args(Order)),
                     default="largest",
-                    tooltip="Choose which face is number 0: the largest in the picture, the one nearest to the middle, "
-                    "the leftmost, the topmost, or the one with the highest confidence.",
+                    tooltip="Choose which face is number 0: the largest face in the picture, the face nearest to the "
+                    "middle, the leftmost, the topmost, or the face with the highest confidence.",
                 ),
                 io.Int.Input(
                     "count",
@@ -82,8 +83,8 @@ class DetectFaces(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Set the least confidence of the face detector in a face. 0 takes the value of its "
-                    "authors. A lower value finds more blurred faces, and more that are none.",
+                    tooltip="Set the lowest confidence of a detected face. 0 takes the value of the detector's "
+                    "authors. A lower value finds more blurred faces, and more places that are not faces.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
@@ -99,28 +100,28 @@ class DetectFaces(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1024,
-                    tooltip="Set the size in pixels of the smallest face that the face detector searches for, 10 or "
-                    "more. A larger value is faster. 0 stands for 24 pixels, and for more in very large photos.",
+                    tooltip="Set the size of the smallest face that the face detector searches for, 10 pixels or more. "
+                    "A larger value is faster. 0 means 24 pixels, and more in very large photos.",
                     **ADVANCED,
                 ),
                 io.Boolean.Input(
                     "rotated",
                     default=True,
-                    tooltip="Let the face detector search for faces that lie on their side too. It then searches three "
-                    "times instead of once.",
+                    tooltip="Also search for faces that lie on their side. The face detector then searches three times "
+                    "instead of once.",
                     **ADVANCED,
                 ),
                 io.Combo.Input(
                     "when_empty",
                     options=list(get_args(WhenEmpty)),
                     default="error",
-                    tooltip="Choose what happens where no face is left: stop with an error, or pass the pictures on "
-                    "unchanged. It never means all faces.",
+                    tooltip="Choose what happens if no face is left: stop with an error, or pass the pictures on "
+                    "unchanged. An empty choice never means all faces.",
                 ),
                 io.Boolean.Input(
                     "video",
                     default=False,
-                    tooltip="Say that the batch is a video. Each face is then followed through the frames, so that it "
+                    tooltip="Treat the batch as a video. Each face is then followed through the frames, so that it "
                     "keeps its noise and its person.",
                 ),
                 io.Float.Input(
@@ -129,7 +130,7 @@ class DetectFaces(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Steady the crops of a video, so that they do not tremble. 0 is off, 0.5 is a good start.",
+                    tooltip="Steady the crops of a video, so that they do not tremble. 0 is off; 0.5 is a good start.",
                     **ADVANCED,
                 ),
                 crop_size_input(),
@@ -138,19 +139,19 @@ class DetectFaces(io.ComfyNode):
                     "added_boxes",
                     default="",
                     optional=True,
-                    tooltip="Add faces that the face detector misses: the number of the picture, from 0, and x, y, "
-                    'width and height of a box around the face in pixels, such as "0: 120,80,60,70; 1: 5,5,40,40". '
-                    "The face picker writes it when you draw a box.",
+                    tooltip="Add faces that the face detector misses. Write the number of the picture, from 0, and x, "
+                    "y, width and height of a box around the face in pixels, such as "
+                    '"0: 120,80,60,70; 1: 5,5,40,40". The face picker writes this text when you draw a box.',
                     **ADVANCED,
                 ),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="The places of the chosen faces in their pictures."),
-                io.Image.Output(display_name="crops", tooltip="The chosen faces, aligned, as one batch."),
+                Faces.Output(display_name="faces", tooltip="Holds the chosen faces and their places in the pictures."),
+                io.Image.Output(display_name="crops", tooltip="Holds the chosen faces, aligned, as one batch."),
                 io.Image.Output(
                     display_name="preview",
-                    tooltip="All faces with their numbers. The chosen ones are green. The pictures are small for a "
-                    "video.",
+                    tooltip="Shows all faces with their numbers. The chosen faces are green. The pictures of a large "
+                    "batch are small.",
                 ),
                 *_boxes_output(),
             ],
@@ -168,9 +169,9 @@ class DetectFaces(io.ComfyNode):
         try:
             parse_indices("all" if select is None else select)
             DetectionSettings(smallest=smallest or None)
-            # Before the run, a connected input is None and an input without a connection is missing.
-            by_hand = added_boxes is None or bool(parse_added_boxes(added_boxes))
-            _require_source(face_detector is None, bboxes is None or by_hand)
+            # Before the run, a connected input is None, and an input without a connection is missing.
+            has_added_boxes = added_boxes is None or bool(parse_added_boxes(added_boxes))
+            _require_source(face_detector is None, bboxes is None or has_added_boxes)
         except SettingsError as error:
             return str(error)
         return True
@@ -197,7 +198,7 @@ class DetectFaces(io.ComfyNode):
         _require_source(face_detector is not None, bboxes is not None or bool(added_boxes.strip()))
         images = to_model(image, "image")
         sizes = [(images.shape[-2], images.shape[-1])] * len(images)
-        # Boxes are read first: what is wrong with them is said before a long search.
+        # Boxes are read first, so that an error in them appears before a long search.
         boxes = None if bboxes is None else parse_boxes(bboxes, sizes)
         boxes_by_hand = parse_added(added_boxes, sizes)
         settings = DetectionSettings(threshold or None, smallest or None, (0, 1, 3) if rotated else (0,))
@@ -207,7 +208,7 @@ class DetectFaces(io.ComfyNode):
         if video:
             located = smooth_landmarks(track_faces(located), smoothing)
         candidates = _with_transforms(located, images, crop_size)
-        fit = select_faces(candidates, order=order, min_size=min_size, when_empty="pass")
+        numbered = select_faces(candidates, order=order, min_size=min_size, when_empty="pass")
         chosen = select_faces(
             candidates,
             order=order,
@@ -217,10 +218,13 @@ class DetectFaces(io.ComfyNode):
             when_empty=when_empty,
         )
         faces, crops = align_faces(list(images), chosen.faces, crop_size)
-        previews = _previews(images, fit, chosen)
+        previews = draw_previews(images, numbered, chosen)
         outputs = [faces, model_to_bhwc(crops), model_to_bhwc(torch.stack(previews))]
-        shown = {"images": saved_pictures(previews, cls), "refldm_faces": _described(images, fit, chosen, cls)}
-        return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=shown)
+        display = {
+            "images": save_pictures(previews, cls),
+            "refldm_faces": describe_pictures(images, numbered, chosen, cls),
+        }
+        return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=display)
 
 
 def _boxes_input() -> list[io.Input]:
@@ -231,9 +235,9 @@ def _boxes_input() -> list[io.Input]:
             "bboxes",
             optional=True,
             tooltip="Connect the boxes of another node: Detect Face Landmarks (MediaPipe), SDPose, SAM3, RT-DETR or "
-            "Create Bounding Boxes. They replace the search: each box is one face. In a box that is labeled as "
-            "something else, such as a person, the face detector finds the face.",
-            extra_dict={"forceInput": True},  # a socket, and not the widget for one box
+            "Create Bounding Boxes. They replace the search: each box is one face. If a box has another label, such as "
+            "person, the face detector finds the face in it.",
+            extra_dict={"forceInput": True},  # show a socket instead of the widget for a single box
         )
     ]
 
@@ -244,13 +248,13 @@ def _boxes_output() -> list[io.Output]:
     return [
         HostBoxes.Output(
             display_name="bboxes",
-            tooltip="The boxes of the chosen faces, one list for each picture, for ComfyUI's own nodes.",
+            tooltip="Holds the boxes of the chosen faces for ComfyUI's own nodes, one list for each picture.",
         )
     ]
 
 
 def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
-    # The bar alone: in Nodes 2.0 a preview would stay below the picker, which shows the picture anyway.
+    # Progress has no preview here: in Nodes 2.0 it would stay below the picker, which shows the picture anyway.
     progress = Progress(len(images))
     progress.show(0)
 
@@ -273,30 +277,3 @@ def _with_transforms(faces: Sequence[face.Face], images: Tensor, crop_size: int)
     size = (images.shape[-2], images.shape[-1])
     transforms = tuple(crop_transform(located.landmarks, size, crop_size) for located in faces)
     return face.Faces(tuple(faces), transforms, (size,) * len(images))
-
-
-def _previews(images: Tensor, fit: face.Faces, chosen: face.Faces) -> list[Tensor]:
-    taken = {id(item) for item in chosen.faces}
-    longest = LONGEST_OF_MANY if len(images) > MANY else None  # a video would take as much memory once more
-    drawn: list[Tensor] = []
-    for frame, image in enumerate(images):
-        ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        labels = [(item, _label(i, item), id(item) in taken) for i, item in enumerate(ordered)]
-        drawn.append(draw_faces(image, labels, longest))
-    return drawn
-
-
-def _described(images: Tensor, fit: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]) -> list[dict[str, Any]]:
-    """What the face picker shows; see `shown`."""
-    taken = {id(item) for item in chosen.faces}
-    described: list[dict[str, Any]] = []
-    for frame, picture in enumerate(saved_pictures(images, cls)):
-        ordered = [fit.faces[i] for i in fit.in_frame(frame)]
-        faces = [{**described_face(i, item), "selected": id(item) in taken} for i, item in enumerate(ordered)]
-        height, width = fit.image_sizes[frame]
-        described.append({"size": [width, height], "picture": picture, "faces": faces})
-    return described
-
-
-def _label(number: int, item: face.Face) -> str:
-    return str(number) if item.track is None else f"{number} (track {item.track})"

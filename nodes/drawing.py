@@ -1,4 +1,4 @@
-"""Pictures that explain: faces with their numbers, faces beside each other, and photos with what became of them."""
+"""Drawing of explanatory pictures: faces with numbers, faces side by side, and photos with captions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import to_full_tensor, to_pil
 
-_CHOSEN, _OTHER = (64, 220, 120), (150, 150, 150)
-_CELL = 224  # pixels of a face in a plot
+_CHOSEN, _UNCHOSEN = (64, 220, 120), (150, 150, 150)
+_CELL = 224  # pixels along a side of a face in a plot
 _BAR, _TEXT, _GAP = 8, 30, 8
-_COLUMNS, _LINES, _LINE = 4, 4, 22  # of a sheet: photos in a row, lines of text, pixels of a line
+_COLUMNS, _LINES, _LINE = 4, 4, 22  # of a sheet: photos in a row, lines of text, height of a line in pixels
 
 
 class PlotCell(NamedTuple):
-    """One face of a plot: its crop (3, size, size) in [-1, 1], a line of text, and a bar of 0..1 (None: without)."""
+    """A face in a plot: its crop (3, size, size) in [-1, 1], a line of text, and a bar from 0 to 1 (None: no bar)."""
 
     crop: Tensor
     text: str
@@ -26,12 +26,12 @@ class PlotCell(NamedTuple):
 
 
 def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest: int | None = None) -> Tensor:
-    """A picture with boxes, landmarks and labels.
+    """Draw the boxes, landmarks and labels of faces into a picture.
 
     Args:
         image: (3, height, width) in [-1, 1].
-        labels: faces, what to write at each, and whether it was chosen (green) or not (gray).
-        longest: shrink the result to at most so many pixels along its longer side; None keeps the size.
+        labels: For each face: the face, its label, and whether it was chosen (green) or not (gray).
+        longest: Largest longer side of the result in pixels; None keeps the size.
 
     Returns:
         (3, height, width) in [-1, 1].
@@ -41,7 +41,7 @@ def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest:
     line = max(2, round(max(picture.size) / 500))
     font = _font(max(14, round(max(picture.size) / 45)))
     for face, text, chosen in sorted(labels, key=lambda label: label[2]):
-        color = _CHOSEN if chosen else _OTHER
+        color = _CHOSEN if chosen else _UNCHOSEN
         draw.rectangle(face.box, outline=color, width=line)
         for x, y in face.landmarks.points.tolist():
             draw.ellipse((x - line, y - line, x + line, y + line), fill=color)
@@ -52,10 +52,10 @@ def draw_faces(image: Tensor, labels: Sequence[tuple[Face, str, bool]], longest:
 
 
 def draw_rows(rows: Sequence[Sequence[PlotCell]]) -> Tensor:
-    """Faces beside each other, each with its bar and text below.
+    """Draw faces side by side, each with its bar and its text below.
 
     Args:
-        rows: as many cells in each; at least one.
+        rows: Rows of cells, at least one; all rows have the same number of cells.
 
     Returns:
         (3, height, width) in [-1, 1].
@@ -82,18 +82,18 @@ def draw_rows(rows: Sequence[Sequence[PlotCell]]) -> Tensor:
 
 
 class SheetCell(NamedTuple):
-    """A photo of a sheet: (3, height, width) in [-1, 1], what to write below, and whether it was kept (green)."""
+    """A photo on a sheet: (3, height, width) in [-1, 1], the text below it, and whether it was chosen (green)."""
 
     photo: Tensor
     text: str
-    kept: bool
+    chosen: bool
 
 
 def draw_sheet(cells: Sequence[SheetCell]) -> Tensor:
-    """Photos in rows, each with a frame and a text of up to `_LINES` lines.
+    """Draw photos in rows, each with a frame and a text of up to `_LINES` lines.
 
     Args:
-        cells: at least one.
+        cells: The photos, at least one.
 
     Returns:
         (3, height, width) in [-1, 1].
@@ -109,15 +109,15 @@ def draw_sheet(cells: Sequence[SheetCell]) -> Tensor:
         photo = to_pil(cell.photo, rounded=True)
         photo.thumbnail((_CELL, _CELL))
         sheet.paste(photo, (left + (_CELL - photo.width) // 2, top + (_CELL - photo.height) // 2))
-        color = _CHOSEN if cell.kept else _OTHER
+        color = _CHOSEN if cell.chosen else _UNCHOSEN
         draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline=color, width=4)
-        for number, line in enumerate(_wrapped(draw, cell.text, font)):
+        for number, line in enumerate(_wrap(draw, cell.text, font)):
             draw.text((left, top + _CELL + _GAP // 2 + number * _LINE), line, fill=color, font=font)
     return to_full_tensor(sheet)
 
 
-def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
-    """Lines of a text that are as wide as a cell; what is too long is cut off."""
+def _wrap(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
+    """Break a text into lines as wide as a cell. Text after the last line is cut off."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -136,7 +136,7 @@ def _write(  # noqa: PLR0917
     color: tuple[int, int, int],
     size: tuple[int, int],
 ) -> None:
-    """Black on the color, above the corner where there is room and always inside the picture."""
+    """Write black text on the color: above the corner if there is room, and always inside the picture."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 8, bottom - top + 6
     x = min(max(0.0, corner[0]), size[0] - width)
@@ -148,5 +148,5 @@ def _write(  # noqa: PLR0917
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     try:
         return ImageFont.load_default(size)
-    except TypeError:  # Pillow before 10.1 has one small font
+    except TypeError:  # Pillow before 10.1 has only one small font
         return ImageFont.load_default()

@@ -1,4 +1,4 @@
-"""How alike two faces are."""
+"""The node that measures how similar two faces are."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..refldm_core.face.identity import Embeddings, Recognizer, embed_crops, emb
 from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc
+from .display import save_pictures
 from .drawing import PlotCell, draw_rows
 from .face_types import FaceDetector, FaceRecognizer
 from .images import require_images
-from .shown import saved_pictures
 from .types import CATEGORY, where_supported
 
-_PLOTTED = 32  # pairs: more make a picture that nobody can look at
-_ROWS = 4  # pairs in one picture inside the node
+_PLOTTED = 32  # pairs in the plot; a plot of more pairs would be too large to look at
+_ROWS = 4  # pairs in one picture on the node
 
 
 class FaceSimilarity(io.ComfyNode):
@@ -36,7 +36,7 @@ class FaceSimilarity(io.ComfyNode):
             category=CATEGORY,
             display_name="Face Similarity",
             description="Measures whether two pictures show the same person: the cosine similarity of their ArcFace "
-            "embeddings, from -1 to 1. With the pictures from before restoring too, it shows what restoring gained.",
+            "embeddings, from -1 to 1. With the pictures before restoring, it also shows what restoring gained.",
             **where_supported(
                 has_intermediate_output=True,
                 search_aliases=[
@@ -49,29 +49,35 @@ class FaceSimilarity(io.ComfyNode):
                 ],
             ),
             inputs=[
-                io.Image.Input("image_a", tooltip="Faces, one or a batch, for instance restored ones."),
+                io.Image.Input("image_a", tooltip="Connect faces, one or a batch, such as the restored ones."),
                 io.Image.Input(
                     "image_b",
-                    tooltip="One to compare all of image_a with, or one for each: the true face, or a good photo.",
+                    tooltip="Connect the true face, or a good photo of the person: one picture for all of image_a, or "
+                    "one for each.",
                 ),
-                FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
+                FaceRecognizer.Input("face_recognizer", tooltip="Connect Load Face Recognizer."),
                 FaceDetector.Input(
                     "face_detector",
                     optional=True,
-                    tooltip="Takes the largest face of each picture. Without, the pictures must be aligned crops.",
+                    tooltip="Connect Load Face Detector to compare the largest face of each picture. Without it, the "
+                    "pictures must be aligned crops.",
                 ),
                 io.Image.Input(
                     "before",
                     optional=True,
-                    tooltip="What image_a was restored from, one for each of image_a: the report and the plot then say "
-                    "how alike to image_b it was before.",
+                    tooltip="Connect the pictures from which image_a was restored, one for each. The report and the "
+                    "plot then show the similarity to image_b before and after.",
                 ),
             ],
             outputs=[
-                io.Float.Output(display_name="similarity", tooltip="Of image_a and image_b: mean over the pairs."),
-                io.String.Output(display_name="report", tooltip="A line for each pair, and the mean."),
+                io.Float.Output(
+                    display_name="similarity",
+                    tooltip="Holds the mean similarity of all pairs.",
+                ),
+                io.String.Output(display_name="report", tooltip="Holds one line for each pair, and one for the mean."),
                 io.Image.Output(
-                    display_name="plot", tooltip="The first pairs side by side, up to 32, with bars from 0 to 1."
+                    display_name="plot",
+                    tooltip="Shows up to 32 pairs side by side, with bars from 0 to 1.",
                 ),
             ],
         )
@@ -96,15 +102,15 @@ class FaceSimilarity(io.ComfyNode):
         if before is not None and len(before) != len(image_a):
             raise SettingsError(
                 f"There are {len(before)} pictures in before, and {len(image_a)} in image_a.",
-                expected="for each picture of image_a the one that it was restored from",
-                remedy="connect what the sampler was given",
+                expected="one picture in before for each picture of image_a: the one from which it was restored",
+                remedy="connect the pictures that the sampler restored to before",
             )
-        truth_crops, truth = _embedded(bhwc_to_model(image_b), face_recognizer, face_detector)
-        named = [("", image_a)] if before is None else [("before ", before), ("after ", image_a)]
+        truth_crops, truth = _embed(bhwc_to_model(image_b), face_recognizer, face_detector)
+        batches = [("", image_a)] if before is None else [("before ", before), ("after ", image_a)]
         columns = [
             _Column(name, crops, [float(np.dot(row, truth[i % len(truth)])) for i, row in enumerate(embedded)])
-            for name, images in named
-            for crops, embedded in (_embedded(bhwc_to_model(images), face_recognizer, face_detector),)
+            for name, images in batches
+            for crops, embedded in (_embed(bhwc_to_model(images), face_recognizer, face_detector),)
         ]
         rows = [
             [*(column.cell(i) for column in columns), PlotCell(truth_crops[i % len(truth_crops)], "")]
@@ -112,12 +118,13 @@ class FaceSimilarity(io.ComfyNode):
         ]
         plot = model_to_bhwc(draw_rows(rows).unsqueeze(0))
         report = _report([column.values for column in columns])
-        shown = {"images": saved_pictures([draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)], cls)}
-        return io.NodeOutput(float(np.mean(columns[-1].values)), report, plot, ui=shown)
+        plots = [draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
+        display = {"images": save_pictures(plots, cls)}
+        return io.NodeOutput(float(np.mean(columns[-1].values)), report, plot, ui=display)
 
 
 class _Column(NamedTuple):
-    """Faces of a plot: their crops (batch, 3, size, size), and how alike each is to the face that it belongs to."""
+    """A column of faces in the plot: crops (batch, 3, size, size), and each one's similarity to its true face."""
 
     name: str
     crops: Tensor
@@ -128,7 +135,7 @@ class _Column(NamedTuple):
 
 
 def _report(columns: Sequence[Sequence[float]]) -> str:
-    """A line for each pair and one for the mean; of two columns also the difference."""
+    """Return one line for each pair and one for the mean. With two columns, each line has the difference too."""
 
     def line(name: str, values: Sequence[float]) -> str:
         gain = f" ({values[-1] - values[0]:+.3f})" if len(values) > 1 else ""
@@ -139,20 +146,20 @@ def _report(columns: Sequence[Sequence[float]]) -> str:
     return "\n".join([*lines, mean, f"Above some {SAME_PERSON:g} two good photos usually show one person."])
 
 
-def _embedded(images: Tensor, recognizer: Recognizer, network: FaceNetwork | None) -> tuple[Tensor, Embeddings]:
-    """Aligned crops (batch, 3, size, size) and embeddings (batch, d), one of each for every picture."""
+def _embed(images: Tensor, recognizer: Recognizer, network: FaceNetwork | None) -> tuple[Tensor, Embeddings]:
+    """Return an aligned crop (3, size, size) and an embedding (d,) for every picture, each as one batch."""
     if network is None:
         return images, embed_crops(recognizer, images)
     faces = detect_batch(list(images), SearchingDetector(network))
-    largest = [_largest([face for face in faces if face.frame == i], i) for i in range(len(images))]
+    largest = [_largest_face([face for face in faces if face.frame == i], i) for i in range(len(images))]
     return align_faces(list(images), largest)[1], embed_faces(recognizer, list(images), largest)
 
 
-def _largest(faces: list[Face], picture: int) -> Face:
+def _largest_face(faces: list[Face], picture: int) -> Face:
     if faces:
-        return max(faces, key=lambda one: one.size)
+        return max(faces, key=lambda face: face.size)
     raise FaceError(
         f"No face was found in picture {picture + 1}.",
         expected="a face in every picture",
-        remedy="leave the detector out and connect aligned crops",
+        remedy="connect pictures that show a face, or aligned crops without face_detector",
     )

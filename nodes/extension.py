@@ -1,4 +1,4 @@
-"""The list of nodes, and what happens once when ComfyUI loads them."""
+"""The list of nodes, and what is registered once when ComfyUI loads them."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from .face_loaders import LoadFaceDetector, LoadFaceParser, LoadFaceRecognizer
 from .landmarks import FacesFromLandmarks
 from .loaders import LoadModel
 from .paste import PasteFaces
-from .people import MatchPeople, SelectReferences
+from .people import MatchPeople
+from .reference_selection import SelectReferences
 from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
-from .sampling import Conditioning, GuidanceInterval, Sampler, Scheduler
+from .sampling import Sampler
+from .stock_sampling import Conditioning, GuidanceInterval, Scheduler
 
 
 class ReFLDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        # Here, since 0.3.64 has no on_load. Names alone: no folder is made before there is something to put in it.
+        # ComfyUI 0.3.64 has no on_load, so this is the place to register. No folder is created before its first file.
         host.register_folders()
         host.register_routes(
-            get={"people": saved_people.described_people},
+            get={"people": saved_people.describe_people},
             pictures={"people/thumbnails": saved_people.thumbnail_strip},
             post={"people/rename": saved_people.rename_person, "people/delete": saved_people.delete_person},
         )

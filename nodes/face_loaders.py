@@ -60,7 +60,7 @@ class LoadFaceDetector(io.ComfyNode):
         folder = face_files.face_folder(DETECTOR_FILES[backend])
         network = load_detector(backend, folder).network
         warn_of_training({"detector": network.metadata})
-        return io.NodeOutput(face_networks.managed(network))
+        return io.NodeOutput(face_networks.manage_network(network))
 
 
 class LoadFaceRecognizer(io.ComfyNode):

@@ -1,4 +1,4 @@
-"""What the sockets between the face nodes carry."""
+"""The socket types between the face nodes."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from comfy_api.latest import io
 from .types import ADVANCED
 
 Faces = io.Custom("REFLDM_FACES")
-"""The core's `Faces`: of a batch of pictures, with the transform of each one's crop."""
+"""The core's `Faces`: the faces of a batch of pictures, with the transform of each face's crop."""
 
 FaceDetector = io.Custom("REFLDM_FACE_DETECTOR")
-"""A `FaceNetwork`; how to search is the detecting node's matter."""
+"""A `FaceNetwork`. The node that detects has the settings of the search."""
 
 FaceRecognizer = io.Custom("REFLDM_FACE_RECOGNIZER")
 """A `Recognizer`."""
@@ -27,7 +27,7 @@ def crop_size_input() -> io.Int.Input:
         min=64,
         max=2048,
         step=8,
-        tooltip="Pixels along each side of the aligned crops. 512 is what the official model works at; the sampler "
-        "resizes others.",
+        tooltip="Set the side of the aligned crops in pixels. The official model works at 512. The sampler resizes "
+        "crops of another size.",
         **ADVANCED,
     )

@@ -1,4 +1,4 @@
-"""What the IMAGE and MASK sockets bring, checked before any work: other packs' nodes may send anything."""
+"""Checks of IMAGE and MASK inputs before any work, since the nodes of other packs may send anything."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ def require_images(images: Any, name: str) -> Tensor:
 
     Args:
         images: (batch, height, width, 3 or 4) floating-point values, usually in [0, 1]; the batch may be empty.
-        name: of the node's input, for messages.
+        name: Name of the node's input, for error messages.
 
     Returns:
         The same tensor.
 
     Raises:
-        PictureError: no tensor, another layout, number of channels or type, or values that are not finite.
+        PictureError: it is not a tensor, has another layout, number of channels or type, or has values that are not
+            finite.
     """
     expected = "an IMAGE: a tensor of shape (batch, height, width, 3 or 4) with values from 0 to 1"
     tensor = _require_tensor(images, name, expected)
@@ -50,15 +51,19 @@ def require_mask(mask: Any, name: str) -> Tensor:
 
 
 def to_model(images: Any, name: str) -> Tensor:
-    """IMAGE -> (batch, 3, height, width) in [-1, 1]; errors as `require_images`."""
+    """Return an IMAGE as (batch, 3, height, width) in [-1, 1].
+
+    Raises:
+        PictureError: `require_images` refuses it.
+    """
     return bhwc_to_model(require_images(images, name))
 
 
 def _require_tensor(value: Any, name: str, expected: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    what = "nothing" if value is None else f"a {type(value).__name__} ({shortened(value)})"
-    raise PictureError(f"{name} is {what}.", expected=expected, remedy=_REMEDY)
+    description = "nothing" if value is None else f"a {type(value).__name__} ({shortened(value)})"
+    raise PictureError(f"{name} is {description}.", expected=expected, remedy=_REMEDY)
 
 
 def _require_values(tensor: Tensor, name: str, expected: str) -> Tensor:
@@ -69,13 +74,13 @@ def _require_values(tensor: Tensor, name: str, expected: str) -> Tensor:
             remedy="divide whole numbers from 0 to 255 by 255",
         )
     for number, picture in enumerate(tensor):
-        # A sum shows NaN and infinity without a second tensor of the picture's size; a finite one proves all finite.
+        # A finite sum proves that all values are finite, without a second tensor of the picture's size.
         if not picture.sum(dtype=torch.float64 if tensor.device.type == "cpu" else torch.float32).isfinite():
             if picture.isfinite().all():
-                continue  # values so large that their sum is not finite
+                continue  # the values are so large that only their sum is not finite
             raise PictureError(
                 f"{name} has values that are not finite (NaN or infinity), in picture {number + 1} of {len(tensor)}.",
                 expected=expected,
-                remedy="look at the node that makes the pictures: a model or VAE in 16 bit may need 32 bit",
+                remedy="check the node that makes the pictures: a model or VAE in 16 bit may need 32 bit",
             )
     return tensor

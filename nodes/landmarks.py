@@ -1,4 +1,4 @@
-"""Faces whose landmarks are known already."""
+"""The node that aligns faces whose landmarks are known already."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .images import to_model
 from .types import CATEGORY, where_supported
 
 HostLandmarks = io.Custom("FACE_LANDMARKS")
-"""From ComfyUI's own MediaPipe nodes, where the host has them: {"frames": [[{"landmarks_xy": (468 or 478, 2)}]],
+"""The type of ComfyUI's own MediaPipe nodes, which newer hosts have: {"frames": [[{"landmarks_xy": (468 or 478, 2)}]],
 "image_size": (height, width)}."""
 
 
@@ -30,8 +30,8 @@ class FacesFromLandmarks(io.ComfyNode):
             node_id="ReFLDM_FacesFromLandmarks",
             category=CATEGORY,
             display_name="Faces From Landmarks",
-            description="Aligns faces whose landmarks are known: typed in, or from ComfyUI's own MediaPipe nodes. It "
-            "needs no face detector.",
+            description="Aligns faces whose landmarks are known: you type them, or ComfyUI's own MediaPipe nodes find "
+            "them. It needs no face detector.",
             **where_supported(search_aliases=["landmarks", "mediapipe", "manual face", "face points", "align face"]),
             inputs=[
                 io.Image.Input("image", tooltip="Connect whole photos or video frames, one or a batch."),
@@ -41,7 +41,7 @@ class FacesFromLandmarks(io.ComfyNode):
                     multiline=True,
                     tooltip="Write one face on each line, as ten numbers in pixels: x and y of the left eye, the right "
                     "eye, the nose, and the left and right corner of the mouth. Left and right are those of the "
-                    "picture. The faces are the same in every picture of a batch. The text is ignored where "
+                    "picture. The faces are the same in every picture of a batch. The text is ignored if "
                     "face_landmarks is connected.",
                 ),
                 crop_size_input(),
@@ -52,8 +52,8 @@ class FacesFromLandmarks(io.ComfyNode):
                 ),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="The places of the faces in their pictures."),
-                io.Image.Output(display_name="crops", tooltip="The faces, aligned, as one batch."),
+                Faces.Output(display_name="faces", tooltip="Holds the faces and their places in the pictures."),
+                io.Image.Output(display_name="crops", tooltip="Holds the aligned faces as one batch."),
             ],
         )
 
@@ -62,24 +62,26 @@ class FacesFromLandmarks(io.ComfyNode):
         cls, image: Tensor, text: str, crop_size: int, face_landmarks: dict[str, Any] | None = None
     ) -> io.NodeOutput:
         images = to_model(image, "image")
-        located_faces = _typed(text, len(images)) if face_landmarks is None else _from_host(face_landmarks, images)
+        located_faces = (
+            _faces_from_text(text, len(images)) if face_landmarks is None else _faces_from_host(face_landmarks, images)
+        )
         faces, crops = align_faces(list(images), located_faces, crop_size)
         return io.NodeOutput(faces, model_to_bhwc(crops))
 
 
-def _typed(text: str, frames: int) -> list[face.Face]:
+def _faces_from_text(text: str, frames: int) -> list[face.Face]:
     lines = parse_landmarks(text)
     return [face_from_landmarks(landmarks, frame) for frame in range(frames) for landmarks in lines]
 
 
-def _from_host(landmarks: dict[str, Any], images: Tensor) -> list[face.Face]:
+def _faces_from_host(landmarks: dict[str, Any], images: Tensor) -> list[face.Face]:
     frames, size = landmarks["frames"], tuple(images.shape[-2:])
     if len(frames) != len(images) or tuple(landmarks.get("image_size", size)) != size:
         height, width = landmarks.get("image_size", size)
         raise SettingsError(
             f"There are landmarks of {len(frames)} pictures of {width}x{height} pixels for {len(images)} pictures of "
             f"{size[1]}x{size[0]} pixels.",
-            expected="the pictures that the landmarks were found in",
+            expected="landmarks that were found in these pictures",
             remedy="connect the same pictures to both nodes",
         )
     located_faces = [

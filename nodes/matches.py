@@ -1,4 +1,4 @@
-"""What Match People shows: each face beside its person."""
+"""The data that Match People shows on the page: each face beside its person."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch import Tensor
 from ..refldm_core.face.matching import NOBODY
 from ..refldm_core.face.types import Face
 from ..refldm_core.images import u8_to_tensor
+from .display import MOST_SHOWN, THUMBNAIL, describe_face, save_pictures
 from .drawing import PlotCell, draw_rows
-from .shown import MOST_SHOWN, THUMBNAIL, described_face, saved_pictures
 from .types import ReferenceSet
 
-_ROWS = 4  # faces in one shown picture
+_ROWS = 4  # faces in one picture on the node
 
 
-def shown_matches(  # noqa: PLR0917
+def describe_matches(  # noqa: PLR0917
     crops: Tensor,
     faces: Sequence[Face],
     recognized: Sequence[str | None],
@@ -30,34 +30,37 @@ def shown_matches(  # noqa: PLR0917
     similarities: NDArray[np.float64],
     cls: type[io.ComfyNode],
 ) -> dict[str, Any]:
-    """The node's `ui`; see `shown`.
+    """Return the node's `ui`, as described in `display`.
 
     Args:
-        crops: (n, 3, size, size) in [-1, 1], of the first n faces: those that are shown, `MOST_SHOWN` or fewer.
-        faces: with their people.
-        recognized: the person of each face without assignments.
-        people: by name.
+        crops: (n, 3, size, size) in [-1, 1], the crops of the first n faces. Only these faces are shown, at most
+            `MOST_SHOWN`.
+        faces: All faces with their people.
+        recognized: The person of each face before assignments by hand.
+        people: Name -> references.
         similarities: (faces, people) cosine similarities.
-        cls: the node.
+        cls: The class of the node.
     """
     names = list(people)
     faces, similarities = faces[: len(crops)], similarities[: len(crops)]
-    to_person = [
+    similarity_to_person = [
         float(row[names.index(item.person)] if item.person else row.max())
         for item, row in zip(faces, similarities, strict=True)
     ]
-    portraits = {n: u8_to_tensor(p.thumbnails[0]) for n, p in people.items() if p.thumbnails is not None}
+    portraits = {
+        name: u8_to_tensor(person.thumbnails[0]) for name, person in people.items() if person.thumbnails is not None
+    }
     rows = [
         [
             PlotCell(crop, f"{i}: {item.person or NOBODY}"),
             PlotCell(portraits.get(item.person or "", torch.zeros_like(crop)), f"{value:.2f}", value),
         ]
-        for i, (crop, item, value) in enumerate(zip(crops, faces, to_person, strict=True))
+        for i, (crop, item, value) in enumerate(zip(crops, faces, similarity_to_person, strict=True))
     ]
     plots = [draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
-    thumbnails = saved_pictures(crops, cls, THUMBNAIL)
+    thumbnails = save_pictures(crops, cls, THUMBNAIL)
     with_portrait = list(portraits)[:MOST_SHOWN]
-    files = saved_pictures([portraits[name] for name in with_portrait], cls, THUMBNAIL)
+    files = save_pictures([portraits[name] for name in with_portrait], cls, THUMBNAIL)
     thumbnail_of = dict(zip(with_portrait, files, strict=True))
     matches = {
         "people": [
@@ -65,15 +68,15 @@ def shown_matches(  # noqa: PLR0917
         ],
         "faces": [
             {
-                **described_face(i, item),
+                **describe_face(i, item),
                 "picture": item.frame,
                 "person": item.person,
                 "recognized": recognized[i],
-                "similarity": round(to_person[i], 4),
+                "similarity": round(similarity_to_person[i], 4),
                 "thumbnail": thumbnails[i],
             }
             for i, item in enumerate(faces)
         ],
         "similarities": np.round(similarities, 4).tolist(),
     }
-    return {"images": saved_pictures(plots, cls), "refldm_matches": [matches]}
+    return {"images": save_pictures(plots, cls), "refldm_matches": [matches]}

@@ -1,4 +1,4 @@
-"""Which HTTP requests come from this pack's own page: what a foreign page sends is refused."""
+"""Checks that HTTP requests come from this server's own page. Requests of foreign pages are refused."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def reason_to_refuse(headers: Mapping[str, str], *, writes: bool) -> str:
-    """Why a request is not from a page of this server; "" where it is.
+    """Return why a request is not from a page of this server, or "" if it is.
 
     A browser sends `Origin` with every POST, and `Sec-Fetch-Site` with every request to a trustworthy address
-    (HTTPS, localhost). A page cannot change either of them.
+    (HTTPS, localhost). A page cannot change these two headers.
 
     Args:
-        headers: of the request, with names that ignore capitals.
-        writes: the request changes files. It then needs an `Origin`, and a content of type JSON, which a foreign page
-            cannot send without asking the server first.
+        headers: Headers of the request. Looking up a name must ignore capitals.
+        writes: Whether the request changes files. If so, it needs an `Origin` and a JSON content. A foreign page cannot
+            send JSON without asking the server first.
     """
     site = headers.get("Sec-Fetch-Site")
     if site is not None and site != "same-origin":
@@ -25,24 +25,24 @@ def reason_to_refuse(headers: Mapping[str, str], *, writes: bool) -> str:
     origin = headers.get("Origin")
     if origin is None:
         return "it has no Origin" if writes else ""
-    if not _same(origin, headers.get("Host", "")):
+    if not _is_same_server(origin, headers.get("Host", "")):
         return "its Origin is not this server"
     if writes and headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
         return "its content is not application/json"
     return ""
 
 
-def _same(origin: str, host: str) -> bool:
-    """Whether an origin, such as http://localhost:8188, is the server of a `Host` header, such as localhost:8188.
+def _is_same_server(origin: str, host: str) -> bool:
+    """Return whether an origin (http://localhost:8188) is the server in a `Host` header (localhost:8188).
 
-    The scheme counts for the default port only: a proxy may speak HTTPS for a server that speaks HTTP.
+    The scheme only decides the default port, since a proxy may speak HTTPS for a server that speaks HTTP.
     """
     try:
         page = urlsplit(origin)
-        own = urlsplit(f"//{host}")
-        default = _PORTS.get(page.scheme)
-        if default is None or not page.hostname:
+        this_server = urlsplit(f"//{host}")
+        default_port = _PORTS.get(page.scheme)
+        if default_port is None or not page.hostname:
             return False
-        return (page.hostname, page.port or default) == (own.hostname, own.port or default)
-    except ValueError:  # a port that is no number
+        return (page.hostname, page.port or default_port) == (this_server.hostname, this_server.port or default_port)
+    except ValueError:  # the port is not a number
         return False

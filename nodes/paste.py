@@ -1,4 +1,4 @@
-"""Putting restored faces back."""
+"""The node that puts restored faces back into their photos."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..refldm_core.face.color import ColorMatch
 from ..refldm_core.face.parsing import FaceParser as Parser
 from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
 from ..refldm_core.images import model_to_bhwc
+from .display import save_pictures
 from .face_types import FaceParser, Faces
 from .images import require_mask, to_model
-from .shown import saved_pictures
-from .types import ADVANCED, CATEGORY, earlier_name, where_supported
+from .types import ADVANCED, CATEGORY, input_under_earlier_name, where_supported
 
 _COLOR_MATCH: ColorMatch = "wavelet"
 _DETAIL: Detail = "unchanged"
@@ -32,8 +32,8 @@ class PasteFaces(io.ComfyNode):
             node_id="ReFLDM_PasteFaces",
             category=CATEGORY,
             display_name="Paste Faces",
-            description="Puts restored faces back into their photos without a seam. What lies outside the mask stays "
-            "as it was, to the last bit.",
+            description="Puts restored faces back into their photos without a seam. Pixels outside the mask do not "
+            "change, to the last bit.",
             **where_supported(
                 has_intermediate_output=True,
                 search_aliases=["paste back", "uncrop face", "blend face", "composite face", "face swap back"],
@@ -41,28 +41,28 @@ class PasteFaces(io.ComfyNode):
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="The photos in which the faces were found, or all of these enlarged by an upscaler.",
+                    tooltip="Connect the photos in which the faces were found, or all of them enlarged by an upscaler.",
                 ),
-                Faces.Input("faces", tooltip="Of the restored crops, in their order."),
-                io.Image.Input("restored", tooltip="One crop for each face, of any size."),
+                Faces.Input("faces", tooltip="Connect the faces of the restored crops, in the same order."),
+                io.Image.Input("restored", tooltip="Connect one restored crop for each face, of any size."),
                 io.Float.Input(
                     "feather",
                     default=0.1,
                     min=0.0,
                     max=0.5,
                     step=0.01,
-                    tooltip="Set the width of the soft edge, as a part of the crop's side.",
+                    tooltip="Set the width of the soft edge, as a fraction of the crop's side.",
                     **ADVANCED,
                 ),
-                # From here on all are optional, since an optional input stands after the required ones, and values in
-                # workflow files are told apart by their places alone: color_match stays the second.
+                # Workflow files identify values by position only, so color_match must stay the second widget. It is
+                # optional, and optional inputs follow the required ones. So all inputs from here on are optional.
                 io.Combo.Input(
                     "color_match",
                     options=list(get_args(ColorMatch)),
                     default=_COLOR_MATCH,
                     optional=True,
-                    tooltip="Choose how the face gets the photo's colors: wavelet takes the photo's coarse colors "
-                    "place by place, lab takes its mean and contrast, none keeps the restored colors.",
+                    tooltip="Choose how the face gets the photo's colors. wavelet takes the photo's coarse colors at "
+                    "each place, lab takes the mean and the contrast of its colors, none keeps the restored colors.",
                 ),
                 io.Float.Input(
                     "blend",
@@ -71,16 +71,17 @@ class PasteFaces(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="Mix the restored face with the photo: 1 shows the restored face alone, 0 the photo as it "
-                    "was.",
+                    tooltip="Mix the restored face with the photo: 1 shows the restored face only, 0 shows the old "
+                    "photo only.",
                 ),
                 io.Combo.Input(
                     "detail",
                     options=list(get_args(Detail)),
                     default=_DETAIL,
                     optional=True,
-                    tooltip="Choose where detail of the photo that the crop was too small for is put back: where the "
-                    "face was left unchanged, always, or never.",
+                    tooltip="A large face loses fine detail in a smaller crop. Choose where this detail returns from "
+                    "the photo: unchanged means where restoring left the face as it was, always means everywhere, "
+                    "never means nowhere.",
                     **ADVANCED,
                 ),
                 io.Float.Input(
@@ -90,20 +91,26 @@ class PasteFaces(io.ComfyNode):
                     max=8.0,
                     step=0.5,
                     optional=True,
-                    tooltip="Enlarge the result. Above 1, a small face that was enlarged for restoring keeps more of "
-                    "its new detail. It has no effect on photos that come enlarged.",
+                    tooltip="Set the factor that enlarges the result. Above 1, a small face that was enlarged for "
+                    "restoring keeps more of its new detail. It has no effect on photos that are enlarged already.",
                 ),
                 io.Mask.Input(
-                    "mask", optional=True, tooltip="Where the photo may change: white. One for all photos, or one each."
+                    "mask",
+                    optional=True,
+                    tooltip="Connect a mask that is white where the photo may change: one for all photos, or one for "
+                    "each.",
                 ),
                 FaceParser.Input(
-                    "face_parser", optional=True, tooltip="Limits pasting to face and hair. Without, the crop's shape."
+                    "face_parser",
+                    optional=True,
+                    tooltip="Connect Load Face Parser to paste only face and hair. Without it, the whole crop is "
+                    "pasted with soft edges.",
                 ),
-                earlier_name("colour_match", list(get_args(ColorMatch)), "color_match"),
+                input_under_earlier_name("colour_match", list(get_args(ColorMatch)), "color_match"),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The photos with their restored faces."),
-                io.Mask.Output(display_name="mask", tooltip="How much of each pixel comes from restored faces."),
+                io.Image.Output(display_name="image", tooltip="Holds the photos with their restored faces."),
+                io.Mask.Output(display_name="mask", tooltip="Holds the share of restored faces in each pixel."),
             ],
         )
 
@@ -129,31 +136,32 @@ class PasteFaces(io.ComfyNode):
             faces,
             to_model(restored, "restored"),
             settings,
-            crop_masks=None if face_parser is None else _parsed(face_parser, photos, faces),
-            image_masks=None if mask is None else _each(require_mask(mask, "mask"), len(photos)),
+            crop_masks=None if face_parser is None else _parse_crops(face_parser, photos, faces),
+            image_masks=None if mask is None else _mask_of_each_photo(require_mask(mask, "mask"), len(photos)),
         )
         masks = torch.stack([photo.mask for photo in pasted])
         pictures = model_to_bhwc(torch.stack([photo.image for photo in pasted]))
         if pictures.shape[:3] == image.shape[:3]:
-            # From [0, 1] to [-1, 1] and back costs the last bit.
+            # Conversion to [-1, 1] and back changes the last bit, so pixels outside the mask are copied from the input.
             pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
-        before = saved_pictures(photos, cls)
-        after = saved_pictures([photo.image for photo in pasted], cls)
-        shown = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
-        return io.NodeOutput(pictures, masks, ui=shown)
+        before = save_pictures(photos, cls)
+        after = save_pictures([photo.image for photo in pasted], cls)
+        display = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
+        return io.NodeOutput(pictures, masks, ui=display)
 
 
-def _parsed(parser: Parser, photos: Tensor, faces: face.Faces) -> list[Tensor]:
+def _parse_crops(parser: Parser, photos: Tensor, faces: face.Faces) -> list[Tensor]:
+    """Return the mask (size, size) of face and hair in each face's crop."""
     size = (photos.shape[-2], photos.shape[-1])
     crops = [
-        align(photos[one.frame], transform.for_image(size))
-        for one, transform in zip(faces.faces, faces.transforms, strict=True)
+        align(photos[item.frame], transform.for_image(size))
+        for item, transform in zip(faces.faces, faces.transforms, strict=True)
     ]
     return [parser.mask(crop.unsqueeze(0))[0] for crop in crops]
 
 
-def _each(mask: Tensor, photos: int) -> list[Tensor]:
-    """MASK (height, width) or (batch, height, width) -> one for each photo."""
+def _mask_of_each_photo(mask: Tensor, photos: int) -> list[Tensor]:
+    """Return a mask (height, width) for each photo from a MASK (height, width) or (batch, height, width)."""
     masks = mask.reshape(-1, *mask.shape[-2:])
     if len(masks) not in (1, photos):
         raise SettingsError(

@@ -1,9 +1,9 @@
-"""References from photos, and who is who in a picture."""
+"""The node that finds out which person each face is."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor
 from ..refldm_core.errors import ReferencesError, SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.alignment import align
-from ..refldm_core.face.detection import DetectionSettings, SearchingDetector
 from ..refldm_core.face.identity import Embeddings, Recognizer, centroid, cosine, embed_crops, embed_faces
 from ..refldm_core.face.matching import (
     NOBODY,
@@ -27,120 +26,15 @@ from ..refldm_core.face.matching import (
     with_embeddings,
     with_people,
 )
-from ..refldm_core.face.references import ChosenReferences, ReferenceSettings, Verdict, select_references
 from ..refldm_core.face.tracking import people_of_tracks, track_faces
-from ..refldm_core.images import model_to_bhwc, resize, u8_to_tensor
-from .drawing import SheetCell, draw_sheet
-from .face_types import FaceDetector, FaceParser, FaceRecognizer, Faces, crop_size_input
-from .host import with_progress
+from ..refldm_core.images import model_to_bhwc, u8_to_tensor
+from .display import MOST_SHOWN
+from .face_types import FaceRecognizer, Faces
 from .images import to_model
-from .matches import shown_matches
-from .shown import MOST_SHOWN, saved_pictures, shrunk
+from .matches import describe_matches
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, growing_inputs, grown_values, where_supported
 
-_PHOTO_SOCKETS = tuple(f"photos_{i}" for i in range(2, 21))
 _PERSON_SOCKETS = tuple(f"person_{i}" for i in range(2, 21))
-_SHEET = 320  # pixels of a photo that is kept to be shown
-
-
-class SelectReferences(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_SelectReferences",
-            category=CATEGORY,
-            display_name="Select References",
-            description="Chooses reference photos: finds the person who is in most of them, drops other people, "
-            "copies, blurred, tiny and covered faces, and takes the best that differ most.",
-            **where_supported(
-                has_intermediate_output=True,
-                search_aliases=["reference photos", "choose photos", "best faces", "align references"],
-            ),
-            # A list of pictures of different sizes is one set of photos, not one run for each.
-            is_input_list=True,
-            inputs=[
-                io.Image.Input(
-                    "photos", tooltip="Whole photos of one person, among others perhaps: one, a batch or a list."
-                ),
-                FaceDetector.Input("face_detector", tooltip="From Load Face Detector."),
-                FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
-                io.Int.Input(
-                    "count", default=5, min=1, max=32, tooltip="References at most. The model was trained with up to 5."
-                ),
-                io.Float.Input(
-                    "same_person",
-                    default=SAME_PERSON,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.005,
-                    tooltip="Set the cosine similarity above which two photos show one person.",
-                    **ADVANCED,
-                ),
-                io.Int.Input(
-                    "min_size",
-                    default=80,
-                    min=0,
-                    max=4096,
-                    tooltip="Set the size of the smallest useful face, in pixels of the photo.",
-                    **ADVANCED,
-                ),
-                io.Float.Input(
-                    "max_blur",
-                    default=0.6,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Drop faces that are more blurred than this: 0 is sharp, 1 is blurred beyond use.",
-                    **ADVANCED,
-                ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Set the least confidence of the face detector in a face. 0 takes its authors' value.",
-                    **ADVANCED,
-                ),
-                crop_size_input(),
-                *growing_inputs("more_photos", _PHOTO_SOCKETS, io.Image, "Connect more photos, of any size."),
-                FaceParser.Input(
-                    "face_parser", optional=True, tooltip="Sees covered faces. Without, only the detector's doubt does."
-                ),
-            ],
-            outputs=[
-                io.Image.Output(display_name="images", tooltip="Aligned crops for Encode References, the best first."),
-                io.String.Output(display_name="report", tooltip="Why each photo was kept or dropped."),
-            ],
-        )
-
-    @classmethod
-    def execute(  # noqa: PLR0917  # the host passes inputs by name
-        cls,
-        photos: list[Tensor],
-        face_detector: list[Any],
-        face_recognizer: list[Any],
-        count: list[int],
-        same_person: list[float],
-        min_size: list[int],
-        max_blur: list[float],
-        threshold: list[float],
-        crop_size: list[int],
-        face_parser: Sequence[Any] = (None,),
-        **more: Any,
-    ) -> io.NodeOutput:
-        more_photos = grown_values("more_photos", _PHOTO_SOCKETS, more)
-        batches = [*photos, *(batch for batches_of_socket in more_photos for batch in batches_of_socket)]
-        # Half the size that is useful: far smaller faces are not worth the search, nor a verdict.
-        search = DetectionSettings(threshold[0] or None, smallest=max(24.0, min_size[0] / 2.0))
-        detector = SearchingDetector(face_detector[0], search)
-        settings = ReferenceSettings(count[0], same_person=same_person[0], min_size=min_size[0], max_blur=max_blur[0])
-        small: dict[str, Tensor] = {}
-        watched = with_progress(_remembered(_photos(batches), small), sum(len(batch) for batch in batches))
-        chosen = select_references(watched, detector, face_recognizer[0], settings, parser=face_parser[0])
-        cells = [SheetCell(small[v.photo], f"{v.photo}: {v.reason}", v.kept) for v in _best_first(chosen)]
-        shown = {"images": saved_pictures([draw_sheet(cells)], cls)}
-        return io.NodeOutput(model_to_bhwc(resize(chosen.crops, crop_size[0])), chosen.report, ui=shown)
 
 
 class MatchPeople(io.ComfyNode):
@@ -151,16 +45,20 @@ class MatchPeople(io.ComfyNode):
             category=CATEGORY,
             display_name="Match People",
             description="Gives each face of a group photo or video the references of its own person, by ArcFace "
-            "similarity. What a person looks like is taken from the small pictures in the references, saved ones too.",
+            "similarity. The small pictures in the references, also in saved ones, show what a person looks like.",
             **where_supported(
                 has_intermediate_output=True,
                 search_aliases=["who is who", "identify faces", "group photo", "several people", "face id"],
             ),
             inputs=[
-                io.Image.Input("image", tooltip="The photos or frames in which the faces were found."),
-                Faces.Input("faces", tooltip="From Detect Faces."),
-                FaceRecognizer.Input("face_recognizer", tooltip="From Load Face Recognizer."),
-                References.Input("person_1", tooltip="From Encode References or Load References; several people too."),
+                io.Image.Input("image", tooltip="Connect the photos or frames in which the faces were found."),
+                Faces.Input("faces", tooltip="Connect the faces of Detect Faces."),
+                FaceRecognizer.Input("face_recognizer", tooltip="Connect Load Face Recognizer."),
+                References.Input(
+                    "person_1",
+                    tooltip="Connect a person from Encode References or Load References, or several people from Batch "
+                    "References.",
+                ),
                 io.String.Input(
                     "names",
                     default="",
@@ -173,8 +71,8 @@ class MatchPeople(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.005,
-                    tooltip="Set the least similarity of a face to its person. 0.25 to 0.3 serves degraded photos in "
-                    "which everybody is known.",
+                    tooltip="Set the lowest similarity of a face to its person. Use 0.25 to 0.3 for degraded photos in "
+                    "which every face is one of your people.",
                 ),
                 io.Boolean.Input(
                     "repeats",
@@ -193,29 +91,33 @@ class MatchPeople(io.ComfyNode):
                     "more_people",
                     _PERSON_SOCKETS,
                     References,
-                    "Connect another person, or several from Batch References.",
+                    "Connect another person, or several people from Batch References.",
                 ),
                 io.String.Input(
                     "assignments",
                     default="",
                     optional=True,
-                    tooltip="Say who faces are, where the face recognizer is wrong: the number that this node shows at "
-                    'the face, and a name, or nobody, such as "2: Anna, 3: nobody". Other faces keep the person that '
-                    "was recognized.",
+                    tooltip="Correct the face recognizer. Write the number that this node shows at a face, and a name "
+                    'or nobody, such as "2: Anna, 3: nobody". All other faces keep the person that was recognized.',
                 ),
             ],
             outputs=[
-                Faces.Output(display_name="faces", tooltip="With their people; strangers that are left are not here."),
-                io.Image.Output(display_name="crops", tooltip="Of these faces."),
-                References.Output(display_name="references", tooltip="The person of each of these faces."),
-                io.String.Output(display_name="report", tooltip="Who each face is, and how similar."),
+                Faces.Output(
+                    display_name="faces",
+                    tooltip="Holds the faces with their people. If strangers is set to leave, strangers are not "
+                    "among them.",
+                ),
+                io.Image.Output(display_name="crops", tooltip="Holds the crops of these faces, in the same order."),
+                References.Output(display_name="references", tooltip="Holds the person of each of these faces."),
+                io.String.Output(display_name="report", tooltip="Says who each face is, with the similarity."),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, assignments: str | None = "", more_people: object = None) -> bool | str:
-        try:  # the host passes the group more_people to every function
-            parse_assignments(assignments or "")  # None is what another node will give
+        # more_people is an argument because the host passes the group of inputs to every function.
+        try:
+            parse_assignments(assignments or "")  # None: another node gives the text when it runs
         except SettingsError as error:
             return str(error)
         return True
@@ -238,30 +140,30 @@ class MatchPeople(io.ComfyNode):
         _require_pictures(images, faces)
         more_sets = grown_values("more_people", _PERSON_SOCKETS, more)
         sets = [*person_1, *(person for people in more_sets for person in people)]
-        people = dict(zip(_names(names, len(sets)), sets, strict=True))
+        people = dict(zip(_parse_names(names, len(sets)), sets, strict=True))
         assigned = people_of_assignments(parse_assignments(assignments), list(people), len(faces))
         embeddings = embed_faces(face_recognizer, list(images), faces.faces)
         centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
 
-        def matched(by_hand: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
+        def match(corrections: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
             frames = [item.frame for item in faces.faces]
             matches = match_people(
-                embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=by_hand
+                embeddings, frames, centroids, threshold=threshold, repeats=repeats, assigned=corrections
             )
             named = with_people(with_embeddings(faces.faces, embeddings), matches)
             if any(item.track is not None for item in named):
-                # Once more, now that faces are known: they find each other again after a gap.
-                named = _along_tracks(people_of_tracks(track_faces(named)), by_hand)
+                # Faces are tracked again with their people, so that a track continues after a gap.
+                named = _assign_to_tracks(people_of_tracks(track_faces(named)), corrections)
             return named, matches
 
-        named, matches = matched(assigned)
-        recognized = matched({})[0] if assigned else named
+        named, matches = match(assigned)
+        recognized = match({})[0] if assigned else named
         report = "\n".join(
             f"picture {item.frame + 1}, face at {item.center[0]:.0f}, {item.center[1]:.0f}: "
-            f"{item.person or NOBODY} ({match.similarity:.2f})"
-            for item, match in zip(named, matches, strict=True)
+            f"{item.person or NOBODY} ({item_match.similarity:.2f})"
+            for item, item_match in zip(named, matches, strict=True)
         )
-        shown = shown_matches(
+        display = describe_matches(
             _crops(images, faces, MOST_SHOWN),
             named,
             [item.person for item in recognized],
@@ -274,58 +176,50 @@ class MatchPeople(io.ComfyNode):
             restored_faces = restored_faces.select([i for i, item in enumerate(named) if item.person is not None])
         references = tuple(None if item.person is None else people[item.person] for item in restored_faces.faces)
         crops = model_to_bhwc(_crops(images, restored_faces))
-        return io.NodeOutput(restored_faces, crops, references, report, ui=shown)
+        return io.NodeOutput(restored_faces, crops, references, report, ui=display)
 
 
-def _along_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:
-    """Who a face is by hand, it is in every frame of its track."""
+def _assign_to_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | None]) -> list[face.Face]:
+    """Give the person that was assigned to a face by hand to all faces of its track."""
     by_track = {faces[i].track: name for i, name in assigned.items() if faces[i].track is not None}
-    by_hand = [by_track.get(item.track, item.person) for item in faces]
-    return [replace(item, person=assigned.get(i, by_hand[i])) for i, item in enumerate(faces)]
+    people = [by_track.get(item.track, item.person) for item in faces]
+    return [replace(item, person=assigned.get(i, people[i])) for i, item in enumerate(faces)]
 
 
-def _remembered(photos: Iterator[tuple[str, Tensor]], small: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The same photos; small copies of them are put into `small` by name."""
-    for name, photo in photos:
-        small[name] = shrunk(photo, _SHEET)
-        yield name, photo
+def _parse_names(text: str, count: int) -> list[str]:
+    """Return the names of the people; people without a name are called "person 1" and so on.
 
-
-def _best_first(chosen: ChosenReferences) -> list[Verdict]:
-    rank = {name: place for place, name in enumerate(chosen.names)}
-    return sorted(chosen.verdicts, key=lambda verdict: rank.get(verdict.photo, len(rank)))
-
-
-def _photos(batches: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
-    photos = (photo for batch in batches for photo in to_model(batch, "photos"))
-    return ((f"photo {number}", photo) for number, photo in enumerate(photos, start=1))
-
-
-def _names(text: str, count: int) -> list[str]:
-    """Names of the people, numbers for those that have none."""
+    Raises:
+        SettingsError: there are more names than people, or two people have the same name.
+    """
     written_names = [name.strip() for name in text.split(",") if name.strip()]
     names = [*written_names[:count], *(f"person {i + 1}" for i in range(len(written_names), count))]
     if len(written_names) > count or len(set(names)) != count:
         raise SettingsError(
             f'"{text}" does not name {count} people.',
             expected="at most one name for each person, all different",
-            remedy="write for instance Anna, Ben, Cem, or nothing",
+            remedy="write names such as Anna, Ben, Cem, or leave names empty",
         )
     return names
 
 
 def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embeddings:
+    """Return the mean embedding of a person's thumbnails.
+
+    Raises:
+        ReferencesError: the references hold no thumbnails.
+    """
     if person.thumbnails is None:
         raise ReferencesError(
             f"The references of {name} hold no pictures by which to recognize them.",
             expected="references from Encode References, or saved with pictures",
-            remedy="encode the photos again, or save them with pictures switched on",
+            remedy="encode the photos again, or save the references with pictures switched on",
         )
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 
 
 def _crops(images: Tensor, faces: face.Faces, most: int | None = None) -> Tensor:
-    """(faces, 3, size, size) in [-1, 1], of the first faces where there are more than `most`."""
+    """Return crops (faces, 3, size, size) in [-1, 1] of the first `most` faces, or of all faces for None."""
     size = max((transform.crop_size for transform in faces.transforms), default=512)
     placed = zip(faces.faces[:most], faces.transforms[:most], strict=True)
     crops = [align(images[item.frame], transform) for item, transform in placed]
@@ -337,6 +231,6 @@ def _require_pictures(images: Tensor, faces: face.Faces) -> None:
     if sizes != faces.image_sizes:
         raise SettingsError(
             f"The faces were found in {len(faces.image_sizes)} other pictures than these {len(sizes)}.",
-            expected="the pictures in which the faces were found",
+            expected="the pictures in which the faces were found, in their size",
             remedy="connect the same pictures to Detect Faces and to this node",
         )

@@ -1,4 +1,4 @@
-"""Reference photos: encoded once, joined for several people, kept in files."""
+"""The nodes that encode reference photos, join the references of several people, and keep them in files."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .saved_people import saved_names
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _MORE_IMAGES = ("images_2", "images_3", "images_4", "images_5")
-_THUMBNAIL = 160  # pixels: as many across the face as a recognizer looks at, for Match People
+_THUMBNAIL = 160  # pixels; the face in it is then as large as the input of a recognizer, which Match People needs
 _NONE = "(no saved references found)"
 
 
@@ -34,33 +34,34 @@ class EncodeReferences(io.ComfyNode):
             category=CATEGORY,
             display_name="Encode References",
             description="Runs each reference photo through the model once and keeps its attention keys and values "
-            "(CacheKV), which every sampling step then looks at. Unchanged references are not encoded again.",
+            "(CacheKV). Every sampling step then attends to them. Unchanged references are not encoded again.",
             **where_supported(
                 has_intermediate_output=True,
                 search_aliases=["reference photos", "cachekv", "identity", "same person", "face reference"],
             ),
             inputs=[
-                io.Model.Input("model", tooltip="With the LoRA that the sampler will use, if any."),
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
+                io.Model.Input("model", tooltip="Connect the model with the same LoRA as in the sampler, if any."),
+                io.Vae.Input("vae", tooltip="Connect the VAE of Load ReF-LDM Model."),
                 io.Image.Input(
                     "images",
-                    tooltip="A good, sharp photo of the person, or a batch of them: aligned face crops as in FFHQ. "
+                    tooltip="Connect good, sharp photos of one person, one or a batch: aligned face crops as in FFHQ. "
                     "2 to 5 photos in all are best; the model was trained with up to 5.",
                 ),
                 *(
-                    io.Image.Input(name, optional=True, tooltip="Another photo of the same person, of any size.")
+                    io.Image.Input(name, optional=True, tooltip="Connect more photos of the same person, of any size.")
                     for name in _MORE_IMAGES
                 ),
                 io.Combo.Input(
                     "encoding",
                     options=["joint", "separate"],
                     default="joint",
-                    tooltip="joint encodes the photos as one picture, side by side, as the model was trained. separate "
-                    "encodes each alone: a little different, and each photo's part does not depend on the others.",
+                    tooltip="Choose how the photos are encoded. joint encodes them side by side as one picture, as in "
+                    "training. separate encodes each photo alone. The result then differs a little, and the part of "
+                    "each photo does not depend on the others.",
                     **ADVANCED,
                 ),
             ],
-            outputs=[References.Output(display_name="references", tooltip="One person.")],
+            outputs=[References.Output(display_name="references", tooltip="Holds the references of one person.")],
         )
 
     @classmethod
@@ -82,14 +83,16 @@ class BatchReferences(io.ComfyNode):
             node_id="ReFLDM_BatchReferences",
             category=CATEGORY,
             display_name="Batch References",
-            description="Puts the references of several people in order: the first person belongs to the first picture "
-            "of the batch, the second to the second, and so on.",
+            description="Joins the references of several people in order. The first person belongs to the first "
+            "picture of a batch, the second person to the second picture, and so on.",
             **where_supported(search_aliases=["several people", "join references", "one person each"]),
             inputs=[
-                References.Input("references_1", tooltip="Of the first picture, or of the first few."),
-                References.Input("references_2", tooltip="Of the pictures after those."),
+                References.Input("references_1", tooltip="Connect the person of the first picture, or several people."),
+                References.Input("references_2", tooltip="Connect the person of the next picture, or several people."),
             ],
-            outputs=[References.Output(display_name="references", tooltip="One person for each picture of a batch.")],
+            outputs=[
+                References.Output(display_name="references", tooltip="Holds one person for each picture of a batch.")
+            ],
         )
 
     @classmethod
@@ -104,36 +107,39 @@ class SaveReferences(io.ComfyNode):
             node_id="ReFLDM_SaveReferences",
             category=CATEGORY,
             display_name="Save References",
-            description="Keeps a person's encoded references in the model folder refldm_references, as a .safetensors "
-            "file in 16 bit with small pictures to recognize it by. Load References brings them back. The file tells "
-            "who the person is, as a photo does: share it as carefully.",
+            description="Saves a person's encoded references in the model folder refldm_references, as a .safetensors "
+            "file in 16 bit with small pictures of the person. Load References loads them again. The file reveals who "
+            "the person is, so share it as carefully as a photo.",
             **where_supported(search_aliases=["save person", "save identity", "save cachekv"]),
             is_output_node=True,
             inputs=[
-                References.Input("references", tooltip="One person, from Encode References."),
+                References.Input("references", tooltip="Connect the references of one person, from Encode References."),
                 io.String.Input(
-                    "name", default="person", tooltip="Name of the file, without a folder. The ending is added."
+                    "name",
+                    default="person",
+                    tooltip="Write the name of the file, without a folder. The ending is added.",
                 ),
                 io.Boolean.Input(
                     "overwrite",
                     default=False,
-                    tooltip="Replace a file of that name. Off, the node refuses to, unless the file holds the same.",
+                    tooltip="Replace an existing file of that name. If this is off, the node stops with an error, "
+                    "unless the file holds the same references.",
                 ),
                 io.Boolean.Input(
                     "pictures",
                     default=True,
                     optional=True,
-                    tooltip="Keep small pictures of the person, and the photos' latents, which the model can decode "
-                    "into the photos. Off, the file holds keys and values alone: Match People cannot recognize the "
-                    "person by it, and it works without LoRA only.",
+                    tooltip="Save small pictures of the person too, and the photos' latents, which the model can "
+                    "decode into the photos. If this is off, the file holds keys and values only. Match People then "
+                    "cannot recognize the person, and the file only works without LoRA.",
                 ),
             ],
-            outputs=[io.String.Output(display_name="file", tooltip="Name of the file in the folder.")],
+            outputs=[io.String.Output(display_name="file", tooltip="Holds the name of the file in the folder.")],
         )
 
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
-        if name is not None:  # as it is where another node will give it
+        if name is not None:  # None: another node gives the name when it runs
             try:
                 safetensors_name(name)
             except OutputError as error:
@@ -158,10 +164,10 @@ class SaveReferences(io.ComfyNode):
         if path.exists() and not overwrite:
             earlier = load_references(path)
             same_pictures = earlier.holds_pictures == stored.holds_pictures
-            if not (same_pictures and _same(earlier.references, person.kv)):
+            if not (same_pictures and _is_equal(earlier.references, person.kv)):
                 raise OutputError(
                     f"{path} exists already, with {_difference(same_pictures, pictures)}.",
-                    expected="a new name",
+                    expected="a name that is not taken",
                     remedy="choose another name, or switch on overwrite to replace the file",
                 )
         else:
@@ -177,8 +183,8 @@ class LoadReferences(io.ComfyNode):
             node_id="ReFLDM_LoadReferences",
             category=CATEGORY,
             display_name="Load References",
-            description="Loads a person that Save References kept, from the model folder refldm_references. They work "
-            "with the model that encoded them.",
+            description="Loads the references of a saved person from the model folder refldm_references. They only "
+            "work with the model that encoded them.",
             **where_supported(
                 has_intermediate_output=True, search_aliases=["load person", "load identity", "saved face"]
             ),
@@ -186,15 +192,16 @@ class LoadReferences(io.ComfyNode):
                 io.Combo.Input(
                     "name",
                     options=saved_names() or [_NONE],
-                    tooltip="A file in the model folder refldm_references. Press R to refresh after saving one.",
+                    tooltip="Choose a file of the model folder refldm_references. Press R to refresh the list after "
+                    "saving a person.",
                 )
             ],
-            outputs=[References.Output(display_name="references", tooltip="One person.")],
+            outputs=[References.Output(display_name="references", tooltip="Holds the references of one person.")],
         )
 
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
-        return True if name is None or host.path_in(host.REFERENCES, name) else str(_missing(name))
+        return True if name is None or host.path_in(host.REFERENCES, name) else str(_missing_file(name))
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
@@ -204,22 +211,26 @@ class LoadReferences(io.ComfyNode):
     def execute(cls, name: str) -> io.NodeOutput:
         path = host.path_in(host.REFERENCES, name)
         if path is None:
-            raise _missing(name)
+            raise _missing_file(name)
         stored = load_references(path)
         person = ReferenceSet(stored.references, stored.latents, stored.thumbnails, stored.names)
         return io.NodeOutput((person,), ui=_preview(person, cls))
 
 
 def _difference(same_pictures: bool, pictures: bool) -> str:
+    """Return how an existing file differs from the references to save, with or without pictures."""
     if same_pictures:
         return "other references"
     return "references without pictures" if pictures else "pictures"
 
 
 def _encode(vae: Any, crops: Tensor, encoding: ReferenceEncoding) -> Tensor:
-    """Crops (references, size, size, 3) in [0, 1] -> (references, c, h, w) float32 on the CPU, not scaled."""
+    """Encode crops (references, size, size, 3) in [0, 1] as latents (references, c, h, w).
+
+    The latents are float32, on the CPU, and not yet scaled for the U-Net.
+    """
     pictures = bhwc_to_model(crops)
-    progress = host.Progress(len(crops) + 1)  # the last step is the U-Net's
+    progress = host.Progress(len(crops) + 1)  # the U-Net's pass is the last step
     if encoding == "joint":
         progress.show(0, torch.cat(list(pictures), dim=-1))
         latents = vae.encode_joint(crops)
@@ -233,7 +244,7 @@ def _encode(vae: Any, crops: Tensor, encoding: ReferenceEncoding) -> Tensor:
     return latents.float().cpu()
 
 
-def _missing(name: str) -> CheckpointError:
+def _missing_file(name: str) -> CheckpointError:
     return CheckpointError(
         f"There are no saved references {'' if name == _NONE else f'{name} '}in {host.first_folder(host.REFERENCES)}.",
         expected="the name of a file in that folder, which Save References writes",
@@ -242,7 +253,7 @@ def _missing(name: str) -> CheckpointError:
 
 
 def _thumbnails(crops: Tensor) -> Tensor:
-    """(batch, height, width, 3) in [0, 1] -> (batch, 3, small, small) uint8."""
+    """Shrink square crops (batch, size, size, 3) in [0, 1] to thumbnails (batch, 3, side, side) uint8."""
     side = min(_THUMBNAIL, crops.shape[1])
     small = torch.nn.functional.interpolate(crops.movedim(-1, 1).float().cpu(), (side, side), mode="area")
     return (small * 255.0).round().to(torch.uint8)
@@ -254,7 +265,7 @@ def _preview(person: ReferenceSet, cls: type[io.ComfyNode]) -> Any:
     return ui.PreviewImage(person.thumbnails.movedim(1, -1).float() / 255.0, cls=cls)
 
 
-def _same(stored: ReferenceKV, new: ReferenceKV) -> bool:
+def _is_equal(stored: ReferenceKV, new: ReferenceKV) -> bool:
     if (stored.fingerprint, stored.count, stored.latent_size) != (new.fingerprint, new.count, new.latent_size):
         return False
     cast = new.to("cpu", stored.dtype).layers

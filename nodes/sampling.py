@@ -1,4 +1,4 @@
-"""Restoring: everything in one node, or the pieces for the host's own samplers."""
+"""The node that restores faces."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -21,111 +21,17 @@ from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
 from ..refldm_core.presets import PRESETS
 from . import host
 from .crops import fit
+from .display import MOST_SHOWN, save_pictures
 from .face_types import Faces
-from .shown import MOST_SHOWN, saved_pictures
-from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
+from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
+from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
-_SPACINGS = ["trailing", "uniform"]
 _STRENGTH = (
-    "Set how far the face may move from the picture: the part of the noise levels that is sampled. 1 starts from noise "
-    "alone, as published. Less starts from the picture's own latent with noise of that level on it. 0 leaves the "
-    "picture as it is."
+    "Set how far the face may move from the picture, as the part of the noise levels that is sampled. 1 starts from "
+    "noise alone, as published. A value below 1 starts from the picture's own latent with noise of that level. 0 "
+    "leaves the picture as it is."
 )
-_SCHEDULER_DENOISE = "Less than 1 gives the last part of a longer schedule, for a latent that is not empty."
-_REFERENCE_STRENGTH = (
-    "Set how much the references count: log(reference_strength) is added to their attention logits, so that 2 is as "
-    "every reference given twice. 1 is published. 0 restores without references."
-)
-
-
-class Conditioning(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_Conditioning",
-            category=CATEGORY,
-            display_name="ReF-LDM Conditioning",
-            description="Prepares a low-quality face and its references for ComfyUI's own samplers: KSampler, "
-            "SamplerCustomAdvanced with CFGGuider, and so on. Positive and negative belong together.",
-            **where_supported(
-                search_aliases=["reference conditioning", "lq conditioning", "face restore conditioning"]
-            ),
-            inputs=[
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
-                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
-                References.Input(
-                    "references",
-                    optional=True,
-                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
-                    "the person.",
-                ),
-                _reference_strength_input(),
-            ],
-            outputs=[
-                io.Conditioning.Output(display_name="positive", tooltip="The face and its references."),
-                io.Conditioning.Output(
-                    display_name="negative",
-                    tooltip="The face and as many empty references, which guidance leads away from.",
-                ),
-                io.Latent.Output(display_name="latent", tooltip="Empty, of the right size, for denoise 1."),
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
-    ) -> io.NodeOutput:
-        crops = fit(image, host.require_vae(vae).refldm_spec.crop_size, "image")
-        return io.NodeOutput(*host.conditioning(_encode(vae, crops), references, reference_strength))
-
-
-class Scheduler(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_Scheduler",
-            category=CATEGORY,
-            display_name="ReF-LDM Scheduler",
-            description="The published noise levels for SamplerCustom and SamplerCustomAdvanced, with the published "
-            "end. With the sampler ddim or euler and guidance 1.5 the result is the published one.",
-            **where_supported(search_aliases=["refldm sigmas", "uniform trailing", "ddim schedule"]),
-            inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model."),
-                _steps_input(),
-                _spacing_input(),
-                _percent_input("denoise", 1.0, _SCHEDULER_DENOISE, low=0.01, step=0.01),
-            ],
-            outputs=[io.Sigmas.Output(display_name="sigmas")],
-        )
-
-    @classmethod
-    def execute(cls, model: Any, steps: int, scheduler: Spacing, denoise: float) -> io.NodeOutput:
-        host.require_model(model)
-        return io.NodeOutput(host.sigmas_of(model, sampling_table(model.model.spec.noise, steps, scheduler, denoise)))
-
-
-class GuidanceInterval(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ReFLDM_GuidanceInterval",
-            category=CATEGORY,
-            display_name="ReF-LDM Guidance Interval",
-            description="Guides in a part of sampling only; in the other steps the negative is not computed, which "
-            "halves their work. For ReF-LDM Sampler and for stock samplers with one positive and one negative.",
-            **where_supported(search_aliases=["limited guidance", "cfg range", "skip cfg", "skip uncond", "faster"]),
-            inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model; any other works too."),
-                _percent_input("start_percent", 0.0, "Where guidance begins: 0 is the first, noisiest step."),
-                _percent_input("end_percent", 1.0, "Where it ends: 1 is the last, cleanest step."),
-            ],
-            outputs=[io.Model.Output(tooltip="The same weights, guided in that part alone.")],
-        )
-
-    @classmethod
-    def execute(cls, model: Any, start_percent: float, end_percent: float) -> io.NodeOutput:
-        return io.NodeOutput(host.guided_during(model, start_percent, end_percent))
 
 
 class Sampler(io.ComfyNode):
@@ -148,14 +54,16 @@ class Sampler(io.ComfyNode):
                 ],
             ),
             inputs=[
-                io.Model.Input("model", tooltip="From Load ReF-LDM Model, with or without LoRA."),
-                io.Vae.Input("vae", tooltip="From Load ReF-LDM Model."),
-                io.Image.Input("image", tooltip="The faces to restore, as aligned crops of any size; one or a batch."),
+                io.Model.Input("model", tooltip="Connect the MODEL of Load ReF-LDM Model, with or without LoRA."),
+                io.Vae.Input("vae", tooltip="Connect the VAE of Load ReF-LDM Model."),
+                io.Image.Input(
+                    "image", tooltip="Connect the faces to restore: aligned crops of any size, one or a batch."
+                ),
                 References.Input(
                     "references",
                     optional=True,
-                    tooltip="One person for all faces, or one for each. Without, the face is restored without knowing "
-                    "the person, and without guidance.",
+                    tooltip="Connect one person for all faces, or one person for each face. Without references, faces "
+                    "are restored without knowledge of the person and without guidance.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -164,9 +72,10 @@ class Sampler(io.ComfyNode):
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
                     tooltip="Seed for the initial noise. All crops of a batch use the same noise, so a result does not "
-                    "depend on its batch. With faces connected, each face has noise of its own. 2024 is published.",
+                    "depend on its batch. If faces is connected, each face has its own noise. 2024 is the published "
+                    "value.",
                 ),
-                _steps_input(),
+                steps_input(),
                 io.Float.Input(
                     "cfg",
                     default=1.5,
@@ -174,39 +83,40 @@ class Sampler(io.ComfyNode):
                     max=20.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="Guidance: pull of the references. 1 is off: one prediction a step instead of two. 1.5 is "
-                    "published.",
+                    tooltip="Set the guidance scale, the pull of the references. 1.5 is the published value. 1 "
+                    "switches guidance off, so that each step makes one prediction instead of two.",
                 ),
                 io.Combo.Input(
                     "sampler",
                     options=["ddim", "dpmpp_2m"],
                     default="ddim",
-                    tooltip="ddim is published; dpmpp_2m needs fewer steps, 20 for instance.",
+                    tooltip="Choose the sampler. ddim is the published one. dpmpp_2m needs fewer steps, such as 20.",
                 ),
-                _spacing_input(),
-                # Stock samplers call it denoise, and so did this node before it was shown as strength.
-                _percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
+                spacing_input(),
+                # The id is denoise, as in stock samplers. Only the displayed name has changed to strength.
+                percent_input("denoise", 1.0, _STRENGTH, step=0.01, display_name="strength"),
                 Faces.Input(
                     "faces",
                     optional=True,
-                    tooltip="Connect the detected faces that these crops were cut from. Each face of a photo then gets "
-                    "noise of its own, and a face that Detect Faces follows through a video gets the same noise in "
-                    "every frame.",
+                    tooltip="Connect the detected faces to which these crops belong. Each face of a photo then gets "
+                    "its own noise. A face that Detect Faces follows through a video gets the same noise in every "
+                    "frame.",
                 ),
                 io.Combo.Input(
                     "preset",
                     options=[_CUSTOM, *PRESETS],
                     default=_CUSTOM,
                     optional=True,
-                    tooltip="custom takes steps, cfg, sampler and scheduler from above, the others set them: "
+                    tooltip="Choose a preset. custom uses steps, cfg, sampler and scheduler as set above. The other "
+                    "presets replace these four: "
                     + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ". The node then shows the values that count.",
+                    + ". After a run, the node shows the values of the preset.",
                 ),
-                _reference_strength_input(),
+                reference_strength_input(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The restored faces, of the model's size."),
-                io.Latent.Output(display_name="latent", tooltip="The same before decoding."),
+                io.Image.Output(display_name="image", tooltip="Holds the restored faces in the model's size."),
+                io.Latent.Output(display_name="latent", tooltip="Holds the restored faces before decoding."),
             ],
         )
 
@@ -231,116 +141,73 @@ class Sampler(io.ComfyNode):
         spec = host.require_vae(vae).refldm_spec
         crops = fit(image, spec.crop_size, "image")
         settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
-        notes = () if preset == _CUSTOM else (_in_words(preset, settings),)
+        notes = () if preset == _CUSTOM else (_preset_note(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
-            model = host.guided_at_timesteps(model, settings.guidance_interval)
-        seeds = [seed] * len(crops) if faces is None else _seeds(seed, faces, len(crops))
+            model = host.limit_guidance_to_timesteps(model, settings.guidance_interval)
+        seeds = [seed] * len(crops) if faces is None else _seeds_of_faces(seed, faces, len(crops))
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
-        lq_latents = _encode(vae, crops, *notes)
+        host.warn_of_training({"model": vae.refldm_metadata}, *notes)
+        lq_latents = vae.encode(crops)
         if denoise == 0.0:
             return _result(crops, lq_latents, cls, notes)
-        conds = host.conditioning(lq_latents, references, reference_strength)
+        conds = host.build_conditioning(lq_latents, references, reference_strength)
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
-        whole = denoise >= 1.0
+        from_noise = denoise >= 1.0
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
-        parts = host.parts_of(model, lq_latents.shape)
-        done: list[Tensor] = []
+        parts = host.split_by_memory(model, lq_latents.shape)
+        sampled: list[Tensor] = []
         for number, part in enumerate(parts):
             if len(parts) > 1:
                 people = references[part] if len(references) > 1 else references
-                conds = host.conditioning(lq_latents[part], people, reference_strength)
+                conds = host.build_conditioning(lq_latents[part], people, reference_strength)
             positive, negative, empty = conds
-            done.append(
+            sampled.append(
                 host.sample(
                     model,
                     (positive, negative),
-                    host.CoreSampler(settings.sampler, table, from_noise=whole),
-                    latents=empty["samples"] if whole else lq_latents[part],
+                    host.CoreSampler(settings.sampler, table, from_noise=from_noise),
+                    latents=empty["samples"] if from_noise else lq_latents[part],
                     noise=noise[part],
                     cfg=settings.guidance,
                     seed=seed,
                     part=(number, len(parts)),
                 )
             )
-        latents = torch.cat(done)
+        latents = torch.cat(sampled)
         return _result(vae.decode(latents), latents, cls, notes)
 
 
-def _in_words(preset: str, settings: SamplingSettings) -> str:
-    """What a preset samples with, for the node."""
+def _preset_note(preset: str, settings: SamplingSettings) -> str:
+    """Return the line on the node that says which settings a preset uses."""
     spacing, sampler, steps = settings.spacing, settings.sampler, settings.steps
     return (
         f"Preset {preset}: steps {steps}, cfg {settings.guidance:g}, sampler {sampler}, scheduler {spacing}. "
-        "The widgets of these names do not count."
+        "The widgets of these names have no effect."
     )
 
 
 def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], notes: Sequence[str]) -> io.NodeOutput:
-    """The node's result for pictures (batch, height, width, 3) in [0, 1], which it also shows, with notes."""
-    shown = {"images": saved_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
-    return io.NodeOutput(pictures, {"samples": latents}, ui=shown)
+    """Return the node's output, which also shows the pictures (batch, height, width, 3) in [0, 1] with the notes."""
+    display = {"images": save_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
+    return io.NodeOutput(pictures, {"samples": latents}, ui=display)
 
 
-def _seeds(seed: int, faces: face.Faces, crops: int) -> list[int]:
-    """One for each face, by its track in a video or else by its place among the faces of its picture."""
+def _seeds_of_faces(seed: int, faces: face.Faces, crops: int) -> list[int]:
+    """Return a seed for each face: by its track in a video, or else by its place among the faces of its picture.
+
+    Raises:
+        FaceError: the number of crops is not the number of faces.
+    """
     if len(faces) != crops:
         raise FaceError(
             f"There are {crops} crops for {len(faces)} faces.",
-            expected="one crop for each face, in their order",
+            expected="one crop for each face, in the same order",
             remedy="connect faces and crops from the same node",
         )
     return [face_seed(seed, item, faces.in_frame(item.frame).index(i)) for i, item in enumerate(faces.faces)]
 
 
 def _no_latents(spec: ModelSpec) -> Tensor:
-    """(0, c, h, w) of the model's size."""
+    """Return an empty batch of latents (0, c, h, w) of the model's size."""
     return torch.zeros(0, spec.first_stage.embed_dim, spec.latent_size, spec.latent_size)
-
-
-def _encode(vae: Any, crops: Tensor, *notes: str) -> Tensor:
-    """Latents of crops of the model's size. The node shows the notes, and a caution about the model if there is one."""
-    host.warn_of_training({"model": vae.refldm_metadata}, *notes)
-    return vae.encode(crops)
-
-
-def _steps_input() -> io.Int.Input:
-    return io.Int.Input(
-        "steps",
-        default=50,
-        min=1,
-        max=1000,
-        tooltip="50 is published. A number that does not divide 1000 gives a few more, as published.",
-    )
-
-
-def _spacing_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "scheduler",
-        options=_SPACINGS,
-        default=_SPACINGS[0],
-        tooltip="Which noise levels are visited. trailing is that of the published code, uniform that of the paper "
-        "(10, 20, 25, 50 or 100 steps).",
-        **ADVANCED,
-    )
-
-
-def _percent_input(
-    name: str, default: float, tooltip: str, *, low: float = 0.0, step: float = 0.001, display_name: str | None = None
-) -> io.Float.Input:
-    return io.Float.Input(
-        name, default=default, min=low, max=1.0, step=step, tooltip=tooltip, display_name=display_name
-    )
-
-
-def _reference_strength_input() -> io.Float.Input:
-    return io.Float.Input(
-        "reference_strength",
-        default=1.0,
-        min=0.0,
-        max=10.0,
-        step=0.05,
-        round=0.001,
-        optional=True,
-        tooltip=_REFERENCE_STRENGTH,
-    )

@@ -1,4 +1,4 @@
-"""The people that Save References kept: listed, shown, renamed and deleted for the gallery in Load References."""
+"""Saved people, for the gallery in Load References: list, show, rename and delete them."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from . import host
 from .filenames import safetensors_name
 
 _SHOWN = 5
-"""Thumbnails of one person in the gallery."""
+"""Largest number of thumbnails of one person in the gallery."""
 
 
 def saved_names() -> list[str]:
-    """Names of the files in the model folder refldm_references."""
+    """Return the names of the files in the model folder refldm_references."""
     return [name for name in host.files_in(host.REFERENCES) if name.endswith(".safetensors")]
 
 
-def described_people() -> list[dict[str, Any]]:
-    """Name, number of photos and model of each file; the reason instead where a file cannot be read."""
-    return [_described(name) for name in saved_names()]
+def describe_people() -> list[dict[str, Any]]:
+    """Return the name, the number of photos and the model of each file, or the reason why it cannot be read."""
+    return [_describe_person(name) for name in saved_names()]
 
 
 def thumbnail_strip(name: str) -> bytes:
-    """A person's thumbnails in a row, as a WebP picture.
+    """Return a person's thumbnails side by side, as a WebP picture.
 
     Raises:
-        CheckpointError: no such file, or none with thumbnails.
-        UnsafePathError: a name that leads out of the folder.
+        CheckpointError: the file does not exist, or holds no thumbnails.
+        UnsafePathError: the name leads out of the folder.
     """
     path = _path_to_read(name)
     pictures = summarize_references(path).thumbnails
@@ -46,23 +46,23 @@ def thumbnail_strip(name: str) -> bytes:
             remedy="save the person again with pictures switched on",
         )
     strip = pictures[:_SHOWN].permute(2, 0, 3, 1).flatten(1, 2)  # (height, references * width, 3)
-    written = io.BytesIO()
-    Image.fromarray(strip.numpy()).save(written, "webp", quality=85)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    Image.fromarray(strip.numpy()).save(buffer, "webp", quality=85)
+    return buffer.getvalue()
 
 
 def rename_person(name: str, new_name: str) -> str:
-    """Give a person's file another name in the same folder; returns the name.
+    """Rename a person's file within its folder, and return the new name.
 
     Raises:
-        CheckpointError: no such file.
-        UnsafePathError: a name that leads out of the folder.
-        OutputError: the new name is taken, or some operating system cannot have it.
+        CheckpointError: the file does not exist.
+        UnsafePathError: the name leads out of the folder.
+        OutputError: the new name is taken, or some operating system does not allow it.
     """
     path = _path_to_change(name)
     target = path_inside(path.parent, safetensors_name(new_name), "The request")
     same_file = folded(target.name) == folded(path.name)  # a change of capitals only
-    if not same_file and any(folded(there.name) == folded(target.name) for there in path.parent.iterdir()):
+    if not same_file and any(folded(file.name) == folded(target.name) for file in path.parent.iterdir()):
         raise OutputError(
             f"{target.name} exists already.", expected="a new name", remedy="choose another name, or delete that person"
         )
@@ -77,8 +77,8 @@ def delete_person(name: str) -> None:
     """Delete a person's file for good.
 
     Raises:
-        CheckpointError: no such file.
-        UnsafePathError: a name that leads out of the folder.
+        CheckpointError: the file does not exist.
+        UnsafePathError: the name leads out of the folder.
         OutputError: the file cannot be deleted.
     """
     path = _path_to_change(name)
@@ -88,7 +88,7 @@ def delete_person(name: str) -> None:
         raise output_error(path, error) from error
 
 
-def _described(name: str) -> dict[str, Any]:
+def _describe_person(name: str) -> dict[str, Any]:
     try:
         summary = summarize_references(_path_to_read(name))
     except CheckpointError as error:
@@ -113,8 +113,13 @@ def _path_to_read(name: str) -> Path:
 
 
 def _path_to_change(name: str) -> Path:
-    """The file of a listed name, which no symbolic link of a folder leads out of the model folder."""
-    # On Windows the host lists subfolders with a backslash.
+    """Return the file of a listed name.
+
+    Raises:
+        CheckpointError: the file does not exist.
+        UnsafePathError: the name, or a symbolic link in it, leads out of the model folder.
+    """
+    # On Windows the host lists files in subfolders with a backslash.
     plain = require_plain(PurePath(name).as_posix(), "The request")
     path = _path_to_read(name)
     folder = next(folder for folder in host.folders_of(host.REFERENCES) if folder / plain == path)

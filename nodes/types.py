@@ -1,4 +1,4 @@
-"""What the sockets of this pack carry, and how its nodes describe themselves."""
+"""The REFERENCES socket type, and helpers with which nodes describe themselves."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ..refldm_core.model.reference import ReferenceKV
 CATEGORY = "ReF-LDM"
 
 References = io.Custom("REFLDM_REFERENCES")
-"""A tuple of `ReferenceSet`: one for every picture of a batch, or one for each (None for a stranger)."""
+"""A tuple of `ReferenceSet`: one for all pictures of a batch, or one for each picture (None for a stranger)."""
 
 
 class ReferenceSet:
-    """One person: the keys and values of their photos, and what they can be built again from.
+    """One person: the keys and values (CacheKV) of their photos, and latents from which these can be built again.
 
     Attributes:
-        kv: keys and values, off the accelerator; their fingerprint names the weights that made them, LoRA included.
-        latents: (references, c, h, w) float32 on the CPU as the U-Net takes them, or None where a file lacks them.
+        kv: Keys and values, usually on the CPU. Their fingerprint names the weights that made them, LoRA included.
+        latents: (references, c, h, w) float32 on the CPU, scaled for the U-Net; None if the file has none.
         thumbnails: (references, 3, height, width) uint8, or None.
-        names: what each reference is called, empty or one for each.
+        names: One name for each reference, or empty.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class ReferenceSet:
         self._rebuilt: ReferenceKV | None = None
 
     def for_weights(self, fingerprint: str, build: Callable[[Tensor], ReferenceKV]) -> ReferenceKV:
-        """Keys and values made by the weights of that fingerprint, built again where only a LoRA differs.
+        """Return the keys and values for the weights in use. If only a LoRA differs, they are built again.
 
         Args:
-            fingerprint: of the weights in use, as `host.fingerprint_of` gives it.
-            build: makes keys and values from latents with the weights in use.
+            fingerprint: Fingerprint of the weights in use, as `host.fingerprint_of` returns it.
+            build: Computes keys and values from latents with the weights in use.
 
         Raises:
-            ReferencesError: another model's references.
+            ReferencesError: the references were made with another model, or have no latents to build them again.
         """
         if self.kv.fingerprint == fingerprint:
             return self.kv
@@ -61,8 +61,8 @@ class ReferenceSet:
         return self._rebuilt
 
 
-def patched(fingerprint: str, patches: str) -> str:
-    """The fingerprint of a model's weights with patches (LoRA, merges) on them."""
+def patched_fingerprint(fingerprint: str, patches: str) -> str:
+    """Return the fingerprint of a model's weights with patches (LoRA, merges) on them."""
     return f"{fingerprint}+{patches}" if patches else fingerprint
 
 
@@ -71,45 +71,48 @@ def _without_patches(fingerprint: str) -> str:
 
 
 def where_supported(**fields: Any) -> dict[str, Any]:
-    """Those fields of a node's description that this host knows.
+    """Return the fields of a node's schema that this host supports.
 
-    Descriptions call `io.Schema` themselves, with the node's id as a literal: static scanners, such as that of
+    Each node calls `io.Schema` itself with its id as a literal, since static scanners, such as that of
     ComfyUI-Manager, find nodes by this.
     """
     return {name: value for name, value in fields.items() if name in io.Schema.__dataclass_fields__}
 
 
 ADVANCED: dict[str, Any] = {"advanced": True} if "advanced" in inspect.signature(io.Int.Input).parameters else {}
-"""Arguments of an input that few people need: shown on demand, where the host can."""
+"""Arguments for an input that few people need. The host shows it on demand, if it can."""
 
 
-def earlier_name(name: str, options: Sequence[str], new_name: str) -> io.Input:
-    """An input under its name of an earlier version, which pages do not show; "" where nothing was given by that name.
+def input_under_earlier_name(name: str, options: Sequence[str], new_name: str) -> io.Input:
+    """Return an input under the name that it had in an earlier version. Pages do not show it.
+
+    Its value is "" in a workflow that does not use the earlier name.
 
     Args:
-        name, new_name: of the input, then and now.
-        options: its values.
+        name: Earlier name of the input.
+        options: Values of the input.
+        new_name: Present name of the input.
     """
-    earlier = io.Combo.Input(
+    earlier_input = io.Combo.Input(
         name,
         options=["", *options],
         default="",
         optional=True,
         socketless=True,
-        tooltip=f"Use {new_name} instead; this is its earlier name.",
+        tooltip=f"Use {new_name} instead. This is its earlier name.",
     )
-    earlier.extra_dict = {"hidden": True}  # not an argument of this kind of input in 0.3.64
-    return earlier
+    earlier_input.extra_dict = {"hidden": True}  # ComfyUI 0.3.64 has no argument for it
+    return earlier_input
 
 
 def growing_inputs(name: str, sockets: Sequence[str], kind: Any, tooltip: str) -> list[io.Input]:
-    """Optional sockets that appear as they are needed, where the host can; else the first few of them.
+    """Return optional sockets that appear as they are needed. A host that cannot do this gets the first few of them.
 
     Args:
-        name: of the group.
-        sockets: names of all of them.
-        kind: of their values.
-        tooltip: of each.
+        name: Name of the group of sockets.
+        sockets: Names of all sockets.
+        kind: Type of their values.
+        tooltip: Tooltip of each socket.
     """
     if not hasattr(io, "Autogrow"):
         return [kind.Input(socket, optional=True, tooltip=tooltip) for socket in sockets[:_FIXED_SOCKETS]]
@@ -118,14 +121,14 @@ def growing_inputs(name: str, sockets: Sequence[str], kind: Any, tooltip: str) -
 
 
 def grown_values(name: str, sockets: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-    """The connected values of `growing_inputs`, in the order of the sockets.
+    """Return the connected values of `growing_inputs`, in the order of the sockets.
 
-    A workflow from before sockets grew, or from a host with the other kind, has them under their own names, or under
-    those of the group: the host passes every connected input on, known or not.
+    A workflow of an earlier version, or of a host with the other kind of sockets, has the values under the names of the
+    sockets or under those of the group. The host passes on every connected input, even one that it does not know.
 
     Args:
-        name, sockets: as there.
-        inputs: all other arguments of the node.
+        name, sockets: As in `growing_inputs`.
+        inputs: All other arguments of the node.
     """
     grown: Mapping[str, Any] = inputs.get(name) or {}
     by_socket = [(grown.get(socket), inputs.get(socket), inputs.get(f"{name}.{socket}")) for socket in sockets]

@@ -1,4 +1,4 @@
-"""`python -m refldm_core` is the same as `refldm`."""
+"""Run the command `refldm` as `python -m refldm_core`."""
 
 from .cli.main import main
 

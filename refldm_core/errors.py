@@ -1,19 +1,19 @@
 """The errors that this package raises on purpose.
 
-Each message says the problem, what was expected and the remedy, so that the command line and the ComfyUI nodes can
-show it as it is.
+Each message says the problem, what was expected and the remedy. The command line and the ComfyUI nodes show the message
+unchanged.
 """
 
 from __future__ import annotations
 
 
 class ReFLDMError(Exception):
-    """Base of every error that a user can cause and mend.
+    """Base of every error that a user can cause and fix.
 
     Args:
-        problem: what is wrong, naming the file, tensor or value.
-        expected: what would have been right.
-        remedy: what the user can do about it.
+        problem: The problem, with the name of the file, tensor or value.
+        expected: A correct input.
+        remedy: An action of the user that solves the problem.
     """
 
     def __init__(self, problem: str, *, expected: str = "", remedy: str = "") -> None:
@@ -36,25 +36,25 @@ class CheckpointError(ReFLDMError):
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """A pickled model file asks to run code when loaded; it was not run."""
+    """A pickled model file asks to run code while it is loaded. The code was not run."""
 
 
 class ReferencesError(ReFLDMError):
-    """A reference set does not fit the model or the pictures that it is used with."""
+    """References do not fit the model or the pictures that they are used with."""
 
 
 class SettingsError(ReFLDMError):
-    """A setting, or a combination of settings, that has no meaning."""
+    """A setting or a combination of settings has no meaning."""
 
 
 class OutOfRangeError(SettingsError):
-    """A number of a spec that is missing, no number, not finite or outside its range.
+    """A value of a spec is missing, no number, not finite or outside its range.
 
     Args:
-        name: of the spec's field.
-        value: what was found there, as text.
-        expected: the range.
-        source: where the value comes from; "" where nobody knows.
+        name: Name of the spec's field.
+        value: The wrong value, as text.
+        expected: The range.
+        source: Where the value comes from. "" where that is unknown.
     """
 
     def __init__(self, name: str, value: str, expected: str, source: str = "") -> None:
@@ -71,19 +71,19 @@ class ImageFileError(ReFLDMError):
 
 
 class PictureError(ReFLDMError):
-    """Pictures in memory have another shape, type or range than pictures have."""
+    """A tensor of pictures has an unexpected shape, type or range."""
 
 
 class OutputError(ReFLDMError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to its path."""
 
 
 class UnsafePathError(ReFLDMError):
-    """A name that a file holds would lead out of the folder that it belongs to."""
+    """A name from a file would lead out of the folder that it belongs to."""
 
 
 class DownloadError(ReFLDMError):
-    """A download failed or gave another file than the published one."""
+    """A download failed, or its content is not the published one."""
 
 
 class NotFiniteError(ReFLDMError):
@@ -91,13 +91,13 @@ class NotFiniteError(ReFLDMError):
 
 
 class NotEnoughMemoryError(ReFLDMError):
-    """The memory of the machine or of its GPU is not enough for what was asked."""
+    """The memory of the machine or of its GPU is not enough for the task."""
 
 
 def shortened(value: object, length: int = 80) -> str:
-    """A value's `repr` for a message, cut to `length` characters; a container's is never made whole.
+    """Return a value's `repr` for a message, cut to `length` characters. For a container, return only its type.
 
-    Nested containers that share their parts (YAML aliases) can have a text of gigabytes.
+    The `repr` of nested containers that share their parts (YAML aliases) can have gigabytes.
     """
     if isinstance(value, str | bytes):
         text = repr(value[:length])
@@ -109,5 +109,5 @@ def shortened(value: object, length: int = 80) -> str:
 
 
 def _number_text(value: float | None) -> str:
-    # Python refuses to write whole numbers of more than 4300 digits, and takes long for a few less.
+    # Python refuses to write whole numbers of more than 4300 digits, and is slow for numbers just below that limit.
     return repr(value) if not isinstance(value, int) or value.bit_length() < 256 else "a number of more than 70 digits"

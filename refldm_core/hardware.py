@@ -1,4 +1,4 @@
-"""What hardware there is: processor cores, and a GPU besides those that PyTorch can use."""
+"""Detect processor cores, and an NVIDIA GPU that PyTorch cannot use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PYTORCH_INSTALLER = "https://pytorch.org/get-started/locally"
 
 
 def usable_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -22,23 +22,23 @@ def has_nvidia_driver(
 ) -> bool:
     """Whether an NVIDIA driver is installed.
 
-    dev.py, which must not import anything, has a twin of this test.
+    dev.py repeats this test, since it runs before anything is installed.
 
     Args:
-        system: as `sys.platform`.
-        exists: tells whether a file exists.
-        which: finds a program.
+        system: The operating system, as in `sys.platform`.
+        exists: Tells whether a file exists.
+        which: Finds the path of a program.
     """
     library = r"C:\Windows\System32\nvcuda.dll" if system == "win32" else "/proc/driver/nvidia"
     return which("nvidia-smi") is not None or exists(library)
 
 
 def unused_gpu(version: str, cuda: str | None) -> str:
-    """Why PyTorch computes on the CPU of a machine with an NVIDIA driver, and what to do.
+    """Explain why PyTorch computes on the CPU of a machine with an NVIDIA driver, and what the user can do.
 
     Args:
-        version: of PyTorch.
-        cuda: the version of CUDA that PyTorch was built for; None for none.
+        version: Version of PyTorch.
+        cuda: The version of CUDA that PyTorch was built for. None for a build without CUDA.
     """
     if cuda is None:
         return (

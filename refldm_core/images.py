@@ -1,7 +1,7 @@
-"""The one place that converts pictures between files, PIL and tensors.
+"""Convert pictures between files, PIL images and tensors. No other module does it.
 
-Convention: a model tensor is (batch, 3, height, width) float32 in [-1, 1]; a ComfyUI IMAGE is (batch, height, width, 3)
-float32 in [0, 1].
+A model tensor is (batch, 3, height, width) float32 in [-1, 1]. A ComfyUI IMAGE is (batch, height, width, 3) float32 in
+[0, 1].
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .errors import ImageFileError, OutputError
 from .files import atomic_write, require_regular
 from .out_of_memory import is_out_of_memory
 from .pictures.decoding import decode
-from .pictures.formats import NAMED, readable_formats, writable_format
+from .pictures.formats import FORMAT_NAMES, readable_formats, writable_format
 from .pictures.metadata import Metadata
 
 MIN_SIDE = 8
-"""Pixels; a picture with a shorter side cannot show a face."""
+"""Pixels. A picture with a shorter side cannot show a face."""
 
 _QUALITY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -38,17 +38,17 @@ _DAMAGED = (
     *(OSError, ValueError, SyntaxError, RuntimeError, LookupError, ArithmeticError, TypeError, AttributeError),
     *(EOFError, struct.error, zlib.error, Image.DecompressionBombError),
 )
-"""What Pillow's readers raise for damaged files: whatever they happen to meet."""
+"""Errors that Pillow's readers raise for damaged files."""
 
 
 def load_image(path: Path) -> Image.Image:
-    """Read a picture as 8-bit sRGB, upright by its EXIF orientation.
+    """Read a picture as 8-bit sRGB, turned upright by its EXIF orientation.
 
-    Colors go through the file's profile, 16-bit samples are rounded, transparency is put on white.
+    The colors are converted with the file's profile. 16-bit samples are rounded. Transparent parts show white.
 
     Raises:
-        ImageFileError: missing, not a picture, damaged, with a side below `MIN_SIDE`, or with samples whose range is
-            not known.
+        ImageFileError: The file is missing, damaged or no picture. Or a side is shorter than `MIN_SIDE`, or the range
+            of the samples is unknown.
     """
     with open_image(path) as opened:
         return decode(path, opened).srgb()
@@ -56,10 +56,10 @@ def load_image(path: Path) -> Image.Image:
 
 @contextmanager
 def open_image(path: Path) -> Generator[Image.Image, None, None]:
-    """Open a picture file, with this package's errors for opening it and for what the block reads of it.
+    """Open a picture file. Errors of opening the file and of reading it in the block become an ImageFileError.
 
     Raises:
-        ImageFileError: missing, not a picture, damaged, or with a side below `MIN_SIDE`.
+        ImageFileError: The file is missing, damaged or no picture. Or a side is shorter than `MIN_SIDE`.
     """
     try:
         opened: Image.Image = Image.open(require_regular(path), formats=readable_formats())
@@ -73,19 +73,19 @@ def open_image(path: Path) -> Generator[Image.Image, None, None]:
     except UnidentifiedImageError as error:
         raise ImageFileError(
             f"{path} is not a picture that can be read.",
-            expected=NAMED,
+            expected=FORMAT_NAMES,
             remedy="convert it to PNG or JPEG",
         ) from error
     except _DAMAGED as error:
         if is_out_of_memory(error):
             raise
         raise ImageFileError(
-            f"{path} cannot be read: {_reason(error)}.", expected="a whole picture", remedy="copy or save it again"
+            f"{path} cannot be read: {_reason(error)}.", expected="a complete picture", remedy="copy or save it again"
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """One short line; the operating system's reason without the path, which the message names already."""
+    """Return one short line: the operating system's reason without the path, or the text of another error."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (text or type(error).__name__).splitlines()[0].removesuffix(".")[:200]
 
@@ -100,77 +100,88 @@ def _require_size(path: Path, image: Image.Image) -> None:
 
 
 def to_tensor(image: Image.Image, size: int) -> Tensor:
-    """RGB picture -> (3, size, size) in [-1, 1], resized with PIL's bicubic filter, aspect ratio ignored.
+    """Convert an RGB picture to (3, size, size) in [-1, 1]. PIL's bicubic filter resizes it, ignoring the aspect ratio.
 
-    The published inference does the same, and its numbers depend on the filter.
+    The published inference script does the same, and its results depend on the filter.
     """
     resized = image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
     return to_full_tensor(resized)
 
 
 def to_full_tensor(image: Image.Image) -> Tensor:
-    """RGB picture -> (3, height, width) in [-1, 1], at its own size."""
+    """Convert an RGB picture to (3, height, width) in [-1, 1] without resizing it."""
     return u8_to_tensor(torch.as_tensor(np.array(image)).movedim(-1, -3))
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """(batch, 3, height, width) -> (batch, 3, size, size), bicubic and antialiased; clamped to [-1, 1]."""
+    """Resize (batch, 3, height, width) to (batch, 3, size, size), bicubic and antialiased, clamped to [-1, 1]."""
     if images.shape[-2:] == (size, size):
         return images
     return antialiased(images, (size, size), "bicubic").clamp(-1.0, 1.0)
 
 
 def antialiased(images: Tensor, size: tuple[int, int], mode: Literal["bilinear", "bicubic"]) -> Tensor:
-    """Resize (batch, c, height, width) to `size`, (height, width), with PIL's filters; on the images' device.
+    """Resize (batch, c, height, width) with PIL's filters. The result is on the images' device.
 
-    Unlike torch's plain bicubic kernel (a = -0.75), the antialiased one is PIL's (a = -0.5), also where it enlarges.
+    torch's antialiased bicubic kernel is PIL's (a = -0.5), also for enlarging. Its plain bicubic kernel has a = -0.75.
+
+    Args:
+        images: Pictures in any range.
+        size: New height and width.
+        mode: The filter.
     """
-    if images.device.type == "mps":  # Apple's GPUs have no such kernel before torch 2.7
+    if images.device.type == "mps":  # before torch 2.7, Apple's GPUs have no such kernel
         return antialiased(images.cpu(), size, mode).to(images.device)
     return F.interpolate(images, size, mode=mode, antialias=True, align_corners=False)
 
 
 def u8_to_tensor(values: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1], the same shape."""
+    """Convert uint8 0..255 to float32 in [-1, 1]."""
     return values.float() / 127.5 - 1.0
 
 
 def tensor_to_u8(values: Tensor) -> Tensor:
-    """Values in [-1, 1] (others are clamped) -> uint8 of the same shape, truncated as the published script does."""
+    """Convert values in [-1, 1] to uint8. Truncate, as the published script does. Clamp values outside the range."""
     return (((values + 1.0) / 2.0).clamp(0.0, 1.0) * 255.0).to(torch.uint8)
 
 
 def round_to_u8(values: Tensor) -> Tensor:
-    """Values in [-1, 1] (others are clamped) -> the nearest uint8: gives back exactly what `u8_to_tensor` was given."""
+    """Convert values in [-1, 1] to the nearest uint8, the exact inverse of `u8_to_tensor`. Clamp values outside."""
     return ((values + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
 
 
 def to_pil(image: Tensor, *, rounded: bool = False) -> Image.Image:
-    """(3, height, width) in [-1, 1] -> RGB picture, truncated as the published script does, or rounded."""
+    """Convert (3, height, width) in [-1, 1] to an RGB picture.
+
+    Args:
+        image: The picture.
+        rounded: Whether to round to the nearest level. Otherwise levels are truncated, as the published script does.
+    """
     values = round_to_u8(image.cpu()) if rounded else tensor_to_u8(image.cpu())
     return Image.fromarray(values.movedim(0, -1).contiguous().numpy())
 
 
 def bhwc_to_model(images: Tensor) -> Tensor:
-    """ComfyUI IMAGE (batch, height, width, 3 or 4) in [0, 1] -> (batch, 3, height, width) in [-1, 1]."""
+    """Convert a ComfyUI IMAGE (batch, height, width, 3 or 4) in [0, 1] to (batch, 3, height, width) in [-1, 1]."""
     return images[..., :3].movedim(-1, 1).float() * 2.0 - 1.0
 
 
 def model_to_bhwc(images: Tensor) -> Tensor:
-    """(batch, 3, height, width) in [-1, 1] (others are clamped) -> ComfyUI IMAGE in [0, 1]."""
+    """Convert (batch, 3, height, width) in [-1, 1] to a ComfyUI IMAGE in [0, 1]. Clamp values outside the range."""
     return ((images.float() + 1.0) / 2.0).clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
 def save_image(image: Image.Image, path: Path, metadata: Metadata | None = None) -> None:
-    """Write a picture; the format is the name's ending. JPEG files get quality 95 and whole colors (4:4:4).
+    """Write a picture. The path's ending decides the format. JPEG files get quality 95 and full color (4:4:4).
 
     Args:
-        image: of any mode that the format can hold.
-        path: of the file.
-        metadata: what the file shall say besides, as far as the format can.
+        image: A picture of any mode that the format can hold.
+        path: Path of the file.
+        metadata: Profile, resolution and EXIF data for the file. The format may not hold all of it.
 
     Raises:
-        OutputError: an ending that is no format's, no folder, no permission or no room. `path` is then as before.
+        OutputError: No format has the path's ending. Or there is no folder, no permission or no space. `path` is
+            unchanged.
     """
     name = image_format(path)
     options = _QUALITY.get(name, {}) | (metadata.for_pillow() if metadata else {})
@@ -179,10 +190,10 @@ def save_image(image: Image.Image, path: Path, metadata: Metadata | None = None)
 
 
 def image_format(path: Path) -> str:
-    """Pillow's name of the format that a name's ending means.
+    """Return Pillow's name of the format that belongs to a path's ending.
 
     Raises:
-        OutputError: pictures of that ending cannot be written.
+        OutputError: Pictures with that ending cannot be written.
     """
     name = writable_format(path)
     if name is None:
@@ -195,5 +206,5 @@ def image_format(path: Path) -> str:
 
 
 def require_image_format(path: Path) -> None:
-    """Check a name's ending; errors as `image_format`."""
+    """Check that pictures with a path's ending can be written. Errors are as for `image_format`."""
     image_format(path)

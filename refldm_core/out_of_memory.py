@@ -1,4 +1,4 @@
-"""Errors of too little memory, told from all others, whichever library raises them."""
+"""Recognize out-of-memory errors of every library that this package uses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from .errors import ReFLDMError
 
 _WINDOWS_CODES = (8, 14, 1455)
-"""ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, and ERROR_COMMITMENT_LIMIT: the paging file is too small."""
+"""ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, and ERROR_COMMITMENT_LIMIT (the paging file is too small)."""
 
 _MESSAGES = re.compile(
     r"""
     \bout\ of\ memory\b                                                       # CUDA, HIP, XPU, MPS
     | DefaultCPUAllocator:\ not\ enough\ memory                               # torch on the CPU
-    | (cannot|can't|could\ not|failed\ to)\ allocate\ (memory|tensor|\d)      # the same, Linux, DirectML, ONNX, OpenCV
+    | (cannot|can't|could\ not|failed\ to)\ allocate\ (memory|tensor|\d)      # torch, Linux, DirectML, ONNX, OpenCV
     | _STATUS_(INTERNAL_ERROR_(HOST|DEVICE)_)?ALLOC(ATION)?_FAILED            # cuBLAS, hipBLAS, cuDNN 8 and 9
     | Invalid\ buffer\ size:                                                  # MPS, above the largest buffer of Metal
     | \bbad[ _]alloc(ation)?\b                                                # C++
@@ -27,12 +27,12 @@ _MESSAGES = re.compile(
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the memory of the machine or of its GPU was not enough.
 
-    Most libraries have no class of their own for it, so their messages are compared. An illegal memory access, a full
-    disk and too little shared memory are other errors.
+    Most libraries have no class for this error, so this function compares their messages. It is False for an illegal
+    memory access, a full disk and too little shared memory.
     """
-    if isinstance(error, ReFLDMError):  # explained already; a file's name in it may have any words
+    if isinstance(error, ReFLDMError):  # its message is clear already, and may have a file's name with any words
         return False
-    # torch's class goes by its name, since importing torch takes seconds and memory.
+    # torch's class is compared by name, since importing torch takes seconds and memory.
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     if isinstance(error, OSError) and error.errno is not None:

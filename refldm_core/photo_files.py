@@ -1,4 +1,4 @@
-"""Photo files: read with everything that they say, written back in their own color space and depth."""
+"""Read photos with their color space, depth and metadata, and write results with the same."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .pictures.samples import Samples
 from .pictures.writing import encode_png, encode_tiff
 
 _ENCODERS_OF_16_BITS = {"PNG": encode_png, "TIFF": encode_tiff}
-_WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
-_WITH_PROFILE = {"L": ("PNG", "TIFF", "JPEG"), "RGB": ("PNG", "TIFF", "JPEG", "WEBP", "AVIF")}
+_FORMATS_WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
+_FORMATS_WITH_PROFILE = {"L": ("PNG", "TIFF", "JPEG"), "RGB": ("PNG", "TIFF", "JPEG", "WEBP", "AVIF")}
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo file.
+    """A photo that was read from a file.
 
     Attributes:
-        path: of the file.
-        decoded: its pixels.
-        bits: of a channel, 8 or 16.
-        metadata: what its result's file says besides the pixels.
-        notes: what a user must know of how the file was read.
+        path: Path of the file.
+        decoded: The pixels.
+        bits: Bits of a channel, 8 or 16.
+        metadata: Profile, resolution and EXIF data for the file of the result.
+        notes: Facts about reading the file that the user must know.
     """
 
     path: Path
@@ -44,13 +44,13 @@ class Photo:
     notes: tuple[str, ...]
 
     def srgb(self) -> Tensor:
-        """What networks see: (3, height, width) in [-1, 1], sRGB, transparency put on white."""
+        """Return the picture for the networks: (3, height, width) in [-1, 1], sRGB. Transparent parts show white."""
         decoded = self.decoded
-        is_what_networks_see = decoded.space is None and decoded.alpha is None
-        return self._values() if is_what_networks_see else to_full_tensor(decoded.srgb())
+        is_opaque_srgb = decoded.space is None and decoded.alpha is None
+        return self._values() if is_opaque_srgb else to_full_tensor(decoded.srgb())
 
     def canvas(self) -> Canvas | None:
-        """The file's own values, which restored faces are put into; None where they are what networks see."""
+        """Return a canvas of the file's own values for restored faces. Return None where they equal `srgb`."""
         alpha, space = self.decoded.alpha, self.decoded.space
         if alpha is None and space is None and self.decoded.picture.mode == "RGB":
             return None
@@ -58,22 +58,29 @@ class Photo:
         return Canvas(self._values(), self.from_srgb, opacity)
 
     def from_srgb(self, images: Tensor) -> Tensor:
-        """Values in sRGB (batch, 3, height, width) in [-1, 1] -> the file's; gray in three equal channels."""
+        """Convert sRGB pictures to the file's color space.
+
+        Args:
+            images: (batch, 3, height, width) in [-1, 1].
+
+        Returns:
+            The same shape and range. A gray file has three equal channels.
+        """
         if self.decoded.space is not None:
             return self.decoded.space.from_srgb(images)
         return _to_gray(images) if self.decoded.picture.mode == "L" else images
 
     def for_crop(self) -> Photo:
-        """The same photo for a result that is new everywhere: RGB without transparency, whatever the file has."""
+        """Return the photo as RGB without transparency, for a result in which every pixel is new."""
         decoded = self.decoded
         if decoded.picture.mode == "RGB":
             return replace(self, decoded=replace(decoded, picture=decoded.on_white(), alpha=None))
         profile = None if decoded.space is None else srgb_profile()
-        in_color = Decoded(decoded.srgb(), profile=profile)
-        return replace(self, decoded=in_color, metadata=replace(self.metadata, profile=profile))
+        rgb = Decoded(decoded.srgb(), profile=profile)
+        return replace(self, decoded=rgb, metadata=replace(self.metadata, profile=profile))
 
     def _values(self) -> Tensor:
-        """(3, height, width) in [-1, 1] of the file's own values; a gray file has three equal channels."""
+        """Return the file's own values, (3, height, width) in [-1, 1]. A gray file has three equal channels."""
         samples = self.decoded.samples
         if samples is None:
             return to_full_tensor(self.decoded.picture.convert("RGB"))
@@ -85,11 +92,11 @@ def load_photo(path: Path, *, keep_location: bool = False) -> Photo:
     """Read a photo.
 
     Args:
-        path: of the file.
-        keep_location: keep where it was taken, in the metadata.
+        path: Path of the file.
+        keep_location: Whether the metadata keep the place where the photo was taken.
 
     Raises:
-        ImageFileError: as `load_image`.
+        ImageFileError: As for `load_image`.
     """
     with open_image(path) as opened:
         decoded = decode(path, opened)
@@ -100,46 +107,47 @@ def load_photo(path: Path, *, keep_location: bool = False) -> Photo:
 
 
 def require_format(photo: Photo, path: Path) -> tuple[str, ...]:
-    """Check before long work what a result's format can hold of its photo.
+    """Check before long work that a result's format can hold the content of its photo.
 
     Returns:
-        What will be lost, for the user to know.
+        One sentence for each property of the photo that will be lost.
 
     Raises:
-        OutputError: the format cannot be written, or lacks a color profile, without which all colors would change.
+        OutputError: The format cannot be written. Or it cannot hold the photo's color profile, without which all
+            colors would change.
     """
     target, mode = image_format(path), photo.decoded.picture.mode
-    if photo.decoded.space is not None and target not in _WITH_PROFILE[mode]:
+    if photo.decoded.space is not None and target not in _FORMATS_WITH_PROFILE[mode]:
         raise OutputError(
             f"{path.name} cannot hold the color profile of {photo.path} ({photo.decoded.space.name}).",
-            expected=f"a name that ends in {', '.join(f'.{name.lower()}' for name in _WITH_PROFILE[mode])}",
+            expected=f"a name that ends in {', '.join(f'.{name.lower()}' for name in _FORMATS_WITH_PROFILE[mode])}",
             remedy=f"name the output {path.with_suffix('.png').name}",
         )
     lost: list[str] = []
     if photo.bits == 16 and target not in _ENCODERS_OF_16_BITS:
         lost.append(f"{path.name} has 8 of its 16 bits a channel; PNG and TIFF files have all")
-    if photo.decoded.alpha is not None and target not in _WITH_ALPHA:
+    if photo.decoded.alpha is not None and target not in _FORMATS_WITH_ALPHA:
         lost.append(f"{path.name} cannot be transparent, so the photo was put on white")
     return tuple(lost)
 
 
 def save_photo(photo: Photo, image: Tensor, path: Path, *, truncated: bool = False) -> None:
-    """Write a photo's result with its depth, profile, resolution and EXIF data, as far as the format can hold them.
+    """Write a result with the depth, profile, resolution and EXIF data of its photo, if the format can hold them.
 
     Args:
-        photo: that it was made from.
-        image: (3, height, width) in [-1, 1], in the photo's color space; the size may be another.
-        path: of the file; PNG and TIFF files have 16 bits a channel where the photo has.
-        truncated: round 8-bit levels down, as the published script does.
+        photo: The photo that the result was made from.
+        image: The result, (3, height, width) in [-1, 1], in the photo's color space. Its size may be another.
+        path: Path of the file. PNG and TIFF files get 16 bits a channel where the photo has 16.
+        truncated: Whether 8-bit levels are rounded down, as the published script does.
 
     Raises:
-        OutputError: as `require_format` and `save_image`.
+        OutputError: As for `require_format` and `save_image`.
     """
     require_format(photo, path)
     target = image_format(path)
     colors = image.cpu().float()[: 1 if photo.decoded.picture.mode == "L" else 3]
-    alpha = _alpha(photo, colors)
-    if alpha is not None and target in _WITH_ALPHA:
+    alpha = _alpha_channel(photo, colors)
+    if alpha is not None and target in _FORMATS_WITH_ALPHA:
         colors = torch.cat([colors, alpha])
     elif alpha is not None:
         colors = torch.lerp(torch.ones_like(colors), colors, (alpha + 1.0) / 2.0)
@@ -154,13 +162,13 @@ def save_photo(photo: Photo, image: Tensor, path: Path, *, truncated: bool = Fal
 
 
 def _to_gray(images: Tensor) -> Tensor:
-    """(batch, 3, height, width) -> three equal channels of luma (ITU-R BT.601, as Pillow's gray)."""
+    """Convert (batch, 3, height, width) to three equal channels of luma (ITU-R BT.601, as Pillow's gray)."""
     red, green, blue = images.unbind(1)
     return (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1).expand(-1, 3, -1, -1)
 
 
-def _alpha(photo: Photo, colors: Tensor) -> Tensor | None:
-    """The photo's opacity as one more channel (1, height, width) of the result's size, 1 where it is opaque."""
+def _alpha_channel(photo: Photo, colors: Tensor) -> Tensor | None:
+    """Return the photo's opacity at the result's size, (1, height, width) from -1 (transparent) to 1 (opaque)."""
     alpha, samples = photo.decoded.alpha, photo.decoded.samples
     if alpha is None:
         return None
@@ -172,5 +180,5 @@ def _alpha(photo: Photo, colors: Tensor) -> Tensor | None:
 
 
 def _to_samples(image: Tensor) -> Samples:
-    """(channels, height, width) in [-1, 1] -> the nearest 16-bit samples."""
+    """Convert (channels, height, width) in [-1, 1] to the nearest 16-bit samples."""
     return np.rint((image.movedim(0, -1).numpy() + 1.0) * 32767.5).clip(0.0, 65535.0).astype(np.uint16)

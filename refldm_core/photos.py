@@ -1,4 +1,4 @@
-"""Restoring the faces of whole photos: detect -> match -> align -> restore -> paste, from tensors to tensors."""
+"""Restore the faces of whole photos, from tensors to tensors: detect, match, align, restore, paste."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .progress import OnStep, ignore_steps
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody whose photos are known.
+    """A person with reference photos.
 
     Attributes:
-        references: keys and values of the photos.
-        centroid: (d,) mean embedding, None where no recognizer has seen the photos.
+        references: The keys and values of the photos.
+        centroid: The mean of the photos' embeddings, (d,). None where no recognizer was used.
     """
 
     references: ReferenceKV
@@ -40,17 +40,20 @@ class Person:
 
 @dataclass(frozen=True)
 class PhotoSettings:
-    """Which faces of a photo become whom, and how they are put back.
+    """Settings for choosing, matching, restoring and pasting the faces of a photo.
 
     Attributes:
-        order, indices, count, min_size, min_score, when_empty: see `select_faces`.
-        threshold: least cosine similarity of a face to a person.
-        repeats: whether two faces of one photo may be the same person.
-        strangers: what becomes of a face that matches nobody: "leave" it, or "restore" it without references.
-        sampling: of the faces.
-        seed: of the first face; the others get seeds of their own from it.
-        paste: how to put the faces back.
-        batch: faces restored at once; more need more memory and give the same pictures.
+        order, indices, count, min_size, min_score, when_empty: See `select_faces`.
+        threshold: Least cosine similarity of a face to a person for a match.
+        repeats: Whether two faces of one photo may match the same person.
+        strangers: How to treat a face that matches nobody: "leave" it unchanged or "restore" it without references.
+        sampling: Settings for sampling the faces.
+        seed: Seed of the first face. The seeds of the other faces are derived from it.
+        paste: Settings for pasting the faces back.
+        batch: Number of faces that are restored together. A larger batch needs more memory and gives the same pictures.
+
+    Raises:
+        SettingsError: `batch` is below 1.
     """
 
     order: Order = "largest"
@@ -74,32 +77,32 @@ class PhotoSettings:
             )
 
 
-def _unchanged(crops: Tensor) -> Tensor:
+def _keep_colors(crops: Tensor) -> Tensor:
     return crops
 
 
 class Canvas(NamedTuple):
-    """What restored faces are put into, where it is not the picture that networks see.
+    """The picture that restored faces are pasted into. It may differ from the sRGB picture that the networks see.
 
     Attributes:
-        image: (3, height, width) in [-1, 1], in any color space, of the size of the picture that networks see.
-        from_srgb: crops (batch, 3, height, width) in sRGB -> the same in the canvas's color space.
-        opacity: (height, width) in [0, 1]: nothing changes where it is 0. None for 1 everywhere.
+        image: (3, height, width) in [-1, 1], in any color space. It has the size of the networks' picture.
+        from_srgb: Converts crops (batch, 3, height, width) from sRGB to the color space of the canvas.
+        opacity: (height, width) in [0, 1]. Pixels with opacity 0 do not change. None means 1 everywhere.
     """
 
     image: Tensor
-    from_srgb: Callable[[Tensor], Tensor] = _unchanged
+    from_srgb: Callable[[Tensor], Tensor] = _keep_colors
     opacity: Tensor | None = None
 
 
 class RestoredPhoto(NamedTuple):
-    """What became of a photo.
+    """The result of restoring a photo.
 
     Attributes:
-        image: (3, height, width) in [-1, 1]; bit-identical to the photo, or to its canvas, outside the restored faces.
-        mask: (height, width) in [0, 1], where it was changed.
-        faces: that were restored, with whom they were taken for.
-        found: how many faces the detector found in all.
+        image: (3, height, width) in [-1, 1]. Outside the restored faces it is bit-identical to the photo or its canvas.
+        mask: (height, width) in [0, 1], how much of each pixel comes from restored faces.
+        faces: The restored faces, with the person that each was matched to.
+        found: Number of faces that the detector found.
     """
 
     image: Tensor
@@ -112,16 +115,16 @@ class PhotoRestorer:
     """Restores photos with one set of models and people.
 
     Args:
-        restorer: of aligned faces.
-        detector: finds the faces.
-        people: by name. With a recognizer each face gets the person that it resembles; without one there can be one
-            person at most, and every selected face is taken for them.
-        recognizer: tells who is who, or None.
-        parser: limits pasting to the face and hair, or None for the crop's shape alone.
-        settings: None for the default.
+        restorer: Restores aligned faces.
+        detector: Finds the faces.
+        people: Name -> person. With a recognizer, each face is matched to the person that it resembles. Without one
+            there can be at most one person, and every selected face is restored as that person.
+        recognizer: Computes the embeddings that tell people apart. None without matching.
+        parser: Limits pasting to the face and hair. None pastes the whole shape of the crop.
+        settings: None uses the default settings.
 
     Raises:
-        SettingsError: several people without a recognizer, or a person that no recognizer has seen.
+        SettingsError: There are several people without a recognizer, or a person without a mean embedding.
     """
 
     def __init__(
@@ -140,10 +143,10 @@ class PhotoRestorer:
                 expected="a recognizer, or one person",
                 remedy="add one, such as w600k_r50.onnx of insightface's buffalo_l",
             )
-        unseen = [name for name, person in people.items() if person.centroid is None]
-        if recognizer is not None and unseen:
+        without_centroid = [name for name, person in people.items() if person.centroid is None]
+        if recognizer is not None and without_centroid:
             raise SettingsError(
-                f"Nobody knows what {unseen[0]} looks like to the recognizer.",
+                f"The recognizer cannot match {without_centroid[0]}, who has no mean embedding.",
                 expected="a mean embedding for every person",
                 remedy="choose the references with the same recognizer",
             )
@@ -159,19 +162,19 @@ class PhotoRestorer:
 
         Args:
             image: (3, height, width) in [-1, 1], sRGB.
-            on_step: called after each sampling step of each batch of faces.
-            canvas: what the faces are put into; None for `image`.
+            on_step: Called after each sampling step of each batch of faces.
+            canvas: The picture to paste the faces into. None uses `image`.
 
         Raises:
-            FaceError: nothing was found or chosen, and `when_empty` is "error".
+            FaceError: No face was found or chosen, and `when_empty` is "error".
         """
         settings = self.settings
         detected = self.detector.detect(round_to_u8(image.cpu()).movedim(0, -1).contiguous().numpy())
         size, crop_size = (image.shape[-2], image.shape[-1]), self.restorer.spec.crop_size
         transforms = [crop_transform(face.landmarks, size, crop_size) for face in detected]
-        found = Faces(tuple(detected), tuple(transforms), (size,))
+        detected_faces = Faces(tuple(detected), tuple(transforms), (size,))
         chosen = select_faces(
-            found,
+            detected_faces,
             order=settings.order,
             indices=settings.indices,
             count=settings.count,
@@ -197,10 +200,10 @@ class PhotoRestorer:
         return RestoredPhoto(pasted.image, pasted.mask, faces.faces, len(detected))
 
     def _recognize(self, image: Tensor, faces: Faces) -> Faces:
-        """The faces with their people, without those that are to be left alone."""
+        """Match the faces to people. Leave out faces of strangers unless the settings restore them."""
         if self.recognizer is None:
-            only = next(iter(self.people), None)
-            return faces.with_faces([replace(face, person=only) for face in faces.faces])
+            only_person = next(iter(self.people), None)
+            return faces.with_faces([replace(face, person=only_person) for face in faces.faces])
         embeddings = embed_faces(self.recognizer, [image], faces.faces)
         centroids = {name: person.centroid for name, person in self.people.items() if person.centroid is not None}
         matches = match_people(
@@ -210,21 +213,21 @@ class PhotoRestorer:
             threshold=self.settings.threshold,
             repeats=self.settings.repeats,
         )
-        known = faces.with_faces(with_people(with_embeddings(faces.faces, embeddings), matches))
+        matched = faces.with_faces(with_people(with_embeddings(faces.faces, embeddings), matches))
         if self.settings.strangers == "restore":
-            return known
-        return known.select([i for i, face in enumerate(known.faces) if face.person is not None])
+            return matched
+        return matched.select([i for i, face in enumerate(matched.faces) if face.person is not None])
 
     def _restore_crops(self, crops: Tensor, faces: Sequence[Face], on_step: OnStep) -> Tensor:
         settings = self.settings
-        parts: list[Tensor] = []
+        restored: list[Tensor] = []
         for start in range(0, len(faces), settings.batch):
-            part = range(start, min(start + settings.batch, len(faces)))
-            references = [self._references(faces[i]) for i in part]
-            seeds = [face_seed(settings.seed, faces[i], i) for i in part]
-            some = crops[part.start : part.stop]
-            parts.append(self.restorer.restore(some, references, seeds, settings.sampling, on_step).to(crops))
-        return torch.cat(parts)
+            indices = range(start, min(start + settings.batch, len(faces)))
+            references = [self._references(faces[i]) for i in indices]
+            seeds = [face_seed(settings.seed, faces[i], i) for i in indices]
+            batch = crops[indices.start : indices.stop]
+            restored.append(self.restorer.restore(batch, references, seeds, settings.sampling, on_step).to(crops))
+        return torch.cat(restored)
 
     def _references(self, face: Face) -> ReferenceKV | None:
         return None if face.person is None else self.people[face.person].references

@@ -1,4 +1,4 @@
-"""Named ways of sampling, from the published one to the quickest."""
+"""Named sampling settings, from the published ones to the fastest."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True)
 class Preset:
-    """A way of sampling.
+    """Sampling settings and their measured cost.
 
     Attributes:
-        settings: what it stands for.
-        cost: what it costs in likeness, as measured, in words.
+        settings: The sampling settings.
+        cost: The measured change of the likeness, in words.
     """
 
     settings: SamplingSettings
     cost: str
 
     def __str__(self) -> str:
-        """Settings and cost in one line."""
+        """Return the settings and the cost in one line."""
         settings = self.settings
         guidance = f"guidance {settings.guidance:g}" if settings.guidance != 1.0 else "no guidance"
         if settings.guidance_interval != ALL_TIMESTEPS and settings.guidance != 1.0:
@@ -36,12 +36,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         PUBLISHED: Preset(SamplingSettings(), "the published settings"),
         "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.002 +/- 0.001 on drawn people"),
-        # The fewest steps that keep the likeness of drawn people within 0.01.
-        # Guidance in the noisier of them changes little.
+        # Two is the smallest number of steps that keeps the likeness of drawn people within 0.01.
+        # Guidance changes little at the noisier step, so only the other one is guided.
         "fast": Preset(
             SamplingSettings(steps=2, sampler="dpmpp_2m", guidance_interval=(0, 500)),
             "IDS +0.002 +/- 0.003 on drawn people, softer pictures",
         ),
     }
 )
-"""Name -> preset. `python -m benchmarks.settings` measures what one costs."""
+"""Name -> preset. `python -m benchmarks.settings` measures the costs."""

@@ -1,4 +1,4 @@
-"""How long work reports progress, shows previews and is canceled."""
+"""Types and functions with which long work reports its progress, shows previews and is canceled."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 Item = TypeVar("Item")
 
 
-class Each(Protocol):
-    """Goes through items of which there are `total`, and shows how far it is."""
+class ShowProgress(Protocol):
+    """Yields the items that it gets, and shows how many of `total` items are done."""
 
     def __call__(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]: ...
 
 
-def quietly(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
-    """The `Each` that shows nothing."""
+def show_no_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+    """Return the items and show nothing. It is a `ShowProgress`."""
     return items
 
 
@@ -25,10 +25,10 @@ class Step(NamedTuple):
     """One finished sampling step.
 
     Attributes:
-        done: steps finished, from 1.
-        total: steps in all.
-        x: the latent, (batch, c, h, w).
-        x_0: the clean latent predicted at this step, for previews.
+        done: Number of finished steps, from 1.
+        total: Number of all steps.
+        x: The latent, (batch, c, h, w).
+        x_0: The clean latent that was predicted at this step, for previews.
     """
 
     done: int
@@ -38,8 +38,8 @@ class Step(NamedTuple):
 
 
 OnStep = Callable[[Step], None]
-"""Called after each step. Raising stops the work there; nothing needs undoing."""
+"""Called after each step. An exception in the callback stops the work. Nothing needs to be undone."""
 
 
 def ignore_steps(step: Step) -> None:
-    """The callback of who does not care."""
+    """Do nothing. It is the default callback."""

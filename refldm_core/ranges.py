@@ -1,4 +1,4 @@
-"""The range of each number of a spec: declared with its field, checked wherever the number comes from."""
+"""Ranges of the numbers in a spec. A field declares its range, and every source of its value is checked against it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import OutOfRangeError, shortened
 Number = TypeVar("Number", int, float)
 
 _KEY = "refldm.range"
-_LONGEST_TEXT = 40  # characters of a number
+_MAX_TEXT = 40  # characters of a number that is written as text
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Range:
     """The numbers from `low` to `high`, both included.
 
     Attributes:
-        low, high: the ends.
-        whole: whether only whole numbers belong to it.
+        low, high: The bounds.
+        whole: Whether the range has only whole numbers.
     """
 
     low: float
@@ -34,36 +34,36 @@ class Range:
         return f"a {'whole' if self.whole else 'finite'} number from {self.low:.10g} to {self.high:.10g}"
 
     def number(self, name: str, value: object) -> int | float:
-        """A value from a file as a number of this range; decimal fractions may be text, as YAML reads 1e-4.
+        """Return a value from a file as a number of this range. Text is accepted, since YAML reads 1e-4 as text.
 
         Args:
-            name: of the value, for the message.
-            value: what the file says.
+            name: Name of the value, for the message.
+            value: The value in the file.
 
         Raises:
-            OutOfRangeError: no number, not finite, not whole where it must be, or outside the range.
+            OutOfRangeError: The value is no number, not finite, not whole where it must be, or outside the range.
         """
-        number = _plain_number(value)
+        number = _to_finite_number(value)
         if number is None or not self.low <= number <= self.high or (self.whole and number != int(number)):
             raise OutOfRangeError(name, shortened(value), str(self))
         return int(number) if self.whole else float(number)
 
 
 def bounded(default: Number, low: Number, high: Number) -> Number:
-    """A dataclass field with a default and a range, which `check_ranges` checks; both ends are included."""
+    """Return a dataclass field with a default and a range (bounds included), which `check_ranges` checks."""
     return cast(Any, field(default=default, metadata={_KEY: Range(low, high, isinstance(default, int))}))
 
 
 def ranges_of(kind: type[Any]) -> Mapping[str, Range]:
-    """The ranges of a dataclass's fields, by name; fields without one are left out."""
+    """Return the ranges of a dataclass's fields by name. Fields without a range are left out."""
     return {item.name: item.metadata[_KEY] for item in fields(kind) if _KEY in item.metadata}
 
 
 def check_ranges(spec: Any) -> None:
-    """Check every field of a dataclass that has a range; for its `__post_init__`.
+    """Check every field of a dataclass that has a range. Call it in `__post_init__`.
 
     Raises:
-        OutOfRangeError: naming the first field whose value is outside its range.
+        OutOfRangeError: A value is outside its range. The message names the first such field.
     """
     for name, allowed in ranges_of(cast("type[Any]", type(spec))).items():
         value: object = getattr(spec, name)
@@ -73,10 +73,16 @@ def check_ranges(spec: Any) -> None:
 
 
 def check_sequence(name: str, values: tuple[int, ...], allowed: Range, longest: int) -> None:
-    """Check a tuple of numbers; for `__post_init__`.
+    """Check a tuple of numbers. Call it in `__post_init__`.
+
+    Args:
+        name: Name of the field, for the message.
+        values: The numbers.
+        allowed: Range of each number.
+        longest: Largest length of the tuple.
 
     Raises:
-        OutOfRangeError: an empty or longer one, or one with a number outside the range.
+        OutOfRangeError: The tuple is empty or too long, or a number is outside the range.
     """
     if not 1 <= len(values) <= longest:
         raise OutOfRangeError(name, f"{len(values)} numbers", f"1 to {longest} numbers")
@@ -84,12 +90,13 @@ def check_sequence(name: str, values: tuple[int, ...], allowed: Range, longest: 
         allowed.number(name, value)
 
 
-def _plain_number(value: object) -> float | None:
+def _to_finite_number(value: object) -> float | None:
+    """Return a number, or text that is one, as a finite number. Return None for any other value."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, str) and len(value) <= _LONGEST_TEXT:
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
         try:
             value = float(value)
         except ValueError:

@@ -1,4 +1,4 @@
-"""YAML from strangers: read in bounded time and memory, and small enough to be printed."""
+"""Read YAML from untrusted files in bounded time and memory. The values are small enough to be printed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import yaml
 from .files import require_regular
 
 LONGEST = 256 * 1024
-"""Bytes of a file; a config has a few thousand."""
-_MOST_NODES = 10_000  # scalars and containers, those that aliases repeat counted again
-_DEEPEST = 32  # containers inside each other
-_LONGEST_SCALAR, _LONGEST_NUMBER = 10_000, 100  # characters
+"""Most bytes of a file. A config has a few thousand."""
+_MAX_NODES = 10_000  # scalars and containers; each alias counts all the nodes that it repeats
+_MAX_DEPTH = 32  # containers inside each other
+_MAX_SCALAR, _MAX_NUMBER = 10_000, 100  # characters
 
 
 class YamlError(ValueError):
-    """Text that is not YAML, or that is too large or too deep; the message is one line."""
+    """The text is not YAML, too large or nested too deep. The message is one line."""
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file of plain values; see `parse_yaml`.
+    """Read a YAML file of plain values. See `parse_yaml`.
 
     Raises:
-        OSError: it cannot be read.
-        YamlError: as `parse_yaml`; also a file of more than `LONGEST` bytes, or of another encoding than UTF-8.
+        OSError: The file cannot be read.
+        YamlError: As for `parse_yaml`. Also if the file has more than `LONGEST` bytes or is not UTF-8.
     """
     with require_regular(path).open("rb") as file:
         content = file.read(LONGEST + 1)
@@ -38,24 +38,25 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """YAML -> plain values: dictionaries, lists, text, numbers, dates, true, false and None.
+    """Parse YAML as plain values: dictionaries, lists, text, numbers, dates, true, false and None.
 
     Raises:
-        YamlError: no YAML, a tag of another type, or more nodes, deeper nesting or longer values than any config has.
+        YamlError: The text is no YAML or has a tag of another type. Or it has more nodes, deeper nesting or longer
+            values than any config needs.
     """
     try:
-        return yaml.load(text, _Loader)  # a safe loader, with limits
+        return yaml.load(text, _LimitedLoader)
     except yaml.YAMLError as error:
         raise YamlError(str(error).splitlines()[0][:200]) from error
     except YamlError:
         raise
     except (ValueError, OverflowError, AttributeError, LookupError, TypeError) as error:
-        # PyYAML's constructors: dates that do not exist, !!int hello, !!bool maybe, !!timestamp never.
+        # PyYAML raises these for dates that do not exist, !!int hello, !!bool maybe and !!timestamp never.
         raise YamlError(f"a value does not fit its type ({str(error)[:200]})") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with limits, checked while the nodes are composed."""
+class _LimitedLoader(yaml.SafeLoader):
+    """PyYAML's safe loader with limits, which are checked while the nodes are composed."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -64,32 +65,33 @@ class _Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        before = self._nodes
-        alias = self.check_event(yaml.AliasEvent)
+        nodes_before = self._nodes
+        is_alias = self.check_event(yaml.AliasEvent)
         self._depth += 1
         self._nodes += 1
-        self._check()
+        self._check_limits()
         node = cast(Any, super().compose_node(parent, index))
         self._depth -= 1
-        if alias:  # counts as all that it repeats
+        if is_alias:  # it counts all the nodes that it repeats
             if id(node) not in self._sizes:
                 raise YamlError("a value holds itself")
             self._nodes += self._sizes[id(node)]
-            self._check()
+            self._check_limits()
             return node
         if isinstance(node, yaml.ScalarNode):
             _check_scalar(node.tag, cast(str, node.value))
-        self._sizes[id(node)] = self._nodes - before
+        self._sizes[id(node)] = self._nodes - nodes_before
         return node
 
-    def _check(self) -> None:
-        if self._depth > _DEEPEST:
-            raise YamlError(f"it is nested more than {_DEEPEST} deep")
-        if self._nodes > _MOST_NODES:
-            raise YamlError(f"it has more than {_MOST_NODES:,} values")
+    def _check_limits(self) -> None:
+        if self._depth > _MAX_DEPTH:
+            raise YamlError(f"it is nested more than {_MAX_DEPTH} deep")
+        if self._nodes > _MAX_NODES:
+            raise YamlError(f"it has more than {_MAX_NODES:,} values")
 
 
 def _check_scalar(tag: str, text: str) -> None:
-    longest = _LONGEST_NUMBER if tag.endswith((":int", ":float")) else _LONGEST_SCALAR
+    is_number = tag.endswith((":int", ":float"))
+    longest = _MAX_NUMBER if is_number else _MAX_SCALAR
     if len(text) > longest:
-        raise YamlError(f"a {'number' if longest == _LONGEST_NUMBER else 'value'} has more than {longest:,} characters")
+        raise YamlError(f"a {'number' if is_number else 'value'} has more than {longest:,} characters")

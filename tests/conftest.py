@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmarks.likeness_cases import FIRST_PERSON, Cases
+from benchmarks.likeness.cases import FIRST_PERSON, Cases
 from refldm_core.checkpoints.building import load_model
 from refldm_core.pipeline import Restorer
 

@@ -1,6 +1,6 @@
-"""The one tolerance table, and the checks of parity with the published code.
+"""The tolerances of all parity tests, and the checks of parity with the published code.
 
-Each check takes a restorer, so that tests/test_mutations.py can show that a wrong one is caught.
+Each check takes a restorer, so that tests/test_mutations.py can show that it catches a wrong one.
 """
 
 from __future__ import annotations
@@ -20,44 +20,45 @@ from refldm_core.progress import Step
 from .weights import GOLDEN
 
 FACTOR = 10
-"""Tolerance over the largest difference that builds of the published code have among themselves."""
+"""Ratio of the tolerance to the largest difference between builds of the published code."""
 
 NOISE_FLOOR: dict[str, float] = {
     group: row["max_rel"]
     for group, row in json.loads((GOLDEN / "noise_floor.json").read_text(encoding="utf-8")).items()
 }
-"""Group of tensors -> largest difference as a fraction of the tensor's rms."""
+"""Group of tensors -> largest difference between builds of the published code, as a fraction of the tensor's rms."""
 
 GRAY_LEVELS = 1
-"""Of a final picture: the published script truncates, so a rounding error can cost a whole level."""
+"""Largest difference of a final picture. The published script truncates, so a rounding error can cost a whole level."""
 
 CHANNELS_LAST_LATENT = 1e-2
 CHANNELS_LAST_CODES = 0.99
-"""In channels_last: of the final latent's rms, and the share of codebook indices that must agree. torch's CPU GroupNorm
-takes the variance as E[x^2] - E[x]^2 there, which loses digits where the mean is large against the spread (an error of
-0.02 at mean 10, deviation 0.1), and this deliberately touchy random network magnifies it. One flipped index is a
-visible speck, so no path that claims parity may use channels_last in float32."""
+"""Limits for a U-Net in channels_last: the largest difference of the final latent as a fraction of its rms, and the
+share of codebook indices that must agree. In this format torch's CPU GroupNorm computes the variance as
+E[x^2] - E[x]^2, which loses digits where the mean is large compared with the deviation (an error of 0.02 at mean 10,
+deviation 0.1). This random network is made to be sensitive and magnifies the error. One flipped index is a visible
+speck, so no path that claims parity may use channels_last in float32."""
 
 
 def tolerance(group: str) -> float:
     return FACTOR * NOISE_FLOOR[group]
 
 
-def difference(ours: Tensor, theirs: Tensor) -> float:
-    """Largest difference as a fraction of the rms of `theirs`."""
-    assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
-    rms = theirs.double().square().mean().sqrt()
-    return ((ours.double() - theirs.double()).abs().max() / rms).item()
+def difference(actual: Tensor, expected: Tensor) -> float:
+    """Return the largest difference as a fraction of the rms of `expected`."""
+    assert actual.shape == expected.shape, (actual.shape, expected.shape)
+    rms = expected.double().square().mean().sqrt()
+    return ((actual.double() - expected.double()).abs().max() / rms).item()
 
 
-def assert_close(ours: Tensor, theirs: Tensor, group: str, name: str = "") -> None:
-    found, allowed = difference(ours, theirs), tolerance(group)
-    assert found <= allowed, f"{name or group} differs by {found:.3g} of its rms; {allowed:.3g} is allowed"
+def assert_close(actual: Tensor, expected: Tensor, group: str, name: str = "") -> None:
+    deviation, allowed = difference(actual, expected), tolerance(group)
+    assert deviation <= allowed, f"{name or group} differs by {deviation:.3g} of its rms; {allowed:.3g} is allowed"
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Settings of a golden DDIM run."""
+    """The name, settings and number of references of a golden DDIM run."""
 
     name: str
     settings: SamplingSettings
@@ -74,6 +75,7 @@ SEED = 2024
 
 
 def wide_to_images(golden: dict[str, Tensor], count: int = 3) -> Tensor:
+    """Return the first golden reference images, which are stored side by side as one image."""
     return torch.cat(golden["in.ref_wide"].chunk(3, dim=-1))[:count]
 
 
@@ -83,8 +85,8 @@ def check_encode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
     for i, image in enumerate(wide_to_images(golden)):
         assert_close(restorer.encode(image[None]), golden[f"enc.ref_single.{i}"], "enc.ref_single")
     with torch.no_grad():
-        before = restorer.first_stage.encoder(golden["in.lq"])
-    assert_close(before, golden["enc.lq_before_quant_conv"], "enc.lq_before_quant_conv")
+        before_quant_conv = restorer.first_stage.encoder(golden["in.lq"])
+    assert_close(before_quant_conv, golden["enc.lq_before_quant_conv"], "enc.lq_before_quant_conv")
 
 
 def check_decode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
@@ -95,7 +97,7 @@ def check_decode(restorer: Restorer, golden: dict[str, Tensor]) -> None:
     assert torch.equal(quantized.indices, golden["dec.indices"])
     assert_close(quantized.z, golden["dec.quant"], "dec.quant")
     assert_close(restorer.decode(z), golden["dec.image"], "dec.image")
-    assert_close(unquantized, golden["dec.image_unquantized"], "dec.image_unquantized")
+    assert_close(unquantized, golden["dec.image_unquantised"], "dec.image_unquantised")
 
 
 def check_reference_kv(restorer: Restorer, golden: dict[str, Tensor]) -> None:
@@ -125,23 +127,26 @@ def check_noise_prediction(restorer: Restorer, golden: dict[str, Tensor]) -> Non
     x = torch.cat([golden["unet.x"], restorer.encode(golden["in.lq"])], dim=1)
     for t in (0, 19, 499, 999):
         with torch.no_grad():
-            refs, nothing, empty = (restorer.unet(x, torch.tensor([t]), kvs) for kvs in (kv, null, None))
+            with_references, with_null, without_cache = (
+                restorer.unet(x, torch.tensor([t]), references) for references in (kv, null, None)
+            )
+        guided = with_null + 1.5 * (with_references - with_null)
         group = f"unet.t{t}"
-        assert_close(refs, golden[f"{group}.refs"], group, f"{group}.refs")
-        assert_close(nothing, golden[f"{group}.null"], group, f"{group}.null")
-        assert_close(nothing + 1.5 * (refs - nothing), golden[f"{group}.cfg"], group, f"{group}.cfg")
-        assert_close(empty, golden[f"{group}.empty_cache"], group, f"{group}.empty_cache")
+        assert_close(with_references, golden[f"{group}.refs"], group, f"{group}.refs")
+        assert_close(with_null, golden[f"{group}.null"], group, f"{group}.null")
+        assert_close(guided, golden[f"{group}.cfg"], group, f"{group}.cfg")
+        assert_close(without_cache, golden[f"{group}.empty_cache"], group, f"{group}.empty_cache")
 
 
 def check_block_outputs(restorer: Restorer, golden: dict[str, Tensor]) -> None:
-    unet, seen = restorer.unet, dict[str, Tensor]()
+    unet, outputs = restorer.unet, dict[str, Tensor]()
     groups = {"input_blocks": unet.input_blocks, "output_blocks": unet.output_blocks}
     blocks = {f"{name}.{i}": block for name, group in groups.items() for i, block in enumerate(group)}
     blocks["middle_block"] = unet.middle_block
 
     def record(name: str) -> Callable[..., None]:
         def hook(module: object, args: object, output: Tensor) -> None:
-            seen[name] = output
+            outputs[name] = output
 
         return hook
 
@@ -152,22 +157,22 @@ def check_block_outputs(restorer: Restorer, golden: dict[str, Tensor]) -> None:
     for hook in hooks:
         hook.remove()
     names = {name.removeprefix("act.t499.") for name in golden if name.startswith("act.t499.")}
-    assert names == set(seen)
+    assert names == set(outputs)
     for name in names:
-        assert_close(seen[name], golden[f"act.t499.{name}"], "act", name)
+        assert_close(outputs[name], golden[f"act.t499.{name}"], "act", name)
 
 
 def check_trajectory(restorer: Restorer, golden: dict[str, Tensor], run: Trajectory) -> None:
     kv = restorer.encode_references(wide_to_images(golden, run.references))
     steps: list[Step] = []
     z = restorer.sample(restorer.encode(golden["in.lq"]), kv, [SEED], run.settings, steps.append)
-    assert_close(torch.stack([s.x for s in steps]), golden[f"{run.name}.x"][1:], f"{run.name}.x")
-    assert_close(torch.stack([s.x_0 for s in steps]), golden[f"{run.name}.pred_x0"], f"{run.name}.pred_x0")
+    assert_close(torch.stack([step.x for step in steps]), golden[f"{run.name}.x"][1:], f"{run.name}.x")
+    assert_close(torch.stack([step.x_0 for step in steps]), golden[f"{run.name}.pred_x0"], f"{run.name}.pred_x0")
     check_final(restorer, golden, run.name, z)
 
 
 def check_final(restorer: Restorer, golden: dict[str, Tensor], name: str, z: Tensor) -> None:
-    """Final codebook indices exactly, final picture within a gray level."""
+    """Check that the final codebook indices are equal, and the final pictures within `GRAY_LEVELS`."""
     with torch.no_grad():
         assert torch.equal(restorer.first_stage.quantize(z).indices, golden[f"{name}.final.indices"])
     levels = tensor_to_u8(restorer.decode(z)).int() - golden[f"{name}.final.image_u8"].int()
@@ -183,4 +188,4 @@ CHECKS: dict[str, Callable[[Restorer, dict[str, Tensor]], None]] = {
     "block outputs": check_block_outputs,
     **{run.name: lambda restorer, golden, run=run: check_trajectory(restorer, golden, run) for run in TRAJECTORIES},
 }
-"""Every check of a whole model by name."""
+"""Name -> check of a whole model."""

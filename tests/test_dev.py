@@ -1,4 +1,4 @@
-"""What dev.py installs on which machine. A recorder stands in for pip and keeps a list of what .venv holds."""
+"""dev.py installs the right packages on each kind of machine. `Pip` replaces pip and records its calls."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MODERN, OLD_DRIVER, PASCAL = dev.Gpu(8.6, 581), dev.Gpu(8.6, 572), dev.Gpu(6.1, 
 
 
 class Pip:
-    """A .venv and its pip.
+    """Stand-in for a .venv and its pip.
 
     Attributes:
-        versions: of what is installed.
-        calls: the words after `pip`, of each call.
-        constraints: the content of each constraints file that a call named.
+        versions: Package -> its installed version. "torchvision needs" -> the version of torch that torchvision needs.
+        calls: The words after `pip` in each call.
+        constraints: The content of each constraints file that a call named.
     """
 
     def __init__(self, **versions: str) -> None:
@@ -35,8 +35,8 @@ class Pip:
     def run(self, words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         if words[1] == "-c":
             needs = {"torchvision": [f"torch=={self.versions.get('torchvision needs')}"]}
-            there = {name: [self.versions[name], needs.get(name, [])] for name in words[3:] if name in self.versions}
-            return subprocess.CompletedProcess(words, 0, json.dumps(there))
+            packages = {n: [self.versions[n], needs.get(n, [])] for n in words[3:] if n in self.versions}
+            return subprocess.CompletedProcess(words, 0, json.dumps(packages))
         assert words[1:3] == ["-m", "pip"]
         options = ("--quiet", "--disable-pip-version-check")
         self.calls.append([word for word in words[3:] if word not in options])
@@ -54,7 +54,9 @@ class Pip:
 
 
 @pytest.mark.parametrize(("command", "with_tests"), [("check", False), ("test", True)])
-def test_check_is_test_without_the_tests(command: str, with_tests: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_check_runs_everything_except_the_tests(
+    command: str, with_tests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     modules: list[str] = []
 
     def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -72,7 +74,7 @@ Machine = Callable[..., Pip]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
-    """A machine of a kind, with a .venv that holds these versions."""
+    """Return a function that imitates a machine whose .venv has these versions."""
 
     def make(system: str, gpu: dev.Gpu | None, *, reachable: bool = True, arch: str = "AMD64", **versions: str) -> Pip:
         pip = Pip(**versions)
@@ -114,18 +116,18 @@ def test_a_machine_without_pytorch_gets_the_build_for_it(
     pip = machine(system, gpu, arch=arch)
     dev.set_up("[faces]")
     first, second = pip.calls
-    where = [] if index is None else ["--index-url", index]
-    assert first == ["install", "torch", "torchvision", "-c", str(dev.CONSTRAINTS), *where]
-    # The default index has everything else, and no other build of PyTorch may come from it.
+    index_options = [] if index is None else ["--index-url", index]
+    assert first == ["install", "torch", "torchvision", "-c", str(dev.CONSTRAINTS), *index_options]
+    # Everything else comes from the default index, but no other build of PyTorch.
     assert second[-2:] == ["-e", f"{dev.ROOT}[faces]"] and "--index-url" not in second
     assert pip.constraints[1] == f"torch=={pip.versions['torch']}\n"
 
 
 @pytest.mark.parametrize("torch", ["2.9.1+cu128", "2.11.0", "2.13.0+rocm7.1", "2.5.1+cpu", "2.12.0.dev20260101+cu130"])
 @pytest.mark.parametrize(("system", "gpu"), [("win32", MODERN), ("linux", None), ("darwin", None)])
-def test_the_pytorch_that_is_there_stays(machine: Machine, system: str, gpu: dev.Gpu | None, torch: str) -> None:
-    fitting = {"torchvision": "0.1", "torchvision needs": torch.partition("+")[0]}
-    pip = machine(system, gpu, torch=torch, **fitting)
+def test_an_installed_pytorch_stays(machine: Machine, system: str, gpu: dev.Gpu | None, torch: str) -> None:
+    torchvision = {"torchvision": "0.1", "torchvision needs": torch.partition("+")[0]}
+    pip = machine(system, gpu, torch=torch, **torchvision)
     dev.set_up("[dev]")
     (call,) = pip.calls
     assert call[-2:] == ["-e", f"{dev.ROOT}[dev]"]
@@ -142,29 +144,27 @@ def test_the_pytorch_that_is_there_stays(machine: Machine, system: str, gpu: dev
     ],
 )
 @pytest.mark.parametrize("torchvision", [{}, {"torchvision": "0.26.0", "torchvision needs": "2.11.0"}])
-def test_torchvision_follows_the_pytorch_that_is_there(
+def test_torchvision_is_installed_for_the_installed_pytorch(
     machine: Machine, torchvision: dict[str, str], torch: str, index: str | None
 ) -> None:
     pip = machine("win32", MODERN, torch=torch, **torchvision)
     dev.set_up("[faces]")
-    where = [] if index is None else ["--index-url", index]
-    assert pip.calls[0] == ["install", f"torch=={torch}", "torchvision", *where]
+    index_options = [] if index is None else ["--index-url", index]
+    assert pip.calls[0] == ["install", f"torch=={torch}", "torchvision", *index_options]
     assert pip.constraints == [f"torch=={torch}\n"]
 
 
-def test_an_index_that_cannot_be_reached_is_named_and_left_out(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unreachable_index_is_named_and_not_used(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     pip = machine("win32", MODERN, reachable=False)
     dev.set_up("[faces]")
     assert pip.calls[0] == ["install", "torch", "torchvision", "-c", str(dev.CONSTRAINTS)]
-    said = capsys.readouterr().out
-    assert f"{CU130} cannot be reached" in said and "for the CPU only" in said
-    assert f"-m pip install --force-reinstall torch torchvision --index-url {CU130}" in said
+    printed = capsys.readouterr().out
+    assert f"{CU130} cannot be reached" in printed and "for the CPU only" in printed
+    assert f"-m pip install --force-reinstall torch torchvision --index-url {CU130}" in printed
 
 
-def test_the_probe_gives_up_quickly_and_whatever_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, float]] = []
+def test_the_probe_of_an_index_survives_every_error_and_has_a_short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[tuple[str, float]] = []
     failures = [
         urllib.error.URLError("no such host"),
         urllib.error.HTTPError("", 403, "a proxy refused", None, None),  # pyright: ignore[reportArgumentType]
@@ -174,12 +174,12 @@ def test_the_probe_gives_up_quickly_and_whatever_goes_wrong(monkeypatch: pytest.
     ]
 
     def open_page(url: str, timeout: float) -> None:
-        asked.append((url, timeout))
-        raise failures[len(asked) - 1]
+        requests.append((url, timeout))
+        raise failures[len(requests) - 1]
 
     monkeypatch.setattr(dev.urllib.request, "urlopen", open_page)
     assert not any(dev.reachable(CPU) for _ in failures)
-    assert set(asked) == {(f"{CPU}/torch/", dev.PROBE_SECONDS)} and dev.PROBE_SECONDS <= 5
+    assert set(requests) == {(f"{CPU}/torch/", dev.PROBE_SECONDS)} and dev.PROBE_SECONDS <= 5
 
 
 def test_a_second_run_installs_nothing_until_pytorch_or_the_project_changes(
@@ -187,25 +187,25 @@ def test_a_second_run_installs_nothing_until_pytorch_or_the_project_changes(
 ) -> None:
     pip = machine("linux", None)
     dev.set_up("[faces]")
-    done = len(pip.calls)
+    calls_before = len(pip.calls)
     dev.set_up("[faces]")
-    assert len(pip.calls) == done
-    pip.versions["torch"] = "2.12.0+cpu"  # by hand; torchvision is still for 2.11
+    assert len(pip.calls) == calls_before
+    pip.versions["torch"] = "2.12.0+cpu"  # the user installed it; torchvision is still for 2.11
     dev.set_up("[faces]")
-    assert pip.calls[done] == ["install", "torch==2.12.0+cpu", "torchvision", "--index-url", CPU]
+    assert pip.calls[calls_before] == ["install", "torch==2.12.0+cpu", "torchvision", "--index-url", CPU]
     assert pip.constraints[-1] == "torch==2.12.0+cpu\n"
-    done = len(pip.calls)
+    calls_before = len(pip.calls)
     dev.set_up("[faces]")
-    assert len(pip.calls) == done
+    assert len(pip.calls) == calls_before
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("torch==2.13.0\n", encoding="utf-8")
     monkeypatch.setattr(dev, "CONSTRAINTS", constraints)
     dev.set_up("[faces]")
-    assert [call[-1] for call in pip.calls[done:]] == [f"{dev.ROOT}[faces]"]
+    assert [call[-1] for call in pip.calls[calls_before:]] == [f"{dev.ROOT}[faces]"]
     assert pip.versions["torch"] == "2.12.0+cpu"
 
 
-def test_a_set_up_that_fails_is_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_set_up_is_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     pip = machine("linux", None, torch="2.11.0", torchvision="0.26.0", **{"torchvision needs": "2.11.0"})
 
     def fail(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -219,9 +219,9 @@ def test_a_set_up_that_fails_is_tried_again(machine: Machine, monkeypatch: pytes
             dev.set_up("[faces]")
 
 
-def test_one_opencv_stays(machine: Machine) -> None:
-    both = {"opencv-python": "5.0.0", "opencv-python-headless": "4.9.9"}
-    pip = machine("darwin", None, torch="2.11.0", torchvision="0.26.0", **{"torchvision needs": "2.11.0"}, **both)
+def test_only_one_opencv_stays(machine: Machine) -> None:
+    opencv = {"opencv-python": "5.0.0", "opencv-python-headless": "4.9.9"}
+    pip = machine("darwin", None, torch="2.11.0", torchvision="0.26.0", **{"torchvision needs": "2.11.0"}, **opencv)
     dev.set_up("[dev]")
     assert pip.calls[1:] == [
         ["uninstall", "--yes", "opencv-python"],
@@ -246,7 +246,7 @@ def test_one_opencv_stays(machine: Machine) -> None:
         ("darwin", None, (), "", None),
     ],
 )
-def test_the_driver_is_asked_for_the_newest_gpu(  # noqa: PLR0917
+def test_the_newest_gpu_of_the_driver_is_detected(  # noqa: PLR0917
     monkeypatch: pytest.MonkeyPatch,
     system: str,
     program: str | None,
@@ -263,22 +263,22 @@ def test_the_driver_is_asked_for_the_newest_gpu(  # noqa: PLR0917
     assert dev.nvidia_gpu(system, exists=lambda path: path in files, which=lambda name: program) == gpu
 
 
-def test_versions_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The question that dev.py asks of .venv, put to the interpreter that runs these tests."""
+def test_installed_versions_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter of these tests answers instead of the one in .venv."""
     from importlib.metadata import version
 
     monkeypatch.setattr(dev, "PYTHON", Path(dev.sys.executable))
-    there = dev.installed("torch", "torchvision", "no-such-package")
-    assert {name: distribution.version for name, distribution in there.items()} == {
+    packages = dev.installed("torch", "torchvision", "no-such-package")
+    assert {name: package.version for name, package in packages.items()} == {
         "torch": version("torch"),
         "torchvision": version("torchvision"),
     }
-    assert dev.fits(there["torchvision"], version("torch"))
-    assert not dev.fits(there["torchvision"], "1.0")
+    assert dev.fits(packages["torchvision"], version("torch"))
+    assert not dev.fits(packages["torchvision"], "1.0")
 
 
-def test_cv2_has_one_owner() -> None:
-    """Two distributions that write the same folder break it when either is changed."""
+def test_only_one_distribution_installs_cv2() -> None:
+    """If two distributions write the folder cv2, a change of either one breaks it."""
     from importlib.metadata import distributions
 
     owners = {d.metadata["Name"].lower() for d in distributions() if d.metadata["Name"].lower().startswith("opencv")}

@@ -1,4 +1,4 @@
-"""Our Markdown files: every link between them leads to a file and a heading that exist, without a network."""
+"""The Markdown files of this project are complete, and their links to each other work. No test uses a network."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LONGEST_README = 130  # lines
 
 
 def _pages() -> list[Path]:
-    """The Markdown files that git tracks; in a copy without git, those of the folders that hold some."""
+    """Return the Markdown files that git tracks. In a copy without git, return those of the folders that have some."""
     if shutil.which("git") and (ROOT / ".git").exists():
-        done = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, check=True)
-        names = done.stdout.decode("utf-8").split("\0")
+        process = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, check=True)
+        names = process.stdout.decode("utf-8").split("\0")
         return sorted(ROOT / name for name in names if name and (ROOT / name).exists())
     folders = (DOCS, ROOT / "js", ROOT / "benchmarks", ROOT / "refldm_core", ROOT / ".github")
     return sorted([*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))])
@@ -42,26 +42,26 @@ def _without_code(text: str) -> str:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """The anchors of a page's headings, as the hosting service and mkdocs make them."""
+    """Return the anchors of a page's headings, as the hosting service and mkdocs make them."""
     text = re.sub(r"^(```|~~~).*?^\1", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    found: list[str] = []
+    unique: list[str] = []
     for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE):
         words = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
         anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        repeats = sum(1 for other in found if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", other))
-        found.append(f"{anchor}-{repeats}" if repeats else anchor)
-    return frozenset(found)
+        repeats = sum(1 for earlier in unique if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", earlier))
+        unique.append(f"{anchor}-{repeats}" if repeats else anchor)
+    return frozenset(unique)
 
 
 def _links(page: Path) -> Iterator[str]:
-    """Targets of a page's links and pictures that are no addresses."""
+    """Yield the targets of a page's links and pictures, without addresses of the web."""
     for target in LINK.findall(_without_code(page.read_text(encoding="utf-8"))):
         if not re.match(r"[a-z][a-z0-9+.-]*:", target):
             yield target
 
 
 def dead_links(page: Path) -> list[str]:
-    """Links of a page that lead nowhere."""
+    """Return the links of a page whose file or heading does not exist."""
     dead: list[str] = []
     for link in _links(page):
         path, _, anchor = link.partition("#")
@@ -76,8 +76,7 @@ def test_no_link_is_dead(page: Path) -> None:
     assert dead_links(page) == []
 
 
-def test_dead_links_are_seen(tmp_path: Path) -> None:
-    """The check itself."""
+def test_dead_links_are_detected(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# Speed of `x`, and more\n\n## Speed\n\n## Speed\n", encoding="utf-8")
     page = tmp_path / "page.md"
     page.write_text(
@@ -94,12 +93,12 @@ def test_the_readme_stays_short() -> None:
 
 
 def test_every_page_is_linked_from_the_list_of_pages() -> None:
-    """Nobody finds a page that only its author knows."""
+    """Readers do not find a page without a link to it."""
     listed = {(DOCS / link.partition("#")[0]).resolve() for link in _links(DOCS / "README.md")}
     assert set(DOCS.glob("*.md")) - {DOCS / "README.md"} <= listed
 
 
-def test_every_node_is_explained() -> None:
+def test_every_node_has_a_help_page_that_is_linked_and_named() -> None:
     help_pages = list((ROOT / "js" / "docs").glob("*.md"))
     linked = {Path(link).name for link in _links(DOCS / "nodes.md") if "js/docs" in link}
     assert {page.name for page in help_pages} == linked
@@ -108,38 +107,38 @@ def test_every_node_is_explained() -> None:
     assert [title for title in titles if title not in readme] == []
 
 
-def test_downloads_are_named_with_the_addresses_that_the_code_knows() -> None:
-    """What the registry installs has no command `refldm download`, so its pages and notes say where the files are."""
-    known = {file.url for file in (*OFFICIAL, *DOWNLOADABLE.values())}
-    told: set[str] = set()
+def test_pages_and_workflows_name_the_download_addresses_of_the_code() -> None:
+    """A pack from the registry has no command `refldm download`, so its pages and notes say where the files are."""
+    code_addresses = {file.url for file in (*OFFICIAL, *DOWNLOADABLE.values())}
+    page_addresses: set[str] = set()
     for page in (*PAGES, *(ROOT / "workflows").glob("*.json")):
         text = page.read_text(encoding="utf-8")
         addresses = set(re.findall(r"https://github\.com/[\w./-]+/releases/download/[\w./-]+\w", text))
-        assert addresses <= known, page.name
-        shipped = page.parent in (ROOT / "js" / "docs", ROOT / "workflows")
-        assert addresses or "refldm download" not in text or not shipped, page.name
-        told |= addresses
-    assert {address for address in known if not address.endswith("/vqgan.ckpt")} == told
+        assert addresses <= code_addresses, page.name
+        is_shipped = page.parent in (ROOT / "js" / "docs", ROOT / "workflows")
+        assert addresses or "refldm download" not in text or not is_shipped, page.name
+        page_addresses |= addresses
+    assert {address for address in code_addresses if not address.endswith("/vqgan.ckpt")} == page_addresses
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads mkdocs.yml, whose extensions name Python functions by tags."""
+class _SiteLoader(yaml.SafeLoader):
+    """Reads mkdocs.yml. Its extensions name Python functions in tags, which become text."""
 
 
-_Loader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, suffix, node: suffix)
+_SiteLoader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, suffix, node: suffix)
 
 
 def test_the_site_has_every_page() -> None:
-    site: dict[str, Any] = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_Loader)
-    named = {name for entry in site["nav"] for name in _names(entry)}
-    assert named == {page.name for page in DOCS.glob("*.md")}
+    site: dict[str, Any] = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_SiteLoader)
+    page_names = {name for entry in site["nav"] for name in _names(entry)}
+    assert page_names == {page.name for page in DOCS.glob("*.md")}
     assert site["strict"] is True
     for hook in site["hooks"]:
         assert (ROOT / hook).is_file()
 
 
 def _names(entry: Any) -> Iterator[str]:
-    """The files of an entry of the navigation: a name, or a title with a name or with more entries."""
+    """Yield the file names of an entry of the navigation. It is a name, a dictionary by title, or a list of entries."""
     if isinstance(entry, str):
         yield entry
     elif isinstance(entry, dict):

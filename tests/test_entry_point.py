@@ -1,4 +1,4 @@
-"""The root `__init__.py`, which ComfyUI imports by its path."""
+"""Tests of the root `__init__.py`, which ComfyUI imports by its path."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ print([name for name in ("torch", "numpy", "PIL", "comfy", "insightface", "facex
 """
 
 
-def test_it_imports_without_comfyui_and_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_the_entry_point_imports_without_comfyui_and_imports_no_large_library(tmp_path: Path) -> None:
     code = LOAD.format(path=str(ROOT / "__init__.py"), folder=str(ROOT))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == "[]"
     assert not list(tmp_path.iterdir())

@@ -44,7 +44,7 @@ def test_transparency_is_put_on_white(tmp_path: Path) -> None:
     assert load_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ImageFileError, match="cannot be read"):
@@ -53,15 +53,15 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_gray_level_survives_the_round_trip() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
-    # Truncation, as published: a level comes back as itself or, by a rounding error, one below.
-    back = tensor_to_u8(u8_to_tensor(levels)).int()
-    assert ((levels.int() - back) <= 1).all() and (back <= levels).all()
+    # The published truncation gives back the same level or, because of a rounding error, the level below.
+    truncated = tensor_to_u8(u8_to_tensor(levels)).int()
+    assert ((levels.int() - truncated) <= 1).all() and (truncated <= levels).all()
     assert tensor_to_u8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
     assert torch.equal(round_to_u8(u8_to_tensor(levels)), levels)
     assert round_to_u8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
-def test_layouts_are_inverse() -> None:
+def test_the_conversions_between_model_and_comfyui_layout_are_inverse() -> None:
     images = torch.rand(2, 4, 6, 3)
     model = bhwc_to_model(images)
     assert model.shape == (2, 3, 4, 6)
@@ -70,7 +70,7 @@ def test_layouts_are_inverse() -> None:
     assert bhwc_to_model(torch.rand(1, 4, 4, 4)).shape == (1, 3, 4, 4)  # alpha is dropped
 
 
-def test_picture_round_trip(tmp_path: Path) -> None:
+def test_a_saved_picture_loads_with_the_same_pixels(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     image = Image.fromarray(pixels)
     assert np.abs(np.asarray(to_pil(to_tensor(image, 32))).astype(int) - pixels).max() <= 1
@@ -80,13 +80,13 @@ def test_picture_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
-def test_a_result_has_the_usual_permissions(tmp_path: Path) -> None:
+def test_a_saved_picture_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     save_image(Image.new("RGB", (9, 9)), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_unknown_format(tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not end in a picture format"):
         save_image(Image.new("RGB", (9, 9)), tmp_path / "a.docx")
     assert not list(tmp_path.iterdir())

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.likeness import main
-from benchmarks.likeness_cases import Cases
-from benchmarks.likeness_data import Run, merge, read_run
-from benchmarks.likeness_protocol import (
+from benchmarks.likeness.benchmark import main
+from benchmarks.likeness.cases import Cases
+from benchmarks.likeness.protocol import (
     ARMS,
     ATTRIBUTES,
     JUDGED,
@@ -26,7 +25,8 @@ from benchmarks.likeness_protocol import (
     to_batch,
     to_pictures,
 )
-from benchmarks.likeness_report import REQUIRED, compare, describe, gain
+from benchmarks.likeness.report import REQUIRED, compare, describe, gain
+from benchmarks.likeness.scores import Run, merge, read_run
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.data.attributes import Truth
 from refldm_core.errors import SettingsError

@@ -1,6 +1,6 @@
-"""Mistakes that are easy to make with this model, each made on purpose: the parity checks must catch every one.
+"""The parity checks catch mistakes that are easy to make with this model. Each mutation makes one of them on purpose.
 
-A mutation changes a restorer of its own (or the module that it runs through) and names the check that must fail.
+A mutation changes its own restorer, or a module that the restorer uses. `MUTATIONS` names the check that must fail.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def first_stage_norm_eps(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
 
 
 def head_split_order(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    """q, k, v first, then heads: the newer order of the same code base."""
+    """Split into q, k, v before heads, which is the newer order of the same code base."""
     for layer in restorer.unet.modules():
         if isinstance(layer, AttentionBlock):
             for parameter in layer.qkv.parameters():
@@ -55,30 +55,27 @@ def references_encoded_separately(restorer: Restorer, patch: pytest.MonkeyPatch)
 
 
 def null_is_an_empty_cache(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    def without_references(conditions: list[pipeline._Condition]) -> list[pipeline._Condition]:
-        return [pipeline._Condition(condition.lq, None) for condition in conditions]
-
-    patch.setattr(restorer, "_null_conditions", without_references)
+    patch.setattr(restorer._null_cache, "like", lambda references: None)
 
 
 def last_alpha_is_one(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
     def table(*args: object) -> schedule.SamplingTable:
-        right = schedule.sampling_table(*args)  # type: ignore[arg-type]
-        clean = np.append(1.0 - 1e-12, right.alphas_prev[1:])
-        return schedule.SamplingTable(right.timesteps, right.alphas, clean)
+        correct = schedule.sampling_table(*args)  # type: ignore[arg-type]
+        alphas_prev = np.append(1.0 - 1e-12, correct.alphas_prev[1:])
+        return schedule.SamplingTable(correct.timesteps, correct.alphas, alphas_prev)
 
     patch.setattr(pipeline, "sampling_table", table)
 
 
 def zero_padding_before(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    class Before:
+    class PaddingBefore:
         interpolate = staticmethod(F.interpolate)
 
         @staticmethod
         def pad(x: Tensor, pad: tuple[int, ...]) -> Tensor:
             return F.pad(x, (*pad[:4], pad[5], pad[4]))
 
-    patch.setattr(unet_module, "F", Before)
+    patch.setattr(unet_module, "F", PaddingBefore)
 
 
 def padding_left_and_top(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
@@ -92,22 +89,21 @@ def no_quantization(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
 
 def sines_first(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
     def swapped(timesteps: Tensor, dim: int) -> Tensor:
-        return right(timesteps, dim).roll(dim // 2, dims=-1)
+        return correct(timesteps, dim).roll(dim // 2, dims=-1)
 
-    right = unet_module.timestep_embedding
+    correct = unet_module.timestep_embedding
     patch.setattr(unet_module, "timestep_embedding", swapped)
 
 
 def reference_pass_at_another_timestep(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    right = restorer.unet._features
-    patch.setattr(restorer.unet, "_features", lambda x, t, *rest: right(x, t + (t == 0), *rest))
+    correct = restorer.unet._features
+    patch.setattr(restorer.unet, "_features", lambda x, t, *rest: correct(x, t + (t == 0), *rest))
 
 
 def guidance_reversed(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pipeline, "guided", lambda model, c, null, scale, *rest: guided(model, c, null, 1.0 - scale, *rest))
+    correct = pipeline.guided
+    patch.setattr(pipeline, "guided", lambda model, c, null, scale, *rest: correct(model, c, null, 1.0 - scale, *rest))
 
-
-guided = pipeline.guided
 
 MUTATIONS: dict[str, tuple[Mutation, str]] = {
     mutation.__name__: (mutation, check)

@@ -1,4 +1,4 @@
-"""NaN and infinity are an error that says what helps, in the library and on the command line, and no black picture."""
+"""NaN and infinity raise an error with a remedy, in the library and on the command line, and never become a picture."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from .weights import TinyFiles
 ONE_STEP = SamplingSettings(steps=1)
 
 
-def _gives(value: float) -> Callable[..., Tensor]:
+def _constant_prediction(value: float) -> Callable[..., Tensor]:
+    """Return a `UNet.forward` that predicts one value everywhere."""
     return lambda x, *_, **__: torch.full_like(x[:, : x.shape[1] // 2], value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_restorer_refuses_what_the_unet_spoils(
+def test_a_restorer_refuses_values_that_are_not_finite_from_the_unet(
     value: float, restorer: Restorer, golden: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restorer.unet, "forward", _gives(value))
+    monkeypatch.setattr(restorer.unet, "forward", _constant_prediction(value))
     with pytest.raises(NotFiniteError, match=r"restored pictures .* not finite") as caught:
         restorer.restore(golden["in.lq"], None, [0], ONE_STEP)
-    assert "get the model file again" in caught.value.remedy, "it computes in float32 already"
+    assert "get the model file again" in caught.value.remedy, "float32 is no remedy, since it is used already"
 
 
-def test_a_restorer_refuses_what_the_first_stage_spoils(
+def test_a_restorer_refuses_values_that_are_not_finite_from_the_first_stage(
     restorer: Restorer, lq_latent: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restorer.first_stage, "decode", lambda latent: torch.full((1, 3, 8, 8), float("nan")))
@@ -48,14 +49,14 @@ def test_a_restorer_refuses_what_the_first_stage_spoils(
 
 @pytest.fixture(scope="module")
 def overflowing(tiny: TinyFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that is sound in float32, and whose first layer goes beyond 65504, the largest number of float16."""
+    """Path of a model that works in float32. The output of its first layer exceeds 65504, the limit of float16."""
     folder = tmp_path_factory.mktemp("overflowing")
-    convert(tiny.ckpt, folder / "sound.safetensors", config=tiny.config)
-    weights: dict[str, Tensor] = load_file(folder / "sound.safetensors")
+    convert(tiny.ckpt, folder / "unchanged.safetensors", config=tiny.config)
+    weights: dict[str, Tensor] = load_file(folder / "unchanged.safetensors")
     first = next(name for name in weights if name.endswith("input_blocks.0.0.weight"))
     weights[first] = weights[first] / weights[first].abs().max() * 60000.0
     path = folder / "model.safetensors"
-    save_file(weights, path, _metadata(folder / "sound.safetensors"))
+    save_file(weights, path, _metadata(folder / "unchanged.safetensors"))
     return path
 
 
@@ -67,7 +68,9 @@ def _metadata(path: Path) -> dict[str, str]:
         return dict(file.metadata())
 
 
-def test_references_are_refused_as_soon_as_they_are_encoded(overflowing: Path, reference_images: Tensor) -> None:
+def test_references_with_values_that_are_not_finite_are_refused_when_encoded(
+    overflowing: Path, reference_images: Tensor
+) -> None:
     half = load_restorer(overflowing, None, dtype=torch.float16)  # type: ignore[arg-type]
     with pytest.raises(NotFiniteError, match="encoded references") as caught:
         half.encode_references(reference_images)
@@ -76,7 +79,7 @@ def test_references_are_refused_as_soon_as_they_are_encoded(overflowing: Path, r
 
 @pytest.fixture
 def folder(tmp_path: Path, golden: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with face.png."""
+    """The current folder, which holds face.png."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(golden["in.lq_u8"][0].movedim(0, -1).numpy()).save("face.png")
     return tmp_path
@@ -86,11 +89,11 @@ def folder(tmp_path: Path, golden: dict[str, Tensor], monkeypatch: pytest.Monkey
 def test_restore_writes_no_black_picture(
     references: list[str], overflowing: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["restore", "face.png", *references, "--aligned", "--output", "out.png", "--steps", "1", "--device", "cpu"]
-    words += ["--model", str(overflowing)]
-    assert main([*words, "--dtype", "float16"]) == 2
-    said = capsys.readouterr().err
-    assert "not finite" in said and "--dtype float32" in said
+    arguments = ["restore", "face.png", *references, "--aligned", "--output", "out.png", "--steps", "1"]
+    arguments += ["--device", "cpu", "--model", str(overflowing)]
+    assert main([*arguments, "--dtype", "float16"]) == 2
+    error = capsys.readouterr().err
+    assert "not finite" in error and "--dtype float32" in error
     assert not (folder / "out.png").exists()
-    assert main([*words, "--dtype", "float32"]) == 0
+    assert main([*arguments, "--dtype", "float32"]) == 0
     assert np.asarray(Image.open(folder / "out.png")).std() > 1.0

@@ -1,4 +1,4 @@
-"""Errors of too little memory, as libraries really word them, and errors that only look like it."""
+"""Out-of-memory errors are recognized in the real words of each library, and similar errors are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from refldm_core.out_of_memory import is_out_of_memory
 
 
 class _WindowsError(OSError):
-    """What Windows raises; Python has the attribute there only."""
+    """An error of Windows. Only there Python's OSError has the attribute `winerror`."""
 
     winerror = 1455
 
@@ -68,7 +68,7 @@ OUT_OF_MEMORY: list[Exception] = [
     RuntimeError("Couldn't open shared file mapping: <torch_13684_2388093858_0>, error code: <1455>"),
 ]
 
-OTHERS: list[BaseException] = [
+OTHER_ERRORS: list[BaseException] = [
     RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously"),
     RuntimeError("HIP error: an illegal memory access was encountered"),
     RuntimeError("CUDA error: misaligned address"),
@@ -102,16 +102,16 @@ def _id(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=_id)
-def test_out_of_memory(error: Exception) -> None:
+def test_out_of_memory_errors_are_recognized(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
-@pytest.mark.parametrize("error", OTHERS, ids=_id)
-def test_other_errors(error: BaseException) -> None:
+@pytest.mark.parametrize("error", OTHER_ERRORS, ids=_id)
+def test_other_errors_are_not_taken_for_out_of_memory(error: BaseException) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_what_torch_really_says() -> None:
+def test_a_real_allocation_error_of_torch_is_recognized() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 46)
     assert is_out_of_memory(caught.value)

@@ -1,4 +1,4 @@
-"""Names that files hold stay in their folder when they become paths."""
+"""Names that were read from files become paths inside their folder, or are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("case", UNSAFE)
-def test_unsafe_names(case: str, tmp_path: Path) -> None:
+def test_unsafe_names_are_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(UnsafePathError, match=r"table\.csv names .* cannot be used: ") as caught:
         path_inside(tmp_path, UNSAFE[case], "table.csv")
     assert caught.value.expected and caught.value.remedy
@@ -43,13 +43,13 @@ def test_unsafe_names(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a.png", "people/anna 1.png", "..a.png", ".a", "a..", "10:30.png", "\u00e4\u6f22.png"]
 )
-def test_plain_names(name: str, tmp_path: Path) -> None:
+def test_plain_names_are_accepted(name: str, tmp_path: Path) -> None:
     assert require_plain(name, "table.csv") == name
     assert path_inside(tmp_path, name, "table.csv") == tmp_path / name
 
 
-def test_links_lead_nowhere(tmp_path: Path) -> None:
-    """A linked subfolder is refused; a linked file is only replaced or deleted itself."""
+def test_links_to_a_place_outside_are_not_followed(tmp_path: Path) -> None:
+    """A subfolder that links to a place outside is refused. A file may be a link, since only the link is changed."""
     folder, outside = tmp_path / "folder", tmp_path / "outside"
     folder.mkdir()
     outside.mkdir()
@@ -63,15 +63,15 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
             path_inside(folder, name, "table.csv")
     assert path_inside(folder, "alias/a.png", "table.csv").parent.resolve() == folder / "in"
     assert path_inside(folder, "file.png", "table.csv").is_symlink()
-    # A folder that is itself a link is its owner's choice.
+    # The folder itself may be a link, since the user chose it.
     (tmp_path / "linked").symlink_to(folder, target_is_directory=True)
     assert path_inside(tmp_path / "linked", "in/a.png", "table.csv") == tmp_path / "linked/in/a.png"
 
 
-def test_long_values_in_messages() -> None:
+def test_values_in_messages_are_short() -> None:
     nested: list[object] = []
     for _ in range(60):
-        nested = [nested, nested]  # 2**60 parts when written out
+        nested = [nested, nested]  # its text would have 2**60 parts
     assert shortened(nested) == "a list"
     assert shortened("x" * 10**7) == "'" + "x" * 76 + "..."
     assert shortened(10**100_000) == "a number of more than 70 digits"

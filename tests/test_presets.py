@@ -1,4 +1,4 @@
-"""Presets are what they are called, and what docs/speed.md says they are."""
+"""Each preset has the properties that its name and docs/speed.md state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from refldm_core.presets import PRESETS, PUBLISHED
 
 
 def _predictions(settings: SamplingSettings) -> int:
-    """Rows that the network computes for one guided picture."""
+    """Return the number of noise predictions for one picture with references."""
     low, high = settings.guidance_interval
     guided = settings.guidance != 1.0
     return sum(
@@ -20,27 +20,28 @@ def _predictions(settings: SamplingSettings) -> int:
     )
 
 
-def test_published_is_the_default_and_each_next_one_computes_less() -> None:
+def test_the_published_preset_is_the_default_and_each_later_preset_needs_fewer_predictions() -> None:
     assert PRESETS[PUBLISHED].settings == SamplingSettings()
-    work = [_predictions(preset.settings) for preset in PRESETS.values()]
-    assert work[0] == 100
-    assert work == sorted(set(work), reverse=True)
+    predictions = [_predictions(preset.settings) for preset in PRESETS.values()]
+    assert predictions[0] == 100
+    assert predictions == sorted(set(predictions), reverse=True)
 
 
-def test_the_documentation_states_them() -> None:
+def test_the_documentation_states_the_settings_of_each_preset() -> None:
     page = (Path(__file__).parents[1] / "docs" / "speed.md").read_text(encoding="utf-8")
     table = page[page.index("| preset | steps") :].partition("\n\n")[0].splitlines()[2:]
-    told = [tuple(cell.strip() for cell in line.strip("|").split("|"))[:3] for line in table]
-    assert told == [(name, *_in_words(preset.settings)) for name, preset in PRESETS.items()]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|"))[:3] for line in table]
+    assert rows == [(name, *_cells(preset.settings)) for name, preset in PRESETS.items()]
 
 
-def _in_words(settings: SamplingSettings) -> tuple[str, str]:
+def _cells(settings: SamplingSettings) -> tuple[str, str]:
+    """Return the cells of the table with the steps and the guided timesteps."""
     low, high = settings.guidance_interval
     guided = "all" if settings.guidance_interval == ALL_TIMESTEPS else f"{low} to {high}"
     return f"{settings.steps} {settings.sampler}", guided if settings.guidance != 1.0 else "none"
 
 
-def test_no_preset_runs_more_steps_than_it_says() -> None:
+def test_every_preset_runs_the_number_of_steps_that_it_states() -> None:
     for preset in PRESETS.values():
         settings = preset.settings
         assert len(sampling_table(RELEASED.noise, settings.steps, settings.spacing)) == settings.steps

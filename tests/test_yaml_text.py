@@ -1,4 +1,4 @@
-"""YAML from strangers ends in a short message, in bounded time."""
+"""Hostile YAML is refused with a short message in bounded time, and plain YAML is read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from refldm_core.yaml_text import YamlError, parse_yaml, read_yaml
 
 
 def _aliases(last: str) -> str:
-    """Twelve levels, each nine times the one before: 9**12 values when written out."""
-    lines = ["a0: &a0 " + last]
-    return "\n".join([*lines, *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))])
+    """Return YAML of twelve levels. Each repeats the level before nine times, which gives 9**11 copies of the last."""
+    levels = (f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))
+    return "\n".join([f"a0: &a0 {last}", *levels])
 
 
 HOSTILE = {
@@ -37,22 +37,22 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_text(case: str) -> None:
-    text, says = HOSTILE[case]
+def test_hostile_text_is_refused(case: str) -> None:
+    text, message = HOSTILE[case]
     begin = time.monotonic()
-    with pytest.raises(YamlError, match=says) as caught:
+    with pytest.raises(YamlError, match=message) as caught:
         parse_yaml(text)
     assert time.monotonic() - begin < 10.0
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
 
 
-def test_plain_text() -> None:
+def test_plain_text_is_parsed() -> None:
     text = "a: &a [1, 2.5, 1e-4]\nb: *a\nc: {<<: {d: true}, e: ~}\nf: 2024-01-02"
     numbers = [1, 2.5, "1e-4"]
     assert parse_yaml(text) == {"a": numbers, "b": numbers, "c": {"d": True, "e": None}, "f": date(2024, 1, 2)}
 
 
-def test_files(tmp_path: Path) -> None:
+def test_a_file_must_be_short_and_in_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(b"\xff\xfea")
     with pytest.raises(YamlError, match="not UTF-8"):

@@ -1,7 +1,7 @@
-"""Checkpoints with reproducible random weights, in the layout of the official files.
+"""Write checkpoints with reproducible random weights in the layout of the official files.
 
-The weights are those that tests/golden was computed with: integer arithmetic on a frozen byte stream, so that they are
-the same on every machine.
+tests/golden was computed with the same weights. They come from integer arithmetic on a frozen byte stream, so they are
+equal on every machine.
 """
 
 from __future__ import annotations
@@ -19,26 +19,31 @@ from torch import Tensor
 
 GOLDEN = Path(__file__).parent / "golden"
 
-# Scaled down so far that the epsilon of the norm after them shows.
-_FAINT = ("mid.block_1.conv1.", "middle_block.0.in_layers.2.", "middle_block.0.emb_layers.1.")
-_SHARP = (".qkv.", "attn_1.q.weight", "attn_1.k.weight")  # peaky attention, so that a wrong key shows
+# These weights are so small that a wrong epsilon of the next norm changes the result.
+_SMALL = ("mid.block_1.conv1.", "middle_block.0.in_layers.2.", "middle_block.0.emb_layers.1.")
+# These weights are so large that attention is peaked, and a wrong key changes the result.
+_LARGE = (".qkv.", "attn_1.q.weight", "attn_1.k.weight")
 
 
 class TinyFiles(NamedTuple):
-    """Paths of what `write_tiny` writes: 128 px faces, 16x16 latents, heads of 16 channels."""
+    """Paths of the files that `write_tiny` writes: a model for 128 px faces, 16x16 latents, heads of 16 channels.
+
+    Attributes:
+        ckpt: The content of the official refldm.ckpt: raw and EMA weights, three copies of the first stage, noise
+            tables.
+        safetensors: The same tensors without the second and third copy of the first stage.
+        vqgan: Only the first stage, under `state_dict`.
+        config: YAML of the published layout.
+    """
 
     ckpt: Path
-    """Everything that the official refldm.ckpt has: raw and EMA weights, first stage three times, noise tables."""
     safetensors: Path
-    """The same without the two copies of the first stage."""
     vqgan: Path
-    """The first stage alone, under `state_dict`."""
     config: Path
-    """YAML of the published layout."""
 
 
 def write_tiny(folder: Path) -> TinyFiles:
-    """Write the tiny model's files into a folder."""
+    """Write the tiny model's files to a folder."""
     files = TinyFiles(
         folder / "refldm_tiny.ckpt",
         folder / "refldm_tiny.safetensors",
@@ -57,7 +62,7 @@ def write_tiny(folder: Path) -> TinyFiles:
 
 
 def tiny_tensors() -> dict[str, Tensor]:
-    """Name -> tensor of the tiny model, checked against the recorded hashes."""
+    """Return the tiny model's tensors by name. Each is checked against its recorded hash."""
     recorded = json.loads((GOLDEN / "weights.json").read_text(encoding="utf-8"))
     seed = recorded["seed"]
     arrays: dict[str, NDArray[np.float32]] = {}
@@ -81,13 +86,14 @@ def tiny_tensors() -> dict[str, Tensor]:
 
 
 def _noise(seed: int, name: str, shape: list[int]) -> NDArray[np.float64]:
-    """About N(0, 1): the centered sum of four uniform bytes."""
+    """Return numbers that are about N(0, 1): centered sums of four uniform bytes."""
     stream = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "little")
     raw = np.frombuffer(np.random.RandomState(stream).bytes(4 * int(np.prod(shape))), np.uint8)
     return ((raw.reshape(-1, 4).astype(np.int64).sum(1) - 510) / np.sqrt(21845.0)).reshape(shape)
 
 
 def _moments(name: str, shape: list[int]) -> tuple[float, float]:
+    """Return the mean and the scale of a tensor's numbers."""
     mean = 1.0 if len(shape) == 1 and name.endswith("weight") else 0.0
     if name.endswith("embedding.weight"):
         scale = 0.7
@@ -95,6 +101,6 @@ def _moments(name: str, shape: list[int]) -> tuple[float, float]:
         scale = 0.1
     else:
         scale = 1.0 / np.sqrt(np.prod(shape[1:]))
-        if any(part in name for part in _SHARP):
+        if any(part in name for part in _LARGE):
             scale *= 1.5
-    return mean, scale * (0.01 if any(part in name for part in _FAINT) else 1.0)
+    return mean, scale * (0.01 if any(part in name for part in _SMALL) else 1.0)

@@ -1,12 +1,12 @@
-"""Windows' rules for files, imposed on another system: what fails there fails here.
+"""Impose Windows' rules for files on another system, so that operations that fail on Windows fail in the tests.
 
 - `os.fsync` needs a writable handle.
 - A file that this process has open or memory-mapped cannot be renamed, replaced or deleted.
 - `os.rename` replaces no file.
 - Making a symbolic link needs a right that users do not have.
 
-On Windows itself nothing is changed, since the system has these rules. Which files are open is read from /proc; a
-system without it (macOS) has the other rules only.
+On Windows nothing is changed, since the system has these rules. The list of open files comes from /proc. A system
+without /proc (macOS) gets only the other rules.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ def impose(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mapped_files() -> set[str]:
-    """Paths of the files that this process has memory-mapped."""
+    """Return the paths of the files that this process has memory-mapped."""
     lines = (_PROCESS / "maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     return {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
 
 
 def open_files() -> set[str]:
-    """Paths of the files that this process has open."""
+    """Return the paths of the files that this process has open."""
     paths: set[str] = set()
     for link in (_PROCESS / "fd").iterdir():
         try:
             paths.add(str(link.readlink()))
-        except OSError:  # the listing's own handle
+        except OSError:  # the handle that lists the folder
             continue
     return paths
 
@@ -84,9 +84,9 @@ def open_files() -> set[str]:
 def _refuse_if_used(path: Any, folder: int | None = None) -> None:
     if not _PROCESS.exists():
         return
-    named = os.fsdecode(path)
-    real = (Path(named) if folder is None else _PROCESS / "fd" / str(folder) / named).resolve()
-    if real.is_file() and str(real) in (mapped_files() | open_files()):
+    name = os.fsdecode(path)
+    target = (Path(name) if folder is None else _PROCESS / "fd" / str(folder) / name).resolve()
+    if target.is_file() and str(target) in (mapped_files() | open_files()):
         raise _windows_error(errno.EACCES, 32, "The process cannot access the file because it is being used", path)
 
 

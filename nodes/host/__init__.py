@@ -1,20 +1,23 @@
-"""ComfyUI's own machinery, as far as the nodes use it: model folders, models in its memory manager, sampling.
+"""The parts of ComfyUI (the "host") that the nodes use: model folders, the memory manager, sampling.
 
-The only place that touches comfy.*, folder_paths and latent_preview. There is no host where types are checked, so that
-these files leave missing imports out of it.
+Only this folder imports comfy.*, folder_paths and latent_preview. ComfyUI is not installed where types are checked, so
+these files switch off pyright's report of missing imports.
 """
 
 from __future__ import annotations
 
+from .conditioning import build_conditioning
+from .fingerprints import fingerprint_of
 from .first_stage import ReFLDMVAE, require_vae
 from .folders import MODELS, REFERENCES, files_in, first_folder, folders_of, path_in, register_folders, state_of
-from .guidance import guided_at_timesteps, guided_during
+from .guidance import limit_guidance_to_part, limit_guidance_to_timesteps
 from .loading import DTYPES, load_model
-from .messages import tell, warn_of_training
-from .model import HostUNet, ReFLDMModel, fingerprint_of, require_model
+from .messages import show_text, warn_of_training
+from .model import ReFLDMModel, require_model
+from .network import HostUNet
 from .progress import Progress, with_progress
 from .routes import register_routes
-from .sampling import CoreSampler, conditioning, encode_references, parts_of, sample, sigmas_of
+from .sampling import CoreSampler, encode_references, sample, sigmas_of, split_by_memory
 
 __all__ = [
     "DTYPES",
@@ -25,25 +28,25 @@ __all__ = [
     "Progress",
     "ReFLDMModel",
     "ReFLDMVAE",
-    "conditioning",
+    "build_conditioning",
     "encode_references",
     "files_in",
     "fingerprint_of",
     "first_folder",
     "folders_of",
-    "guided_at_timesteps",
-    "guided_during",
+    "limit_guidance_to_part",
+    "limit_guidance_to_timesteps",
     "load_model",
-    "parts_of",
     "path_in",
     "register_folders",
     "register_routes",
     "require_model",
     "require_vae",
     "sample",
+    "show_text",
     "sigmas_of",
+    "split_by_memory",
     "state_of",
-    "tell",
     "warn_of_training",
     "with_progress",
 ]

@@ -1,4 +1,4 @@
-"""Files of face networks in the host's model folders: weights, ONNX files, and folders of insightface packs."""
+"""Files of face networks in the host's model folders: weights, ONNX files, and folders with insightface packs."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -7,29 +7,29 @@ from pathlib import Path
 
 import folder_paths
 
-from ..filenames import place_of, visible
+from ..filenames import place_of, visible_names
 from .folders import MODELS
 
 
 def face_folder(name: str) -> Path:
-    """The place of the model folder that holds a file or pack of that name; the first place where none does.
+    """Return the directory of the model folder that holds a file or pack of that name, else the first directory.
 
     Raises:
-        UnsafePathError: a name that leads out of the folder.
+        UnsafePathError: the name leads out of the folder.
     """
-    return place_of(name, [Path(place) for place in folder_paths.get_folder_paths(MODELS)])
+    return place_of(name, [Path(directory) for directory in folder_paths.get_folder_paths(MODELS)])
 
 
 def recognizers() -> list[str]:
-    """Names of what may hold a recognizer: ONNX files, and folders with some (packs)."""
-    found: list[str] = []
-    for place in (Path(place) for place in folder_paths.get_folder_paths(MODELS)):
-        packs = {path.parent.name for path in place.glob("*/*.onnx")}
-        found += sorted(packs) + sorted(path.name for path in place.glob("*.onnx"))
-    return list(dict.fromkeys(visible(found)))
+    """Return the names of ONNX files and of folders with ONNX files (packs): each may hold a recognizer."""
+    names: list[str] = []
+    for directory in (Path(path) for path in folder_paths.get_folder_paths(MODELS)):
+        packs = {path.parent.name for path in directory.glob("*/*.onnx")}
+        names += sorted(packs) + sorted(path.name for path in directory.glob("*.onnx"))
+    return list(dict.fromkeys(visible_names(names)))
 
 
 def state_of_files(path: Path) -> str:
-    """Changes when the file does, or one of a pack's files; "" where there is none."""
+    """Return a text that changes when the file, or a file of the pack, changes; "" if there is no file."""
     files = sorted(path.glob("*.onnx")) if path.is_dir() else [path] if path.exists() else []
     return "\n".join(f"{file} {file.stat().st_mtime_ns} {file.stat().st_size}" for file in files)

@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from ...refldm_core.face.backends import RetinaFaceNetwork
-from ...refldm_core.face.detection import FaceNetwork, Findings, Picture
+from ...refldm_core.face.detection import FaceNetwork
+from ...refldm_core.face.findings import Findings, Picture
 from ...refldm_core.face.parsing import FaceParser
 
 
 class ManagedRetinaFace(RetinaFaceNetwork):
-    """RetinaFace that the host moves to its device for each search and away when the memory is needed."""
+    """RetinaFace in the host's memory manager.
+
+    The host moves it to its device for each search, and away when the memory is needed.
+    """
 
     def __init__(self, network: RetinaFaceNetwork) -> None:
         self.module = network.module
@@ -31,7 +35,7 @@ class ManagedRetinaFace(RetinaFaceNetwork):
 
 
 class ManagedParser(FaceParser):
-    """A face parser that the host moves in the same way."""
+    """A face parser in the host's memory manager."""
 
     def __init__(self, parser: FaceParser) -> None:
         self.kind = parser.kind
@@ -43,14 +47,17 @@ class ManagedParser(FaceParser):
         return super().labels(crops)
 
 
-def managed(network: FaceNetwork) -> FaceNetwork:
-    """A detection network in the host's memory manager; onnxruntime keeps its own memory."""
+def manage_network(network: FaceNetwork) -> FaceNetwork:
+    """Return a detection network in the host's memory manager.
+
+    A network that onnxruntime runs is returned as it is, since onnxruntime manages its own memory.
+    """
     return ManagedRetinaFace(network) if isinstance(network, RetinaFaceNetwork) else network
 
 
 def _patcher(module: torch.nn.Module) -> Any:
     management = comfy.model_management
-    # Not the newer hosts' dynamic one: these small networks have none of the host's layers to load one by one.
+    # The dynamic patcher of newer hosts loads the host's own layers one by one, which these small networks lack.
     return comfy.model_patcher.ModelPatcher(
         module, load_device=management.get_torch_device(), offload_device=torch.device("cpu")
     )

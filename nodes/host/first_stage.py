@@ -1,4 +1,4 @@
-"""The first stage as a VAE."""
+"""The first stage (VQGAN) as a VAE of the host."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 class ReFLDMVAE(comfy.sd.VAE):
-    """The first stage in the host's VAE, in float32 unless a flag of the host says otherwise.
+    """The first stage as a VAE of the host, in float32 unless a start flag of the host sets another type.
 
     Args:
-        files: of the model.
-        compute: type of the convolutions where it is another; the codebook stays in the host's.
+        files: The files of the model.
+        compute: Number type of the convolutions; None takes the host's type. The codebook is always float32.
 
     Attributes:
-        refldm_spec: of the whole model.
-        refldm_metadata: what the model's file says of itself.
+        refldm_spec: `ModelSpec` of the whole model.
+        refldm_metadata: Metadata of the main model file.
     """
 
     _tiles_allowed = True
@@ -46,12 +46,12 @@ class ReFLDMVAE(comfy.sd.VAE):
         require_finite(weights, files.first_stage.file.path)
         management = comfy.model_management
         dtype = management.vae_dtype(management.vae_device(), [torch.float32])
-        # The smallest VAE that the host builds: fills in the attributes that each version expects.
+        # This is the smallest VAE that the host builds. It sets the attributes that each version of the host expects.
         super().__init__(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=dtype)
         self.refldm_spec = spec
         self.refldm_metadata = dict(files.main.file.metadata)
         on_cpu = management.is_device_cpu(management.vae_device())
-        operations = plain_layers if on_cpu else comfy.ops.disable_weight_init  # nothing to move or to cast there
+        operations = plain_layers if on_cpu else comfy.ops.disable_weight_init  # a CPU has nothing to move or to cast
         attention = fused_attention if on_cpu else _host_attention()
         self.first_stage_model = FirstStage(
             spec.first_stage, operations=operations, attention=attention, dtype=compute or dtype
@@ -64,7 +64,7 @@ class ReFLDMVAE(comfy.sd.VAE):
         )
         load_strictly(self.first_stage_model, weights, self.patcher)
         if on_cpu:
-            # What the CPU's convolutions are fastest in.
+            # Convolutions on a CPU are fastest in this memory format.
             self.first_stage_model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.latent_channels = spec.first_stage.embed_dim
         self.downscale_ratio = self.upscale_ratio = spec.first_stage.downsampling
@@ -75,7 +75,7 @@ class ReFLDMVAE(comfy.sd.VAE):
         self.memory_used_encode, self.memory_used_decode = memory_estimates(self.first_stage_model)
 
     def encode_joint(self, images: Tensor) -> Tensor:
-        """Encode pictures as one, side by side, as the model was trained on references: never in tiles.
+        """Encode pictures side by side as one picture, never in tiles. The model was trained on such references.
 
         Args:
             images: (pictures, height, width, 3) in [0, 1].
@@ -84,7 +84,7 @@ class ReFLDMVAE(comfy.sd.VAE):
             (pictures, c, h, w), the latent of each picture.
 
         Raises:
-            ReferencesError: the memory is not enough for the whole picture.
+            ReferencesError: the memory is not enough to encode all pictures at once.
         """
         side_by_side = torch.cat(list(images), dim=1).unsqueeze(0)
         needed = self.memory_used_encode(side_by_side.movedim(-1, 1).shape, self.first_stage_model.dtype)
@@ -95,17 +95,17 @@ class ReFLDMVAE(comfy.sd.VAE):
             raise ReferencesError(
                 f"The memory is not enough to encode {len(images)} references jointly.",
                 expected=f"about {needed / 2**20:.0f} MiB of free memory",
-                remedy="set encoding to separate in Encode References, which takes no more memory than one reference, "
+                remedy="set encoding to separate in Encode References, which needs the memory of one reference only, "
                 "or connect fewer photos",
             ) from error
         finally:
             self._tiles_allowed = True
 
     def decode(self, samples_in: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _finite(samples_in, super().decode(samples_in, *args, **kwargs))
+        return _require_finite(samples_in, super().decode(samples_in, *args, **kwargs))
 
     def decode_tiled(self, samples: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _finite(samples, super().decode_tiled(samples, *args, **kwargs))
+        return _require_finite(samples, super().decode_tiled(samples, *args, **kwargs))
 
     def encode_tiled_(self, *args: Any, **kwargs: Any) -> Any:
         if not self._tiles_allowed:
@@ -118,28 +118,32 @@ class ReFLDMVAE(comfy.sd.VAE):
         return super().decode_tiled_(*args, **kwargs)
 
     def fit_preview(self) -> tuple[Tensor, Tensor]:
-        """Least squares from latents to colors, on smooth random colors: (3, c)-transposed factors and (3,) bias."""
+        """Fit preview colors to latents by least squares, on a picture of smooth random colors.
+
+        Returns:
+            Factors (c, 3) and bias (3,): latents @ factors + bias are colors in [-1, 1].
+        """
         side = min(128, self.refldm_spec.crop_size)
         noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
         picture = torch.nn.functional.interpolate(noise, (side, side), mode="bicubic").clamp(0.0, 1.0)
         latent = self.encode(picture.movedim(1, -1)).float().cpu()
         colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, latent.shape[-2:])
-        known = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
-        fitted = torch.linalg.lstsq(known, colors.flatten(2)[0].T).solution
-        return fitted[:-1], fitted[-1]
+        latent_and_one = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
+        solution = torch.linalg.lstsq(latent_and_one, colors.flatten(2)[0].T).solution
+        return solution[:-1], solution[-1]
 
 
 class _MustNotTile(Exception):
-    """The host ran out of memory where tiles would give other latents than the model was trained on."""
+    """The host ran out of memory, but tiles would give latents that the model was not trained on."""
 
 
 def _host_attention() -> Attention:
-    """The attention that the host chose for VAEs on this device; it protects AMD's, whose fused kernels can fail."""
+    """Return the attention that the host chooses for VAEs. The host avoids fused kernels that can fail on AMD GPUs."""
     attend = comfy.ldm.modules.diffusionmodules.model.vae_attention()
 
     def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         assert bias is None
-        # The host's takes feature maps, (batch, channels, height, width); this is one of height 1.
+        # The host's function takes feature maps (batch, channels, height, width); the tokens become a map of height 1.
         maps = (t.squeeze(1).transpose(1, 2).unsqueeze(2).contiguous() for t in (q, k, v))
         return attend(*maps).squeeze(2).transpose(1, 2).unsqueeze(1)
 
@@ -147,41 +151,52 @@ def _host_attention() -> Attention:
 
 
 def memory_estimates(first_stage: FirstStage) -> tuple[MemoryEstimate, MemoryEstimate]:
-    """What the host makes free before it encodes, or decodes, one picture: bytes from the batch's shape and type."""
-    # The workspace of the convolutions comes to the tensors; the host counts 2.73 times as much where AMD's need more.
+    """Return the estimates of the memory that encoding and decoding one picture need.
+
+    Each maps the shape and the type of a batch to bytes, which the host frees beforehand.
+    """
+    # The convolutions need workspace besides the tensors. The host takes a factor of 2.73 for AMD's, which need more.
     factor = 1.25 * (2.73 if comfy.model_management.is_amd() else 1.0)
-    pixels_each = first_stage.spec.downsampling**2
+    pixels_of_latent = first_stage.spec.downsampling**2
 
     def encode(shape: Sequence[int], dtype: torch.dtype) -> float:
         return factor * first_stage.memory_needed(shape[2] * shape[3])
 
     def decode(shape: Sequence[int], dtype: torch.dtype) -> float:
-        return factor * first_stage.memory_needed(shape[2] * shape[3] * pixels_each)
+        return factor * first_stage.memory_needed(shape[2] * shape[3] * pixels_of_latent)
 
     return encode, decode
 
 
-def _finite(latents: Tensor, pictures: Tensor) -> Tensor:
-    """The pictures; raises `NotFiniteError` where these or their latents have NaN or infinite values."""
+def _require_finite(latents: Tensor, pictures: Tensor) -> Tensor:
+    """Return the pictures.
+
+    Raises:
+        NotFiniteError: the pictures or their latents have values that are NaN or infinite.
+    """
     require_finite_values("restored pictures", latents, remedy=USE_FLOAT32)
     require_finite_values("decoded pictures", pictures, remedy=_USE_FLOAT32_VAE)
     return pictures
 
 
 USE_FLOAT32 = (
-    "choose float32 as dtype in the node Load ReF-LDM Model; if that is chosen already, take off LoRAs and get the "
+    "choose float32 as dtype in the node Load ReF-LDM Model; if that is chosen already, remove LoRAs and download the "
     "model file again"
 )
-_USE_FLOAT32_VAE = "start ComfyUI with --fp32-vae; if that does not help, get the file of the first stage again"
+_USE_FLOAT32_VAE = "start ComfyUI with --fp32-vae; if that does not help, download the file of the first stage again"
 
 _TILED = (
     "encoding or decoding in tiles gives a different picture, since this first stage looks at the whole picture at "
-    "once. Use it only where the memory is not enough otherwise."
+    "once. Use tiles only if the memory is not enough without them."
 )
 
 
 def require_vae(vae: Any) -> ReFLDMVAE:
-    """Raises: SettingsError: a VAE that is not ReF-LDM's first stage."""
+    """Return the VAE if it is the first stage of a ReF-LDM model.
+
+    Raises:
+        SettingsError: it is another VAE.
+    """
     if isinstance(vae, ReFLDMVAE):
         return vae
     raise SettingsError(

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import folder_paths
 
-from ..filenames import visible
+from ..filenames import visible_names
 
 MODELS = "refldm"
+"""Name of the model folder with the networks, also in extra_model_paths.yaml."""
 REFERENCES = "refldm_references"
-"""Names of model folders, also in extra_model_paths.yaml."""
+"""Name of the model folder with saved references, also in extra_model_paths.yaml."""
 
 
 def register_folders() -> None:
-    """Make the folders' names known beside those that extra_model_paths.yaml gave; no folder is created."""
+    """Register both model folders, besides the paths that extra_model_paths.yaml gives. No folder is created."""
     for name in (MODELS, REFERENCES):
         paths = list(folder_paths.folder_names_and_paths.get(name, ([], set()))[0])
         own = str(Path(folder_paths.models_dir) / name)
-        # Registered here and not with add_model_folder_path, which filters no file types.
+        # The host's add_model_folder_path is not used, since it does not filter file types.
         folder_paths.folder_names_and_paths[name] = (
             [*paths, *([] if own in paths else [own])],
             folder_paths.supported_pt_extensions,
@@ -27,26 +28,26 @@ def register_folders() -> None:
 
 
 def files_in(folder: str) -> list[str]:
-    """Names of the files in a model folder, in every place that it has; hidden files are left out."""
-    return visible(folder_paths.get_filename_list(folder))
+    """Return the names of the files in all directories of a model folder, without hidden files."""
+    return visible_names(folder_paths.get_filename_list(folder))
 
 
 def path_in(folder: str, name: str) -> Path | None:
-    """Path of one of `files_in`; None for any other name, so that no name leads out of the folder."""
-    found = folder_paths.get_full_path(folder, name) if name in files_in(folder) else None
-    return Path(found) if found else None
+    """Return the path of a file that `files_in` lists. Another name gives None, so no name leads out of the folder."""
+    path = folder_paths.get_full_path(folder, name) if name in files_in(folder) else None
+    return Path(path) if path else None
 
 
 def folders_of(folder: str) -> list[Path]:
-    """The places of a model folder, the first for new files; they may not exist yet."""
-    return [Path(place) for place in folder_paths.get_folder_paths(folder)]
+    """Return the directories of a model folder, which may not exist yet. New files belong into the first one."""
+    return [Path(directory) for directory in folder_paths.get_folder_paths(folder)]
 
 
 def first_folder(folder: str) -> Path:
-    """Where new files of that kind belong; it may not exist yet."""
+    """Return the directory for new files of a model folder, which may not exist yet."""
     return folders_of(folder)[0]
 
 
 def state_of(path: Path | None) -> str:
-    """Changes when the file does, so that ComfyUI does not go on with an older one's content."""
+    """Return a text that changes when the file changes, so that ComfyUI loads the file again; "" for None."""
     return "" if path is None else f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"

@@ -1,4 +1,4 @@
-"""Model files -> MODEL and VAE."""
+"""Loading model files as MODEL and VAE."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def load_model(path: Path, first_stage_path: Path | None, dtype: str) -> tuple[A
     """Load model files as a MODEL and a VAE.
 
     Args:
-        path, first_stage_path: as for the core's `inspect_model`.
-        dtype: of the U-Net's weights, a key of `DTYPES`, or "auto" for the host's choice and flags.
+        path, first_stage_path: The files, as the core's `inspect_model` takes them.
+        dtype: Number type of the U-Net's weights: a key of `DTYPES`, or "auto" for the host's choice and its flags.
 
     Raises:
-        CheckpointError: as `inspect_model` does; also weights that are not finite.
+        CheckpointError: `inspect_model` refuses the files, or weights are not finite.
     """
     files = inspect_model(path, first_stage_path)
     vae = ReFLDMVAE(files, _first_stage_type(dtype))
@@ -42,7 +42,7 @@ def load_model(path: Path, first_stage_path: Path | None, dtype: str) -> tuple[A
 
 
 def load_unet(path: Path, first_stage_path: Path | None, dtype: str, disable_dynamic: bool = False) -> Any:
-    """The MODEL alone, once more: newer hosts ask for it where they need a copy of their own."""
+    """Load the MODEL without the VAE. Newer hosts call this when they need another copy of the MODEL."""
     return _build_patcher(inspect_model(path, first_stage_path), dtype, disable_dynamic)
 
 
@@ -55,13 +55,13 @@ def _build_patcher(files: ModelFiles, dtype: str, disable_dynamic: bool = False)
     storage, manual_cast = _types(dtype, weights, device, config.supported_inference_dtypes)
     config.set_inference_dtype(storage, manual_cast)
     if management.is_device_cpu(device) and manual_cast is None:
-        # Nothing to move or to cast: the core's own layers are quicker there.
+        # Nothing has to be moved or cast on a CPU, and the core's own layers are faster.
         config.custom_operations = plain_layers
     model = config.get_model(weights)
     patcher = patcher_class(disable_dynamic)(model, load_device=device, offload_device=management.unet_offload_device())
     load_strictly(model.diffusion_model, weights, patcher)
     if _computes_on_cpu_in_bfloat16(model.compute_dtype, device):
-        model.diffusion_model.to(memory_format=torch.channels_last)  # as these convolutions work
+        model.diffusion_model.to(memory_format=torch.channels_last)  # the format in which these convolutions work
     model.diffusion_model.fingerprint = files.main.fingerprint(weights)
     return patcher
 
@@ -69,7 +69,7 @@ def _build_patcher(files: ModelFiles, dtype: str, disable_dynamic: bool = False)
 def _types(
     dtype: str, weights: Mapping[str, Tensor], device: torch.device, supported: list[torch.dtype]
 ) -> tuple[torch.dtype, torch.dtype | None]:
-    """The type of the weights, and the one to compute in where that is another."""
+    """Return the number type of the weights, and the type to compute in (None for the same)."""
     management, flags = comfy.model_management, comfy.cli_args.args
     storage = DTYPES.get(dtype) or management.unet_dtype(
         device=device,
@@ -78,7 +78,7 @@ def _types(
         weight_dtype=comfy.utils.weight_dtype(dict(weights)),
     )
     if dtype == "auto" and storage == torch.float32 and not (flags.fp32_unet or flags.force_fp32):
-        # The host chooses float32 on every CPU, whether that is the fastest or not.
+        # The host chooses float32 on every CPU, even where bfloat16 is faster.
         fast = torch.bfloat16 in supported and _computes_on_cpu_in_bfloat16(torch.bfloat16, device)
         storage = torch.bfloat16 if fast else storage
     if _computes_on_cpu_in_bfloat16(storage, device):
@@ -87,11 +87,11 @@ def _types(
 
 
 def _first_stage_type(dtype: str) -> torch.dtype | None:
-    """What the first stage computes in: bfloat16 on a CPU that multiplies in it; None is the host's choice."""
+    """Return the first stage's number type: bfloat16 on a CPU that multiplies in it, None for the host's choice."""
     flags = comfy.cli_args.args
-    asked = dtype == "bfloat16" or (dtype == "auto" and not (flags.fp32_vae or flags.fp16_vae))
+    allowed = dtype == "bfloat16" or (dtype == "auto" and not (flags.fp32_vae or flags.fp16_vae))
     on_cpu = _computes_on_cpu_in_bfloat16(torch.bfloat16, comfy.model_management.vae_device())
-    return torch.bfloat16 if asked and on_cpu else None
+    return torch.bfloat16 if allowed and on_cpu else None
 
 
 def _computes_on_cpu_in_bfloat16(dtype: torch.dtype, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""What a node says besides its results: in the console, and on the node itself."""
+"""Messages of a node in the console and on the node itself."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _log = logging.getLogger(__name__)
 
 
 def warn_of_training(metadata: Mapping[str, Mapping[str, str]], *lines: str) -> None:
-    """Say which kind of pictures models know, where that is one kind only; call it while a node runs.
+    """Warn if models were trained on one kind of pictures only. The function must be called while a node runs.
 
     Args:
-        metadata: see `caution`.
-        lines: what else the node says, since a later text replaces an earlier one.
+        metadata: Metadata of the models, see `caution`.
+        lines: Further lines of the node. They are shown together, since a later text replaces an earlier one.
     """
     warning = caution(metadata)
     if warning:
         _log.warning("ReF-LDM: %s %s", warning, _REMEDY)
         lines = (*lines, f"{warning} {_REMEDY}")
-    tell(*lines)
+    show_text(*lines)
 
 
-def tell(*lines: str) -> None:
-    """Show lines of text on the node that runs; nothing where there are none."""
+def show_text(*lines: str) -> None:
+    """Show lines of text on the node that runs. Without lines, do nothing."""
     if not lines:
         return
     from server import PromptServer  # noqa: PLC0415  # only a running node has a server
 
-    # The hidden input unique_id would give the node id too, but it would become part of the host's cache key.
+    # The hidden input unique_id also holds the node's id, but it would become part of the host's cache key.
     context = get_executing_context()
     if context is not None:
         PromptServer.instance.send_progress_text("\n".join(lines), context.node_id)

@@ -1,4 +1,4 @@
-"""Networks in the host's memory manager."""
+"""The U-Net and the first stage in the host's memory manager."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from torch import Tensor
 
 
 def patcher_class(disable_dynamic: bool = False) -> Any:
-    """Newer hosts have one that loads layer by layer; which one it is, they decide after starting."""
+    """Return the host's class of patchers. Newer hosts load layer by layer, and choose the class after they start."""
     plain = comfy.model_patcher.ModelPatcher
     return plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
 
 
 def load_strictly(network: torch.nn.Module, weights: Mapping[str, Tensor], patcher: Any) -> None:
+    """Load weights that must fit the network exactly, and freeze them. A dynamic patcher needs assigned tensors."""
     dynamic = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()
-    # Tensors that are assigned keep their type, which in a file of 16 bits is not always the network's.
-    own = network.state_dict()
-    fitting = {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in weights.items()}
-    network.load_state_dict(fitting, strict=True, assign=dynamic)
+    # An assigned tensor keeps its type. The type in a 16-bit file is not always the network's, so it is cast first.
+    current = network.state_dict()
+    cast = {name: tensor.to(current[name].dtype) if name in current else tensor for name, tensor in weights.items()}
+    network.load_state_dict(cast, strict=True, assign=dynamic)
     network.requires_grad_(False)

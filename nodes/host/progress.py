@@ -1,4 +1,4 @@
-"""The host's progress bar with a picture of what is worked on."""
+"""The host's progress bar, with a preview of the current picture."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from ...refldm_core.images import to_pil
 
-_LONGEST = 512  # pixels of a preview
-_PAUSE = 0.2  # seconds between previews, so that a quick batch is not slowed down by them
+_LONGEST = 512  # pixels along the longer side of a preview
+_PAUSE = 0.2  # seconds between previews, so that previews do not slow down a quick batch
 
 
 class Progress:
-    """Moves the bar of the node that runs.
+    """The progress bar of the node that runs.
 
     Args:
-        total: steps of the work.
+        total: Number of steps of the work.
     """
 
     def __init__(self, total: int) -> None:
@@ -29,11 +29,14 @@ class Progress:
         self._last_preview = -_PAUSE
 
     def show(self, done: int, picture: Tensor | None = None) -> None:
-        """Say how many steps are done; raises where the user interrupts.
+        """Show how many steps are done, and stop the node if the user has interrupted it.
 
         Args:
-            done: finished steps.
-            picture: (3, height, width) in [-1, 1], or None.
+            done: Number of finished steps.
+            picture: (3, height, width) in [-1, 1] for the preview, or None.
+
+        Raises:
+            Exception: the host's InterruptProcessingException, if the user has interrupted the run.
         """
         comfy.model_management.throw_exception_if_processing_interrupted()
         preview = None
@@ -45,7 +48,7 @@ class Progress:
 
 
 def with_progress(pictures: Iterable[tuple[str, Tensor]], total: int) -> Iterator[tuple[str, Tensor]]:
-    """Named pictures (3, height, width) in [-1, 1], one after the other; each is shown while it is worked on."""
+    """Yield named pictures (3, height, width) in [-1, 1] one by one, and show each one while the caller works on it."""
     progress = Progress(total)
     for done, (name, picture) in enumerate(pictures):
         progress.show(done, picture)

@@ -1,4 +1,4 @@
-"""HTTP routes of this pack under /refldm, for its own page only."""
+"""HTTP routes of this pack under /refldm. Only pages of the same server may use them."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...refldm_core.errors import ReFLDMError
 from ..origin import reason_to_refuse
 
 _LONGEST = 4096
-"""Bytes of a request's content: names, and nothing else."""
+"""Largest content of a request in bytes. A content holds names only."""
 
 
 def register_routes(
@@ -23,14 +23,14 @@ def register_routes(
     post: dict[str, Callable[..., Any]],
     pictures: dict[str, Callable[..., bytes]],
 ) -> None:
-    """Add routes to the host's server, if there is one: tools load the nodes without.
+    """Add routes to the host's server. Without a server, as in tools that only list the nodes, do nothing.
 
     Args:
-        get: path below /refldm -> function of the query's texts, which returns JSON.
-        post: path below /refldm -> function of the texts in a JSON object, which returns JSON.
-        pictures: path below /refldm -> function of the query's texts, which returns a WebP picture.
+        get: Path below /refldm -> function of the query's texts, which returns JSON.
+        post: Path below /refldm -> function of the texts in a JSON object, which returns JSON.
+        pictures: Path below /refldm -> function of the query's texts, which returns a WebP picture.
     """
-    from server import PromptServer  # noqa: PLC0415  # importing it starts nothing, but only a host has it
+    from server import PromptServer  # noqa: PLC0415  # only a host has this module
 
     server = getattr(PromptServer, "instance", None)
     if server is None:
@@ -50,10 +50,10 @@ def _handler(function: Callable[..., Any], answer: Callable[[Any], web.Response]
         if reason:
             return web.json_response({"error": f"The request is refused: {reason}."}, status=403)
         try:
-            texts = await _texts(request) if writes else dict(request.query)
+            texts = await _read_texts(request) if writes else dict(request.query)
             arguments = signature(function).bind(**texts)
-        except (TypeError, ValueError):  # other arguments than the function has, or no JSON
-            return web.json_response({"error": "The request has another form than this route expects."}, status=400)
+        except (TypeError, ValueError):  # wrong arguments, or no JSON
+            return web.json_response({"error": "The request has a form that this route does not expect."}, status=400)
         try:
             return answer(await asyncio.to_thread(function, *arguments.args, **arguments.kwargs))
         except ReFLDMError as error:
@@ -62,13 +62,17 @@ def _handler(function: Callable[..., Any], answer: Callable[[Any], web.Response]
     return handle
 
 
-async def _texts(request: web.Request) -> dict[str, str]:
-    """Raises: ValueError: anything but a small JSON object of texts."""
+async def _read_texts(request: web.Request) -> dict[str, str]:
+    """Return the texts in the JSON object that the request holds.
+
+    Raises:
+        ValueError: the content is too long, or is not a JSON object of texts.
+    """
     if request.content_length is None or request.content_length > _LONGEST:
-        raise ValueError("a content that is long, or that does not say how long it is")
+        raise ValueError("The content is too long, or its length is not stated.")
     content = await request.json()
     if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
-        raise ValueError("no object of texts")
+        raise ValueError("The content is not a JSON object of texts.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Encoding references and sampling with the host's guider, patches, previews and interruption."""
+"""Encoding of references, and sampling with the host's guider, patches, previews and interruption."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from torch import Tensor
 
 from ...refldm_core.diffusion.sampling import SamplerName, ddim, dpmpp_2m
 from ...refldm_core.diffusion.schedule import SamplingTable
-from ...refldm_core.errors import ReferencesError
 from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.progress import Step
-from ..types import ReferenceSet
 from .first_stage import USE_FLOAT32
-from .model import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY
 
 
 def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
-    """Keys and values of reference latents, scaled as the U-Net takes them, made with a MODEL's patched weights.
+    """Compute the keys and values of references (CacheKV) with the patched weights of a MODEL.
+
+    Args:
+        model: A MODEL of ReF-LDM.
+        latents: (references, c, h, w), scaled as the U-Net takes them.
 
     Raises:
         NotFiniteError: a key or value is NaN or infinite.
@@ -42,59 +43,30 @@ def encode_references(model: Any, latents: Tensor) -> ReferenceKV:
     return references
 
 
-def conditioning(
-    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
-) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
-    """Positive and negative CONDITIONING, and the empty LATENT to start from.
+def split_by_memory(model: Any, shape: torch.Size) -> list[slice]:
+    """Split a batch of latents (batch, c, h, w) into parts that need at most half of the device's memory each.
 
-    Args:
-        lq_latents: (batch, c, h, w) from the VAE.
-        people: one set of references for all pictures, one for each (None for a picture without), or none.
-        strength: of the references, see `ReferenceKV.with_strength`.
-
-    Raises:
-        ReferencesError: another number of sets.
+    The host computes positive and negative one after the other if they do not fit together, but it splits no batch.
     """
-    if len(people) > 1 and len(people) != len(lq_latents):
-        raise ReferencesError(
-            f"{len(people)} people were given for {len(lq_latents)} pictures.",
-            expected="one person for all pictures, or one for each",
-            remedy="join as many references as there are pictures with the node Batch References",
-        )
-    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
-    # The host carries a tensor in every conditioning, which some of its nodes compute with; this model has no text.
-    unused = torch.zeros(1, 1, 1)
-    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
-
-
-def _empty(latents: Tensor) -> dict[str, Tensor]:
-    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
-
-
-def parts_of(model: Any, shape: torch.Size) -> list[slice]:
-    """Cut a batch of latents (batch, c, h, w) such that each part needs half of the device's memory at most.
-
-    The host cuts where positive and negative do not fit beside each other, but never a batch itself.
-    """
-    one = [2, model.model.spec.unet.in_channels, *shape[2:]]  # both branches
+    both_branches = [2, model.model.spec.unet.in_channels, *shape[2:]]  # of one picture
     memory = comfy.model_management.get_total_memory(model.load_device) / 2
-    size = max(1, int(memory / model.model.memory_required(one)))
+    size = max(1, int(memory / model.model.memory_required(both_branches)))
     return [slice(start, start + size) for start in range(0, shape[0], size)]
 
 
 def sigmas_of(model: Any, table: SamplingTable) -> Tensor:
-    """The host's SIGMAS of a table, noisiest first, ending at the cleanest level instead of at 0: (steps + 1,)."""
+    """Return the SIGMAS (steps + 1,) of a table, noisiest first. They end at the cleanest level instead of at 0."""
     levels = model.get_model_object("model_sampling").sigmas.cpu()
     return torch.cat([levels[torch.from_numpy(table.timesteps.copy())].flip(0), levels[:1]])
 
 
 class CoreSampler(comfy.samplers.KSAMPLER):
-    """One of the core's samplers over a whole table, called by the host's guider.
+    """A sampler of the core that runs all steps of a table. The host's guider calls it.
 
     Args:
-        name: which one.
-        table: the steps.
-        from_noise: start from noise alone, whatever the first step's level.
+        name: Name of the sampler.
+        table: The steps.
+        from_noise: Whether sampling starts from noise alone, whatever the noise level of the first step.
     """
 
     def __init__(self, name: SamplerName, table: SamplingTable, *, from_noise: bool) -> None:
@@ -106,10 +78,10 @@ class CoreSampler(comfy.samplers.KSAMPLER):
     def max_denoise(self, model_wrap: Any, sigmas: Tensor) -> bool:
         return self._from_noise
 
-    def _sample(  # noqa: PLR0917  # as the host calls it
+    def _sample(  # noqa: PLR0917  # the host's signature
         self, model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, disable: bool
     ) -> Tensor:
-        """The host's x is x_t / sqrt(alpha_bar_t), which has variance 1 + sigma^2; the core's is x_t."""
+        """Sample from the host's x = x_t / sqrt(alpha_bar_t), which has variance 1 + sigma^2. The core takes x_t."""
         sigma_at = dict(zip(self.table.timesteps[::-1].tolist(), sigmas[:-1].tolist(), strict=True))
 
         def predict_noise(x_t: Tensor, t: int) -> Tensor:
@@ -136,20 +108,20 @@ def sample(
     seed: int,
     part: tuple[int, int] = (0, 1),
 ) -> Tensor:
-    """Sample as the host's own samplers do: its patches, previews, progress and interruption included.
+    """Sample as the host's own samplers do, with patches, previews, progress and interruption.
 
     Args:
-        model: a MODEL.
-        conds: positive and negative.
-        sampler: with its steps.
-        latents: (batch, c, h, w) to start from; zeros where the sampler starts from noise alone.
-        noise: shaped as the latents, standard normal, on the CPU.
-        cfg: guidance.
-        seed: of noise that is drawn later.
-        part: index of this part of a batch and the number of parts, for one progress bar over all of them.
+        model: A MODEL of ReF-LDM.
+        conds: Positive and negative CONDITIONING.
+        sampler: The sampler with its steps.
+        latents: (batch, c, h, w) from which sampling starts; zeros if the sampler starts from noise alone.
+        noise: Standard normal noise on the CPU, shaped as the latents.
+        cfg: Guidance scale.
+        seed: Seed for noise that is drawn during sampling.
+        part: Index of this part of a batch, and the number of parts. All parts share one progress bar.
 
     Returns:
-        (batch, c, h, w) on the host's device for what goes between nodes.
+        Latents (batch, c, h, w) on the host's intermediate device, usually the CPU.
     """
     return comfy.sample.sample_custom(
         model,
@@ -166,7 +138,7 @@ def sample(
 
 
 def _callback(model: Any, steps: int, part: int, parts: int) -> Callable[[int, Tensor, Tensor, int], None]:
-    """The host's callback with its previews, which counts the steps of all parts."""
+    """Return the host's callback with previews. It counts the steps of all parts."""
     show = latent_preview.prepare_callback(model, steps * parts)
 
     def on_step(step: int, x_0: Tensor, x: Tensor, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Model files -> networks ready to run: recognized, compared tensor by tensor, loaded strictly."""
+"""Load model files as networks: recognize the architecture, compare every tensor with it, and load strictly."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..model.fingerprint import fingerprint
 from ..model.unet import UNet, UNetSpec
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage, FirstStageSpec
-from .detection import Detected, detect_first_stage, detect_unet
-from .hints import Hints, build_spec, gather
-from .layout import CODEBOOK, Parts, Weights, split
+from .detection import DetectedSpec, detect_first_stage, detect_unet
+from .hints import Hints, build_spec, gather_hints
+from .layout import CODEBOOK, Parts, Weights, sort_tensors
 from .reading import TensorFile, read_tensors
 from .scale import require_scaled_conditions
 
@@ -26,46 +26,49 @@ WEIGHTS_KEY = "refldm.weights"
 
 @dataclass(frozen=True)
 class Inspected:
-    """A model file, read and recognized, but not yet built.
+    """A model file that was read and recognized. No network was built from it yet.
 
     Attributes:
-        file: what was read.
-        parts: its tensors by part.
-        hints: what is known beyond shapes.
-        unet, first_stage: None where the file has no such part.
+        file: The content of the file.
+        parts: Its tensors, sorted by part of the model.
+        hints: The values that shapes cannot tell.
+        unet, first_stage: The detected specs. None where the file has no such part.
     """
 
     file: TensorFile
     parts: Parts
     hints: Hints
-    unet: Detected[UNetSpec] | None
-    first_stage: Detected[FirstStageSpec] | None
+    unet: DetectedSpec[UNetSpec] | None
+    first_stage: DetectedSpec[FirstStageSpec] | None
 
     @property
     def missing(self) -> list[str]:
-        """Parts that restoring needs and this file lacks."""
+        """Names of the parts that restoring needs and this file lacks."""
         parts = {"U-Net": self.unet, "first stage": self.first_stage}
-        return [name for name, found in parts.items() if found is None]
+        return [name for name, spec in parts.items() if spec is None]
 
     def unet_weights(self, prefer: Weights) -> tuple[Weights, Mapping[str, Tensor]]:
-        """The U-Net's weights to use, and which they are; a converted file says what it was made from."""
+        """Return which copy of the U-Net's weights to use, and its tensors.
+
+        A converted file holds one copy. Its metadata says which copy it was made from.
+        """
         used, tensors = self.parts.unet_weights(prefer)
         return ("ema" if self.file.metadata.get(WEIGHTS_KEY) == "ema" else used), tensors
 
     def fingerprint(self, unet_weights: Mapping[str, Tensor]) -> str:
-        """Of the original weights, also where the file is a conversion to another type."""
+        """Return the fingerprint of the original weights, also for a file that was converted to another type."""
         return self.file.metadata.get(FINGERPRINT_KEY) or fingerprint(unet_weights)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """Networks in evaluation mode with what was learned on the way.
+    """Loaded networks in evaluation mode, and what their files say of them.
 
     Attributes:
-        unet, first_stage: loaded.
-        spec: of both.
-        weights: which copy of the U-Net was used, "ema" or "raw".
-        metadata: text that the U-Net's file says of itself.
+        unet, first_stage: The networks.
+        spec: The spec of both networks.
+        weights: The copy of the U-Net's weights that was loaded, "ema" or "raw".
+        metadata: The metadata of the U-Net's file.
     """
 
     unet: UNet
@@ -76,44 +79,43 @@ class LoadedModel:
 
 
 def inspect_file(path: Path, config: Path | None = None) -> Inspected:
-    """Read a model file and recognize what it holds.
+    """Read a model file and recognize the parts that it holds.
 
     Raises:
-        CheckpointError: unreadable, not ReF-LDM, tensors that belong to no part, or a config that contradicts it.
+        CheckpointError: The file cannot be read, is no ReF-LDM file, or has tensors that belong to no part of the
+            model. Or the config contradicts the file.
     """
     file = read_tensors(path)
-    parts = split(file.tensors)
+    parts = sort_tensors(file.tensors)
     if not parts.unet and not parts.first_stage:
         raise CheckpointError(
-            f"{path} holds neither a ReF-LDM U-Net nor its first stage{_first_names(file.tensors)}.",
+            f"{path} holds neither a ReF-LDM U-Net nor its first stage{_name_first(file.tensors)}.",
             expected="tensors named model.diffusion_model.*, first_stage_model.* or encoder.*, decoder.*, quantize.*",
             remedy="use refldm.ckpt, vqgan.ckpt, or a file that `refldm convert` wrote",
         )
     if parts.unknown:
         raise CheckpointError(
-            f"{path} holds {len(parts.unknown)} tensors that belong to no part of ReF-LDM"
-            f"{_first_names(parts.unknown)}.",
-            expected="tensors of the published layout alone",
+            f"{path} holds {len(parts.unknown)} tensors that belong to no part of ReF-LDM{_name_first(parts.unknown)}.",
+            expected="only tensors of the published layout",
             remedy="check that this is a ReF-LDM file and not another model's",
         )
-    hints = gather(config, file.metadata, parts.buffers)
-    heads = int(hints.values["num_head_channels"])
-    unet = detect_unet(_shapes(parts.unet), heads, hints.reasons["num_head_channels"]) if parts.unet else None
+    hints = gather_hints(config, file.metadata, parts.buffers)
+    head_channels = int(hints.values["num_head_channels"])
+    unet = detect_unet(_shapes(parts.unet), head_channels, hints.reasons["num_head_channels"]) if parts.unet else None
     if unet is not None:
         _require_agreement(config, hints, unet.spec)
-    return Inspected(
-        file, parts, hints, unet, detect_first_stage(_shapes(parts.first_stage)) if parts.first_stage else None
-    )
+    first_stage = detect_first_stage(_shapes(parts.first_stage)) if parts.first_stage else None
+    return Inspected(file, parts, hints, unet, first_stage)
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The one or two files of a model, recognized and fitting together.
+    """The one or two files of a model, which were recognized and fit together.
 
     Attributes:
-        main: the file with the U-Net.
-        first_stage: the file with the first stage; `main` itself where it has one and no other was named.
-        spec: of both.
+        main: The file with the U-Net.
+        first_stage: The file with the first stage. It is `main` unless the user named a separate file.
+        spec: The spec of the whole model.
     """
 
     main: Inspected
@@ -125,39 +127,39 @@ def inspect_model(path: Path, first_stage_path: Path | None = None, config: Path
     """Recognize a model in one or two files.
 
     Args:
-        path: file with the U-Net.
-        first_stage_path: file with the first stage; None where `path` has it.
+        path: The file with the U-Net.
+        first_stage_path: The file with the first stage. None where `path` has it.
         config: YAML of the published layout, for values that the files do not tell.
 
     Raises:
-        CheckpointError: see `inspect_file`; also a part that is missing, latents of different widths, or a scale factor
-            that does not apply to every latent.
+        CheckpointError: As for `inspect_file`. Also if a part is missing, if U-Net and first stage have latents of
+            different widths, or if the scale factor does not apply to every latent.
     """
     main = inspect_file(path, config)
-    other = inspect_file(first_stage_path) if first_stage_path else main
+    first_stage_file = inspect_file(first_stage_path) if first_stage_path else main
     if main.unet is None:
         raise CheckpointError(
             f"{path} is a first stage without a U-Net.",
             expected="refldm.ckpt or a file that `refldm convert` wrote",
             remedy="pass this file as --vqgan and the U-Net's as --model",
         )
-    if other.first_stage is None:
+    if first_stage_file.first_stage is None:
         raise CheckpointError(
-            f"{other.file.path} has no first stage (VQGAN).",
+            f"{first_stage_file.file.path} has no first stage (VQGAN).",
             expected="the first stage inside the model's file, or in a file of its own",
             remedy="name vqgan.ckpt as the first stage (--vqgan on the command line); `refldm download` fetches it",
         )
-    unet, first_stage, values = main.unet.spec, other.first_stage.spec, main.hints.values
+    unet, first_stage, values = main.unet.spec, first_stage_file.first_stage.spec, main.hints.values
     if unet.out_channels != first_stage.embed_dim:
         raise CheckpointError(
-            f"The U-Net makes latents of {unet.out_channels} channels, the first stage has {first_stage.embed_dim}.",
+            f"The U-Net makes latents of {unet.out_channels} channels, the first stage's have {first_stage.embed_dim}.",
             expected="a U-Net and a first stage that were trained together",
             remedy="use the first stage that the U-Net was trained on",
         )
     size, scale, noise = int(values["latent_size"]), float(values["scale_factor"]), main.hints.noise
     spec = build_spec(lambda: ModelSpec(unet, first_stage, noise, size, scale), main.hints.reasons)
     require_scaled_conditions(path, spec.scale_factor, main.hints.conditions_scaled)
-    return ModelFiles(main, other, spec)
+    return ModelFiles(main, first_stage_file, spec)
 
 
 def load_model(
@@ -170,18 +172,18 @@ def load_model(
     first_stage_dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
 ) -> LoadedModel:
-    """Load a model strictly: every tensor must be there, fit and be finite.
+    """Load a model strictly: every tensor must be present, have the expected shape and be finite.
 
     Args:
-        path, first_stage_path, config: as for `inspect_model`.
-        weights: "ema" (for sampling; falls back to "raw" where there is no such copy) or "raw".
-        dtype: of the U-Net.
-        first_stage_dtype: of the first stage; None is the U-Net's, but float32 for a float16 one, whose range the
-            first stage may leave. Its codebook stays float32.
-        device: of both.
+        path, first_stage_path, config: As for `inspect_model`.
+        weights: "ema" (for sampling) or "raw". "ema" falls back to "raw" where the file has no EMA copy.
+        dtype: The type of the U-Net.
+        first_stage_dtype: The type of the first stage. None chooses it with `first_stage_dtype_for`. The codebook
+            stays float32.
+        device: The device of both networks.
 
     Raises:
-        CheckpointError: with the file, what is wrong with it and what to do.
+        CheckpointError: The files are unusable. The message names the file, the problem and the remedy.
     """
     files = inspect_model(path, first_stage_path, config)
     used, unet_weights = files.main.unet_weights(weights)
@@ -195,36 +197,36 @@ def load_model(
 
 
 def first_stage_dtype_for(dtype: torch.dtype) -> torch.dtype:
-    """The type that a first stage computes in beside a U-Net of `dtype`: it may leave the range of float16."""
+    """Return the first stage's type for a U-Net of `dtype`: float32 for float16, since it may leave that range."""
     return torch.float32 if dtype == torch.float16 else dtype
 
 
 def load_first_stage(
     path: Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> FirstStage:
-    """Load a first stage by itself, from its own file or from a whole model's.
+    """Load only the first stage, from its own file or from the file of a whole model.
 
     Raises:
-        CheckpointError: as `inspect_model`.
+        CheckpointError: As for `inspect_file`. Also if it has no first stage.
     """
-    found = inspect_file(path)
-    if found.first_stage is None:
+    inspected = inspect_file(path)
+    if inspected.first_stage is None:
         raise CheckpointError(
             f"{path} has no first stage (VQGAN).",
             expected="vqgan.ckpt, or a model that holds its first stage",
             remedy="name the file of the first stage",
         )
     with torch.device("meta"):
-        first_stage = FirstStage(found.first_stage.spec)
-    _load(first_stage, found.parts.first_stage, path, device, dtype)
+        first_stage = FirstStage(inspected.first_stage.spec)
+    _load(first_stage, inspected.parts.first_stage, path, device, dtype)
     return first_stage.eval()
 
 
 def require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights with NaN or infinite values, which would only show as a black picture.
+    """Refuse weights with NaN or infinite values. Without this check the user would only see a black picture.
 
     Raises:
-        CheckpointError: naming the first such tensor.
+        CheckpointError: A tensor has such a value. The message names the first one.
     """
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
@@ -239,21 +241,22 @@ def _load(
     network: nn.Module, weights: Mapping[str, Tensor], path: Path, device: torch.device | str, dtype: torch.dtype
 ) -> None:
     require_finite(weights, path)
-    # copy: the tensors may be views of a memory-mapped file, which must be free to go.
-    own = {
+    # The tensors may be views of a memory-mapped file. A copy lets the file be replaced or deleted.
+    copies = {
         name: tensor.detach().to(device, torch.float32 if name == CODEBOOK else dtype, copy=True)
         for name, tensor in weights.items()
     }
-    network.load_state_dict(own, strict=True, assign=True)
+    network.load_state_dict(copies, strict=True, assign=True)
     if convolves_in_channels_last(network, torch.device(device), dtype):
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def convolves_in_channels_last(network: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a network's convolutions are fastest with the channels side by side in memory.
+    """Whether a network should run in torch's channels_last memory format.
 
-    Those of tensor cores are, which compute in 16 bit. So are the CPU's; but there the U-Net's maps are too small for
-    it to matter in float32, where the null references (constant maps) need every digit of torch's own GroupNorm.
+    On CUDA, 16-bit convolutions run on tensor cores and are faster in this format. On the CPU, convolutions are faster
+    in it too, but a U-Net uses it only in bfloat16. In float32 its maps are too small to gain speed, and the null
+    references (constant maps) need every digit of torch's default GroupNorm.
     """
     if device.type == "cpu":
         return dtype == torch.bfloat16 or isinstance(network, FirstStage)
@@ -264,23 +267,23 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _first_names(names: Iterable[str]) -> str:
-    some = list(names)[:3]
-    return f" (the first: {', '.join(some)})" if some else " (it has no tensors)"
+def _name_first(names: Iterable[str]) -> str:
+    first = list(names)[:3]
+    return f" (the first: {', '.join(first)})" if first else " (it has no tensors)"
 
 
 def _require_agreement(config: Path | None, hints: Hints, unet: UNetSpec) -> None:
-    found = asdict(unet)
-    for name, stated in hints.also_stated.items():
-        if stated != found[name]:
+    detected = asdict(unet)
+    for name, value in hints.config_shapes.items():
+        if value != detected[name]:
             raise CheckpointError(
-                f"The config {config} says {name} {_stated(stated)}, the file's shapes say {found[name]}.",
+                f"The config {config} says {name} {_shorten(value)}, the file's shapes say {detected[name]}.",
                 expected="the config that the model was trained with",
                 remedy="pass that config, or none for the official files",
             )
 
 
-def _stated(value: object) -> str:
-    """A value of a config for a message; YAML's limits bound the number of its parts, not their length."""
+def _shorten(value: object) -> str:
+    """Return a config's value for a message. The limits of `yaml_text` bound its size, but not to one line."""
     text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."

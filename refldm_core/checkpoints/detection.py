@@ -1,4 +1,4 @@
-"""Tensor names and shapes -> specs, with a reason for each value found and for each failure."""
+"""Derive the specs of U-Net and first stage from the names and shapes of a file's tensors."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ Spec = TypeVar("Spec", UNetSpec, FirstStageSpec)
 
 
 @dataclass(frozen=True)
-class Detected(Generic[Spec]):
-    """A spec, and for each of its fields how its value is known."""
+class DetectedSpec(Generic[Spec]):
+    """A spec, and for each of its fields where its value comes from."""
 
     spec: Spec
     reasons: Mapping[str, str]
 
 
-def detect_unet(shapes: Shapes, num_head_channels: int, reason: str = "") -> Detected[UNetSpec]:
-    """Spec of a U-Net.
+def detect_unet(shapes: Shapes, num_head_channels: int, reason: str = "") -> DetectedSpec[UNetSpec]:
+    """Detect the spec of a U-Net.
 
     Args:
-        shapes: names (without prefix) and shapes of its tensors.
-        num_head_channels: which shapes cannot tell.
-        reason: where it comes from, for messages.
+        shapes: Names (without prefix) and shapes of its tensors.
+        num_head_channels: Channels of an attention head. Shapes cannot tell this number.
+        reason: Where `num_head_channels` comes from, for messages.
 
     Raises:
-        CheckpointError: naming the tensor that is missing, superfluous or of another shape.
+        CheckpointError: A tensor is missing, unexpected or of another shape. The message names it.
     """
     first, last = "input_blocks.0.0.weight", "out.2.weight"
     model_channels, in_channels = _shape(shapes, first)[:2]
     levels = _unet_levels(shapes)
     blocks = {len(level.widths) for level in levels}
     if len(blocks) != 1:
-        raise _not(
-            "U-Net", f"its levels have {sorted(blocks)} residual blocks", "as many residual blocks in each level"
+        raise _mismatch_error(
+            "U-Net", f"its levels have {sorted(blocks)} residual blocks", "the same number of residual blocks per level"
         )
     uneven = [level.widths[0] for level in levels if level.widths[0] % model_channels]
     if uneven:
-        raise _not("U-Net", f"a level is {uneven[0]} wide", f"multiples of the first level's {model_channels}")
+        raise _mismatch_error(
+            "U-Net", f"a level has {uneven[0]} channels", f"multiples of the first level's {model_channels} channels"
+        )
     mults = tuple(level.widths[0] // model_channels for level in levels)
     attention = tuple(2**i for i, level in enumerate(levels) if level.has_attention)
     reasons = {
@@ -72,17 +74,19 @@ def detect_unet(shapes: Shapes, num_head_channels: int, reason: str = "") -> Det
         {**reasons, "num_head_channels": reason},
     )
     _require_same_tensors("U-Net", shapes, lambda: UNet(spec))
-    return Detected(spec, reasons)
+    return DetectedSpec(spec, reasons)
 
 
 @dataclass
 class _Level:
+    """One resolution of the U-Net, with the number of channels of each residual block."""
+
     widths: list[int]
     has_attention: bool = False
 
 
 def _unet_levels(shapes: Shapes) -> list[_Level]:
-    """Walk the input blocks; a block that is a strided convolution begins the next level."""
+    """Return the levels of the input blocks. A block that is a strided convolution begins the next level."""
     levels = [_Level([])]
     index = 1
     blocks = {name.split(".")[1] for name in shapes if name.startswith("input_blocks.")}
@@ -95,12 +99,12 @@ def _unet_levels(shapes: Shapes) -> list[_Level]:
             levels[-1].has_attention |= f"{block}.1.qkv.weight" in shapes
         index += 1
     if not all(level.widths for level in levels):
-        raise _not("U-Net", "a level has no residual block", "residual blocks input_blocks.1, 2, ...")
+        raise _mismatch_error("U-Net", "a level has no residual block", "residual blocks input_blocks.1, 2, ...")
     return levels
 
 
-def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
-    """Spec of a first stage; see `detect_unet` for the argument and errors."""
+def detect_first_stage(shapes: Shapes) -> DetectedSpec[FirstStageSpec]:
+    """Detect the spec of a first stage. Argument and errors are as for `detect_unet`."""
     codebook, conv_in, conv_out = CODEBOOK, "encoder.conv_in.weight", "encoder.conv_out.weight"
     size, dim = _shape(shapes, codebook, 2)
     channels, image_channels = _shape(shapes, conv_in)[:2]
@@ -111,7 +115,9 @@ def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
     while f"encoder.down.0.block.{blocks}.conv1.weight" in shapes:
         blocks += 1
     if not widths or any(width % channels for width in widths):
-        raise _not("first stage", f"its levels are {widths} wide", f"multiples of the input's {channels}")
+        raise _mismatch_error(
+            "first stage", f"its levels have {widths} channels", f"multiples of the first layer's {channels} channels"
+        )
     reasons = {
         "image_channels": f"columns of {conv_in}",
         "channels": f"rows of {conv_in}",
@@ -134,7 +140,7 @@ def detect_first_stage(shapes: Shapes) -> Detected[FirstStageSpec]:
         reasons,
     )
     _require_same_tensors("first stage", shapes, lambda: FirstStage(spec))
-    return Detected(spec, reasons)
+    return DetectedSpec(spec, reasons)
 
 
 def _shape(shapes: Shapes, name: str, dimensions: int = 4) -> tuple[int, ...]:
@@ -145,30 +151,30 @@ def _shape(shapes: Shapes, name: str, dimensions: int = 4) -> tuple[int, ...]:
             remedy="check that this is a ReF-LDM file and not another model's",
         )
     if len(shapes[name]) != dimensions or not all(shapes[name]):
-        raise _not(
+        raise _mismatch_error(
             "part", f"the tensor {name} has the shape {shapes[name]}", f"{dimensions} dimensions, none of them 0"
         )
     return shapes[name]
 
 
-def _not(part: str, found: str, expected: str) -> CheckpointError:
+def _mismatch_error(part: str, problem: str, expected: str) -> CheckpointError:
     return CheckpointError(
-        f"This is no {part} of ReF-LDM: {found}.",
+        f"This is no {part} of ReF-LDM: {problem}.",
         expected=expected,
         remedy="check that this is a ReF-LDM file and not another model's",
     )
 
 
 def _require_same_tensors(part: str, shapes: Shapes, make: Callable[[], nn.Module]) -> None:
-    """Compare with an empty model of the detected spec, so that what is reported is everything that is wrong."""
+    """Compare the tensors with an empty network of the detected spec. The error reports every difference."""
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
     missing = [name for name in expected if name not in shapes]
-    extra = [name for name in shapes if name not in expected]
-    other = [f"{n} {shapes[n]}, not {expected[n]}" for n in expected if n in shapes and shapes[n] != expected[n]]
+    unexpected = [name for name in shapes if name not in expected]
+    misshapen = [f"{n} {shapes[n]}, not {expected[n]}" for n in expected if n in shapes and shapes[n] != expected[n]]
     problems = [
-        f"{len(names)} {what} ({_some(names)})"
-        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", other))
+        f"{len(names)} {problem} ({_list_first(names)})"
+        for problem, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
         if names
     ]
     if problems:
@@ -179,5 +185,5 @@ def _require_same_tensors(part: str, shapes: Shapes, make: Callable[[], nn.Modul
         )
 
 
-def _some(names: list[str]) -> str:
+def _list_first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

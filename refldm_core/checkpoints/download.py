@@ -1,7 +1,7 @@
-"""Fetching the official model files: resumed where it broke off, checked, and put in place whole.
+"""Download the official model files: resume a broken transfer, check the content, then give the file its name.
 
-`requests` does the transfer. No maintained package that we found both resumes a file and checks its SHA-256, so those
-few lines are here.
+`requests` does the transfer. We found no maintained package that both resumes a file and checks its SHA-256, so this
+module does both.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..errors import DownloadError
 from ..files import atomic_write, output_error, put_in_place
 from .official import RemoteFile
 
-_CHUNK = 1 << 16  # bytes; what is lost at most when a connection breaks
+_CHUNK = 1 << 16  # bytes; the most that is lost when a connection breaks
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two packets
 
 OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes that are there so far and the total, None where the server does not say it."""
+"""Called with the number of bytes on disk so far and the total. The total is None where the server does not tell it."""
 
 
 def _no_progress(done: int, total: int | None) -> None:
@@ -30,22 +30,22 @@ def _no_progress(done: int, total: int | None) -> None:
 
 
 def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> Path:
-    """Download a file into a folder, or find it there already.
+    """Download a file into a folder, unless the folder holds it already.
 
-    A transfer that breaks off leaves NAME.part, from which the next call goes on. The file takes its name only once
-    its SHA-256 is right.
+    A transfer that breaks off leaves NAME.part, and the next call continues it. The file gets its name only after its
+    SHA-256 was checked.
 
     Args:
-        file: what to fetch.
-        folder: where to put it; created where it is missing.
-        on_bytes: progress.
+        file: The file to download.
+        folder: The folder to write to. It is created where it is missing.
+        on_bytes: Callback for the progress.
 
     Returns:
         The path of the file.
 
     Raises:
-        DownloadError: no connection, an answer that is no file, or another content than the published one.
-        OutputError: the folder cannot be written or the disk is full; what came stays for the next call.
+        DownloadError: There is no connection, the server's answer is no file, or the content is not the published one.
+        OutputError: The folder cannot be written or the disk is full. The downloaded part stays for the next call.
     """
     target = folder / file.name
     part = folder / f"{file.name}.part"
@@ -58,7 +58,7 @@ def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> P
         try:
             _require_hash(file, part, "It was deleted; run the same command again.")
         except DownloadError:
-            part.unlink()  # going on from a wrong file would only give another wrong one
+            part.unlink()  # continuing a wrong file would only give another wrong file
             raise
         put_in_place(part, target)
     except requests.RequestException as error:
@@ -66,8 +66,8 @@ def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> P
         raise DownloadError(
             f"The download of {file.name} broke off ({_reason(error)}).",
             expected=f"a connection to {file.url}",
-            remedy="run the same command again: it goes on where it stopped; or download the file with a browser into "
-            f"{folder}",
+            remedy="run the same command again, which continues where it stopped; or download the file with a browser "
+            f"into {folder}",
         ) from error
     except OSError as error:
         raise output_error(target, error) from error
@@ -75,25 +75,28 @@ def fetch(file: RemoteFile, folder: Path, on_bytes: OnBytes = _no_progress) -> P
 
 
 def unpack(archive: Path, folder: Path, members: Mapping[str, str]) -> list[Path]:
-    """Take some files out of a ZIP archive.
+    """Extract files from a ZIP archive and check their content.
 
     Args:
-        archive: to read.
-        folder: where to put the files; created where it is missing.
-        members: name of each file, wherever in the archive it lies, and its SHA-256.
+        archive: The archive.
+        folder: The folder to write to. It is created where it is missing.
+        members: File name -> SHA-256. The file may be in any folder of the archive.
+
+    Returns:
+        The paths of the files, in the order of `members`.
 
     Raises:
-        DownloadError: no such file in it, or another content.
-        OutputError: the folder cannot be written or the disk is full.
+        DownloadError: A file is missing in the archive, or has another content.
+        OutputError: The folder cannot be written or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as packed:
-            inside = {Path(name).name: name for name in packed.namelist()}
+            entries = {Path(name).name: name for name in packed.namelist()}
             for name, sha256 in members.items():
-                # The name is ours and not the archive's, which could lead out of the folder.
+                # The file is written under the caller's name. The archive's own name could lead out of the folder.
                 with atomic_write(folder / name) as temporary:
-                    with packed.open(inside[name]) as source, temporary.open("wb") as target:
+                    with packed.open(entries[name]) as source, temporary.open("wb") as target:
                         shutil.copyfileobj(source, target)
                     _require_hash(RemoteFile(name, "", sha256), temporary, "Download the archive again.")
     except (KeyError, zipfile.BadZipFile) as error:
@@ -108,7 +111,7 @@ def unpack(archive: Path, folder: Path, members: Mapping[str, str]) -> list[Path
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal digest of a file's content."""
+    """Return the hexadecimal SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
@@ -117,38 +120,37 @@ def sha256_of(path: Path) -> str:
 
 
 def has_hash(path: Path, sha256: str) -> bool:
-    """Whether there is such a file with that content."""
+    """Whether the file exists and has this SHA-256."""
     return path.is_file() and sha256_of(path) == sha256
 
 
 def _transfer(file: RemoteFile, part: Path, on_bytes: OnBytes) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    # identity: a compressed answer's length would say nothing about the file's.
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    present = part.stat().st_size if part.exists() else 0
+    # "identity" asks for an uncompressed answer, whose length is the file's length.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={present}-"} if present else {})}
     with requests.get(file.url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # every byte is there already; the hash decides
+            return  # the part has every byte already; the caller checks its hash
         answer.raise_for_status()
         if answer.status_code != requests.codes.partial_content:
-            have = 0  # the server sends the whole file
+            present = 0  # the server sends the whole file
         length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if have else "wb") as out:
-            done = have
-            on_bytes(done, total)
+        total = present + int(length) if length else None
+        with part.open("ab" if present else "wb") as out:
+            on_bytes(present, total)
             for block in answer.iter_content(_CHUNK):
                 out.write(block)
-                done += len(block)
-                on_bytes(done, total)
-        if total is not None and done < total:
-            raise requests.ConnectionError(f"{done} of {total} bytes arrived")
+                present += len(block)
+                on_bytes(present, total)
+        if total is not None and present < total:
+            raise requests.ConnectionError(f"{present} of {total} bytes arrived")
 
 
 def _require_hash(file: RemoteFile, path: Path, remedy: str) -> None:
-    found = sha256_of(path)
-    if found != file.sha256:
+    sha256 = sha256_of(path)
+    if sha256 != file.sha256:
         raise DownloadError(
-            f"{path} is not the published {file.name}: its SHA-256 is {found}.",
+            f"{path} is not the published {file.name}: its SHA-256 is {sha256}.",
             expected=file.sha256,
             remedy=remedy,
         )

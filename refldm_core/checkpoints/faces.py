@@ -1,4 +1,4 @@
-"""Files of face networks -> detectors, recognizers and parsers, with errors that say where a missing file is had."""
+"""Load face detectors, recognizers and parsers from their files. Errors say where a missing file can be downloaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ DETECTOR_FILES: dict[DetectorName, str] = {
     "insightface": Path(BUFFALO_L.name).stem,
     "embedded": embedded.DETECTOR.name,
 }
-"""Detector -> its file in a model folder, for insightface the folder of a pack; the embedded one comes along."""
+"""Detector -> name of its file in a model folder. insightface has the folder of a pack instead of a file. The embedded
+detector is part of this package."""
 
 PARSER_FILES: dict[ParserKind, str] = {"parsenet": PARSENET.name, "bisenet": BISENET.name}
 
@@ -35,11 +36,14 @@ DOWNLOADABLE: dict[str, FaceWeights] = {
     "parsenet": PARSENET,
     "bisenet": BISENET,
 }
-"""What `refldm download` knows by name."""
+"""Name that `refldm download` accepts -> the face network's published file."""
 
 
 def detector_path(name: DetectorName, folder: Path) -> Path:
-    """Where a detector's file (or pack) is, or belongs: in a model folder, unless it is the embedded one's."""
+    """Return the path of a detector's file or pack, which may be missing.
+
+    The embedded detector's file is in this package. The others are in `folder`.
+    """
     return embedded.DETECTOR if name == "embedded" else folder / DETECTOR_FILES[name]
 
 
@@ -49,19 +53,20 @@ def load_detector(
     settings: DetectionSettings | None = None,
     device: torch.device | str = "cpu",
 ) -> SearchingDetector:
-    """A face detector by name.
+    """Load a face detector by name.
 
     Args:
-        name: which one.
-        folder: where its file (or, for insightface, the folder of a pack) is; the embedded one needs none.
-        settings: how to search; None for the default.
-        device: to run on; insightface runs on the CPU.
+        name: The name of the detector.
+        folder: The model folder with the detector's file (for insightface, with the folder of a pack). The embedded
+            detector ignores it.
+        settings: How to search for faces. None uses the default settings.
+        device: The device to run on. insightface always runs on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, or not this network's.
-        MissingPackageError: the package that the detector is from is not installed.
+        CheckpointError: The file is missing, or belongs to another network.
+        MissingPackageError: The Python package of the detector is not installed.
     """
-    path = _there(detector_path(name, folder), name)
+    path = _require_file(detector_path(name, folder), name)
     network: FaceNetwork
     if name == "insightface":
         network = ScrfdNetwork(find_pack(path)[0])
@@ -76,17 +81,26 @@ def load_detector(
 
 
 def load_recognizer(path: Path) -> ArcFaceRecognizer:
-    """A face recognizer from an ONNX file, or from the folder of an insightface pack; errors as `load_detector`."""
-    _there(path, "insightface")
+    """Load a face recognizer from an ONNX file or from the folder of an insightface pack.
+
+    Raises:
+        CheckpointError, MissingPackageError: As for `load_detector`.
+    """
+    _require_file(path, "insightface")
     return ArcFaceRecognizer(find_pack(path)[1] if path.is_dir() else path)
 
 
 def load_parser(kind: ParserKind, folder: Path, device: torch.device | str = "cpu") -> FaceParser:
-    """A face parser by name, from its file in a folder; errors as `load_detector`."""
-    return FaceParser(kind, read_tensors(_there(folder / PARSER_FILES[kind], kind)).tensors, device)
+    """Load a face parser by name from its file in a model folder.
+
+    Raises:
+        CheckpointError, MissingPackageError: As for `load_detector`.
+    """
+    return FaceParser(kind, read_tensors(_require_file(folder / PARSER_FILES[kind], kind)).tensors, device)
 
 
-def _there(path: Path, name: str) -> Path:
+def _require_file(path: Path, name: str) -> Path:
+    """Return the path of an existing file or folder. Otherwise raise an error with the download's address."""
     if path.parent == embedded.FOLDER:
         return embedded.require(path)
     if path.exists():

@@ -1,4 +1,4 @@
-"""Which tensor of a file belongs to which part of the model: prefixes, and the names of the EMA copy."""
+"""The published layout: the part of the model that each tensor of a file belongs to, and the names of the EMA copy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Weights = Literal["ema", "raw"]
 UNET_PREFIX = "model.diffusion_model."
 FIRST_STAGE_PREFIX = "first_stage_model."
 CODEBOOK = "quantize.embedding.weight"
-"""Of the first stage; always float32, since rounding it would let another entry be the nearest."""
+"""Name of the first stage's codebook. It always stays float32: after rounding, another entry could be the nearest."""
 _EMA_PREFIX = "model_ema."
 _BARE_FIRST_STAGE = ("encoder.", "decoder.", "quantize.", "quant_conv.", "post_quant_conv.")
 _IGNORED_PREFIXES = (
-    "cond_stage_model.",  # the first stage again, twice: it also encodes the LQ image and the references
+    "cond_stage_model.",  # two more copies of the first stage, which encode the LQ image and the references
     "perceptual_loss.",  # the recognizer of the identity loss
     "loss.",  # the first stage's discriminator and LPIPS
 )
@@ -46,15 +46,15 @@ _SCHEDULE_BUFFERS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """A file's tensors by part, under the names that the modules use.
+    """A file's tensors by part of the model, under the names that the modules use.
 
     Attributes:
-        unet: as trained.
-        unet_ema: the moving average, empty where the file has none.
-        first_stage: empty where the file has none.
-        buffers: tables of the noise schedule.
-        ignored: prefixes (with counts) of known tensors that restoring does not need.
-        unknown: names that belong to no known part.
+        unet: The U-Net's raw weights, as trained.
+        unet_ema: The moving average of the U-Net's weights. Empty where the file has none.
+        first_stage: The first stage. Empty where the file has none.
+        buffers: The tables of the noise schedule.
+        ignored: Prefix -> number of known tensors that restoring does not need.
+        unknown: Names of tensors that belong to no known part.
     """
 
     unet: Mapping[str, Tensor]
@@ -65,18 +65,22 @@ class Parts:
     unknown: tuple[str, ...]
 
     def unet_weights(self, prefer: Weights) -> tuple[Weights, Mapping[str, Tensor]]:
-        """The weights to use, and which they are: the EMA copy where it is preferred and there is one."""
+        """Return which copy of the U-Net's weights to use, and its tensors.
+
+        Args:
+            prefer: "ema" chooses the EMA copy, or the raw weights where the file has no EMA copy.
+        """
         return ("ema", self.unet_ema) if prefer == "ema" and self.unet_ema else ("raw", self.unet)
 
 
-def split(tensors: Mapping[str, Tensor]) -> Parts:
-    """Sort a file's tensors.
+def sort_tensors(tensors: Mapping[str, Tensor]) -> Parts:
+    """Sort a file's tensors by part of the model.
 
     Raises:
-        CheckpointError: an EMA copy that lacks some of the U-Net's tensors.
+        CheckpointError: The EMA copy lacks tensors of the U-Net.
     """
-    unet = _below(UNET_PREFIX, tensors)
-    first_stage = _below(FIRST_STAGE_PREFIX, tensors)
+    unet = _with_prefix(UNET_PREFIX, tensors)
+    first_stage = _with_prefix(FIRST_STAGE_PREFIX, tensors)
     if not first_stage and not unet:
         first_stage = {n: t for n, t in tensors.items() if n.startswith(_BARE_FIRST_STAGE)}
     used = {UNET_PREFIX + n for n in unet} | {FIRST_STAGE_PREFIX + n for n in first_stage} | set(first_stage)
@@ -92,7 +96,7 @@ def split(tensors: Mapping[str, Tensor]) -> Parts:
             ignored[prefix] = ignored.get(prefix, 0) + 1
     return Parts(
         unet=unet,
-        unet_ema=_ema_of(unet, tensors),
+        unet_ema=_find_ema(unet, tensors),
         first_stage=first_stage,
         buffers={n: tensors[n] for n in _SCHEDULE_BUFFERS if n in tensors},
         ignored=ignored,
@@ -101,21 +105,22 @@ def split(tensors: Mapping[str, Tensor]) -> Parts:
 
 
 def ema_name(name: str) -> str:
-    """Name of a U-Net tensor's EMA copy: the dots are stripped, since a buffer's name cannot hold any."""
+    """Return the name of a U-Net tensor's EMA copy. It has no dots, since the name of a buffer cannot have any."""
     return _EMA_PREFIX + f"diffusion_model.{name}".replace(".", "")
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names have a prefix, under the names without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _ema_of(unet: Iterable[str], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _find_ema(unet: Iterable[str], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ema = {name: tensors[ema_name(name)] for name in unet if ema_name(name) in tensors}
     missing = [name for name in unet if name not in ema]
     if ema and missing:
         raise CheckpointError(
-            f"The EMA copy of the U-Net lacks {len(missing)} of its tensors, {ema_name(missing[0])} for one.",
-            expected="an EMA copy of every tensor, or none",
-            remedy="get the file again, or write it anew with the trainer",
+            f"The EMA copy of the U-Net lacks {len(missing)} of its tensors (the first: {ema_name(missing[0])}).",
+            expected="an EMA copy of every tensor, or no EMA copy",
+            remedy="get the file again, or write it again with the trainer",
         )
     return ema

@@ -1,6 +1,6 @@
-"""The official ReF-LDM files: where their authors publish them, and which content they must have.
+"""The official ReF-LDM files: their addresses and the SHA-256 of their content.
 
-The node pack ships this module but not the transfer in `download`: nothing in the pack opens a network connection.
+The node pack ships this module, but not the module `download`. Nothing in the pack opens a network connection.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ you find there."""
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file: its name, where it is, and the SHA-256 that its content must have."""
+    """A published file: its name, its address, and the SHA-256 that its content must have."""
 
     name: str
     url: str

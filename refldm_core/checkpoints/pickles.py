@@ -1,355 +1,74 @@
-"""Pickled checkpoints are checked before torch unpickles them: what they name, what they allocate, how long they take.
+"""Check pickled checkpoints before torch unpickles them: what they name, what they allocate, how long they take.
 
 torch's `weights_only` refuses code. It does not refuse `bytearray(10**10)`, a tensor of terabytes that is one number
-with stride 0, keys that take hours to hash, or archives whose entries expand a thousand times. So the instructions are
-followed here first, without making any of the objects.
+with stride 0, keys that take hours to hash, or archives whose entries expand a thousand times. So `DryRun` first
+follows the pickle's instructions without making any of the objects.
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
 import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
 
-import torch
+from .pickle_dry_run import MAX_BYTES, DryRun
+from .pickle_errors import refused_error
 
-from ..errors import CheckpointError, UnsafeCheckpointError
-from ..ranges import Range
-
-_MOST_STEPS = 1_000_000  # instructions; the official file has some 60,000
-_MOST_BYTES = 32 << 20  # of the instructions; the tensors' numbers lie outside them
-_MOST_DIRECTORY = 16 << 20  # bytes of the list of an archive's entries
-_ARCHIVE_END = 76 + 22 + 65_535  # bytes: two records and the longest comment
-_SHARED = 4  # how often tensors may repeat a file's numbers: the official file has the first stage three times
-_SLACK = 64 << 20  # bytes
-
-_PARTS = {
-    "collections.OrderedDict", "collections.Counter", "torch.Size", "torch.device", "builtins.set", "builtins.complex",
-    "_codecs.encode", "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
-}  # fmt: skip
-_UNUSUAL = {
-    "builtins.bytearray", "torch.Tensor", "torch.nn.parameter.Parameter", "torch.serialization._get_layout",
-    "torch._tensor._rebuild_from_type_v2",
-}  # fmt: skip
-"""What torch accepts, and no checkpoint of weights needs; its tensor classes and other kinds of tensors besides."""
-
-USUAL_TYPES = frozenset(
-    {
-        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
-    }
-)
-"""Types that weights, tables and pictures have."""
+_MAX_DIRECTORY_BYTES = 16 << 20  # of the list of an archive's entries
+_MAX_END_BYTES = 76 + 22 + 65_535  # of the two records at the end of an archive, and of the longest comment
 
 
 def check_zip(path: Path) -> None:
-    """Check an archive of torch.save.
+    """Check an archive that torch.save wrote.
 
     Raises:
-        UnsafeCheckpointError: it names something that is no part of a checkpoint.
-        CheckpointError: it is compressed, or has tensors of unusual kinds or larger than their numbers in the file.
-        zipfile.BadZipFile, OSError, ValueError, LookupError, TypeError: it is damaged.
+        UnsafeCheckpointError: The pickle names something that no checkpoint needs.
+        CheckpointError: The archive is compressed. Or its tensors are of unusual kinds, or larger than their numbers in
+            the file.
+        zipfile.BadZipFile, OSError, ValueError, LookupError, TypeError: The archive is damaged.
     """
-    directory = _directory_bytes(path)
-    if directory > _MOST_DIRECTORY:
-        raise _refused(path, f"its list of entries has {directory:,} bytes")
+    directory_bytes = _directory_bytes(path)
+    if directory_bytes > _MAX_DIRECTORY_BYTES:
+        raise refused_error(path, f"its list of entries has {directory_bytes:,} bytes")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-            raise _refused(path, "its entries are compressed, which torch.save never does")
-        # torch's reader finds names whatever their capitals.
+            raise refused_error(path, "its entries are compressed, which torch.save never does")
+        # torch's reader ignores the case of names.
         sizes = {entry.filename.casefold(): entry.file_size for entry in entries}
         if len(sizes) != len(entries):
-            raise _refused(path, "it has two entries of one name")
+            raise refused_error(path, "it has two entries of one name")
         folder = entries[0].filename.partition("/")[0].casefold()
-        pickled = next(entry for entry in entries if entry.filename.casefold() == f"{folder}/data.pkl")
-        if pickled.file_size > _MOST_BYTES:
-            raise _refused(path, f"it has {pickled.file_size:,} bytes besides the numbers of its tensors")
-        run = _DryRun(path, lambda key: sizes[f"{folder}/data/{key}".casefold()])
-        run.follow(io.BytesIO(archive.read(pickled)))
+        pickle_entry = next(entry for entry in entries if entry.filename.casefold() == f"{folder}/data.pkl")
+        if pickle_entry.file_size > MAX_BYTES:
+            raise refused_error(path, f"it has {pickle_entry.file_size:,} bytes besides the numbers of its tensors")
+        run = DryRun(path, lambda key: sizes[f"{folder}/data/{key}".casefold()])
+        run.follow(io.BytesIO(archive.read(pickle_entry)))
 
 
 def check_legacy(path: Path) -> None:
-    """Check a file that torch.save wrote before it wrote archives; errors as `check_zip`."""
+    """Check a file in the format that torch.save wrote before it wrote archives. Errors are as for `check_zip`."""
     size = path.stat().st_size
-    run = _DryRun(path, lambda key: size)
+    run = DryRun(path, lambda key: size)
     with path.open("rb") as file:
         for _ in range(5):  # magic number, protocol, machine, content, order of the numbers
             run.follow(file)
     if sum(run.storages.values()) > size:
-        raise _refused(path, "its tensors have more numbers than the file")
-
-
-class _Name(str):
-    """Something that the pickle names: a module, a dot and a name in it."""
-
-
-class _Container:
-    """A list, dictionary or set; `plain` where all its items can be hashed at once."""
-
-    __slots__ = ("kind", "plain")
-
-    def __init__(self, kind: str, *, plain: bool = True) -> None:
-        self.kind = kind
-        self.plain = plain
-
-
-class _Numbers:
-    """The numbers of one or more tensors."""
-
-    def __init__(self, count: int, item_bytes: int) -> None:
-        self.count = count
-        self.item_bytes = item_bytes
-
-
-_TENSOR, _OTHER = object(), object()
-
-
-class _DryRun:
-    """Follows the instructions of a pickle with stand-ins for the objects.
-
-    Args:
-        path: of the file, for messages.
-        stored: bytes of the numbers that the file has under a key.
-    """
-
-    def __init__(self, path: Path, stored: Callable[[str], int]) -> None:
-        self._path = path
-        self._stored = stored
-        self._steps = 0
-        self._bytes = 0
-        self._most_bytes = _SHARED * path.stat().st_size + _SLACK
-        self.storages: dict[str, int] = {}
-        """Bytes of the numbers that were named, by key."""
-        # The other instructions that torch's own unpickler knows. Those that it does not know are a sign of damage.
-        self._steps_by_name: Mapping[str, Callable[[Any], None]] = {
-            "PROTO": lambda _: None,
-            "MARK": self._mark,
-            "GLOBAL": self._name,
-            "TUPLE": lambda _: self._tuple(None),
-            "TUPLE1": lambda _: self._tuple(1),
-            "TUPLE2": lambda _: self._tuple(2),
-            "TUPLE3": lambda _: self._tuple(3),
-            "APPEND": lambda _: self._append(many=False),
-            "APPENDS": lambda _: self._append(many=True),
-            "SETITEM": lambda _: self._set(many=False),
-            "SETITEMS": lambda _: self._set(many=True),
-            "BINGET": self._get,
-            "LONG_BINGET": self._get,
-            "BINPUT": self._put,
-            "LONG_BINPUT": self._put,
-            "REDUCE": self._new,
-            "NEWOBJ": self._new,
-            "BUILD": self._build,
-            "BINPERSID": self._storage,
-        }
-
-    def follow(self, file: IO[bytes]) -> None:
-        """Follow one pickle, up to its end."""
-        self._stack: list[Any] = []
-        self._marks: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
-        begin = file.tell()
-        for operation, argument, _ in pickletools.genops(file):
-            self._steps += 1
-            if self._steps > _MOST_STEPS or file.tell() - begin > _MOST_BYTES:
-                raise _refused(self._path, f"it takes more than {_MOST_STEPS:,} steps to read")
-            if operation.name == "STOP":
-                return
-            if operation.name in _CONSTANTS:
-                self._stack.append(_CONSTANTS[operation.name])
-            elif operation.name in _LITERALS:
-                self._stack.append(argument)
-            elif operation.name in _MADE:
-                self._stack.append(_Container(_MADE[operation.name]))
-            else:
-                step = self._steps_by_name.get(operation.name)
-                if step is None:
-                    raise ValueError(f"the instruction {operation.name}")
-                step(argument)
-
-    def _pop_mark(self) -> list[Any]:
-        items, self._stack = self._stack, self._marks.pop()
-        return items
-
-    def _mark(self, _: Any) -> None:
-        self._marks.append(self._stack)
-        self._stack = []
-
-    def _name(self, argument: str) -> None:
-        module, _, name = argument.partition(" ")
-        if (module, name) in NAME_MAPPING:
-            module, name = NAME_MAPPING[module, name]
-        full = _Name(f"{IMPORT_MAPPING.get(module, module)}.{name}")
-        if full not in _PARTS and not _is_type(full):
-            raise _unusual(self._path, full) if _is_unusual(full) else unsafe(self._path, full)
-        self._stack.append(full)
-
-    def _tuple(self, count: int | None) -> None:
-        items = self._pop_mark() if count is None else [self._stack.pop() for _ in range(count)][::-1]
-        self._stack.append(tuple(items))
-
-    def _append(self, *, many: bool) -> None:
-        items = self._pop_mark() if many else [self._stack.pop()]
-        self._top("list").plain &= all(map(_is_plain, items))
-
-    def _set(self, *, many: bool) -> None:
-        items = self._pop_mark() if many else [self._stack.pop() for _ in range(2)][::-1]
-        self._top("dict")
-        if not all(map(_is_plain, items[::2])):
-            raise _refused(self._path, "a dictionary in it has keys that are neither text nor numbers")
-
-    def _top(self, kind: str) -> _Container:
-        top = self._stack[-1]
-        if not isinstance(top, _Container) or top.kind != kind:
-            raise TypeError(f"no {kind} to put something into")
-        return top
-
-    def _get(self, index: int) -> None:
-        self._stack.append(self._memo[index])
-
-    def _put(self, index: int) -> None:
-        self._memo[index] = self._stack[-1]
-
-    def _new(self, _: Any) -> None:
-        self._stack[-2:] = [self._call(self._stack[-2], self._stack[-1])]
-
-    def _build(self, _: Any) -> None:
-        state = self._stack.pop()
-        self._top("dict")
-        if not (isinstance(state, _Container) and state.kind == "dict"):
-            raise _refused(self._path, "an object in it has a state that is no dictionary")
-
-    def _storage(self, _: Any) -> None:
-        kind, numbers, key, _place, count, *_view = self._stack.pop()
-        item_bytes = _item_bytes(numbers)
-        if kind not in ("storage", b"storage") or item_bytes is None or not _COUNT.holds(count):
-            raise _refused(self._path, f"it has numbers of an unusual kind ({str(numbers)[:80]})")
-        name, size = str(key)[:80], count * item_bytes
-        if self.storages.setdefault(name, size) != size or size > self._stored(name):
-            raise _refused(self._path, f"it says that there are {count:,} numbers under {name}, and there are not")
-        self._stack.append(_Numbers(count, item_bytes))
-
-    def _call(self, function: Any, arguments: Any) -> Any:
-        if not (isinstance(function, _Name) and isinstance(arguments, tuple)):
-            raise TypeError("a call of what is no function")
-        values = cast(tuple[Any, ...], arguments)
-        if function.startswith("torch._utils._rebuild_tensor"):
-            return self._tensor(*values)
-        if function.startswith("torch._utils._rebuild_parameter") and values and values[0] is _TENSOR:
-            return _TENSOR
-        first = values[0] if values else None
-        kind = first.kind if isinstance(first, _Container) else ""
-        fits = {
-            "collections.OrderedDict": not values,
-            "collections.Counter": not values or kind == "dict",
-            "builtins.set": not values or (kind == "list" and cast(_Container, first).plain),
-            "torch.Size": len(values) == 1 and isinstance(first, tuple),
-            "_codecs.encode": isinstance(first, str) and values[1:] == ("latin1",),
-            "builtins.complex": all(map(_is_plain, values)),
-            "torch.device": all(map(_is_plain, values)),
-        }
-        if not fits.get(function, False):
-            raise _unusual(self._path, function)
-        return _Container("dict") if function.startswith("collections.") else _OTHER
-
-    def _tensor(self, numbers: Any, offset: Any, size: Any, stride: Any, *_: Any) -> object:
-        if not isinstance(numbers, _Numbers) or not (isinstance(size, tuple) and isinstance(stride, tuple)):
-            raise _refused(self._path, "a tensor in it has no numbers or no shape")
-        shape, steps = cast(tuple[Any, ...], size), cast(tuple[Any, ...], stride)
-        if len(shape) != len(steps) or len(shape) > 16 or not all(map(_COUNT.holds, (offset, *shape, *steps))):
-            raise _refused(self._path, "a tensor in it has a shape without meaning")
-        count = 1
-        for length in shape:
-            count *= length
-        last = offset + sum((length - 1) * step for length, step in zip(shape, steps, strict=True))
-        if count and (last >= numbers.count or count > numbers.count):
-            raise _refused(self._path, f"a tensor of the shape {shape} has {numbers.count:,} numbers in the file")
-        self._bytes += count * numbers.item_bytes
-        if self._bytes > self._most_bytes:
-            raise _refused(self._path, "its tensors have many times more numbers than the file")
-        return _TENSOR
-
-
-class _Count(Range):
-    def holds(self, value: object) -> bool:
-        return type(value) is int and self.low <= value <= self.high
-
-
-_COUNT = _Count(0, 2**48, whole=True)
-
-_STORAGES = {
-    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
-    "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "UntypedStorage": 1,
-}  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_LITERALS = {"BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "LONG1"}
-_MADE = {"EMPTY_LIST": "list", "EMPTY_DICT": "dict", "EMPTY_SET": "set"}
-
-
-def _is_plain(value: object) -> bool:
-    """Whether it is hashed and written out at once; tuples of tuples can take hours."""
-    leaf = (str, int, float, bytes, type(None))
-    if isinstance(value, tuple):
-        return all(isinstance(item, leaf) for item in cast(tuple[object, ...], value))
-    return isinstance(value, leaf)
-
-
-def _is_type(name: str) -> bool:
-    module, _, own = name.rpartition(".")
-    return module in ("torch", "torch.storage") and (
-        own.endswith("Storage") or isinstance(getattr(torch, own, None), torch.dtype)
-    )
-
-
-def _is_unusual(name: str) -> bool:
-    module, _, own = name.rpartition(".")
-    tensor_class = module in ("torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse") and own.endswith("Tensor")
-    return name in _UNUSUAL or tensor_class or name.startswith("torch._utils._rebuild_")
-
-
-def _item_bytes(name: object) -> int | None:
-    """Bytes of a number of a storage class; None for an unusual one."""
-    return _STORAGES.get(name.rpartition(".")[2]) if isinstance(name, _Name) else None
+        raise refused_error(path, "its tensors have more numbers than the file")
 
 
 def _directory_bytes(path: Path) -> int:
-    """Length of the list of entries at the end of an archive, which zipfile reads as a whole."""
+    """Return the length of the list of entries at the end of an archive. zipfile would read the whole list."""
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
-        file.seek(max(0, size - _ARCHIVE_END))
+        file.seek(max(0, size - _MAX_END_BYTES))
         tail = file.read()
     end = tail.rfind(b"PK\5\6")
     if end < 0 or end + 22 > len(tail):
         raise zipfile.BadZipFile("the end of the archive is missing")
     length = int.from_bytes(tail[end + 12 : end + 16], "little")
-    large = end - 76  # where the record of a large archive would be, before its locator of 20 bytes
-    if large >= 0 and tail[large : large + 4] == b"PK\6\6":
-        length = int.from_bytes(tail[large + 40 : large + 48], "little")
+    # A large archive (ZIP64) has another record of 56 bytes and its locator of 20 bytes before that one.
+    zip64 = end - 76
+    if zip64 >= 0 and tail[zip64 : zip64 + 4] == b"PK\6\6":
+        length = int.from_bytes(tail[zip64 + 40 : zip64 + 48], "little")
     return length
-
-
-def unsafe(path: Path, name: str) -> UnsafeCheckpointError:
-    return UnsafeCheckpointError(
-        f"{path} was not loaded: it asks to run code while loading (it names {name[:200]}).",
-        expected="a checkpoint of tensors alone",
-        remedy="get the file from its authors, whose SHA-256 `refldm download` checks; if you made it yourself, save "
-        "only its state_dict, or a .safetensors file",
-    )
-
-
-def _unusual(path: Path, name: str) -> CheckpointError:
-    return _refused(path, f"it holds something else than dense tensors and plain values ({name[:200]})")
-
-
-def _refused(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} was not loaded: {reason}.",
-        expected="dense tensors whose numbers are in the file, as torch.save writes them",
-        remedy="get the file from its authors; if you made it yourself, save its state_dict as a .safetensors file",
-    )

@@ -1,4 +1,4 @@
-"""Writing checkpoints in the published layout, which the published script loads as well as this package."""
+"""Write checkpoints in the published layout, which both the published script and this package load."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def save_refldm(
     """Write refldm.ckpt (weights, their moving average, first stage, noise tables) and refldm.yaml.
 
     Args:
-        folder: to write to.
-        spec: of the model; what shapes do not tell of it goes into the YAML.
-        unet, ema, first_stage: by the modules' names.
-        updates: number of training steps, which the published average counts.
+        folder: The folder to write to.
+        spec: The spec of the model. The YAML holds the values that shapes do not tell.
+        unet, ema, first_stage: The weights, under the names that the modules use.
+        updates: Number of training steps. The published EMA copy stores it.
 
     Returns:
-        The two files.
+        The paths of the checkpoint and the config.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: A file cannot be written.
     """
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet.items()}
     tensors |= {ema_name(name): tensor for name, tensor in ema.items()}
@@ -60,13 +60,17 @@ def save_refldm(
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a flat state dict, as the official files are; errors as `save_pickled`."""
-    # Clones: a view would take its whole storage along.
+    """Write a flat state dict, as in the official files.
+
+    Raises:
+        OutputError: As for `save_pickled`.
+    """
+    # torch.save writes the whole storage of a view. A clone has only its own numbers.
     save_pickled({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, path)
 
 
 def noise_tables(noise: NoiseSpec) -> dict[str, Tensor]:
-    """The published buffers of the forward process and its posterior (DDPM, arXiv 2006.11239, eq. 4 and 7)."""
+    """Return the published buffers of the forward process and its posterior (DDPM, arXiv 2006.11239, eq. 4 and 7)."""
     betas = noise.betas
     alphas_cumprod = np.cumprod(1.0 - betas)
     previous = np.append(1.0, alphas_cumprod[:-1])
@@ -89,10 +93,10 @@ def noise_tables(noise: NoiseSpec) -> dict[str, Tensor]:
 
 
 def published_config(spec: ModelSpec) -> dict[str, Any]:
-    """The config of the published layout from which its code builds this model.
+    """Return the config from which the published code builds this model.
 
-    With a scale factor other than 1, the published code does not build it, since it would not scale LQ pictures and
-    references.
+    With a scale factor other than 1, the config has a parameter that the published code refuses. That code would not
+    scale the latents of LQ pictures and references, so its pictures would be wrong.
     """
     unet, first_stage = spec.unet, spec.first_stage
     unet_params = {

@@ -1,4 +1,4 @@
-"""Checkpoints of random weights, to try the commands and measure speed where the real files are not at hand."""
+"""Write models with random weights, to try the commands and to measure speed without the real files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .saving import write_safetensors
 
 
 def write_random_model(path: Path, spec: ModelSpec, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
-    """Write a model of untrained weights as one .safetensors file. What it restores looks like noise.
+    """Write a model with untrained weights as one .safetensors file. Its restored pictures look like noise.
 
     Args:
-        path: of the file; replaced only when the new one is whole.
-        spec: of the model.
-        seed: of the weights.
-        dtype: of the tensors.
+        path: Path of the file. An existing file is replaced only when the new one is complete.
+        spec: Spec of the model.
+        seed: Seed for the weights.
+        dtype: Type of the tensors.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.default_generator.manual_seed(seed)

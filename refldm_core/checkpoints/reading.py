@@ -1,4 +1,4 @@
-"""Model files -> tensors, without executing anything that a file asks for."""
+"""Read the tensors of model files without running any code that a file asks for."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import require_regular
 from ..out_of_memory import is_out_of_memory
-from .pickles import USUAL_TYPES, check_legacy, check_zip, unsafe
+from .pickle_errors import unsafe_error
+from .pickle_names import USUAL_TYPES
+from .pickles import check_legacy, check_zip
 
-_LONGEST_HEADER = 16 << 20  # bytes; the official model needs less than a megabyte
+_MAX_HEADER_BYTES = 16 << 20  # the official model needs less than a megabyte
 
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What a model file holds.
+    """The content of a model file.
 
     Attributes:
-        path: of the file.
+        path: Path of the file.
         format: "safetensors" or "pickle" (any file of torch.save).
-        tensors: name -> tensor, on the CPU; those of a nested `state_dict` where there is one. They may be views of the
-            memory-mapped file, which Windows neither replaces nor deletes while one of them exists.
-        metadata: text of a safetensors header; empty for pickles.
+        tensors: Name -> tensor on the CPU. Where the file has a nested `state_dict`, they are its tensors. They may be
+            views of the memory-mapped file. Windows cannot replace or delete the file while such a view exists.
+        metadata: Texts of a safetensors header. Empty for pickles.
     """
 
     path: Path
@@ -41,17 +43,17 @@ class TensorFile:
 
 
 def read_tensors(path: Path, *, copy: bool = False, only: Container[str] | None = None) -> TensorFile:
-    """Read a .safetensors file or a pickled checkpoint; the kind is told by the content, not by the name.
+    """Read a .safetensors file or a pickled checkpoint. The content decides the format, not the file's name.
 
     Args:
-        path: of the file.
-        copy: copy the tensors out of the file, so that it can be replaced while they are in use.
-        only: names of the tensors to read from a .safetensors file; None reads all.
+        path: Path of the file.
+        copy: Whether to copy the tensors out of the file, so that it can be replaced while they are in use.
+        only: Names of the tensors to read from a .safetensors file. None reads all tensors.
 
     Raises:
-        UnsafeCheckpointError: a pickle that names anything but tensors and plain containers. It was not run.
-        CheckpointError: missing, empty, truncated, or no model file; tensors of an unusual kind, or larger than their
-            numbers in the file.
+        UnsafeCheckpointError: A pickle names code. The code was not run.
+        CheckpointError: The file is missing, empty, truncated or no model file. Or its tensors are of an unusual kind,
+            or larger than their numbers in the file.
     """
     file = _read(path, only)
     return replace(file, tensors={name: tensor.clone() for name, tensor in file.tensors.items()}) if copy else file
@@ -64,7 +66,7 @@ def _read(path: Path, only: Container[str] | None) -> TensorFile:
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return _read_pickle(path, zipped=head.startswith(b"PK"))
     raise CheckpointError(
-        f"{path} is not a model file{_guess(head)}.",
+        f"{path} is not a model file{_guess_kind(head)}.",
         expected="a .ckpt, .pt or .pth file of torch.save, or a .safetensors file",
         remedy="get the file again; `refldm download` fetches the official ones and checks them",
     )
@@ -81,8 +83,10 @@ def _head(path: Path) -> bytes:
             remedy="check the path, or run `refldm download` for the official files",
         ) from error
     except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a folder.", expected="a model file", remedy="name a file in it") from error
-    except OSError as error:  # opening a folder is a PermissionError on Windows
+        raise CheckpointError(
+            f"{path} is a folder.", expected="a model file", remedy="name a file in that folder"
+        ) from error
+    except OSError as error:  # on Windows, also for a folder
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}).", expected="a readable file", remedy="check its permissions"
         ) from error
@@ -91,62 +95,64 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _guess(head: bytes) -> str:
+def _guess_kind(head: bytes) -> str:
+    """Return what a file looks like, for a message. Return "" where nothing is known."""
     if head.startswith(b"version https://git-lfs"):
         return ": it is a Git LFS pointer, which only names the real file"
     if head.lstrip().startswith(b"<"):
-        return ": it looks like a web page, so a download went wrong"
+        return ": it looks like a web page, so the download went wrong"
     return ""
 
 
 def _read_safetensors(path: Path, only: Container[str] | None) -> TensorFile:
     with path.open("rb") as opened_header:
         header = int.from_bytes(opened_header.read(8), "little")
-    if header > _LONGEST_HEADER:
+    if header > _MAX_HEADER_BYTES:
         raise CheckpointError(
             f"{path} has a header of {header:,} bytes.",
-            expected=f"at most {_LONGEST_HEADER:,}: the names and shapes of a model's tensors",
+            expected=f"at most {_MAX_HEADER_BYTES:,} bytes with the names and shapes of the tensors",
             remedy="get the file again",
         )
     try:
-        opened: Any = safe_open(path, framework="pt", device="cpu")  # untyped
+        opened: Any = safe_open(path, framework="pt", device="cpu")
         with opened as file:
             names: list[str] = [name for name in file.keys() if only is None or name in only]  # noqa: SIM118
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
-            return _usual(TensorFile(path, "safetensors", tensors, dict(file.metadata() or {})))
+            return _require_usual_types(TensorFile(path, "safetensors", tensors, dict(file.metadata() or {})))
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
         if is_out_of_memory(error):
             raise
-        raise _damaged(path, error) from error
+        raise _damaged_error(path, error) from error
 
 
 def _read_pickle(path: Path, *, zipped: bool) -> TensorFile:
     try:
         (check_zip if zipped else check_legacy)(path)
-        # mmap: a training checkpoint holds several copies of the weights, and one is needed.
+        # mmap reads only what is used. A training checkpoint holds several copies of the weights.
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise _unpicklable(path, error) from error
+        raise _unpickling_error(path, error) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         if is_out_of_memory(error):
             raise
-        raise _damaged(path, error) from error
+        raise _damaged_error(path, error) from error
     except (zipfile.BadZipFile, StopIteration) as error:
-        raise _damaged(path, error) from error
-    named = _as_dict(content)
-    if named is not None:
-        named = _as_dict(named.get("state_dict")) or named
-    if named is None:
+        raise _damaged_error(path, error) from error
+    state = _as_dict(content)
+    if state is not None:
+        state = _as_dict(state.get("state_dict")) or state
+    if state is None:
         raise CheckpointError(
             f"{path} holds a {type(content).__name__}.",
             expected="a dictionary of named tensors (a state dict)",
-            remedy="use the file that ReF-LDM was published as, or one that `refldm convert` wrote",
+            remedy="use a published file of ReF-LDM, or a file that `refldm convert` wrote",
         )
-    return _usual(TensorFile(path, "pickle", {str(k): v for k, v in named.items() if isinstance(v, Tensor)}, {}))
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    return _require_usual_types(TensorFile(path, "pickle", tensors, {}))
 
 
-def _usual(file: TensorFile) -> TensorFile:
-    """The file, if all its tensors have usual types."""
+def _require_usual_types(file: TensorFile) -> TensorFile:
+    """Return the file if all its tensors have usual types."""
     for name, tensor in file.tensors.items():
         if tensor.dtype not in USUAL_TYPES or tensor.layout != torch.strided or tensor.is_meta:
             raise CheckpointError(
@@ -161,18 +167,16 @@ def _as_dict(content: Any) -> dict[Any, Any] | None:
     return cast(dict[Any, Any], content) if isinstance(content, dict) else None
 
 
-def _unpicklable(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
-    named = re.search(r"(?:GLOBAL|class|function) ([\w.]*\w)", str(error))
-    if named is None:
-        return _damaged(path, error)
-    return unsafe(path, named[1])
+def _unpickling_error(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
+    name = re.search(r"(?:GLOBAL|class|function) ([\w.]*\w)", str(error))
+    return _damaged_error(path, error) if name is None else unsafe_error(path, name[1])
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
-    # torch puts a paragraph of advice before its reason, which here would be the wrong advice.
+def _damaged_error(path: Path, error: Exception) -> CheckpointError:
+    # torch writes a paragraph of advice before its reason. The advice would be wrong here.
     reason = (str(error).split("WeightsUnpickler error:")[-1].strip() or type(error).__name__).splitlines()[0]
     return CheckpointError(
         f"{path} is damaged or cut short ({reason[:200]}).",
-        expected="a whole model file",
-        remedy="get the file again; `refldm download` resumes a download that broke off",
+        expected="a complete model file",
+        remedy="get the file again; `refldm download` continues a download that broke off",
     )

@@ -1,4 +1,4 @@
-"""Writing a model as one .safetensors file that carries its spec."""
+"""Convert a model to one .safetensors file with its spec, and write tensors to files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ _CODEBOOK = FIRST_STAGE_PREFIX + CODEBOOK
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` wrote."""
+    """The file that `convert` wrote.
+
+    Attributes:
+        output: Path of the file.
+        spec: Spec of the model.
+        weights: The copy of the U-Net's weights in the file.
+        fingerprint: Fingerprint of the original weights.
+        bytes: Size of the file.
+    """
 
     output: Path
     spec: ModelSpec
@@ -43,30 +51,33 @@ def convert(
     weights: Weights = "ema",
     trained_on: str = "",
 ) -> Conversion:
-    """Write U-Net and first stage into one .safetensors file with the spec in its metadata.
+    """Write U-Net and first stage to one .safetensors file with the spec in its metadata.
 
-    The codebook stays float32, since rounding it would let another entry be the nearest.
+    The codebook stays float32: after rounding, another entry could be the nearest.
 
     Args:
-        path, first_stage_path, config: as for `load_model`.
-        output: file to write; it replaces an older one only when it is whole.
-        dtype: of the weights in the file.
-        weights: which copy of the U-Net to write.
-        trained_on: the only kind of pictures that the model knows, for `caution`; "" for what the source says.
+        path, first_stage_path, config: As for `load_model`.
+        output: Path of the file to write. An existing file is replaced only when the new one is complete.
+        dtype: Type of the weights in the file.
+        weights: The copy of the U-Net's weights to write.
+        trained_on: The only kind of pictures that the model knows, for `caution`. "" keeps the text of the source.
 
     Raises:
-        CheckpointError: a source that cannot be used, or values that `dtype` cannot hold.
+        CheckpointError: A source cannot be used, or `dtype` cannot hold a value.
         OutputError: `output` cannot be written.
     """
-    # Windows does not replace a memory-mapped file, so a source that is the output too is copied out of its mapping.
-    replaced = any(_is_same_file(output, source) for source in (path, first_stage_path) if source)
-    new = _converted(path, first_stage_path, config, dtype, weights, trained_on=trained_on, copy=replaced)
-    write_safetensors(new.tensors, output, new.metadata)
-    return Conversion(output, new.spec, new.weights, new.metadata[FINGERPRINT_KEY], output.stat().st_size)
+    # Windows cannot replace a memory-mapped file. If the output is one of the sources, its tensors are copied first.
+    replaces_source = any(_is_same_file(output, source) for source in (path, first_stage_path) if source)
+    content = _convert_content(
+        path, first_stage_path, config, dtype, weights, trained_on=trained_on, copy=replaces_source
+    )
+    write_safetensors(content.tensors, output, content.metadata)
+    size = output.stat().st_size
+    return Conversion(output, content.spec, content.weights, content.metadata[FINGERPRINT_KEY], size)
 
 
 @dataclass(frozen=True)
-class _Converted:
+class _ConvertedContent:
     """The content of a converted file."""
 
     tensors: dict[str, Tensor]
@@ -75,7 +86,7 @@ class _Converted:
     weights: Weights
 
 
-def _converted(
+def _convert_content(
     path: Path,
     first_stage_path: Path | None,
     config: Path | None,
@@ -84,8 +95,12 @@ def _converted(
     *,
     trained_on: str,
     copy: bool,
-) -> _Converted:
-    """Arguments and errors as for `convert`; with `copy` nothing of the files stays mapped after the call."""
+) -> _ConvertedContent:
+    """Return the content to write. Arguments and errors are as for `convert`.
+
+    Args:
+        copy: Whether to copy every tensor, so that no source stays memory-mapped after the call.
+    """
     files = inspect_model(path, first_stage_path, config)
     used, unet = files.main.unet_weights(weights)
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet.items()}
@@ -97,7 +112,7 @@ def _converted(
     }
     metadata = {**metadata_of(files.spec), FINGERPRINT_KEY: files.main.fingerprint(unet), WEIGHTS_KEY: used}
     trained_on = trained_on or files.main.file.metadata.get(TRAINED_ON_KEY, "")
-    return _Converted(cast, metadata | ({TRAINED_ON_KEY: trained_on} if trained_on else {}), files.spec, used)
+    return _ConvertedContent(cast, metadata | ({TRAINED_ON_KEY: trained_on} if trained_on else {}), files.spec, used)
 
 
 def _is_same_file(output: Path, source: Path) -> bool:
@@ -105,37 +120,41 @@ def _is_same_file(output: Path, source: Path) -> bool:
 
 
 def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write tensors and text atomically.
+    """Write a .safetensors file atomically.
 
     Raises:
-        OutputError: no folder, no permission or no room; `path` is then as before.
+        OutputError: There is no folder, no permission or no space. `path` is unchanged.
     """
     with atomic_write(path) as temporary:
         mode = temporary.stat().st_mode
         try:
             save_file(tensors, temporary, metadata)
-            temporary.chmod(mode)  # the library writes a file that only its owner can read
-        except SafetensorError as error:  # the library hides the operating system's error in its text
+            temporary.chmod(mode)  # save_file writes a file that only its owner can read
+        except SafetensorError as error:  # its text has the operating system's error
             raise OutputError(
                 f"{path} cannot be written ({error}). Nothing was left half-written.",
-                expected="a folder that you may write to, with room for the file",
+                expected="a folder that you may write to, with space for the file",
                 remedy="free some space, or choose another --output",
             ) from error
 
 
 def save_pickled(content: Mapping[str, object], path: Path) -> None:
-    """Write what `torch.load` reads with weights_only, atomically.
+    """Write a file for `torch.load` atomically.
+
+    Args:
+        content: Tensors and plain values, which `torch.load` reads with weights_only.
+        path: Path of the file.
 
     Raises:
-        OutputError: no folder, no permission or no room; `path` is then as before.
+        OutputError: There is no folder, no permission or no space. `path` is unchanged.
     """
     with atomic_write(path) as temporary:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:  # torch's writer hides the operating system's error
             raise OutputError(
-                f"{path} cannot be written ({str(error).splitlines()[0]}). The one before is kept.",
-                expected="a folder that you may write to, with room for the file",
+                f"{path} cannot be written ({str(error).splitlines()[0]}). An existing file was kept.",
+                expected="a folder that you may write to, with space for the file",
                 remedy="free some space and run the command again, or choose another --output",
             ) from error
 

@@ -1,4 +1,4 @@
-"""The command line: one file for each command.
+"""The command line: a module for each command, and modules that several commands share.
 
-`main` imports only the module of the command that was chosen.
+`main` imports only the module of the command that the user runs.
 """

@@ -182,7 +182,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
                 resume=not args.overwrite,
                 overwrite=args.overwrite,
                 restart=True,
-                each=lambda todo: output.each(todo, "judging", len(todo)),
+                show_progress=lambda todo: output.with_progress(todo, "judging", len(todo)),
             )
     return _report(plan, summaries, output)
 
@@ -194,7 +194,7 @@ def _restore_all(
     own_low = {kind: match_predictions(_DEGRADED, folder, plan.targets)[0] for kind, folder in plan.low.items()}
     share = share_of(plan.targets)
     stage = replace(encoding_stage(args, restorer), work="restore this face")  # encoding takes the most memory
-    for target in output.each(share, "faces", len(share)):
+    for target in output.with_progress(share, "faces", len(share)):
         for kind in plan.kinds:
             try:
                 if kind not in own_low:

@@ -1,4 +1,4 @@
-"""What a command says of models that know one kind of pictures only."""
+"""The warning about models that were trained on one kind of pictures only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _REMEDY = "For photos leave out --model, --detector and --recognizer, and see `r
 
 
 def warn(output: Output, metadata: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Say it on standard error; the demo alone, whose pictures are of that kind, has no need to.
+    """Print the warning on standard error. The demo does not need it, since its pictures are of that kind.
 
     Args:
-        output: of the command.
-        metadata: see `caution`.
+        output: Output of the command.
+        metadata: See `caution`.
 
     Returns:
-        What was said, for the command's report; None where there is nothing to say.
+        The warning, for the command's report; None where there is nothing to warn of.
     """
     warning = caution(metadata)
     if not warning:

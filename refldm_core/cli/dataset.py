@@ -143,7 +143,7 @@ def _build(args: argparse.Namespace, output: Output) -> int:
     device = torch.device("cpu") if args.aligned else choose_device(args.device)  # aligned crops need no detector
     with explained_memory_errors(face_networks_stage(device)):
         reader = _reader(args, device, output)
-        report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.each)
+        report = build_dataset(photos, args.output, reader, BuildSettings(splits, args.seed), output.with_progress)
     told = [*report.in_words(), f"{args.output / 'report.md'} says more."]
     output.result("\n".join(told), report.as_json() | {"output": str(args.output)})
     return 0

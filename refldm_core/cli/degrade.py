@@ -2,47 +2,55 @@
 
 examples:
   refldm degrade faces/ --output low --kind severe
-      Every picture of a folder, blurred, shrunk, noisy and compressed as in the paper's harder test set; each in its
-      own way. low/degradations.csv says how.
+      Blurs, shrinks and compresses every picture of a folder, and adds noise, as in the paper's harder test set. Each
+      picture gets its own strengths, which low/degradations.csv lists.
   refldm degrade "test/*.png" --output low --seed 7
-      The milder test set, other random numbers. Patterns in quotes are expanded here, also on Windows.
+      Degrades as in the milder test set, with other random numbers. The command expands patterns in quotes, also on
+      Windows.
   refldm degrade faces/ --output low --kind severe --resume
-      Leaves out pictures whose results exist.
+      Skips pictures whose results exist.
 
-A picture's random numbers come from --seed and its name (below a folder, with its subfolder), so they do not depend on
-the other pictures. They are for aligned crops of 512 pixels; for another size, blur and shrinking are scaled with the
-picture's shorter side.
+The random numbers of a picture come from --seed and the picture's name, which includes its subfolder of an input
+folder. They do not depend on the other pictures. The strengths are for aligned crops of 512 pixels. For another size,
+blur and shrinking are scaled with the shorter side of the picture.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from ..data.degradation import Kind
 from ..data.degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
-from ..errors import OutputError, ReFLDMError
 from ..files import make_folder
 from .inputs import Job, find_jobs
+from .job_loop import run_jobs
 from .output import Output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for the results; made where there is none"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; it is made if it does not exist",
     )
     parser.add_argument(
         "--kind",
         choices=get_args(Kind),
         default="moderate",
-        help="how strong: one of the paper's test sets, or the range of its training (default: moderate)",
+        help="strength: one of the paper's test sets, or the range of its training (default: moderate)",
     )
-    parser.add_argument("--seed", type=int, default=2024, metavar="S", help="of the random numbers (default: 2024)")
+    parser.add_argument(
+        "--seed", type=int, default=2024, metavar="S", help="seed of the random numbers (default: 2024)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
-    parser.add_argument("--resume", action="store_true", help="leave out pictures whose results exist")
+    parser.add_argument("--resume", action="store_true", help="skip pictures whose results exist")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -50,39 +58,37 @@ def run(args: argparse.Namespace, output: Output) -> int:
     make_folder(folder)
     earlier = read_table(folder / TABLE)
     jobs = find_jobs(args.inputs, folder, overwrite=args.overwrite, resume=args.resume)
-    done: list[Degraded] = []
+    degraded: list[Degraded] = []
     failed: list[dict[str, str]] = []
     try:
-        for job in output.each(jobs, "pictures", len(jobs)):
-            try:
-                done.append(_degrade_one(job, folder, args.kind, args.seed))
-            except ReFLDMError as error:
-                if len(jobs) == 1 or isinstance(error, OutputError):  # a full disk would fail all the others too
-                    raise
-                failed.append({"input": str(job.source), "problem": error.problem, "remedy": error.remedy})
-                output.failure(str(job.source), error)
-    finally:  # also of what was done before an interruption
-        if done:
-            write_table(folder / TABLE, earlier, done)
+        run_jobs(jobs, partial(_degrade_job, folder, args.kind, args.seed), output, done=degraded, failed=failed)
+    finally:  # An interrupted run also lists its finished pictures.
+        if degraded:
+            write_table(folder / TABLE, earlier, degraded)
     output.result(
-        "\n".join(_in_words(folder, done, failed)),
-        {"degraded": [picture.row() for picture in done], "failed": failed, "output": str(folder), "seed": args.seed},
+        "\n".join(_in_words(folder, degraded, failed)),
+        {
+            "degraded": [picture.row() for picture in degraded],
+            "failed": failed,
+            "output": str(folder),
+            "seed": args.seed,
+        },
     )
     return 2 if failed else 0
 
 
-def _in_words(folder: Path, done: list[Degraded], failed: list[dict[str, str]]) -> Iterator[str]:
-    if not done and not failed:
+def _in_words(folder: Path, degraded: list[Degraded], failed: list[dict[str, str]]) -> Iterator[str]:
+    if not degraded and not failed:
         yield "Everything is done already."
         return
-    yield f"{len(done)} degraded; {folder / TABLE} says how."
+    yield f"{len(degraded)} degraded; {folder / TABLE} says how."
     if failed:
         yield f"{len(failed)} failed:"
         yield from (f"  {failure['input']}: {failure['problem']}" for failure in failed)
 
 
-def _degrade_one(job: Job, folder: Path, kind: Kind, seed: int) -> Degraded:
+def _degrade_job(folder: Path, kind: Kind, seed: int, job: Job) -> Degraded:
     inside = job.target.relative_to(folder)
-    # With the picture's own ending: the result's depends on which others lie beside it.
-    own_seed = picture_seed((inside.parent / job.source.name).as_posix(), seed)
-    return degrade_file(job.source, job.target, inside.as_posix(), kind, own_seed)
+    # The seed comes from the name of the picture, since the name of the result depends on the pictures beside it.
+    seed_of_picture = picture_seed((inside.parent / job.source.name).as_posix(), seed)
+    return degrade_file(job.source, job.target, inside.as_posix(), kind, seed_of_picture)

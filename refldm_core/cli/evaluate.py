@@ -167,7 +167,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             args.output,
             resume=args.resume,
             overwrite=args.overwrite,
-            each=lambda todo: output.each(todo, "pictures", len(todo)),
+            show_progress=lambda todo: output.with_progress(todo, "pictures", len(todo)),
         )
     folder: Path = args.output
     output.result(

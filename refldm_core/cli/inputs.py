@@ -1,4 +1,7 @@
-"""Which pictures a command works on and where each result goes: files, folders, patterns; resumed, and shared out."""
+"""The pictures that a command works on, and the files of their results.
+
+Inputs are files, folders and patterns. Finished work is skipped, and several processes share the rest.
+"""
 
 from __future__ import annotations
 
@@ -19,36 +22,42 @@ Item = TypeVar("Item")
 
 
 class Job(NamedTuple):
-    """A picture and where its result goes; `named` where the user wrote its own path."""
+    """A picture to work on.
+
+    Attributes:
+        source: File of the picture.
+        target: File of the result.
+        named: True where the user named this file, False where a folder or pattern contains it.
+    """
 
     source: Path
     target: Path
     named: bool
 
 
-class _Found(NamedTuple):
+class _Picture(NamedTuple):
     path: Path
     inside: Path
-    """Path below the result folder, with the picture's own ending."""
+    """Path below the folder of the results, with the ending of the picture."""
     named: bool
 
 
 def find_jobs(
     inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool, references: Sequence[Path] = ()
 ) -> list[Job]:
-    """Pictures to work on, this process's share of them; nothing may be lost on the way.
+    """Return this process's share of the pictures to work on, after checks that no file can be lost.
 
     Args:
-        inputs: files, folders (searched with their subfolders, whose names are kept) and patterns such as *.jpg,
-            which not every shell expands.
-        out: a file for one picture, an existing folder for several.
-        overwrite: replace results that exist.
-        resume: leave out pictures whose results exist.
-        references: other pictures that the command reads, and must not replace.
+        inputs: Files, folders, and patterns such as *.jpg, which not every shell expands. Folders are searched with
+            their subfolders, and the results keep the names of the subfolders.
+        out: File for the result of one picture, or an existing folder for the results of several.
+        overwrite: Replace results that exist.
+        resume: Skip pictures whose results exist.
+        references: Further pictures that the command reads and must not replace.
 
     Raises:
-        ImageFileError: a folder or pattern without pictures.
-        OutputError: no such folder, two results of one name, or a result that would replace a file.
+        ImageFileError: A folder or pattern has no pictures.
+        OutputError: The folder does not exist, two results have one name, or a result would replace a file.
     """
     pictures = [picture for text in inputs for picture in _pictures(text, out)]
     if not out.is_dir() and (len(pictures) > 1 or not pictures[0].named):
@@ -61,27 +70,27 @@ def find_jobs(
     _require_no_loss(jobs, references, overwrite=overwrite, resume=resume)
     if out.is_dir():
         _require_one_spelling(jobs)
-    # Shared out first: every process must see the same list, whatever the others have finished by now.
-    todo = [job for job in share_of(jobs) if not (resume and job.target.exists())]
-    for target in {job.target.parent: job.target for job in todo}.values():
-        # Subfolders that are made on the way are as writable as the folder that they are made in.
+    # Share the jobs before skipping finished ones: all processes must share one list, whatever is finished by then.
+    remaining = [job for job in share_of(jobs) if not (resume and job.target.exists())]
+    for target in {job.target.parent: job.target for job in remaining}.values():
+        # A subfolder that does not exist yet will be as writable as the output folder.
         require_writable(target if target.parent.exists() or not out.is_dir() else out / target.name)
-    return todo
+    return remaining
 
 
 def pictures_of(text: str) -> list[Path]:
-    """The pictures that a file, folder or pattern names; errors as `find_jobs`."""
+    """Return the pictures that a file, folder or pattern names; errors as `find_jobs`."""
     return [picture.path for picture in _pictures(text, None)]
 
 
 def pictures_below(folder: Path, out: Path) -> dict[str, Path]:
-    """The pictures of a folder and its subfolders, without those of an output folder inside.
+    """Return the pictures of a folder and its subfolders, without those of an output folder inside.
 
     Returns:
-        Path below the folder in Unicode, with "/" -> file; sorted.
+        Path below the folder, as Unicode text with "/" -> file; sorted.
 
     Raises:
-        ImageFileError: no such folder, or no pictures in it.
+        ImageFileError: The folder does not exist, or has no pictures.
     """
     if not folder.is_dir():
         raise ImageFileError(f"{folder} is no folder.", expected="a folder of pictures", remedy="check the path")
@@ -89,27 +98,27 @@ def pictures_below(folder: Path, out: Path) -> dict[str, Path]:
 
 
 def share_of(jobs: Sequence[Item]) -> Sequence[Item]:
-    """One process's share, where several run: `accelerate launch` and `torchrun` set RANK and WORLD_SIZE."""
+    """Return this process's share of the jobs. `accelerate launch` and `torchrun` set RANK and WORLD_SIZE."""
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     return jobs[rank::processes]
 
 
-def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
+def _pictures(text: str, out: Path | None) -> Iterator[_Picture]:
     path = Path(text)
     if path.is_dir():
-        # Results of an earlier run may lie in a folder inside, whose name may be typed with other capitals.
+        # The output folder may lie inside, with earlier results. Its name may be typed with other capitals.
         files = pictures_in(path, subfolders=True)
         folders = {path / parent for file in files for parent in file.relative_to(path).parents} - {path}
-        results = _same_folder(out, folders) if out is not None and out.is_dir() else None
-        pictures = [file for file in files if results not in file.parents]
-        yield from (_Found(file, file.relative_to(path), False) for file in pictures)
+        result_folder = _same_folder(out, folders) if out is not None and out.is_dir() else None
+        pictures = [file for file in files if result_folder not in file.parents]
+        yield from (_Picture(file, file.relative_to(path), False) for file in pictures)
     elif not path.exists() and glob.has_magic(text):
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
         pictures = [Path(file) for file in matches if is_picture(Path(file))]
-        yield from (_Found(file, Path(file.name), False) for file in pictures)
+        yield from (_Picture(file, Path(file.name), False) for file in pictures)
     else:
         pictures = [path]
-        yield _Found(path, Path(path.name), True)
+        yield _Picture(path, Path(path.name), True)
     if not pictures:
         raise ImageFileError(
             f"{text} holds no pictures.",
@@ -119,16 +128,20 @@ def _pictures(text: str, out: Path | None) -> Iterator[_Found]:
 
 
 def _same_folder(folder: Path, paths: Iterable[Path]) -> Path | None:
+    """Return the path that leads to the folder; None where no path does."""
     return next((path for path in paths if path.samefile(folder)), None)
 
 
-def _jobs(found: Sequence[_Found], out: Path) -> list[Job]:
-    """Results are PNG files; where a.jpg and a.png (or A.png) lie together they become a.jpg.png and a.png.png."""
-    stems = Counter(_stem(picture.inside) for picture in found)
+def _jobs(pictures: Sequence[_Picture], out: Path) -> list[Job]:
+    """Return a job for each picture. The results are PNG files.
+
+    The result of a.jpg is a.png. Where a.jpg and a.png (or A.png) lie together the results are a.jpg.png and a.png.png.
+    """
+    stems = Counter(_stem(picture.inside) for picture in pictures)
     jobs: list[Job] = []
-    for path, inside, named in found:
-        alone = stems[_stem(inside)] == 1
-        jobs.append(Job(path, out / (inside.with_suffix(".png") if alone else f"{inside}.png"), named))
+    for path, inside, named in pictures:
+        has_own_stem = stems[_stem(inside)] == 1
+        jobs.append(Job(path, out / (inside.with_suffix(".png") if has_own_stem else f"{inside}.png"), named))
     return jobs
 
 
@@ -137,26 +150,27 @@ def _stem(inside: Path) -> str:
 
 
 def _real(path: Path) -> str:
-    """Where a path leads, as `folded`; unlike Path.resolve, realpath takes loops of links."""
+    """Return the file that a path leads to, as `folded` text. Path.resolve would raise for loops of links."""
     return folded(os.path.realpath(path))
 
 
 def _require_no_loss(jobs: Sequence[Job], references: Sequence[Path], *, overwrite: bool, resume: bool) -> None:
-    read = {_real(path): "references" for path in references} | {_real(job.source): "inputs" for job in jobs}
-    seen: dict[str, Path] = {}
+    """Refuse results that would replace each other, a picture that the command reads, or an existing file."""
+    role_of = {_real(path): "references" for path in references} | {_real(job.source): "inputs" for job in jobs}
+    source_of: dict[str, Path] = {}
     for source, target, _ in jobs:
         require_image_format(target)
         name = folded(str(target))
-        if name in seen:
+        if name in source_of:
             raise OutputError(
-                f"{seen[name]} and {source} would both become {target}.",
+                f"{source_of[name]} and {source} would both become {target}.",
                 expected="pictures whose names differ in more than capitals, which Windows and macOS ignore",
                 remedy="rename one, or write them into different folders",
             )
-        seen[name] = source
-        if _real(target) in read:
+        source_of[name] = source
+        if _real(target) in role_of:
             raise OutputError(
-                f"{target} is one of the {read[_real(target)]}.",
+                f"{target} is one of the {role_of[_real(target)]}.",
                 expected="a new file",
                 remedy="choose another --output",
             )
@@ -164,27 +178,27 @@ def _require_no_loss(jobs: Sequence[Job], references: Sequence[Path], *, overwri
             raise OutputError(
                 f"{target} exists already.",
                 expected="a new file",
-                remedy="choose another --output, or add --overwrite, or --resume to leave out what is done",
+                remedy="choose another --output, or add --overwrite, or --resume to skip finished pictures",
             )
 
 
 def _require_one_spelling(jobs: Sequence[Job]) -> None:
-    """Refuse results whose names differ from an existing file's in capitals only: Windows and macOS replace that."""
+    """Refuse results that differ from an existing file in capitals only, since Windows and macOS would replace it."""
     targets: dict[Path, list[Path]] = defaultdict(list)
     for job in jobs:
         targets[job.target.parent].append(job.target)
     for folder, results in targets.items():
         names = spellings(folder)
         for target in results:
-            there = names.get(folded(target.name), [])
-            if there and _composed(target.name) not in map(_composed, there):
+            existing = names.get(folded(target.name), [])
+            if existing and _composed(target.name) not in map(_composed, existing):
                 raise OutputError(
-                    f"{folder / there[0]} exists already, and {target} differs from it in capitals only.",
+                    f"{folder / existing[0]} exists already, and {target} differs from it in capitals only.",
                     expected="names that differ in more than capitals, which Windows and macOS ignore",
                     remedy="rename the picture, or choose another --output",
                 )
 
 
 def _composed(name: str) -> str:
-    """A name with composed accents: some file systems of macOS store decomposed ones, whatever was asked for."""
+    """Return a name with composed accents, since some file systems of macOS store every name with decomposed ones."""
     return unicodedata.normalize("NFC", name)

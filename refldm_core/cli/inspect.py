@@ -1,4 +1,4 @@
-"""Say what a model file is: its spec, how each part was recognized, what is missing.
+"""Describe a model file: its spec, the source of each value of the spec, and the missing parts.
 
 examples:
   refldm inspect refldm.ckpt
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help='a .ckpt, .pt, .pth or .safetensors file, or "embedded"'
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML of the published layout to read it with")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML of the published layout that describes it")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -35,51 +35,55 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _describe(found: Inspected) -> dict[str, Any]:
-    hints = found.hints
+def _describe(model: Inspected) -> dict[str, Any]:
+    hints = model.hints
     parts: dict[str, Any] = {}
-    if found.unet:
-        used, weights = found.unet_weights("ema")
-        reasons = {**found.unet.reasons, "num_head_channels": hints.reasons["num_head_channels"]}
+    if model.unet:
+        used, weights = model.unet_weights("ema")
+        reasons = {**model.unet.reasons, "num_head_channels": hints.reasons["num_head_channels"]}
         parts["U-Net"] = {
-            **_part(asdict(found.unet.spec), reasons, weights),
-            "copies": "raw and ema" if found.parts.unet_ema else used,
+            **_part(asdict(model.unet.spec), reasons, weights),
+            "copies": "raw and ema" if model.parts.unet_ema else used,
             "used for sampling": used,
-            "fingerprint": found.fingerprint(weights),
+            "fingerprint": model.fingerprint(weights),
         }
-        elsewhere = [name for name in hints.values if name != "num_head_channels"]
-        parts["diffusion"] = {"spec": {name: _known(hints.values[name], hints.reasons[name]) for name in elsewhere}}
-    if found.first_stage:
-        first_stage = found.first_stage
-        parts["first stage"] = _part(asdict(first_stage.spec), first_stage.reasons, found.parts.first_stage)
+        diffusion = [name for name in hints.values if name != "num_head_channels"]
+        parts["diffusion"] = {
+            "spec": {name: _value_with_reason(hints.values[name], hints.reasons[name]) for name in diffusion}
+        }
+    if model.first_stage:
+        first_stage = model.first_stage
+        parts["first stage"] = _part(asdict(first_stage.spec), first_stage.reasons, model.parts.first_stage)
     return {
-        "file": str(found.file.path),
-        "format": found.file.format,
-        "trained on": found.file.metadata.get(TRAINED_ON_KEY),
-        "is": _kind(found),
+        "file": str(model.file.path),
+        "format": model.file.format,
+        "trained on": model.file.metadata.get(TRAINED_ON_KEY),
+        "is": _kind(model),
         "parts": parts,
-        "ignored": dict(found.parts.ignored),
-        "missing": found.missing,
+        "ignored": dict(model.parts.ignored),
+        "missing": model.missing,
     }
 
 
-def _kind(found: Inspected) -> str:
-    if found.unet is None:
-        same = found.first_stage is not None and found.first_stage.spec == RELEASED.first_stage
-        return "a ReF-LDM first stage" + (" of the released architecture" if same else "")
-    same = found.unet.spec == RELEASED.unet
-    return "a ReF-LDM model" + (" of the released architecture" if same else "")
+def _kind(model: Inspected) -> str:
+    if model.unet is None:
+        is_released = model.first_stage is not None and model.first_stage.spec == RELEASED.first_stage
+        kind = "a ReF-LDM first stage"
+    else:
+        is_released = model.unet.spec == RELEASED.unet
+        kind = "a ReF-LDM model"
+    return kind + (" of the released architecture" if is_released else "")
 
 
 def _part(spec: dict[str, Any], reasons: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, Any]:
     return {
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "type": ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()})),
-        "spec": {name: _known(value, reasons[name]) for name, value in spec.items()},
+        "spec": {name: _value_with_reason(value, reasons[name]) for name, value in spec.items()},
     }
 
 
-def _known(value: Any, reason: str) -> dict[str, Any]:
+def _value_with_reason(value: Any, reason: str) -> dict[str, Any]:
     return {"value": value, "known from": reason}
 
 
@@ -93,8 +97,8 @@ def _in_words(described: dict[str, Any]) -> Iterator[str]:
         for label in ("copies", "used for sampling", "fingerprint"):
             if label in part:
                 yield f"  {label}: {part[label]}"
-        for field, known in part["spec"].items():
-            yield f"  {field + ' = ' + str(known['value']):<38} {known['known from']}"
+        for field, entry in part["spec"].items():
+            yield f"  {field + ' = ' + str(entry['value']):<38} {entry['known from']}"
     yield ""
     if described["ignored"]:
         counts = ", ".join(f"{count} {prefix}*" for prefix, count in described["ignored"].items())

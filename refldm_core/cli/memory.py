@@ -1,4 +1,4 @@
-"""What a command says when memory runs out: at what work, and what would need less."""
+"""The error of a command that runs out of memory: the work that needed it, and ways to need less."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..out_of_memory import is_out_of_memory
 CLOSE_PROGRAMS = "close other programs"
 ON_THE_CPU = "--device cpu, which is slow"
 
-_QUOTED = 160
-"""Characters of a library's own message, which goes on with advice for programmers."""
+_QUOTE_LENGTH = 160
+"""Characters that are quoted of a library's message. The rest is advice for programmers."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a command's work, for the message when the memory is not enough for it.
+    """A part of a command's work, for the error when there is not enough memory for it.
 
     Attributes:
-        work: what was done, as in "The memory was not enough to load the model."
-        remedies: what needs less memory, the best first.
-        expected: how much memory this takes, where that was measured.
+        work: The work as an infinitive without "to", as in "The memory was not enough to load the model."
+        remedies: Changes that need less memory, the best first.
+        expected: The amount of memory that the work takes, where it was measured.
     """
 
     work: str
@@ -33,10 +33,12 @@ class Stage:
 
 @contextmanager
 def explained_memory_errors(stage: Stage) -> Generator[None, None, None]:
-    """Turn a library's error of too little memory into one that says what helps at this stage.
+    """Replace a library's error about too little memory by an error that names the remedies of this stage.
+
+    All other errors pass unchanged, also that of an illegal memory access on a GPU.
 
     Raises:
-        NotEnoughMemoryError: in its place. All other errors pass, an illegal memory access of a GPU among them.
+        NotEnoughMemoryError: A library ran out of memory.
     """
     try:
         yield
@@ -45,7 +47,7 @@ def explained_memory_errors(stage: Stage) -> Generator[None, None, None]:
             raise
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NotEnoughMemoryError(
-            f"The memory was not enough to {stage.work} ({message[:_QUOTED]}).",
+            f"The memory was not enough to {stage.work} ({message[:_QUOTE_LENGTH]}).",
             expected=stage.expected,
             remedy=", or ".join(stage.remedies),
         ) from error

@@ -17,29 +17,29 @@ DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 MODEL_FOLDER = Path.home() / ".cache" / "refldm"
-"""Where `refldm download` puts the official files and `refldm restore` looks for them."""
+"""Folder in which `refldm download` stores the official files, and in which other commands look for them."""
 
 
 def add_model_arguments(parser: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage]
     parser.add_argument(
-        "--vqgan", type=Path, metavar="FILE", help="the first stage, where the model's file does not hold it"
+        "--vqgan", type=Path, metavar="FILE", help="file of the first stage, if the model's file does not hold it"
     )
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
         help="YAML of the published layout, for a model whose head size, latent size or noise differs from the "
-        "released one's and whose file does not say so",
+        "released model's, if its file does not contain these values",
     )
 
 
-def model_path(named: Path) -> Path:
-    """The file that somebody named; "embedded" is the small model that comes with the package.
+def model_path(model: Path) -> Path:
+    """Return the file of a model on the command line. "embedded" is the small model that comes with the package.
 
     Raises:
-        CheckpointError: the embedded model is missing.
+        CheckpointError: The embedded model is missing.
     """
-    return embedded.require(embedded.RESTORER) if str(named) == embedded.NAME else named
+    return embedded.require(embedded.RESTORER) if str(model) == embedded.NAME else model
 
 
 def dtype_of(name: str) -> torch.dtype:
@@ -49,28 +49,29 @@ def dtype_of(name: str) -> torch.dtype:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a name means; "auto" is the fastest one that PyTorch can use.
+    """Return the device of that name. "auto" is the fastest device that PyTorch can use.
 
-    Where that is the CPU of a machine with an NVIDIA driver, standard error says why, and what to do.
+    If "auto" is the CPU of a machine with an NVIDIA driver, print on standard error why, and what to do.
 
     Raises:
-        SettingsError: no such device in this machine.
+        SettingsError: PyTorch does not see such a device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    availability = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [device for device, is_available in availability.items() if is_available]
     if name == "auto":
-        fastest = next(device for device, is_there in there.items() if is_there)
+        fastest = available[0]
         if fastest == "cpu" and has_nvidia_driver():
             print(unused_gpu(torch.__version__, torch.version.cuda), file=sys.stderr)
         return torch.device(fastest)
-    if not there[name]:
+    if not availability[name]:
         raise SettingsError(
             f"PyTorch sees no {name} device.",
-            expected=", ".join(device for device, is_there in there.items() if is_there),
+            expected=", ".join(available),
             remedy="leave --device at auto, or install a PyTorch build and driver for your GPU",
         )
     return torch.device(name)
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type that a name means; "auto" is the 16-bit type that the device is right and fast in, else float32."""
+    """Return the type of that name. "auto" is the 16-bit type in which the device is right and fast, or float32."""
     return half_precision(device_properties(device)) if name == "auto" else dtype_of(name)

@@ -1,4 +1,4 @@
-"""What a command prints: results on standard output, everything else on standard error."""
+"""The output of a command: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Item = TypeVar("Item")
 
 
 def escape_what_cannot_be_encoded() -> None:
-    """Print characters that standard output's encoding lacks as escapes such as \\u65e5, instead of failing.
+    """Print characters that the encoding of standard output lacks as escapes such as \\u65e5, instead of failing.
 
-    Redirected output has a legacy code page on Windows, and file names may hold any character. Standard error does so
-    in any case.
+    On Windows, redirected output has a legacy code page, but file names may hold any character. Standard error prints
+    escapes by default.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out.errors in ("strict", "surrogateescape"):
@@ -31,11 +31,11 @@ def escape_what_cannot_be_encoded() -> None:
 
 
 class Output:
-    """Prints for one command.
+    """Prints the results, remarks, errors and progress of one command.
 
     Args:
-        quiet: no remarks and no progress bars.
-        as_json: results and errors as one JSON object.
+        quiet: Print no remarks and no progress bars.
+        as_json: Print the result or the error as one JSON object.
     """
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
@@ -43,32 +43,33 @@ class Output:
         self.as_json = as_json
 
     def remark(self, text: str) -> None:
-        """Something worth knowing that is no result."""
+        """Print a text that is worth knowing but no result."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def result(self, text: str, as_json: dict[str, Any]) -> None:
-        """The result, in words and as data."""
+        """Print the result: `text` for people, or `as_json` with --json."""
         print(json.dumps(as_json, indent=2) if self.as_json else text)
 
     def error(self, error: ReFLDMError) -> None:
+        """Print the error that ends the command."""
         if self.as_json:
             described = {"problem": error.problem, "expected": error.expected, "remedy": error.remedy}
             print(json.dumps({"error": {"kind": type(error).__name__, **described}}, indent=2))
         else:
             print(f"refldm: {error}", file=sys.stderr)
 
-    def failure(self, what: str, error: ReFLDMError) -> None:
-        """One of several pieces of work failed; the others go on."""
-        print(f"refldm: {what}: {error.problem} Remedy: {error.remedy}", file=sys.stderr)
+    def failure(self, item: str, error: ReFLDMError) -> None:
+        """Print the error of one of several items. The command goes on with the next item."""
+        print(f"refldm: {item}: {error.problem} Remedy: {error.remedy}", file=sys.stderr)
 
     def bar(self, label: str, total: int | None = None, **style: Any) -> tqdm[Any]:
-        """A progress bar; nothing where standard error is no terminal."""
+        """Return a progress bar. It shows nothing where standard error is no terminal."""
         return tqdm(desc=label, total=total, disable=True if self.quiet else None, leave=False, **style)
 
     @contextmanager
     def steps(self, label: str) -> Generator[OnStep, None, None]:
-        """A progress bar of sampling steps, as the callback that moves it."""
+        """Show a progress bar of sampling steps. Give the callback that moves it."""
         with self.bar(label, unit="step") as bar:
 
             def on_step(step: Step) -> None:
@@ -77,6 +78,6 @@ class Output:
 
             yield on_step
 
-    def each(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
-        """The items, with a progress bar where there are several."""
+    def with_progress(self, items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+        """Pass the items through. Show a progress bar where there are several."""
         return tqdm(items, desc=label, total=total, disable=True if self.quiet or total < 2 else None)

@@ -1,4 +1,4 @@
-"""Reference photos on the command line -> people with keys and values."""
+"""The people of a command: their reference photos are read, and encoded to keys and values."""
 
 from __future__ import annotations
 
@@ -23,40 +23,41 @@ from .inputs import pictures_of
 from .output import Output
 
 TRAINED_REFERENCES = 5
+"""Most references of a person in the training of the published model."""
 
 
 def aligned_person(restorer: Restorer, photos: Sequence[Path], encoding: ReferenceEncoding) -> Person:
-    """A person from photos that are aligned crops already."""
+    """Return a person whose photos are aligned crops already."""
     crops = torch.stack([to_tensor(load_image(path), restorer.spec.crop_size) for path in photos])
     return Person(restorer.encode_references(crops.to(restorer.device), encoding))
 
 
 def named_folders(texts: Sequence[str]) -> dict[str, list[Path]]:
-    """`NAME=FOLDER` (or a pattern, or a file) as typed -> photos of each person.
+    """Return the photos of each person from texts such as `NAME=FOLDER`; a pattern or a file can replace the folder.
 
     Raises:
-        SettingsError: another form, or a name given twice.
-        ImageFileError: no photos there.
+        SettingsError: A text has another form, or two texts have one name.
+        ImageFileError: A folder or pattern has no photos.
     """
     people: dict[str, list[Path]] = {}
     for text in texts:
-        name, separator, where = text.partition("=")
-        if not (name and separator and where) or name in people:
+        name, separator, location = text.partition("=")
+        if not (name and separator and location) or name in people:
             raise SettingsError(
                 f"--person {text} cannot be used{': the name is taken' if name in people else ''}.",
                 expected="NAME=FOLDER, each name once, such as --person anna=photos/anna",
                 remedy="name a folder of photos of that person",
             )
-        people[name] = pictures_of(where)
+        people[name] = pictures_of(location)
     return people
 
 
 @dataclass(frozen=True)
 class FaceTools:
-    """The face networks that a command runs; `recognizer` and `parser` are None where there are none.
+    """The face networks that a command runs. `recognizer` and `parser` are None where a command has none.
 
     Attributes:
-        metadata: what the files of detector and recognizer say of themselves, for `caution`.
+        metadata: Metadata of the files of detector and recognizer, for `caution`.
     """
 
     detector: Detector
@@ -74,13 +75,22 @@ def gather_people(
     count: int,
     encoding: ReferenceEncoding,
 ) -> dict[str, Person]:
-    """Choose and encode each person's references.
+    """Choose and encode the references of each person.
 
-    With a recognizer the photos may show others too: the person is whoever is in most of them, and the best and most
-    different photos are taken, up to `count`. Without one the largest face of every photo is taken.
+    With a recognizer, the photos may show further people. The face that is in most photos is the person's, and the best
+    and most different photos are chosen. Without a recognizer, the largest face of every photo is taken.
+
+    Args:
+        people: Name of each person -> files of the photos.
+        restorer: Restorer that encodes the references.
+        tools: Face networks.
+        output: Output of the command. It receives the report of each choice.
+        count: Most references of a person, where there is a recognizer.
+        encoding: Encode the references together or each alone.
 
     Raises:
-        ReferencesError: a person without a usable photo; it says why each was dropped.
+        ReferencesError: A person has no usable photo. The error gives the reason for each photo.
+        ImageFileError: A photo cannot be read.
     """
     gathered: dict[str, Person] = {}
     for name, paths in people.items():
@@ -99,6 +109,7 @@ def gather_people(
 
 
 def _largest_face(path: Path, detector: Detector) -> Tensor:
+    """Return the aligned crop (1, 3, size, size) of the largest face of a photo."""
     image = load_image(path)
     faces = sorted(detector.detect(np.asarray(image)), key=lambda face: -face.size)
     if not faces:

@@ -1,4 +1,4 @@
-"""Several processes at one piece of work: what `accelerate launch` and `torchrun` start, on one machine or several."""
+"""Several processes that share the work of one command, as `accelerate launch` and `torchrun` start them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import torch
 
 
 def join_processes() -> int:
-    """Meet the other processes, if there are any.
+    """Connect to the other processes, if there are any.
 
     Returns:
-        This process's number, 0 for the first or only one.
+        The number of this process; 0 for the first or only process.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        # gloo is there on every system; only waiting goes through it, and that may take long.
+        # Every system has gloo. The processes only wait for each other through it, and that may take long.
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
     return int(os.environ.get("RANK", "0"))
 
 
 def wait_for_all() -> None:
-    """Until every process is here."""
+    """Wait until every process has reached this call."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        distributed: Any = torch.distributed  # typed in part only
+        distributed: Any = torch.distributed  # has type annotations in part only
         distributed.barrier()
 
 
 def leave_processes() -> None:
-    """Part from the others, as a process must before it ends."""
+    """Disconnect from the other processes. A process must do so before it ends."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

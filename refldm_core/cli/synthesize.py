@@ -2,16 +2,16 @@
 
 examples:
   refldm synthesize --people 2000 --pictures 6 --size 128 --output people
-      Twelve thousand aligned faces. The same command goes on where it was interrupted.
+      Renders twelve thousand aligned faces. The same command continues an interrupted run.
   refldm synthesize --people 100 --pictures 5 --size 256 --output unseen --first-person 100000
-      A hundred other people, to test with.
+      Renders a hundred other people, for tests.
   refldm synthesize --people 2000 --scenes 800 --size 384 --output scenes
-      Pictures of groups of up to six of these people, to train a face detector on.
+      Renders groups of up to six of these people, to train a face detector on.
 
-The folder is a dataset in the published layout, so that training takes it as it is:
+The folder is a dataset in the published layout. A training config names it like this:
   corpus: {kind: folder, folder: people/images, references: people/reference_mapping/train_references.csv, size: 128}
-people/attributes.jsonl has one line a picture: landmarks, moles, iris color, glasses, beard, hair, age and pose.
-Of a group it has the people, and the landmarks and the box of each face.
+people/attributes.jsonl has a line for each picture: landmarks, moles, iris color, glasses, beard, hair, age and pose.
+The line of a group has the people, and the landmarks and the box of each face.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     content.add_argument("--pictures", type=int, metavar="K", help="render K pictures of each person")
     content.add_argument("--scenes", type=int, metavar="K", help="render K pictures of groups of these people")
     parser.add_argument(
-        "--most-faces", type=int, default=6, metavar="F", help="largest group, with --scenes (default: 6)"
+        "--most-faces", type=int, default=6, metavar="F", help="most people of a group, with --scenes (default: 6)"
     )
     parser.add_argument("--size", type=int, default=256, metavar="S", help="pixels along each side (default: 256)")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for the dataset; made where there is none"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the dataset; it is made if missing"
     )
     parser.add_argument(
         "--first-person", type=int, default=0, metavar="SEED", help="seed of the first person (default: 0)"
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="W", help="processes (default: one for each processor core)"
+        "--workers", type=int, default=0, metavar="W", help="number of processes (default: one for each processor core)"
     )
 
 

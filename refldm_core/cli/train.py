@@ -5,8 +5,8 @@ examples:
   refldm train training/refldm.yaml --set run.steps=200000 --set optimizer.learning_rate=1e-5
   accelerate launch --num_processes 8 -m refldm_core train training/refldm.yaml
 
-The same command goes on with a run that was interrupted, exactly where its last saved state was. Each run's folder
-holds the effective config, log.jsonl and TensorBoard logs, sample grids, and the model in the published layout.
+The same command continues an interrupted run, exactly from its last saved state. The folder of a run holds the
+effective config, log.jsonl and TensorBoard logs, sample grids, and the model in the published layout.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of the run (see docs/training.md)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, instead of the config's")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, instead of that in the config")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a value of the config, for instance run.steps=1000; may be given several times",
+        help="change a value of the config, for instance run.steps=1000; repeat it for each value",
     )
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     except ImportError as error:
         raise MissingPackageError(
             f"The package {error.name} is not installed.",
-            expected="what training needs",
+            expected="the packages of the training",
             remedy='run `pip install -e ".[train]"` in the folder of the project',
         ) from error
     first_process = int(os.environ.get("RANK", "0")) == 0
@@ -62,11 +62,16 @@ def run(args: argparse.Namespace, output: Output) -> int:
             bar.update(progress.step - bar.n)
 
         with explained_memory_errors(_TRAINING):
-            done = train(spec, lambda: make_task(spec), on_step)
+            result = train(spec, lambda: make_task(spec), on_step)
     if first_process:
         output.result(
-            f"{done.step} steps, last loss {done.loss:.4f}: {', '.join(map(str, done.files))}",
-            {"folder": str(done.folder), "step": done.step, "loss": done.loss, "files": [str(f) for f in done.files]},
+            f"{result.step} steps, last loss {result.loss:.4f}: {', '.join(map(str, result.files))}",
+            {
+                "folder": str(result.folder),
+                "step": result.step,
+                "loss": result.loss,
+                "files": [str(file) for file in result.files],
+            },
         )
     return 0
 
@@ -89,10 +94,10 @@ _TASKS = {
     "recognizer": ("recognizer", "RecognizerTask"),
     "detector": ("detector", "DetectorTask"),
 }
-"""Task -> its module and class."""
+"""Task of a config -> module and class."""
 
 
 def make_task(spec: TrainSpec) -> Task:
-    """The task that a config names; only its own module is imported."""
+    """Return the task that a config names. Only the module of that task is imported."""
     module, name = _TASKS[spec.task]
     return cast("Task", getattr(import_module(f"..training.{module}", __package__), name)(spec))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..files import atomic_write, make_folder, output_error
 from ..paths import path_inside
-from ..progress import Each
+from ..progress import ShowProgress
 from .degradation import Kind
 from .degraded import TABLE, Degraded, degrade_file, picture_seed, read_table, write_table
 from .splits import SPLITS, Row, Split
@@ -70,7 +70,7 @@ def write_references(path: Path, rows: Iterable[tuple[str, Sequence[str]]], *, d
     _write_csv(path, header, ([gt, str(list(references))] + [gt] * degraded for gt, references in rows))
 
 
-def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, each: Each) -> None:
+def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, each: ShowProgress) -> None:
     """Write the low-quality test pictures.
 
     Pictures that are up to date are not written again. Pictures whose target is no longer a test target are deleted.

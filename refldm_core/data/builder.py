@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 
 from ..face.identity import Embeddings
-from ..progress import Each, quietly
+from ..progress import ShowProgress, show_no_progress
 from .build_output import IMAGES, degrade_tests, write_lists
 from .build_report import BuildReport, Duplicate, SplitSize
 from .corpus import DataError
@@ -67,7 +67,7 @@ def build_dataset(
     output: Path,
     reader: PhotoReader,
     settings: BuildSettings | None = None,
-    each: Each = quietly,
+    each: ShowProgress = show_no_progress,
 ) -> BuildReport:
     """Build a dataset, or continue an earlier build that was interrupted or has new photos.
 
@@ -131,7 +131,7 @@ class _Build:
     output: Path
     store: PhotoStore
     settings: BuildSettings
-    each: Each
+    each: ShowProgress
 
     def finish(self) -> BuildReport:
         records = self.store.records()

@@ -12,7 +12,7 @@ from ..errors import ImageFileError, OutputError
 from ..files import folded, make_folder
 from ..images import load_image, save_image, to_pil
 from ..paths import path_inside
-from ..progress import Each, quietly
+from ..progress import ShowProgress, show_no_progress
 from .photo_reading import PhotoReader, pixel_hash
 from .photo_store import FileState, PhotoRecord, PhotoStore
 
@@ -20,7 +20,11 @@ _NOT_PORTABLE = re.compile(r"[\\:\x00-\x1f\x7f]")
 
 
 def read_photos(
-    photos: Mapping[str, Path], images: Path, store: PhotoStore, reader: PhotoReader, each: Each = quietly
+    photos: Mapping[str, Path],
+    images: Path,
+    store: PhotoStore,
+    reader: PhotoReader,
+    each: ShowProgress = show_no_progress,
 ) -> None:
     """Read the photos that are new or whose files changed. Each result is stored at once.
 

@@ -1,5 +1,5 @@
-"""Classifier-free guidance (arXiv 2207.12598), here with null references (paper section 3.2); at all noise levels, or
-in an interval of them (arXiv 2404.07724).
+"""Classifier-free guidance (arXiv 2207.12598) with null references (paper section 3.2), at all noise levels or in an
+interval of them (arXiv 2404.07724).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch import Tensor
 from .sampling import Model
 
 Condition = TypeVar("Condition")
-"""Whatever the network takes as one image's condition."""
+"""The condition of one image, of any type that the network takes."""
 
 ConditionalModel = Callable[[Tensor, int, Sequence[Condition]], Tensor]
-"""eps(x, t, conditions): x is (batch, c, h, w), t is the timestep of all images, one condition for each image."""
+"""eps(x, t, conditions): x is (batch, c, h, w), t is the timestep of all images, and each image has a condition."""
 
 Interval = tuple[int, int]
-"""The timesteps low..high, both included; 0 is the cleanest."""
+"""The timesteps low..high, including both. 0 is the cleanest."""
 
 
 def guided(
@@ -29,43 +29,44 @@ def guided(
     scale: float,
     interval: Interval | None = None,
 ) -> Model:
-    """The noise prediction eps_null + scale (eps_condition - eps_null), both branches in one call of the network.
+    """Return the guided noise prediction, eps_null + scale (eps_condition - eps_null).
 
-    Outside the interval it is eps_condition, and the null branch is not computed (arXiv 2404.07724).
+    One call of the network computes both branches. Outside the interval the prediction is eps_condition, and the null
+    branch is not computed (arXiv 2404.07724).
 
     Args:
-        model: the network.
-        conditions: one for each image.
-        null_conditions: the condition that each image is guided away from, None where it is not guided; such an
-            image is predicted once.
-        scale: guidance; at 1 the null branch cancels and is not computed, the published value is 1.5.
-        interval: timesteps at which images are guided; None guides at all timesteps, as published.
+        model: The network.
+        conditions: One for each image.
+        null_conditions: The condition that each image is guided away from. An image with None is not guided, and is
+            predicted once.
+        scale: Strength of the guidance. 1.5 is published. At 1 the null branch cancels out and is not computed.
+        interval: Timesteps at which images are guided. None guides at all timesteps, as published.
 
     Returns:
         eps(x, t) for a sampler. It copies nothing between devices (tests/fake_gpu/test_restoring.py).
     """
-    guided_images = [i for i, null in enumerate(null_conditions) if null is not None and scale != 1.0]
+    guided_indices = [i for i, null in enumerate(null_conditions) if null is not None and scale != 1.0]
     null_branch = [null for null in null_conditions if null is not None]
 
     def predict(x: Tensor, t: int) -> Tensor:
-        if not guided_images or (interval is not None and not interval[0] <= t <= interval[1]):
+        if not guided_indices or (interval is not None and not interval[0] <= t <= interval[1]):
             return model(x, t, conditions)
-        branches = torch.cat([_select(x, guided_images), x])
-        eps_of_branches = model(branches, t, [*null_branch, *conditions])
-        eps_null, eps = eps_of_branches[: len(guided_images)], eps_of_branches[len(guided_images) :]
-        return _replace(eps, guided_images, eps_null + scale * (_select(eps, guided_images) - eps_null))
+        branches = torch.cat([_select(x, guided_indices), x])
+        prediction = model(branches, t, [*null_branch, *conditions])
+        eps_null, eps = prediction[: len(guided_indices)], prediction[len(guided_indices) :]
+        return _replace(eps, guided_indices, eps_null + scale * (_select(eps, guided_indices) - eps_null))
 
     return predict
 
 
-def _select(batch: Tensor, images: Sequence[int]) -> Tensor:
-    """Some images of a batch. Indexing with a list would copy an index tensor to the device and wait for it."""
-    return batch if len(images) == len(batch) else torch.stack([batch[i] for i in images])
+def _select(batch: Tensor, indices: Sequence[int]) -> Tensor:
+    """Return images of a batch. Indexing with a list would copy an index tensor to the device and wait for it."""
+    return batch if len(indices) == len(batch) else torch.stack([batch[i] for i in indices])
 
 
-def _replace(batch: Tensor, images: Sequence[int], replacements: Tensor) -> Tensor:
-    """The batch with some of its images replaced. `index_copy` has no kernel on Apple's GPUs before torch 2.8."""
-    if len(images) == len(batch):
+def _replace(batch: Tensor, indices: Sequence[int], replacements: Tensor) -> Tensor:
+    """Return the batch with other images at `indices`. Apple's GPUs have no `index_copy` before torch 2.8."""
+    if len(indices) == len(batch):
         return replacements
-    rows = dict(zip(images, replacements.unbind(), strict=True))
-    return torch.stack([rows.get(i, image) for i, image in enumerate(batch.unbind())])
+    replacement_at = dict(zip(indices, replacements.unbind(), strict=True))
+    return torch.stack([replacement_at.get(i, image) for i, image in enumerate(batch.unbind())])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import starmap
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..ranges import bounded, check_ranges
 Spacing = Literal["trailing", "uniform"]
 
 LEAST_ALPHA = 1e-9
-"""Smallest alpha_bar of the noisiest level: below it the prediction of x_0 divides by almost nothing, and pictures are
-black. The released model ends at 7e-4."""
+"""Smallest alpha_bar that the noisiest level may have. Below it the prediction of x_0 divides by almost nothing, and
+pictures are black. The released model ends at 7e-4."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class NoiseSpec:
     """The forward process q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
 
     Attributes:
-        timesteps: number of noise levels.
-        linear_start, linear_end: first and last beta; their square roots are spaced evenly.
+        timesteps: Number of noise levels.
+        linear_start, linear_end: First and last beta. The square roots of the betas are spaced evenly.
 
     Raises:
-        OutOfRangeError: a value outside its range, a last beta below the first, or betas that leave nothing of x_0.
+        OutOfRangeError: A value is outside its range, the last beta is below the first, or nothing is left of x_0.
     """
 
     timesteps: int = bounded(1000, 1, 100_000)
@@ -61,14 +62,14 @@ class NoiseSpec:
 
 
 def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray[np.int64]:
-    """Timesteps that a sampler visits, in ascending order.
+    """Return the timesteps that a sampler visits, in ascending order.
 
-    "trailing" ends at the noisiest level (published inference); "uniform" starts one above the cleanest (paper).
-    Both stride by `timesteps // steps`, so that a number of steps that does not divide the timesteps gives more
-    steps than asked for: 7 gives 8, 300 gives 334.
+    "trailing" ends at the noisiest level (published inference). "uniform" starts one level above the cleanest (paper).
+    Both have a stride of `timesteps // steps`. A number of steps that does not divide the timesteps therefore gives
+    more steps: 7 gives 8, and 300 gives 334.
 
     Raises:
-        SettingsError: fewer than 1 or more than `timesteps` steps, or a "uniform" stride that leaves the range.
+        SettingsError: Fewer than 1 or more than `timesteps` steps, or a "uniform" stride that leaves the range.
     """
     if not 1 <= steps <= spec.timesteps:
         raise SettingsError(
@@ -90,23 +91,25 @@ def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray
 
 
 class SamplingStep(NamedTuple):
-    """The constants of one sampling step, as Python numbers, so that an accelerator is never waited for.
+    """The constants of one sampling step. They are Python numbers, so that no step waits for an accelerator.
 
     Attributes:
-        timestep: the noise level that the step starts from.
-        alpha_bar: the signal's share of the variance there.
-        sqrt_one_minus_alpha_bar: the noise's standard deviation there.
-        alpha_bar_prev: alpha_bar at the next cleaner level, where the step ends.
+        timestep: Noise level at the step's start.
+        alpha_bar: The signal's share of the variance at the start.
+        sqrt_one_minus_alpha_bar: Standard deviation of the noise at the start.
+        alpha_bar_prev: alpha_bar at the step's end, the next cleaner level.
+        sigma: Standard deviation of the noise that the step adds (DDIM eq. 16).
     """
 
     timestep: int
     alpha_bar: float
     sqrt_one_minus_alpha_bar: float
     alpha_bar_prev: float
+    sigma: float
 
     @property
     def half_log_snr(self) -> float:
-        """Lambda at the step's start: half the log signal-to-noise ratio."""
+        """Lambda at the step's start: half of the log signal-to-noise ratio."""
         return _half_log_snr(self.alpha_bar)
 
     @property
@@ -121,13 +124,13 @@ def _half_log_snr(alpha_bar: float) -> float:
 
 @dataclass(frozen=True)
 class SamplingTable:
-    """Per-step constants in the published precisions; index i counts timesteps in ascending order.
+    """The constants of all steps, in the published precisions and in ascending order of the timesteps.
 
     Attributes:
-        timesteps: (steps,) int64, ascending; samplers run from the last to the first.
+        timesteps: (steps,) int64. Samplers run from the last to the first.
         alphas: (steps,) float32, alpha_bar at each timestep.
-        alphas_prev: (steps,) float64, alpha_bar of the next cleaner level. The cleanest is alpha_bar_0, not 1: the
-            published sampler leaves that last trace of noise in.
+        alphas_prev: (steps,) float64, alpha_bar at the next cleaner level. The cleanest is alpha_bar_0 and not 1: the
+            published sampler leaves this trace of noise in the result.
     """
 
     timesteps: NDArray[np.int64]
@@ -137,39 +140,38 @@ class SamplingTable:
     def __len__(self) -> int:
         return len(self.timesteps)
 
-    def steps(self) -> Iterator[SamplingStep]:
-        """The steps in the order that a sampler takes them: from the noisiest level to the cleanest."""
-        for i in reversed(range(len(self))):
-            yield SamplingStep(
-                int(self.timesteps[i]),
-                float(self.alphas[i]),
-                float(self.sqrt_one_minus_alphas[i]),
-                float(self.alphas_prev[i]),
-            )
+    def steps(self, eta: float = 0.0) -> Iterator[SamplingStep]:
+        """Return the steps from the noisiest level to the cleanest, the order in which a sampler takes them.
+
+        Args:
+            eta: Share of DDPM's noise that a step adds, 0..1.
+        """
+        columns = (self.timesteps, self.alphas, self.sqrt_one_minus_alphas, self.alphas_prev, self.sigmas(eta))
+        return starmap(SamplingStep, zip(*(reversed(column.tolist()) for column in columns), strict=True))
 
     @cached_property
     def sqrt_one_minus_alphas(self) -> NDArray[np.float32]:
-        """(steps,)"""
+        """(steps,) float32."""
         return np.sqrt(1.0 - self.alphas)
 
     def sigmas(self, eta: float) -> NDArray[np.float64]:
-        """Noise that each step adds: (steps,), DDIM eq. 16 times eta."""
+        """Return the standard deviation of the noise that each step adds: (steps,), eta times DDIM eq. 16."""
         # The published tables multiply by a float32 reciprocal; dividing in float64 differs in the eighth digit.
         variance = (1.0 - self.alphas_prev) * (1.0 / (1.0 - self.alphas)) * (1.0 - self.alphas / self.alphas_prev)
         return eta * np.sqrt(variance)
 
 
 def sampling_table(spec: NoiseSpec, steps: int, spacing: Spacing = "trailing", strength: float = 1.0) -> SamplingTable:
-    """Constants of every step.
+    """Return the constants of every step.
 
     Args:
-        spec, steps, spacing: see `sampling_timesteps`, also for the errors.
-        strength: the part of the noise levels that the steps go through, above 0. Below 1 they are the last `steps`
-            of `steps / strength`, at most of one for each noise level, with the stride of that number; sampling then
-            starts from a latent with noise on it instead of from noise alone.
+        spec, steps, spacing: See `sampling_timesteps`, also for the errors.
+        strength: Part of the noise levels that the steps go through, above 0 and at most 1. Below 1, the steps are the
+            cleanest `steps` of `steps / strength` (at most one for each noise level). Sampling then starts from a
+            latent with noise on it, and not from noise alone.
     """
-    steps_in_all = steps if strength >= 1.0 else max(steps, min(int(steps / strength), spec.timesteps))
-    timesteps = sampling_timesteps(spec, steps_in_all, spacing)
+    full_steps = steps if strength >= 1.0 else max(steps, min(int(steps / strength), spec.timesteps))
+    timesteps = sampling_timesteps(spec, full_steps, spacing)
     if strength < 1.0:
         timesteps = timesteps[:steps]
     alphas = spec.alphas_cumprod[timesteps]

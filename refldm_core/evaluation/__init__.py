@@ -1,1 +1,1 @@
-"""Judging restored faces: metrics, statistics over people, and reports. Nothing here knows of the command line."""
+"""Judge restored faces: metrics, statistics over people, and reports. This package does not use the command line."""

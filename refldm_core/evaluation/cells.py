@@ -1,4 +1,7 @@
-"""Text in CSV files that spreadsheets open: a cell that begins with = + - or @ would be computed as a formula."""
+"""Text in CSV files: keep spreadsheets from computing a text as a formula.
+
+A spreadsheet takes a cell that begins with = + - or @ for a formula.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ _ESCAPED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def as_cell(text: str) -> str:
-    """A text with an apostrophe before what a spreadsheet would take for a formula."""
+    """Return the text, after an apostrophe where a spreadsheet would take it for a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def from_cell(cell: str) -> str:
-    """The text that `as_cell` was given."""
+    """Return the text whose cell `as_cell` made."""
     return cell[1:] if _ESCAPED.match(cell) else cell

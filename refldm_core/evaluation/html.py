@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing beside it: tables, plots, and the best and worst pictures."""
+"""The report as one self-contained HTML file: tables, plots, and the best and worst pictures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .report import comparisons_table, findings_table, notes, ranked, results_ta
 from .runner import Judged
 from .summary import Summary
 
-_SHOWN = 4
-"""Best, and worst, pictures of each method."""
-_THUMBNAIL = 160
+_EXTREMES = 4
+"""Number of best pictures, and of worst pictures, that the report shows for each method."""
+_THUMBNAIL_SIZE = 160  # pixels along the longer side
 
 _TEMPLATE = """\
 <!DOCTYPE html>
@@ -94,11 +94,11 @@ def write_html(path: Path, title: str, summary: Summary, judged: Judged, targets
 
     Raises:
         MissingPackageError: jinja2 or matplotlib is not installed.
-        OutputError: it cannot be written.
+        OutputError: The file cannot be written.
     """
     environment = require("jinja2").Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     by_name = {target.name: target for target in targets}
-    metric = next((m for rows in judged.rows.values() if (m := ranked(rows)[0])), "")
+    metric = next(filter(None, (ranked(rows)[0] for rows in judged.rows.values())), "")
     plots = [spread_plot(judged.rows), share_plot(judged.rows, metric)] if metric else []
     page = environment.from_string(_TEMPLATE).render(
         title=title,
@@ -114,14 +114,14 @@ def write_html(path: Path, title: str, summary: Summary, judged: Judged, targets
 
 
 def _grid(method: str, judged: Judged, targets: Mapping[str, Target]) -> dict[str, object] | None:
-    """The best and worst pictures of a method, beside the other methods' and the truth."""
+    """Return the best and worst pictures of a method beside those of all methods and the truth; None without scores."""
     metric, order = ranked(judged.rows[method])
     if not order:
         return None
-    shown = list(dict.fromkeys([*(row.image for row in order[:_SHOWN]), *(row.image for row in order[-_SHOWN:])]))
+    images = dict.fromkeys(row.image for row in (*order[:_EXTREMES], *order[-_EXTREMES:]))
     values = {(name, row.image): row.values.get(metric) for name, rows in judged.rows.items() for row in rows}
     rows: list[list[dict[str, str]]] = []
-    for image in shown:
+    for image in images:
         target = targets[image]
         cells = [_cell(judged.files[name].get(image), values.get((name, image)), metric) for name in judged.rows]
         reference = target.references[0] if target.references else None
@@ -138,9 +138,9 @@ def _cell(path: Path | None, value: float | None, metric: str, caption: str = ""
 def _thumbnail(path: Path) -> str:
     try:
         image = load_image(path)
-    except ImageFileError:  # the findings name it
+    except ImageFileError:  # The findings name it.
         return ""
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    image.thumbnail((_THUMBNAIL_SIZE, _THUMBNAIL_SIZE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "PNG")
     return _inline(file.getvalue())

@@ -1,4 +1,4 @@
-"""Who judges the identity of a restored face, and by which measure."""
+"""The recognizers that judge the identity of a restored face, and their measures of similarity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..face.dlib_recognizer import DlibRecognizer
 from ..face.identity import ArcFaceRecognizer, Embeddings, Recognizer, cosine, embed, published_crop
 
 RecognizerSource = Path | Literal["dlib"]
-"""An ONNX file, the folder of an insightface pack, or dlib's recognizer."""
+"""Path of an ONNX file, path of the folder of an insightface pack, or "dlib"."""
 
 DLIB: Literal["dlib"] = "dlib"
 
@@ -25,31 +25,32 @@ PUBLISHED_MEASURE = "the cosine of the embeddings of the published center crop"
 
 
 class IdentityJudge(Protocol):
-    """Says how much the faces of aligned crops are alike."""
+    """Measures how similar the faces of aligned crops are."""
 
     @property
     def measure(self) -> str:
-        """How the similarity is computed, for reports."""
+        """Description of the measure of similarity, for reports."""
         ...
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the network's file says about itself."""
+        """Metadata of the network's file."""
         ...
 
     def embed_crops(self, crops: Tensor) -> Embeddings:
-        """FFHQ-aligned crops (n, 3, size, size) RGB in [-1, 1] -> (n, d)."""
+        """Return the embeddings (n, d) of FFHQ-aligned crops (n, 3, size, size), RGB in [-1, 1]."""
         ...
 
     def similarity(self, a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
-        """(n, d) and (m, d) -> (n, m), at most 1, which is the similarity of a crop to itself."""
+        """Return the similarities (n, m) of embeddings (n, d) and (m, d), at most 1: a crop's similarity to itself."""
         ...
 
 
 class PublishedIdentity:
-    """IDS as the paper computes it (section 5), by an ArcFace recognizer.
+    """Identity similarity (IDS) by an ArcFace recognizer, as the paper computes it (section 5).
 
-    The network sees the middle of the crop, not aligned to the face; the similarity is a cosine in [-1, 1].
+    The network sees the middle of the crop, which is not aligned to the face again. The similarity is a cosine in
+    [-1, 1].
     """
 
     measure = PUBLISHED_MEASURE
@@ -59,7 +60,7 @@ class PublishedIdentity:
         self.metadata: Mapping[str, str] = recognizer.metadata if isinstance(recognizer, ArcFaceRecognizer) else {}
 
     def embed_crops(self, crops: Tensor) -> Embeddings:
-        """See `IdentityJudge`; each row has unit length."""
+        """See `IdentityJudge`. Each embedding has unit length."""
         return embed(self._recognizer, published_crop(crops))
 
     def similarity(self, a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
@@ -68,10 +69,10 @@ class PublishedIdentity:
 
 
 def recognizer_source(name: Path) -> RecognizerSource:
-    """What a name on the command line stands for: "embedded", "dlib", or a path.
+    """Return the recognizer that a name on the command line stands for: "embedded", "dlib", or a path.
 
     Raises:
-        CheckpointError: the embedded recognizer is missing.
+        CheckpointError: The embedded recognizer is missing.
     """
     if str(name) == DLIB:
         return DLIB
@@ -82,19 +83,19 @@ def open_identity_judge(source: RecognizerSource) -> IdentityJudge:
     """Open a recognizer as a judge.
 
     Raises:
-        CheckpointError: the file is missing, or is no recognizer.
+        CheckpointError: The file is missing, or is no recognizer.
         MissingPackageError: onnxruntime or dlib is not installed.
     """
     return PublishedIdentity(load_recognizer(source)) if isinstance(source, Path) else DlibRecognizer()
 
 
 def name_of(source: RecognizerSource) -> str:
-    """What reports call a recognizer: its file, or the package."""
+    """Return the name of a recognizer in reports: its file, or its package."""
     return source.name if isinstance(source, Path) else f"{source}'s recognizer"
 
 
 def digest_of(source: RecognizerSource) -> str:
-    """Hashes of the network files of a recognizer that exists.
+    """Return the SHA-256 hashes of a recognizer's files, which must exist, separated by spaces.
 
     Raises:
         MissingPackageError: dlib is not installed.

@@ -1,6 +1,7 @@
-"""Metrics that need trained weights: LPIPS, NIQE, MUSIQ and FID through pyiqa, which downloads them when first used.
+"""Metrics that need trained weights: LPIPS, NIQE, MUSIQ and FID from pyiqa.
 
-Weights that cannot be had are no error of the evaluation: the metric is then absent, with the reason.
+pyiqa downloads the weights at the first use. Where that fails, the evaluation goes on without the metric and reports
+the reason.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from .metrics import LEARNED, SETS, Picture, to_unit
 from .packages import require
 
 PairMetric = Callable[[Picture, Picture], float]
-"""Prediction and truth of one size -> value."""
+"""Prediction and truth of equal size -> value."""
 SetMetric = Callable[[Sequence[Path], Sequence[Path]], float]
-"""All predictions and all truths, two or more -> value."""
+"""Files of all predictions and of all truths, at least two each -> value."""
 
-_Made = TypeVar("_Made")
+MetricFunction = TypeVar("MetricFunction")
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Learned:
     """The metrics that could be opened.
 
     Attributes:
-        pairs: metric -> function of one picture.
-        sets: metric -> function of all pictures.
-        absent: metric -> why it is not there.
+        pairs: Metric of single pictures -> function that computes it.
+        sets: Metric of all pictures -> function that computes it.
+        absent: Metric that could not be opened -> reason.
     """
 
     pairs: Mapping[str, PairMetric]
@@ -45,21 +46,23 @@ class Learned:
     absent: Mapping[str, str]
 
 
-def open_learned(wanted: Iterable[str], device: torch.device | str = "cpu") -> Learned:
-    """Open metrics by their names in `METRICS`; those of another kind are left out. What fails is in `absent`."""
-    names = list(wanted)
+def open_learned(metrics: Iterable[str], device: torch.device | str = "cpu") -> Learned:
+    """Open the learned metrics among `metrics`, which are names from `METRICS`. Failures are listed in `absent`."""
+    requested = set(metrics)
+    pair_names = [name for name in LEARNED if name in requested]
+    set_names = [name for name in SETS if name in requested]
     absent: dict[str, str] = {}
-    pairs = _open_each(LEARNED, names, lambda name: open_pair_metric(name, device), absent)
-    sets = _open_each(SETS, names, lambda name: open_set_metric(name, device), absent)
+    pairs = _open_metrics(pair_names, lambda name: open_pair_metric(name, device), absent)
+    sets = _open_metrics(set_names, lambda name: open_set_metric(name, device), absent)
     return Learned(pairs, sets, absent)
 
 
 def open_pair_metric(name: str, device: torch.device | str = "cpu") -> PairMetric:
-    """Pyiqa's metric of that name, from two pictures or from the first alone, as it is defined.
+    """Open pyiqa's metric of that name. Metrics without a reference see the prediction only.
 
     Raises:
         MissingPackageError: pyiqa is not installed.
-        OSError, RuntimeError: pyiqa cannot get the weights, or cannot read them.
+        OSError, RuntimeError: pyiqa cannot download the weights, or cannot read them.
     """
     metric = _create(name, device)
 
@@ -72,31 +75,30 @@ def open_pair_metric(name: str, device: torch.device | str = "cpu") -> PairMetri
 
 
 def open_set_metric(name: str, device: torch.device | str = "cpu") -> SetMetric:
-    """Pyiqa's metric of two folders; errors as `open_pair_metric`."""
+    """Open pyiqa's metric of two sets of pictures; errors as `open_pair_metric`."""
     metric = _create(name, device)
 
     def judge(predictions: Sequence[Path], truths: Sequence[Path]) -> float:
-        # Windows deletes no file that pyiqa still has open; the result matters more.
+        # Windows does not delete a file that pyiqa still has open. That must not cost the result.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, _quiet_stdout():
-            first = _gather(predictions, Path(folder) / "predictions")
-            second = _gather(truths, Path(folder) / "truths")
-            return float(metric(str(first), str(second), verbose=False, num_workers=0))
+            prediction_folder = _link_into(Path(folder) / "predictions", predictions)
+            truth_folder = _link_into(Path(folder) / "truths", truths)
+            return float(metric(str(prediction_folder), str(truth_folder), verbose=False, num_workers=0))
 
     return judge
 
 
-def _open_each(
-    known: Sequence[str], wanted: Sequence[str], make: Callable[[str], _Made], absent: dict[str, str]
-) -> dict[str, _Made]:
-    opened: dict[str, _Made] = {}
-    for name in known:
-        if name not in wanted:
-            continue
+def _open_metrics(
+    names: Iterable[str], open_metric: Callable[[str], MetricFunction], absent: dict[str, str]
+) -> dict[str, MetricFunction]:
+    """Return the metrics that can be opened. Add the reasons for all other metrics to `absent`."""
+    opened: dict[str, MetricFunction] = {}
+    for name in names:
         try:
-            opened[name] = make(name)
+            opened[name] = open_metric(name)
         except MissingPackageError as error:
             absent[name] = f"{error.problem} {error.remedy}"
-        except (OSError, RuntimeError) as error:  # no network, no room, a broken file: urllib's and torch's errors
+        except (OSError, RuntimeError) as error:  # from urllib and torch: no network, no space, a broken file
             if is_out_of_memory(error):
                 raise
             absent[name] = f"pyiqa could not get its weights ({str(error).splitlines()[0]})"
@@ -106,24 +108,24 @@ def _open_each(
 def _create(name: str, device: torch.device | str) -> Any:
     pyiqa = require("pyiqa")
     with _quiet_stdout(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torchvision's, about how pyiqa calls it
+        warnings.simplefilter("ignore")  # torchvision warns about the way in which pyiqa calls it
         return pyiqa.create_metric(name, device=torch.device(device))
 
 
-def _gather(paths: Sequence[Path], folder: Path) -> Path:
-    """A folder with just these pictures, as pyiqa wants it."""
+def _link_into(folder: Path, pictures: Sequence[Path]) -> Path:
+    """Make a folder that holds only these pictures, as links or copies. pyiqa reads whole folders."""
     folder.mkdir()
-    for number, path in enumerate(paths):
-        inside = folder / f"{number:07d}{path.suffix}"
+    for number, picture in enumerate(pictures):
+        link = folder / f"{number:07d}{picture.suffix}"
         try:
-            inside.symlink_to(path.resolve())
+            link.symlink_to(picture.resolve())
         except OSError:  # Windows without the right to make links
-            shutil.copyfile(path, inside)
+            shutil.copyfile(picture, link)
     return folder
 
 
 @contextmanager
 def _quiet_stdout() -> Generator[None, None, None]:
-    """Pyiqa reports downloads on standard output, where a command's --json result goes."""
+    """Send what pyiqa prints to standard error, since standard output belongs to the result of the command."""
     with redirect_stdout(sys.stderr):
         yield

@@ -1,4 +1,4 @@
-"""The packages that only the evaluation needs: imported when first used."""
+"""The packages that only the evaluation needs. They are imported at their first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def require(module: str) -> Any:
     """Import a module of the extra `evaluate`.
 
     Raises:
-        MissingPackageError: it is not installed, or does not import.
+        MissingPackageError: The package is not installed, or cannot be imported.
     """
     try:
         return import_module(module)

@@ -16,28 +16,32 @@ _COLUMNS = 4
 
 
 def spread_plot(rows: Mapping[str, Sequence[Row]]) -> bytes:
-    """A box of each method for each metric of single pictures: median, quartiles, 1.5 quartile distances, outliers.
+    """Return box plots of each metric of single pictures, with a box for each method.
+
+    A box shows the median and the quartiles. Its whiskers reach up to 1.5 times the distance of the quartiles.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    known = [m for m in VALUES if any(m in row.values for of in rows.values() for row in of)]
-    lines = max(1, math.ceil(len(known) / _COLUMNS))
-    figure = _figure(3.2 * min(_COLUMNS, max(1, len(known))), 2.6 * lines)
-    for place, metric in enumerate(known, 1):
-        axes = figure.add_subplot(lines, min(_COLUMNS, len(known)), place)
-        axes.boxplot([_finite(of, metric) for of in rows.values()], widths=0.6)
+    all_rows = [row for method_rows in rows.values() for row in method_rows]
+    metrics = [metric for metric in VALUES if any(metric in row.values for row in all_rows)]
+    lines = max(1, math.ceil(len(metrics) / _COLUMNS))
+    columns = min(_COLUMNS, max(1, len(metrics)))
+    figure = _figure(3.2 * columns, 2.6 * lines)
+    for place, metric in enumerate(metrics, 1):
+        axes = figure.add_subplot(lines, columns, place)
+        axes.boxplot([_finite_values(method_rows, metric) for method_rows in rows.values()], widths=0.6)
         axes.set_xticks(range(1, len(rows) + 1), list(rows), rotation=20, fontsize=8)
         axes.set_title(heading(metric), fontsize=9)
     return _png(figure)
 
 
 def share_plot(rows: Mapping[str, Sequence[Row]], metric: str) -> bytes:
-    """For each method, which share of the pictures is below a value of a metric; errors as `spread_plot`."""
+    """Return a plot of the cumulative distribution of a metric for each method; errors as `spread_plot`."""
     figure = _figure(6.4, 3.2)
     axes = figure.add_subplot()
-    for method, of in rows.items():
-        values = sorted(_finite(of, metric))
+    for method, method_rows in rows.items():
+        values = sorted(_finite_values(method_rows, metric))
         if values:
             axes.ecdf(values, label=method)
     axes.set_xlabel(METRICS[metric].label)
@@ -46,12 +50,12 @@ def share_plot(rows: Mapping[str, Sequence[Row]], metric: str) -> bytes:
     return _png(figure)
 
 
-def _finite(rows: Sequence[Row], metric: str) -> list[float]:
+def _finite_values(rows: Sequence[Row], metric: str) -> list[float]:
     return [row.values[metric] for row in rows if math.isfinite(row.values.get(metric, math.nan))]
 
 
 def _figure(width: float, height: float) -> Any:
-    # Without pyplot: nothing global, and no window system is asked for.
+    # pyplot would keep global state, and would look for a window system.
     return require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 

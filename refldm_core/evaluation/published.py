@@ -1,4 +1,4 @@
-"""The numbers of the ReF-LDM paper (arXiv 2412.05043), to print beside one's own. They are of other data than yours."""
+"""The numbers of the ReF-LDM paper (arXiv 2412.05043), to print beside your own, which come from other data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .summary import Summary, columns
 
 
 class Published(NamedTuple):
-    """A row of the paper's tables: ReF-LDM with up to 5 references, 100 steps of uniform spacing."""
+    """A row of the paper's tables: ReF-LDM with up to 5 references and 100 steps of uniform spacing."""
 
     data: str
     values: dict[str, float]
@@ -22,7 +22,7 @@ PUBLISHED: dict[str, Published] = {
     "moderate": Published("FFHQ-Ref", {"ids": 0.840, "lpips": 0.332, "fid": 33.05}),
     "severe": Published("FFHQ-Ref", {"ids": 0.676, "lpips": 0.429, "fid": 37.60}),
 }
-"""Degradation -> the paper's row."""
+"""Degradation -> row of the paper."""
 
 CAVEAT = (
     "The rows of the paper are ReF-LDM's on its own data (arXiv 2412.05043): other pictures, another number of them, "
@@ -31,23 +31,25 @@ CAVEAT = (
 
 
 def benchmark_table(summaries: Mapping[str, Summary]) -> Table:
-    """The results of each degradation one below the other, each with the paper's row.
+    """Return a table of the results for each degradation, each followed by the paper's row.
 
-    The paper's IDS is left out where the recognizer's measure is another than the paper's.
+    The paper's IDS is left out where the recognizer measures similarity in another way than the paper does.
 
     Args:
-        summaries: degradation, one of `PUBLISHED`, -> results; all with the same metrics.
+        summaries: Degradation from `PUBLISHED` -> results. All results have the same metrics.
     """
     rows: list[list[str]] = []
     for kind, summary in summaries.items():
-        heading, *found = results_table(summary)
+        heading, *results = results_table(summary)
         if not rows:
             rows.append(["degradation", *heading])
-        rows += [[kind, *row] for row in found]
+        rows += [[kind, *row] for row in results]
         values = dict(PUBLISHED[kind].values)
         if summary.measures.get("ids", PUBLISHED_MEASURE) != PUBLISHED_MEASURE:
             del values["ids"]
-        cells = [f"{values[m]:.{METRICS[m].digits}f}" if m in values else "" for m in columns(summary)]
+        cells = [
+            f"{values[metric]:.{METRICS[metric].digits}f}" if metric in values else "" for metric in columns(summary)
+        ]
         row = [kind, f"paper, on {PUBLISHED[kind].data}", "", "", *cells]
         rows.append(row + [""] * (len(rows[0]) - len(row)))
     return rows

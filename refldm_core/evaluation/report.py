@@ -1,4 +1,4 @@
-"""A summary in words: the tables as rows of text, and the Markdown report."""
+"""The report of a summary: tables as rows of text, notes, and the Markdown file."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..markdown import as_text
 from .metrics import METRICS, SETS
 from .scores import Row
 from .statistics import LEVEL, RESAMPLES, SEED, Interval
-from .summary import Comparison, MethodSummary, Summary, best, columns, value_of
+from .summary import Comparison, MethodSummary, Summary, best_value, columns, value_of
 
 Table = Sequence[Sequence[str]]
-"""The heading and the rows; every row as long as the heading."""
+"""The heading and the rows. Every row has as many cells as the heading."""
 
 _UP, _DOWN = "\u2191", "\u2193"
-"""Arrows, which headings show as the paper's tables do."""
+"""Arrows in headings, as in the paper's tables."""
 
 MOST_FINDINGS = 300
-"""Rows of the table of findings: a wrong folder has tens of thousands, which no browser shows in time."""
+"""Most rows in the table of findings. A wrong folder causes tens of thousands, which a browser cannot show in time."""
 _LONGEST_DETAIL = 500  # characters
 
 UNAVAILABLE = "n/a"
-"""In a column whose metric could not be had; the report says why."""
+"""Cell of a metric that has no value. The report gives the reason."""
 
 
 def results_table(summary: Summary) -> Table:
-    """Methods side by side, as in the paper's tables; the best of several is between double asterisks."""
+    """Return a row for each method, as in the paper's tables. Double asterisks mark the best of several values."""
     metrics = columns(summary)
     timed = any(method.seconds is not None for method in summary.methods)
     rows = [["method", "pictures", "people", *(heading(metric) for metric in metrics), *["s / face"] * timed]]
@@ -40,7 +40,7 @@ def results_table(summary: Summary) -> Table:
 
 
 def comparisons_table(summary: Summary) -> Table:
-    """Each method against the first."""
+    """Return a row for each comparison of a method with the baseline."""
     rows = [["method", "metric", "difference", "pictures", "people", "people above", "p", "p (Holm)", "shows that"]]
     for comparison in summary.comparisons:
         interval = comparison.difference
@@ -61,41 +61,46 @@ def comparisons_table(summary: Summary) -> Table:
 
 
 def findings_table(summary: Summary) -> Table:
-    """What was found about the files, what must be mended first; the first `MOST_FINDINGS`, and how many there are."""
+    """Return a row for each of the first `MOST_FINDINGS` findings, and a row with the number of the rest.
+
+    Findings that the user must correct come first.
+    """
     rows = [["what", "method", "picture", "detail"]]
     ordered = [*summary.to_mend, *(finding for finding in summary.findings if not finding.mend)]
-    rows += [[f.kind, f.method or "all", f.what, _cut(f.detail)] for f in ordered[:MOST_FINDINGS]]
+    rows += [
+        [finding.kind, finding.method or "all", finding.what, _shortened(finding.detail)]
+        for finding in ordered[:MOST_FINDINGS]
+    ]
     if len(ordered) > MOST_FINDINGS:
         rows.append([f"{len(ordered) - MOST_FINDINGS} more", "", "", "summary.json names them all"])
     return rows
 
 
-def _cut(detail: str) -> str:
+def _shortened(detail: str) -> str:
     return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}..."
 
 
 def notes(summary: Summary) -> list[str]:
-    """What a reader must know: what each column is, what is absent and why, and what the statistics are."""
-    said = [f"{METRICS[m].label}: {METRICS[m].about}." for m in columns(summary)]
-    said += [f"{METRICS[m].label} is not available: {why}." for m, why in summary.absent.items()]
-    said += judges_in_words(summary)
-    said.append(
-        f"Means are over pictures; in brackets the {LEVEL:.0%} interval of {RESAMPLES} bootstrap samples of people "
-        f"(percentile, seed {SEED}). FID is one number of a whole set, has no interval, and falls with the number of "
-        "pictures: compare only sets of one size."
+    """Return sentences that explain the columns, the metrics that are not available, and the statistics."""
+    sentences = [f"{METRICS[metric].label}: {METRICS[metric].description}." for metric in columns(summary)]
+    sentences += [f"{METRICS[metric].label} is not available: {reason}." for metric, reason in summary.absent.items()]
+    sentences += judges_in_words(summary)
+    sentences.append(
+        f"Means are over pictures. Brackets hold the {LEVEL:.0%} interval of {RESAMPLES} bootstrap samples of people "
+        f"(percentile, seed {SEED}). FID is one number of a whole set and has no interval. It falls with the number of "
+        "pictures: compare only sets of equal size."
     )
     if summary.comparisons:
-        said.append(
-            "Differences are picture by picture, method minus "
-            f"{summary.comparisons[0].baseline}; p is of Wilcoxon's signed-rank test over the people's mean "
-            "differences, two-sided, and (Holm) adjusted for all the tests of the table. With n people no p is below "
-            "2 / 2^n."
+        sentences.append(
+            f"Differences are picture by picture, method minus {summary.comparisons[0].baseline}. p is the two-sided "
+            "p-value of Wilcoxon's signed-rank test over the mean differences of the people. p (Holm) is adjusted for "
+            "all tests of the table. With n people no p is below 2 / 2^n."
         )
-    return said
+    return sentences
 
 
 def judges_in_words(summary: Summary) -> list[str]:
-    """Which recognizer judges the identity, and by which measure."""
+    """Return a sentence for each recognizer that judges the identity: its name and its measure."""
     return [
         f"{METRICS[name].label}: judged by {judge}. Similarity is {summary.measures[name]}."
         for name, judge in summary.judges.items()
@@ -103,11 +108,11 @@ def judges_in_words(summary: Summary) -> list[str]:
 
 
 def ranked(rows: Sequence[Row]) -> tuple[str, list[Row]]:
-    """The metric by which pictures are called best and worst, and the rows that have it, best first."""
+    """Return the metric that ranks pictures, and the rows that have it, the best first; "" and no rows without one."""
     for metric in ("ids", "ids_second", "lpips", "ssim"):
-        known = [row for row in rows if metric in row.values]
-        if known:
-            return metric, sorted(known, key=lambda row: -METRICS[metric].better * row.values[metric])
+        scored = [row for row in rows if metric in row.values]
+        if scored:
+            return metric, sorted(scored, key=lambda row: -METRICS[metric].better * row.values[metric])
     return "", []
 
 
@@ -115,16 +120,16 @@ def write_markdown(path: Path, title: str, summary: Summary, rows: Mapping[str, 
     """Write the report.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: The file cannot be written.
     """
     with atomic_write(path) as temporary:
         temporary.write_text("\n".join(_markdown(title, summary, rows)) + "\n", encoding="utf-8")
 
 
 def markdown_table(table: Table) -> list[str]:
-    """Lines of a Markdown table, for a file or a terminal; bars inside the cells are escaped.
+    """Return the lines of a Markdown table, for a file or a terminal. Bars inside the cells are escaped.
 
-    The cells of a file are to be escaped with `markdown.as_text` before.
+    For a file, escape the cells with `markdown.as_text` first.
     """
     heading_row, *rows = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in table)
     return [_line(heading_row), _line(["---"] * len(heading_row)), *(_line(row) for row in rows)]
@@ -135,8 +140,7 @@ def _markdown(title: str, summary: Summary, rows: Mapping[str, Sequence[Row]]) -
     yield from (f"- {as_text(note)}" for note in notes(summary))
     if summary.comparisons:
         yield from ("", "## Differences", "", *_table(comparisons_table(summary)))
-    yield from ("", "## Best and worst", "")
-    yield from _table(_extremes(rows))
+    yield from ("", "## Best and worst", "", *_table(_extremes(rows)))
     yield from ("", "## Findings", "")
     if summary.findings:
         yield f"{len(summary.to_mend)} to mend, {len(summary.findings) - len(summary.to_mend)} to know."
@@ -151,24 +155,24 @@ def _table(table: Table) -> list[str]:
 
 def _extremes(rows: Mapping[str, Sequence[Row]], count: int = 4) -> Table:
     table = [["method", "metric", "best", "worst"]]
-    for method, of in rows.items():
-        metric, order = ranked(of)
+    for method, method_rows in rows.items():
+        metric, order = ranked(method_rows)
         if order:
-            good, bad = (
-                ", ".join(f"{row.image} ({row.values[metric]:.{METRICS[metric].digits}f})" for row in part)
-                for part in (order[:count], order[::-1][:count])
+            best, worst = (
+                ", ".join(f"{row.image} ({row.values[metric]:.{METRICS[metric].digits}f})" for row in extreme)
+                for extreme in (order[:count], order[::-1][:count])
             )
-            table.append([method, METRICS[metric].label, good, bad])
+            table.append([method, METRICS[metric].label, best, worst])
     return table
 
 
 def heading(metric: str) -> str:
-    """A metric's name with the direction that is better."""
+    """Return a metric's label with an arrow in the better direction."""
     return f"{METRICS[metric].label} {_UP if METRICS[metric].better > 0 else _DOWN}"
 
 
 def with_interval(interval: Interval, digits: int, *, sign: str = "") -> str:
-    """A mean and its interval, such as `0.812 [0.790, 0.834]`."""
+    """Return a mean and its interval as text, such as `0.812 [0.790, 0.834]`."""
     mean = number(interval.mean, digits, sign=sign)
     if math.isnan(interval.low):
         return mean
@@ -176,7 +180,7 @@ def with_interval(interval: Interval, digits: int, *, sign: str = "") -> str:
 
 
 def number(value: float, digits: int, *, sign: str = "") -> str:
-    """A value in a table; "inf" for equal pictures' PSNR."""
+    """Return a value as text; "inf" for the PSNR of equal pictures."""
     return f"{value:{sign}.{digits}f}"
 
 
@@ -185,7 +189,7 @@ def _cell(summary: Summary, method: MethodSummary, metric: str) -> str:
     if value is None:
         return UNAVAILABLE
     text = number(value, digits) if metric in SETS else with_interval(method.means[metric], digits)
-    return f"**{text}**" if value == best(summary, metric) else text
+    return f"**{text}**" if value == best_value(summary, metric) else text
 
 
 def _p(p: float) -> str:
@@ -194,10 +198,10 @@ def _p(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def _verdict(one: Comparison) -> str:
-    if one.better is None:
+def _verdict(comparison: Comparison) -> str:
+    if comparison.better is None:
         return "nothing"
-    return f"{one.method} is {'better' if one.better else 'worse'}"
+    return f"{comparison.method} is {'better' if comparison.better else 'worse'}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The table of every picture's scores: a CSV file that grows during the work; an interrupted run goes on with it."""
+"""The table of all scores: a CSV file that grows during the work, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .metrics import FIDELITY, IDENTITY, LEARNED, LIKENESS
 
 COLUMNS: tuple[str, ...] = ("method", "image", "person", "prediction_sha256", "truth_sha256")
 VALUES: tuple[str, ...] = (*IDENTITY, *LIKENESS.values(), *FIDELITY, *LEARNED)
-"""The metrics of single pictures, one column each."""
+"""The metrics of single pictures. Each has a column."""
 
-_EVERY = 5.0
-"""Seconds between two writings: what a crash can lose."""
+_WRITE_INTERVAL = 5.0
+"""Seconds between two writes of the file. A crash loses the work of this time at most."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prediction.
+    """The scores of one prediction.
 
     Attributes:
-        method: whose.
-        image: the target's name.
-        person: whom it shows.
-        prediction_sha256, truth_sha256: of the files, so that a changed file is judged again.
-        values: metric -> value, of those that are known.
+        method: Method that made the prediction.
+        image: Name of the target.
+        person: The person whom the target shows.
+        prediction_sha256, truth_sha256: Hashes of the files. They tell whether a file has changed since.
+        values: Metric -> value. Metrics without a value are left out.
     """
 
     method: str
@@ -42,14 +42,14 @@ class Row:
 
 
 class Scores:
-    """The rows by method and image, kept in a file.
+    """The rows by method and image, and the file that holds them.
 
     Args:
-        path: of the CSV file.
-        resume: begin with the rows that it has; otherwise with none.
+        path: CSV file of the rows.
+        resume: Begin with the rows of the file. Otherwise begin without rows.
 
     Raises:
-        OutputError: the file is another table, or cannot be read.
+        OutputError: The file holds another table, or cannot be read.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -58,23 +58,23 @@ class Scores:
         self._written = time.monotonic()
 
     def add(self, row: Row) -> None:
-        """Add or replace a row; every few seconds everything is written."""
+        """Add or replace a row. Write the file if the last write is a few seconds ago."""
         self.rows[row.method, row.image] = row
-        if time.monotonic() - self._written > _EVERY:
+        if time.monotonic() - self._written > _WRITE_INTERVAL:
             self.write()
 
     def write(self) -> None:
         """Replace the file.
 
         Raises:
-            OutputError: it cannot be written; it is as it was before.
+            OutputError: The file cannot be written. It is then unchanged.
         """
         with atomic_write(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, [*COLUMNS, *VALUES])
             table.writeheader()
             for _, row in sorted(self.rows.items()):
                 cells = {column: as_cell(getattr(row, column)) for column in COLUMNS}
-                # repr: the number that was computed, to the last digit.
+                # `repr` writes a number to its last digit.
                 table.writerow({**cells, **{name: repr(value) for name, value in row.values.items()}})
         self._written = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""An evaluation with its folder: opens what judges, goes on with earlier scores, writes the reports."""
+"""An evaluation in its folder: open the metrics, continue from earlier scores, write the reports."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ..files import atomic_write, make_folder, require_regular
 from .dataset import Finding, Target
 from .html import write_html
 from .identity import IdentityJudge, RecognizerSource, digest_of, name_of, open_identity_judge
+from .judges import Judges, fidelity_metrics
 from .learned import open_learned
 from .metrics import FIDELITY, IDENTITY, LEARNED, METRICS, SETS
 from .packages import require
 from .report import write_markdown
-from .runner import EachTarget, Judges, judge_all, pair_metrics, set_key
+from .runner import ShowProgress, judge_all, set_key
 from .scores import Scores
 from .summary import Summary, require_baseline, summarize
 
@@ -31,15 +32,15 @@ _SETTINGS = "evaluation.json"
 
 @dataclass(frozen=True)
 class JudgeSettings:
-    """By what to judge.
+    """The metrics of an evaluation.
 
     Attributes:
-        metrics: names of `METRICS`; similarities to references come with the recognizer that judges them.
-        recognizers: "ids", "ids_second" -> the recognizer, where there is one.
-        device: of the learned metrics.
+        metrics: Names from `METRICS`. A recognizer that judges the identity also judges the similarity to references.
+        recognizers: "ids", "ids_second" -> recognizer, for those that are available.
+        device: Device of the learned metrics.
 
     Raises:
-        SettingsError: an unknown metric.
+        SettingsError: There is no metric of that name, or no metric was named.
     """
 
     metrics: Sequence[str] = tuple(METRICS)
@@ -55,9 +56,10 @@ class JudgeSettings:
                 remedy="correct --metrics",
             )
 
-    def named(self) -> dict[str, RecognizerSource]:
-        """The recognizers that are wanted and were named."""
-        return {name: self.recognizers[name] for name in IDENTITY if name in {*self.metrics} & {*self.recognizers}}
+    def requested_recognizers(self) -> dict[str, RecognizerSource]:
+        """Return the recognizers of the requested metrics."""
+        requested = {*self.metrics} & {*self.recognizers}
+        return {name: self.recognizers[name] for name in IDENTITY if name in requested}
 
 
 _NO_RECOGNIZER = {
@@ -67,41 +69,41 @@ _NO_RECOGNIZER = {
 
 
 def open_judges(settings: JudgeSettings) -> Judges:
-    """Open everything that judges; what cannot be had is in `Judges.absent`, with the reason.
+    """Open the metrics and recognizers. `Judges.absent` holds the reason for each one that is not available.
 
     Raises:
-        CheckpointError: a recognizer that was named is missing, or is none.
+        CheckpointError: The file of a recognizer is missing, or is no recognizer.
         MissingPackageError: onnxruntime, dlib, scipy, matplotlib, jinja2 or torchmetrics is not installed.
     """
-    for module in ("scipy.stats", "matplotlib.figure", "jinja2"):  # before the long work
+    for module in ("scipy.stats", "matplotlib.figure", "jinja2"):  # The reports need them after the long work.
         require(module)
-    sources = settings.named()
+    sources = settings.requested_recognizers()
     recognizers: dict[str, IdentityJudge] = {name: open_identity_judge(source) for name, source in sources.items()}
-    absent = {n: _NO_RECOGNIZER[n] for n in IDENTITY if n in settings.metrics and n not in sources}
+    absent = {name: _NO_RECOGNIZER[name] for name in IDENTITY if name in settings.metrics and name not in sources}
     learned = open_learned(settings.metrics, settings.device)
-    fidelity = pair_metrics([name for name in FIDELITY if name in settings.metrics])
+    fidelity = fidelity_metrics([name for name in FIDELITY if name in settings.metrics])
     return Judges(recognizers, {**fidelity, **learned.pairs}, learned.sets, {**absent, **learned.absent})
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What to evaluate.
+    """The pictures and methods of an evaluation.
 
     Attributes:
-        title: of the reports.
-        targets, findings: from `find_targets`.
-        methods: name -> folder of predictions.
-        others: names of true pictures that are no targets.
-        references: the CSV, which tells whether earlier scores are of the same references.
-        seconds: method -> seconds for each face.
-        baseline: method that the others are compared with; "" for the first.
+        title: Title of the reports.
+        targets, findings: Result of `find_targets`.
+        methods: Name of the method -> folder of its predictions.
+        other_pictures: See `match_predictions`.
+        references: CSV of the references. Its hash tells whether earlier scores belong to the same references.
+        seconds: Method -> seconds for each face.
+        baseline: Method that all other methods are compared with; "" for the first.
     """
 
     title: str
     targets: Sequence[Target]
     findings: Sequence[Finding]
     methods: Mapping[str, Path]
-    others: Collection[str] = ()
+    other_pictures: Collection[str] = ()
     references: Path | None = None
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     baseline: str = ""
@@ -116,42 +118,50 @@ def evaluate(
     resume: bool = False,
     overwrite: bool = False,
     restart: bool = False,
-    each: EachTarget = iter,
+    show_progress: ShowProgress = iter,
 ) -> Summary:
-    """Judge, and write per_image.csv, summary.json, report.md and report.html into a folder.
+    """Judge all predictions, and write per_image.csv, summary.json, report.md and report.html into a folder.
 
     Args:
-        job: what.
-        settings: by what; `judges` are its own.
-        judges: from `open_judges`.
-        out: the folder; it is made.
-        resume: go on with the scores that are there.
-        overwrite: begin again.
-        restart: resumed with another recognizer, references or versions, begin again instead of raising.
-        each: shows progress.
+        job: Pictures and methods.
+        settings: Metrics.
+        judges: Result of `open_judges(settings)`.
+        out: Folder of the results. It is made where it does not exist.
+        resume: Continue from the scores in the folder.
+        overwrite: Replace the results in the folder.
+        restart: Where `resume` meets another recognizer, references or versions, begin again instead of raising.
+        show_progress: See `judge_all`.
 
     Raises:
-        OutputError: results are there and neither `resume` nor `overwrite` was said, or they cannot be written.
-        SettingsError: resumed with another recognizer, references or versions.
-        DataError: a folder of predictions that is none.
+        OutputError: The folder holds results and neither `resume` nor `overwrite` is set, or a file cannot be written.
+        SettingsError: `resume` meets another recognizer, references or versions, or there is no such baseline.
+        DataError: A folder of predictions does not exist.
     """
     require_baseline(list(job.methods), job.baseline)
     make_folder(out)
-    about = _about(job, settings)
-    earlier = _earlier(out, about, resume=resume, overwrite=overwrite, restart=restart)
-    known = earlier or {}
-    _write_json(out / _SETTINGS, {"about": about, "sets": known})
-    scores = Scores(out / PER_IMAGE, resume=earlier is not None)
-    judged = judge_all(job.targets, job.methods, judges, scores, others=job.others, known_sets=known, each=each)
+    conditions = _conditions(job, settings)
+    earlier_sets = _earlier_sets(out, conditions, resume=resume, overwrite=overwrite, restart=restart)
+    known_sets = earlier_sets or {}
+    _write_json(out / _SETTINGS, {"about": conditions, "sets": known_sets})
+    scores = Scores(out / PER_IMAGE, resume=earlier_sets is not None)
+    judged = judge_all(
+        job.targets,
+        job.methods,
+        judges,
+        scores,
+        other_pictures=job.other_pictures,
+        known_sets=known_sets,
+        show_progress=show_progress,
+    )
     for method, values in judged.sets.items():
-        known |= {set_key(metric, judged.rows[method]): value for metric, value in values.items()}
-    _write_json(out / _SETTINGS, {"about": about, "sets": known})
+        known_sets |= {set_key(metric, judged.rows[method]): value for metric, value in values.items()}
+    _write_json(out / _SETTINGS, {"about": conditions, "sets": known_sets})
     summary = summarize(
         judged,
         findings=job.findings,
         absent=judges.absent,
         seconds=job.seconds,
-        judges={name: name_of(source) for name, source in settings.named().items()},
+        judges={name: name_of(source) for name, source in settings.requested_recognizers().items()},
         measures={name: judge.measure for name, judge in judges.recognizers.items()},
         baseline=job.baseline,
     )
@@ -161,12 +171,12 @@ def evaluate(
     return summary
 
 
-def _about(job: Evaluation, settings: JudgeSettings) -> dict[str, Any]:
-    """On what the earlier scores depend, besides the pictures' own files."""
+def _conditions(job: Evaluation, settings: JudgeSettings) -> dict[str, Any]:
+    """Return everything besides the pictures' own files that scores depend on."""
     packages = ["torchmetrics"] * bool(set(FIDELITY) & set(settings.metrics))
     packages += ["pyiqa"] * bool({*LEARNED, *SETS} & set(settings.metrics))
     return {
-        "recognizers": {name: digest_of(source) for name, source in settings.named().items()},
+        "recognizers": {name: digest_of(source) for name, source in settings.requested_recognizers().items()},
         "references": sha256_of(job.references) if job.references else None,
         "versions": {package: _version(package) for package in packages},
     }
@@ -175,47 +185,59 @@ def _about(job: Evaluation, settings: JudgeSettings) -> dict[str, Any]:
 def _version(package: str) -> str | None:
     try:
         return version(package)
-    except PackageNotFoundError:  # its metrics are absent
+    except PackageNotFoundError:  # Its metrics are absent.
         return None
 
 
-def _earlier(
-    out: Path, about: dict[str, Any], *, resume: bool, overwrite: bool, restart: bool
+def _earlier_sets(
+    out: Path, conditions: dict[str, Any], *, resume: bool, overwrite: bool, restart: bool
 ) -> dict[str, float] | None:
-    """Values of whole sets from an earlier evaluation, to go on with; None where this begins anew."""
-    there = (out / PER_IMAGE).exists()
-    if there and not (resume or overwrite):
+    """Return the values of whole sets from the evaluation to continue; None where a new evaluation begins."""
+    has_scores = (out / PER_IMAGE).exists()
+    if has_scores and not (resume or overwrite):
         raise OutputError(
             f"{out} holds an evaluation already.",
             expected="a new or empty folder",
             remedy="choose another --output, or add --resume to go on with it, or --overwrite to begin again",
         )
-    if not (there and resume):
+    if not (has_scores and resume):
         return None
+    earlier_conditions, sets = _read_settings(out / _SETTINGS)
+    changed = _changed_conditions(earlier_conditions, conditions)
+    if not changed:
+        return dict(sets)
+    if restart:
+        return None
+    raise SettingsError(
+        f"{out} holds an evaluation with other {', '.join(changed)}.",
+        expected="the same references, recognizers and package versions as before",
+        remedy="choose another --output, or add --overwrite instead of --resume",
+    )
+
+
+def _read_settings(path: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the conditions of an earlier evaluation, and its values of whole sets."""
     try:
-        document = json.loads(require_regular(out / _SETTINGS).read_text(encoding="utf-8"))
-        earlier, sets = document["about"], document["sets"]
+        document = json.loads(require_regular(path).read_text(encoding="utf-8"))
+        return document["about"], document["sets"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
-            f"{out / _SETTINGS} cannot be read ({error}), so that nobody knows what {PER_IMAGE} is of.",
+            f"{path} cannot be read ({error}), so the settings of the scores in {PER_IMAGE} are unknown.",
             expected="the folder of an earlier evaluation",
             remedy="choose another --output, or add --overwrite instead of --resume",
         ) from error
-    # A recognizer or package that came or went concerns other columns only.
-    pairs = [("references", earlier.get("references"), about["references"])]
+
+
+def _changed_conditions(earlier: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    """Return the names of the conditions that differ.
+
+    A recognizer or package that only one evaluation has concerns other columns only, and does not count.
+    """
+    changed = ["references"] if earlier.get("references") != current["references"] else []
     for part in ("recognizers", "versions"):
-        common = set(earlier.get(part, {})) & set(about[part])
-        pairs += [(f"{part}: {name}", earlier[part][name], about[part][name]) for name in sorted(common)]
-    other = [name for name, before, now in pairs if before != now]
-    if other and restart:
-        return None
-    if other:
-        raise SettingsError(
-            f"{out} holds an evaluation with other {', '.join(other)}.",
-            expected="the same references, recognizers and package versions as before",
-            remedy="choose another --output, or add --overwrite instead of --resume",
-        )
-    return dict(sets)
+        common = sorted(set(earlier.get(part, {})) & set(current[part]))
+        changed += [f"{part}: {name}" for name in common if earlier[part][name] != current[part][name]]
+    return changed
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Means over people, their standard errors and confidence intervals, and tests of paired differences.
 
-Pictures of one person are no independent evidence: people are what is drawn again in the bootstrap, and what the
-tests count.
+Pictures of one person are not independent. The bootstrap therefore draws people, and the tests count people.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ LEVEL = 0.95
 SEED = 2024
 
 Values = Sequence[float | None]
-"""One for each person, in the same order everywhere; None where a person has none."""
+"""One value for each person, always in the same order; None where a person has no value."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Estimate:
     """A mean over people.
 
     Attributes:
-        mean: NaN where nobody has a value.
-        error: its standard error; NaN for fewer than two people.
-        count: people with a value.
+        mean: Mean of the values; NaN where nobody has a value.
+        error: Standard error of the mean; NaN for fewer than two people.
+        count: Number of people who have a value.
     """
 
     mean: float
@@ -40,7 +39,7 @@ class Estimate:
 
     @property
     def errors_from_zero(self) -> float:
-        """The mean in standard errors; infinite, with the mean's sign, where all values are the same."""
+        """The mean divided by its standard error; infinite, with the mean's sign, where all values are equal."""
         if self.error == 0.0:
             return math.copysign(math.inf, self.mean) if self.mean else 0.0
         return self.mean / self.error
@@ -51,41 +50,44 @@ class Difference(Estimate):
     """A mean of paired differences.
 
     Attributes:
-        share: of the people whose difference is above 0.
+        share: Share of the people whose difference is above 0, from 0 to 1; NaN for no people.
     """
 
     share: float
 
 
 def estimate(values: Values) -> Estimate:
-    """Mean and standard error (sample standard deviation over the root of the count) of the values that there are."""
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    n = len(known)
-    error = float(known.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    return Estimate(float(known.mean()) if n else math.nan, error, n)
+    """Return the mean of the values that are not None, and its standard error.
+
+    The standard error is the sample standard deviation divided by the square root of the count.
+    """
+    numbers = np.array([value for value in values if value is not None], dtype=np.float64)
+    count = len(numbers)
+    error = float(numbers.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    return Estimate(float(numbers.mean()) if count else math.nan, error, count)
 
 
 def difference(first: Values, second: Values) -> Difference:
-    """Mean of first minus second, person by person, over the people who have both.
+    """Return the mean of first minus second, person by person, over the people who have both values.
 
-    People differ more from each other than two restorations of one person do, so that this tells smaller differences
-    from chance than two means with their own errors.
+    People differ more from each other than two restorations of one person do. Paired differences therefore tell a
+    smaller effect from chance than the two means with their separate errors.
     """
     pairs = zip(first, second, strict=True)
     differences = [a - b for a, b in pairs if a is not None and b is not None]
-    found = estimate(differences)
-    share = sum(d > 0 for d in differences) / found.count if found.count else math.nan
-    return Difference(found.mean, found.error, found.count, share)
+    mean = estimate(differences)
+    share = sum(value > 0 for value in differences) / mean.count if mean.count else math.nan
+    return Difference(mean.mean, mean.error, mean.count, share)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over pictures, and where the bootstrap over people puts it.
+    """A mean over pictures with its confidence interval from the bootstrap over people.
 
     Attributes:
-        mean: over pictures, as in the paper's tables.
-        low, high: ends of the interval; NaN with fewer than two people, or where the mean is not finite.
-        pictures, people: that it is made of.
+        mean: Mean over pictures, as in the paper's tables.
+        low, high: Ends of the interval; NaN with fewer than two people, or where the mean is not finite.
+        pictures, people: Numbers of pictures and people that the mean comes from.
     """
 
     mean: float
@@ -103,14 +105,16 @@ def bootstrap(
     level: float = LEVEL,
     seed: int = SEED,
 ) -> Interval:
-    """Mean over pictures with the percentile interval of a bootstrap over people (Davison and Hinkley 1997, 2.4).
+    """Return the mean over pictures with the percentile interval of a bootstrap (Davison and Hinkley 1997, 2.4).
+
+    The bootstrap draws people. A person is drawn with all pictures of that person.
 
     Args:
-        values: one for each picture, at least one.
-        people: who each picture shows; a person is drawn with all of his or her pictures, or not at all.
-        resamples: how often.
-        level: of confidence, 0 to 1.
-        seed: of the drawing.
+        values: A value for each picture; at least one.
+        people: The person whom each picture shows.
+        resamples: Number of bootstrap samples.
+        level: Confidence level, 0 to 1.
+        seed: Seed of the random numbers.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -119,7 +123,7 @@ def bootstrap(
     mean = float(sums.sum() / counts.sum())
     low = high = math.nan
     if len(sums) > 1 and math.isfinite(mean):
-        found = require("scipy.stats").bootstrap(
+        result = require("scipy.stats").bootstrap(
             (sums, counts),
             _pooled_mean,
             paired=True,
@@ -130,49 +134,56 @@ def bootstrap(
             method="percentile",
             rng=np.random.default_rng(seed),
         )
-        low, high = (float(end) for end in found.confidence_interval)
+        low, high = (float(end) for end in result.confidence_interval)
     return Interval(mean, low, high, len(values), len(sums))
 
 
 def person_means(values: Sequence[float], people: Sequence[str]) -> NDArray[np.float64]:
-    """The mean of each person's pictures, in the order of the people's names."""
+    """Return the mean of each person's pictures, in the order of the people's names."""
     sums, counts = _by_person(values, people)
     return sums / counts
 
 
 def paired_p(differences: Sequence[float] | NDArray[np.float64]) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test that differences, one for each person, lie around 0.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test that the differences are symmetric around 0.
 
-    NaN for fewer than two people; 1 where nobody differs.
+    Args:
+        differences: A difference for each person. NaN does not count.
+
+    Returns:
+        A number from 0 to 1; NaN for fewer than two people, and 1 where all differences are 0.
 
     Raises:
         MissingPackageError: scipy is not installed.
     """
-    known = np.asarray(differences, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    if len(known) < 2:
+    numbers = np.asarray(differences, dtype=np.float64)
+    numbers = numbers[~np.isnan(numbers)]
+    if len(numbers) < 2:
         return math.nan
-    if not known.any():
+    if not numbers.any():
         return 1.0
-    return float(require("scipy.stats").wilcoxon(known).pvalue)
+    return float(require("scipy.stats").wilcoxon(numbers).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number (Holm 1979), in the same order; NaN stays and does not count."""
-    known = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    """Return the p-values adjusted for their number (Holm 1979), in the same order.
+
+    NaN stays NaN, and does not count.
+    """
+    ascending = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
     adjusted = list(p_values)
     highest = 0.0
-    for rank, (p, i) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
+    for remaining, (p, i) in zip(range(len(ascending), 0, -1), ascending, strict=True):
+        highest = max(highest, min(1.0, p * remaining))
         adjusted[i] = highest
     return adjusted
 
 
 def _by_person(values: Sequence[float], people: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum and number of each person's values."""
-    _, who = np.unique(np.asarray(people), return_inverse=True)
-    sums = np.bincount(who, weights=np.asarray(values, dtype=np.float64))
-    return np.asarray(sums, dtype=np.float64), np.asarray(np.bincount(who), dtype=np.float64)
+    """Return the sum and the number of each person's values, in the order of the people's names."""
+    _, person = np.unique(np.asarray(people), return_inverse=True)
+    sums = np.bincount(person, weights=np.asarray(values, dtype=np.float64))
+    return np.asarray(sums, dtype=np.float64), np.asarray(np.bincount(person), dtype=np.float64)
 
 
 def _pooled_mean(sums: Any, counts: Any, axis: int) -> Any:

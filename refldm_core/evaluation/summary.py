@@ -1,4 +1,4 @@
-"""From every picture's scores to the tables: means with confidence intervals, and which methods differ."""
+"""Summarize the scores of all pictures: means with confidence intervals, and comparisons of methods."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .statistics import Interval, bootstrap, difference, estimate, holm, paired_
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """A row of the table.
+    """The results of one method: a row of the table.
 
     Attributes:
-        name: of the method.
-        pictures, people: that were judged.
-        means: metric of single pictures -> mean with its interval.
-        sets: metric of all pictures -> value.
-        seconds: for each face; None where nobody said.
+        name: Name of the method.
+        pictures, people: Numbers of pictures and people that were judged.
+        means: Metric of single pictures -> mean with its interval.
+        sets: Metric of all pictures -> value.
+        seconds: Seconds for each face; None where they are unknown.
     """
 
     name: str
@@ -37,16 +37,16 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against the baseline, over the pictures that both have.
+    """The comparison of a method with the baseline, over the pictures that both methods have.
 
     Attributes:
-        method, baseline: names.
-        metric: one of `METRICS`.
-        difference: of the means over pictures, method minus baseline, with its interval.
-        share: of the people for whom the method's value is above the baseline's.
-        error: standard error of the mean of the people's differences.
-        p: of Wilcoxon's signed-rank test over people; NaN where there is none.
-        p_holm: adjusted for all comparisons of the report.
+        method, baseline: Names of the two methods.
+        metric: Name from `METRICS`.
+        difference: Difference of the means over pictures, method minus baseline, with its interval.
+        share: Share of the people for whom the method has the higher value, 0 to 1.
+        error: Standard error of the mean of the people's differences.
+        p: P-value of Wilcoxon's signed-rank test over people; NaN for fewer than two people.
+        p_holm: P-value adjusted for all comparisons of the report.
     """
 
     method: str
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def better(self) -> bool | None:
-        """Whether the method is better, by the adjusted test at 5%; None where that does not show."""
+        """Whether the method is better, by the adjusted test at 5%; None where the test shows no difference."""
         if math.isnan(self.p_holm) or self.p_holm >= 0.05:
             return None
         return self.difference.mean * METRICS[self.metric].better > 0
@@ -68,15 +68,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report shows.
+    """The contents of a report.
 
     Attributes:
-        methods: in the order that they were named in.
-        comparisons: of every other method with the baseline.
-        absent: metric -> why it is not there.
-        findings: what the report must name.
-        judges: "ids", "ids_second" -> the recognizer's name.
-        measures: the same -> how it measures similarity.
+        methods: Results of the methods, in the order in which the user named them.
+        comparisons: Comparisons of all other methods with the baseline.
+        absent: Metric that is not available -> reason.
+        findings: Everything about the files that the report names.
+        judges: "ids", "ids_second" -> name of the recognizer.
+        measures: "ids", "ids_second" -> description of the recognizer's measure of similarity.
     """
 
     methods: Sequence[MethodSummary]
@@ -88,16 +88,21 @@ class Summary:
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that any method has, in the order of the columns."""
-        return [m for m in METRICS if any(m in method.means or m in method.sets for method in self.methods)]
+        """The metrics that at least one method has, in the order of the columns."""
+        return [
+            metric
+            for metric in METRICS
+            if any(metric in method.means or metric in method.sets for method in self.methods)
+        ]
 
     @property
     def to_mend(self) -> list[Finding]:
+        """The findings that the user must correct."""
         return [finding for finding in self.findings if finding.mend]
 
     def as_json(self) -> dict[str, Any]:
-        """The same as data; numbers that JSON does not have become None."""
-        return _without_nan(asdict(self))
+        """Return the summary as data. Numbers that JSON does not have become None."""
+        return _finite_or_none(asdict(self))
 
 
 def summarize(
@@ -110,37 +115,34 @@ def summarize(
     measures: Mapping[str, str] | None = None,
     baseline: str = "",
 ) -> Summary:
-    """Means, intervals and comparisons.
+    """Compute means, intervals and comparisons.
 
     Args:
-        judged: the scores.
-        findings: of earlier steps, to name too.
-        absent: metric -> why it is not there.
-        seconds: method -> seconds for each face.
-        judges, measures: see `Summary`.
-        baseline: method that the others are compared with; "" for the first.
+        judged: Scores of all methods.
+        findings: Findings of earlier steps. Those of `judged` follow them in the summary.
+        absent, judges, measures: See `Summary`.
+        seconds: Method -> seconds for each face.
+        baseline: Method that all other methods are compared with; "" for the first.
 
     Raises:
-        SettingsError: no method has the baseline's name.
+        SettingsError: No method has the baseline's name.
         MissingPackageError: scipy is not installed.
     """
     names = list(judged.rows)
     baseline = require_baseline(names, baseline)
-    methods = [_method(name, judged.rows[name], judged.sets[name], (seconds or {}).get(name)) for name in names]
-    unadjusted = [
-        comparison
-        for name in names
-        for metric in VALUES
-        if name != baseline
-        and (comparison := _compare(name, judged.rows[name], baseline, judged.rows[baseline], metric=metric))
+    methods = [
+        _summarize_method(name, judged.rows[name], judged.sets[name], (seconds or {}).get(name)) for name in names
     ]
-    adjusted = holm([comparison.p for comparison in unadjusted])
-    comparisons = [replace(comparison, p_holm=p) for comparison, p in zip(unadjusted, adjusted, strict=True)]
+    comparisons = _compare_with_baseline(judged.rows, baseline)
     return Summary(methods, comparisons, absent or {}, [*findings, *judged.findings], judges or {}, measures or {})
 
 
 def require_baseline(names: Sequence[str], baseline: str) -> str:
-    """The method that the others are compared with; errors as `summarize`."""
+    """Return the method that all other methods are compared with.
+
+    Raises:
+        SettingsError: No method has the baseline's name.
+    """
     if baseline and baseline not in names:
         raise SettingsError(
             f"There is no method {baseline} to compare with.",
@@ -150,48 +152,68 @@ def require_baseline(names: Sequence[str], baseline: str) -> str:
     return baseline or names[0]
 
 
-def _method(name: str, rows: Sequence[Row], sets: Mapping[str, float], seconds: float | None) -> MethodSummary:
-    means = {
-        metric: bootstrap([row.values[metric] for row in known], [row.person for row in known])
-        for metric in VALUES
-        if (known := [row for row in rows if metric in row.values])
-    }
+def _summarize_method(
+    name: str, rows: Sequence[Row], sets: Mapping[str, float], seconds: float | None
+) -> MethodSummary:
+    means: dict[str, Interval] = {}
+    for metric in VALUES:
+        scored = [row for row in rows if metric in row.values]
+        if scored:
+            means[metric] = bootstrap([row.values[metric] for row in scored], [row.person for row in scored])
     return MethodSummary(name, len(rows), len({row.person for row in rows}), means, sets, seconds)
+
+
+def _compare_with_baseline(rows: Mapping[str, Sequence[Row]], baseline: str) -> list[Comparison]:
+    """Compare every other method with the baseline, and adjust the p-values for the number of comparisons."""
+    candidates = [
+        _compare(method, method_rows, baseline, rows[baseline], metric=metric)
+        for method, method_rows in rows.items()
+        if method != baseline
+        for metric in VALUES
+    ]
+    comparisons = [comparison for comparison in candidates if comparison is not None]
+    adjusted = holm([comparison.p for comparison in comparisons])
+    return [replace(comparison, p_holm=p) for comparison, p in zip(comparisons, adjusted, strict=True)]
 
 
 def _compare(
     name: str, rows: Sequence[Row], baseline: str, baseline_rows: Sequence[Row], *, metric: str
 ) -> Comparison | None:
+    """Compare one metric of two methods; None where they share no picture with a finite value."""
     baseline_values = {row.image: row.values[metric] for row in baseline_rows if metric in row.values}
-    shared_rows = [row for row in rows if metric in row.values and row.image in baseline_values]
-    # The truth given as a method has an infinite PSNR, from which nothing differs by a number.
-    pairs = [(row.person, row.values[metric], baseline_values[row.image]) for row in shared_rows]
-    pairs = [(who, a, b) for who, a, b in pairs if math.isfinite(a) and math.isfinite(b)]
-    if not pairs:
+    people: list[str] = []
+    differences: list[float] = []
+    for row in rows:
+        if metric in row.values and row.image in baseline_values:
+            value, baseline_value = row.values[metric], baseline_values[row.image]
+            # PSNR is infinite where a prediction equals the truth. Then there is no difference to compute.
+            if math.isfinite(value) and math.isfinite(baseline_value):
+                people.append(row.person)
+                differences.append(value - baseline_value)
+    if not people:
         return None
-    people = [who for who, _, _ in pairs]
-    differences = [a - b for _, a, b in pairs]
-    over_people = difference(person_means(differences, people).tolist(), [0.0] * len(set(people)))
-    p = paired_p(person_means(differences, people))
+    of_people = person_means(differences, people)
+    over_people = difference(of_people.tolist(), [0.0] * len(of_people))
+    p = paired_p(of_people)
     interval = bootstrap(differences, people)
     return Comparison(name, baseline, metric, interval, over_people.share, over_people.error, p, p)
 
 
 def columns(summary: Summary) -> list[str]:
-    """The metrics of a table's columns: those that are there, and those that were wanted."""
-    there = set(summary.metrics) | set(summary.absent)
-    return [metric for metric in METRICS if metric in there]
+    """Return the metrics of a table's columns: those with values, and those that are not available."""
+    requested = set(summary.metrics) | set(summary.absent)
+    return [metric for metric in METRICS if metric in requested]
 
 
 def value_of(method: MethodSummary, metric: str) -> float | None:
-    """A method's mean, or its value of a whole set."""
+    """Return a method's mean of a metric, or its value of a metric of whole sets; None where there is none."""
     if metric in SETS:
         return method.sets.get(metric)
     return method.means[metric].mean if metric in method.means else None
 
 
-def best(summary: Summary, metric: str) -> float | None:
-    """The best value that a method has, where there are several methods."""
+def best_value(summary: Summary, metric: str) -> float | None:
+    """Return the best value of all methods; None where fewer than two methods have a value."""
     values = [value for method in summary.methods if (value := value_of(method, metric)) is not None]
     if len(values) < 2:
         return None
@@ -199,24 +221,24 @@ def best(summary: Summary, metric: str) -> float | None:
 
 
 def mean_seconds(seconds: Sequence[float]) -> float | None:
-    """Mean of the times for each face; None of none.
+    """Return the mean of the times for each face; None where there are no times.
 
     Raises:
-        SettingsError: a time that is negative or not finite.
+        SettingsError: A time is negative or not finite.
     """
-    wrong = [value for value in seconds if not (math.isfinite(value) and value >= 0.0)]
-    if wrong:
+    invalid = [value for value in seconds if not (math.isfinite(value) and value >= 0.0)]
+    if invalid:
         raise SettingsError(
-            f"{wrong[0]} is no time in seconds ({len(wrong)} of {len(seconds)} times are none).",
+            f"{invalid[0]} is no time in seconds ({len(invalid)} of {len(seconds)} times are none).",
             expected="finite numbers from 0",
             remedy="correct the times, or leave them out",
         )
     return estimate(list(seconds)).mean if seconds else None
 
 
-def _without_nan(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in cast("dict[str, Any]", value).items()}
+        return {key: _finite_or_none(inner) for key, inner in cast("dict[str, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in cast("list[Any]", value)]
+        return [_finite_or_none(inner) for inner in cast("list[Any]", value)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

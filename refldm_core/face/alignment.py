@@ -1,4 +1,4 @@
-"""Aligning a face to the FFHQ template: five landmarks -> similarity transform -> crop."""
+"""Alignment of a face to the FFHQ template: five landmarks -> similarity transform -> crop."""
 
 from __future__ import annotations
 
@@ -16,57 +16,63 @@ from .types import CropTransform, Face, Faces, Landmarks5, Matrix, invert, trans
 from .warping import warp
 
 FACE_BOX = (150.0, 135.0, 362.0, 425.0)
-"""(left, top, right, bottom): where a detector's box lies in a 512 crop, roughly; for faces known by landmarks."""
+"""(left, top, right, bottom) in a crop of 512 pixels: approximate box of a detector, for faces with landmarks only."""
 
-# Fractions of the distance between the template's eyes. Tried on a solid five-point head: up to 75 degrees of yaw and
-# 30 of pitch no point is dropped, and of single points astray by 0.7 of that distance all but a few in a thousand are.
+# Both limits are fractions of the distance between the template's eyes. They were tried on a rigid head of five points.
+# No point is dropped up to 75 degrees of yaw and 30 degrees of pitch. A single point that is displaced by 0.7 of the
+# distance is dropped in all but a few of a thousand cases.
 _OUTLIER = 0.5
-_OTHERS_AGREE = 0.15
+_MAX_REMAINING_ERROR = 0.15
 
 
 def robust_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[Matrix, int | None]:
-    """`similarity` that leaves out one bad point of five.
+    """Fit a `similarity` to five points, and leave out one point that does not fit.
 
-    A point is left out where the other four agree among each other (root mean square error below 0.15 of the target's
-    eye distance) and place it more than half of that distance away from where it is. A turned head moves no point so
-    far; an occluded or misplaced eye or corner of the mouth does.
+    A point is left out if the other four points fit well without it (root mean square error below 0.15 of the target's
+    eye distance) and the fit moves it by more than half of the eye distance. Turning the head moves no point that far.
+    An occluded or misplaced eye or corner of the mouth is moved that far.
+
+    Args:
+        source: (5, 2) points.
+        target: (5, 2) points.
 
     Returns:
-        (2, 3) `target_from_source`, and the index of the point left out, or None.
+        (2, 3) `target_from_source`, and the index of the point that was left out, or None.
     """
     unit = float(np.linalg.norm(target[1] - target[0]))
     best: tuple[float, int, Matrix] | None = None
     for i in range(len(source)):
-        kept = np.arange(len(source)) != i
-        if bool((source[kept] == source[kept][0]).all()):
+        remaining = np.arange(len(source)) != i
+        if bool((source[remaining] == source[remaining][0]).all()):
             continue
-        matrix = similarity(source[kept], target[kept])
-        off = (transform_points(matrix, source) - target) / unit
-        errors = np.hypot(off[:, 0], off[:, 1])
-        others = math.sqrt(float(np.mean(errors[kept] ** 2)))
-        if others < _OTHERS_AGREE and errors[i] > _OUTLIER and (best is None or others < best[0]):
-            best = others, i, matrix
+        matrix = similarity(source[remaining], target[remaining])
+        offsets = (transform_points(matrix, source) - target) / unit
+        errors = np.hypot(offsets[:, 0], offsets[:, 1])
+        remaining_error = math.sqrt(float(np.mean(errors[remaining] ** 2)))
+        fits = remaining_error < _MAX_REMAINING_ERROR and errors[i] > _OUTLIER
+        if fits and (best is None or remaining_error < best[0]):
+            best = remaining_error, i, matrix
     if best is None:
         return similarity(source, target), None
     return best[2], best[1]
 
 
 def crop_transform(landmarks: Landmarks5, image_size: tuple[int, int], crop_size: int = FFHQ_SIZE) -> CropTransform:
-    """The FFHQ crop of a face.
+    """Return the transform of the FFHQ crop of a face.
 
     Args:
-        landmarks: pixels of the picture.
+        landmarks: Landmarks in pixels of the picture.
         image_size: (height, width) of the picture.
-        crop_size: pixels along each side; 512 is what the released model was trained for.
+        crop_size: Pixels along each side of the crop. The released model was trained with 512.
 
     Raises:
-        FaceError: landmarks that have no extent, or that would make the crop more than 64 pictures wide.
+        FaceError: All landmarks are at one point, or the crop would be more than 64 times as wide as the picture.
     """
     matrix, _ = robust_similarity(landmarks.points, template(crop_size))
     transform = CropTransform(matrix, crop_size, image_size)
     if crop_size / transform.scale > 64 * max(image_size):
         raise FaceError(
-            "The landmarks of a face lie much further apart than the picture is wide.",
+            "The landmarks of a face are much further apart than the picture is wide.",
             expected="landmarks in pixels of this picture",
             remedy="check the landmarks",
         )
@@ -74,13 +80,14 @@ def crop_transform(landmarks: Landmarks5, image_size: tuple[int, int], crop_size
 
 
 def align(image: Tensor, transform: CropTransform) -> Tensor:
-    """Cut out an aligned crop.
+    """Cut an aligned crop out of a picture.
 
-    A face larger than the crop is smoothed before it is shrunk, and a crop that reaches beyond the picture is filled
-    with the picture's mirror image.
+    A face that is larger than the crop is smoothed before it shrinks. The mirror image of the picture fills the part of
+    a crop outside the picture.
 
     Args:
-        image: (3, height, width) in [-1, 1], of the transform's `image_size`.
+        image: (3, height, width) in [-1, 1], with the size `transform.image_size`.
+        transform: Position of the crop in the picture.
 
     Returns:
         (3, crop, crop) float32 in [-1, 1] on the image's device.
@@ -90,16 +97,16 @@ def align(image: Tensor, transform: CropTransform) -> Tensor:
 
 
 def align_faces(images: Sequence[Tensor], faces: Sequence[Face], crop_size: int = FFHQ_SIZE) -> tuple[Faces, Tensor]:
-    """Transforms and crops of all faces of a batch.
+    """Cut out all faces of a batch.
 
     Args:
-        images: each (3, height, width) in [-1, 1]; sizes may differ.
-        faces: with `frame` the index of their picture.
-        crop_size: pixels along each side.
+        images: Pictures (3, height, width) in [-1, 1]. Sizes may differ.
+        faces: Faces of these pictures. `frame` is the index of the picture.
+        crop_size: Pixels along each side of a crop.
 
     Returns:
-        The faces with their transforms, and the crops: (faces, 3, crop, crop) float32 in [-1, 1] on the device of
-        the first picture; (0, 3, crop, crop) where there is no face.
+        The faces with their transforms, and the crops: (faces, 3, crop, crop) float32 in [-1, 1] on the device of the
+        first picture. The number of crops is 0 where there is no face.
     """
     sizes = [(image.shape[-2], image.shape[-1]) for image in images]
     transforms = [crop_transform(face.landmarks, sizes[face.frame], crop_size) for face in faces]
@@ -110,7 +117,7 @@ def align_faces(images: Sequence[Tensor], faces: Sequence[Face], crop_size: int 
 
 
 def face_from_landmarks(landmarks: Landmarks5, frame: int = 0) -> Face:
-    """A face known by its landmarks alone: its box is taken from the template, upright in the picture."""
+    """Make a face from its landmarks. Its box is the upright box around the template's face box."""
     image_from_crop = invert(robust_similarity(landmarks.points, FFHQ_TEMPLATE)[0])
     left, top, right, bottom = FACE_BOX
     corners = transform_points(image_from_crop, [[left, top], [right, top], [right, bottom], [left, bottom]])

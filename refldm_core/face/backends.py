@@ -1,6 +1,6 @@
-"""Published detection networks: facexlib's RetinaFace and insightface's SCRFD, imported only when used.
+"""Published detection networks: facexlib's RetinaFace and insightface's SCRFD, imported when first used.
 
-Nothing is downloaded: facexlib's and insightface's own factory functions do that, so the classes are built directly.
+The classes are built directly, because the factory functions of facexlib and insightface would download weights.
 """
 
 from __future__ import annotations
@@ -18,50 +18,55 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from ..out_of_memory import is_out_of_memory
-from .detection import Findings, Picture, require_finite
+from .findings import Findings, Picture, require_finite
 from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
 
-_SMALLEST_SIDE = 64  # pixels: the feature pyramid of a smaller picture would be empty
-_NMS = 0.4
+_SMALLEST_SIDE = 64  # pixels; the feature pyramid of a smaller picture would be empty
+_NMS_OVERLAP = 0.4  # intersection over union in non-maximum suppression
 _RETINAFACE_THRESHOLD, _SCRFD_THRESHOLD = 0.8, 0.5  # the defaults of facexlib and insightface
-_ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides, of both RetinaFace files
-_VARIANCE = (0.1, 0.2)
-_USUAL = ("det_", "scrfd_", "w600k_", "glintr")
+_ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides in pixels, the same in both RetinaFace files
+_VARIANCE = (0.1, 0.2)  # factors of the predicted offsets: center, logarithm of the size
+_USUAL_PREFIXES = ("det_", "scrfd_", "w600k_", "glintr")
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Load weights, each with the name and shape that the network has; a `module.` before all names is dropped.
+    """Load weights into a network. All names and shapes must match. A prefix `module.` of the names is ignored.
+
+    Args:
+        module: The network.
+        tensors: Weights by name.
+        name: Name of the network for messages.
 
     Raises:
-        CheckpointError: other names or shapes, or values that are not finite.
+        CheckpointError: Names or shapes differ from the network's, or values are not finite.
     """
-    plain = {key.removeprefix("module."): value for key, value in tensors.items()}
-    wanted = module.state_dict()
-    missing = [k for k in wanted if k not in plain]
-    unknown = [k for k in plain if k not in wanted]
-    shapes = [k for k, v in plain.items() if k in wanted and wanted[k].shape != v.shape]
-    if missing or unknown or shapes:
-        first = (missing or unknown or shapes)[0]
+    weights = {key.removeprefix("module."): value for key, value in tensors.items()}
+    expected = module.state_dict()
+    missing = [key for key in expected if key not in weights]
+    unknown = [key for key in weights if key not in expected]
+    misshapen = [key for key, value in weights.items() if key in expected and expected[key].shape != value.shape]
+    if missing or unknown or misshapen:
+        first = (missing or unknown or misshapen)[0]
         raise CheckpointError(
-            f"The file does not hold the weights of {name}: {len(missing)} tensors are missing, {len(unknown)} unknown "
-            f"and {len(shapes)} of another shape (first: {first}).",
+            f"The file does not hold the weights of {name}: {len(missing)} tensors are missing, {len(unknown)} are "
+            f"unknown and {len(misshapen)} have another shape (first: {first}).",
             expected=f"the published weights of {name}",
             remedy="choose the file that belongs to this network",
         )
-    broken = _not_finite(plain)
+    broken = _not_finite(weights)
     if broken:
         raise CheckpointError(
             f"{len(broken)} tensors of {name} have values that are not finite (first: {broken[0]}).",
             expected=f"the published weights of {name}",
             remedy="get the file again",
         )
-    module.load_state_dict(plain, strict=True)
+    module.load_state_dict(weights, strict=True)
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that hold NaN or infinity."""
+    """Return the names of the tensors that contain NaN or infinity."""
     return [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
 
 
@@ -69,16 +74,16 @@ class RetinaFaceNetwork:
     """facexlib's RetinaFace (arXiv 1905.00641).
 
     Args:
-        kind: of backbone: "resnet50" finds more, "mobile0.25" is far smaller.
-        tensors: of the published file, as `read_tensors` gives them.
-        device: to run on.
-        tile: pixels; a larger one needs more memory and is a little faster on large pictures.
-        turned_threshold: see `FaceNetwork`; None for facexlib's threshold of all faces.
-        metadata: see `FaceNetwork`.
+        kind: Backbone. "resnet50" finds more faces, "mobile0.25" is far smaller.
+        tensors: Weights from the published file, read by `read_tensors`.
+        device: Device of the network.
+        tile: See `FaceNetwork`. A larger value needs more memory and is a little faster on large pictures.
+        turned_threshold: See `FaceNetwork`. None for the threshold of upright pictures.
+        metadata: See `FaceNetwork`.
 
     Raises:
         MissingPackageError: facexlib is not installed.
-        CheckpointError: the tensors are not this network's.
+        CheckpointError: The tensors do not belong to this network.
     """
 
     def __init__(
@@ -119,7 +124,7 @@ class RetinaFaceNetwork:
         return self._metadata
 
     def to(self, device: torch.device | str) -> RetinaFaceNetwork:
-        """Move to a device; facexlib keeps part of its state outside the module."""
+        """Move the network to a device, with the state that facexlib keeps outside the module."""
         self.module.to(device)
         self.module.device = torch.device(device)
         self.module.mean_tensor = self.module.mean_tensor.to(device)
@@ -134,25 +139,26 @@ class RetinaFaceNetwork:
         inputs = bgr.to(self.module.device).float() - self.module.mean_tensor
         outputs: tuple[Tensor, Tensor, Tensor] = self.module(inputs)
         offsets, scores, points = (output[0].cpu().double() for output in outputs)
-        # A score that is NaN would be below the threshold: the picture would seem to have no face.
+        # A NaN score is not above any threshold. Without this check, the picture would seem to have no face.
         require_finite(Findings(offsets.numpy(), scores.numpy(), points.numpy()))
-        sure = scores[:, 1] > threshold
-        offsets, scores, points = offsets[sure], scores[sure, 1], points[sure].view(-1, 5, 2)
-        # facexlib's detect_faces lists its anchors in Python for every picture: on a GPU that takes most of the time.
-        anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))[sure]
-        move, grow = _VARIANCE
-        centers = anchors[:, :2] + move * offsets[:, :2] * anchors[:, 2:]
-        half = anchors[:, 2:] * (grow * offsets[:, 2:]).exp() / 2.0
-        boxes = torch.cat([centers - half, centers + half], dim=1)
-        points = anchors[:, None, :2] + move * points * anchors[:, None, 2:]
+        confident = scores[:, 1] > threshold
+        offsets, scores, points = offsets[confident], scores[confident, 1], points[confident].view(-1, 5, 2)
+        # facexlib's detect_faces is not used: it computes the anchors in Python for every picture, which takes most of
+        # the time on a GPU.
+        anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))[confident]
+        center_variance, size_variance = _VARIANCE
+        centers = anchors[:, :2] + center_variance * offsets[:, :2] * anchors[:, 2:]
+        half_sizes = anchors[:, 2:] * (size_variance * offsets[:, 2:]).exp() / 2.0
+        boxes = torch.cat([centers - half_sizes, centers + half_sizes], dim=1)
+        points = anchors[:, None, :2] + center_variance * points * anchors[:, None, 2:]
         nms: Any = import_optional("torchvision.ops", "torchvision").nms
-        kept = nms(boxes, scores, _NMS)
-        return Findings(boxes[kept].numpy(), scores[kept].numpy(), points[kept].numpy())
+        selected = nms(boxes, scores, _NMS_OVERLAP)
+        return Findings(boxes[selected].numpy(), scores[selected].numpy(), points[selected].numpy())
 
 
 @lru_cache(maxsize=16)
 def _anchors(size: tuple[int, int]) -> Tensor:
-    """RetinaFace's anchors in a picture of (height, width): (n, 4) center x, y, width, height in pixels."""
+    """Return RetinaFace's anchors in a picture of (height, width): (n, 4) center x, y, width, height in pixels."""
     levels: list[Tensor] = []
     for step, sides in _ANCHORS.items():
         rows, columns = ((torch.arange(math.ceil(length / step)).double() + 0.5) * step for length in size)
@@ -165,13 +171,13 @@ class ScrfdNetwork:
     """insightface's SCRFD (arXiv 2105.04714) from an ONNX file with landmarks, such as buffalo_l's det_10g.onnx.
 
     Args:
-        path: of the ONNX file.
-        providers: of onnxruntime, best first; None for the CPU.
-        tile: pixels, a multiple of 32; ignored where the file fixes its input's size.
+        path: Path of the ONNX file.
+        providers: Execution providers of onnxruntime, in order of preference. None for the CPU.
+        tile: See `FaceNetwork`. It must be a multiple of 32, and is ignored if the file fixes the size of its input.
 
     Raises:
         MissingPackageError: insightface or onnxruntime is not installed.
-        CheckpointError: no ONNX file, or none of SCRFD with landmarks.
+        CheckpointError: The file is not an ONNX file, or does not hold SCRFD with landmarks.
     """
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None, tile: int = 640) -> None:
@@ -189,7 +195,7 @@ class ScrfdNetwork:
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (tile, tile)
         self._metadata = metadata_of(session)
         self.model: Any = scrfd.SCRFD(model_file=str(path), session=session)
-        self.model.prepare(0, input_size=self._size, nms_thresh=_NMS)
+        self.model.prepare(0, input_size=self._size, nms_thresh=_NMS_OVERLAP)
 
     @property
     def tile(self) -> int:
@@ -209,22 +215,30 @@ class ScrfdNetwork:
 
     def find(self, picture: Picture, threshold: float) -> Findings:
         """See `FaceNetwork`."""
-        # insightface stretches smaller pictures to its input; the scale is chosen by the search, so they are padded.
+        # insightface would enlarge a small picture to its input size. The search has chosen the scale already, so the
+        # picture is padded instead.
         height, width = picture.shape[:2]
         canvas = np.zeros((self._size[1], self._size[0], 3), dtype=np.uint8)
         canvas[:height, :width] = picture[..., ::-1]
         self.model.prepare(0, det_thresh=threshold)
         boxes, landmarks = self.model.detect(canvas, input_size=self._size)
-        found = np.reshape(np.asarray(boxes, dtype=np.float64), (-1, 5))
-        return Findings(found[:, :4], found[:, 4], np.reshape(np.asarray(landmarks, dtype=np.float64), (-1, 5, 2)))
+        rows = np.reshape(np.asarray(boxes, dtype=np.float64), (-1, 5))
+        return Findings(rows[:, :4], rows[:, 4], np.reshape(np.asarray(landmarks, dtype=np.float64), (-1, 5, 2)))
 
 
 def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
     """Open an ONNX file with onnxruntime.
 
+    Args:
+        path: Path of the file.
+        providers: Execution providers, in order of preference. None for the CPU.
+
+    Returns:
+        An `onnxruntime.InferenceSession`.
+
     Raises:
         MissingPackageError: onnxruntime is not installed.
-        CheckpointError: missing, or no ONNX file.
+        CheckpointError: The file is missing, or is not an ONNX file.
     """
     if not path.is_file():
         raise CheckpointError(
@@ -240,27 +254,33 @@ def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
             raise
         raise CheckpointError(
             f"{path} cannot be loaded by onnxruntime ({str(error).splitlines()[0]}).",
-            expected="a whole ONNX file",
+            expected="a complete ONNX file",
             remedy="get the file again",
         ) from error
 
 
 def metadata_of(session: Any) -> dict[str, str]:
-    """Text that an ONNX file says of itself."""
+    """Return the custom metadata of an ONNX file."""
     return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def find_pack(folder: Path) -> tuple[Path, Path]:
-    """The detection and the recognition file of an insightface pack, told by their inputs and outputs.
+    """Find the detection file and the recognition file of an insightface pack by their inputs and outputs.
+
+    Args:
+        folder: Folder with the unpacked ONNX files.
+
+    Returns:
+        The paths of the detection file and of the recognition file.
 
     Raises:
-        CheckpointError: the folder lacks one of them.
+        CheckpointError: The folder lacks one of them.
     """
     detection: Path | None = None
     recognition: Path | None = None
-    # The usual names first: opening the pack's other large files would take seconds.
+    # Usual names come first, because opening the other large files of a pack takes seconds.
     files = [path for path in folder.glob("*.onnx") if not path.name.startswith(".")]
-    for path in sorted(files, key=lambda p: (not p.name.startswith(_USUAL), p.name)):
+    for path in sorted(files, key=lambda p: (not p.name.startswith(_USUAL_PREFIXES), p.name)):
         session = onnx_session(path)
         shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
         if detection is None and outputs in (9, 15):
@@ -270,7 +290,7 @@ def find_pack(folder: Path) -> tuple[Path, Path]:
         if detection is not None and recognition is not None:
             return detection, recognition
     raise CheckpointError(
-        f"{folder} is no insightface pack: {'detection' if detection is None else 'recognition'} is missing.",
+        f"{folder} is not an insightface pack: {'detection' if detection is None else 'recognition'} is missing.",
         expected="a folder with a SCRFD file with landmarks (det_*.onnx) and a recognition file of 112 pixels",
         remedy="unpack buffalo_l.zip into it",
     )

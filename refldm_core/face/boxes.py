@@ -1,7 +1,7 @@
-"""Faces that are known by their boxes: those of ComfyUI's own detection nodes, or drawn by hand.
+"""Faces from boxes: the boxes of ComfyUI's own detection nodes, and boxes drawn by hand.
 
-A box of the host is a dict with "x", "y", "width" and "height" in pixels, and perhaps "label" and "score". There pixel
-i covers [i, i + 1]; in the convention of `types` it covers [i - 0.5, i + 0.5].
+A box of the host is a dict with "x", "y", "width" and "height" in pixels, and optionally "label" and "score". Pixel i
+covers [i, i + 1] in the host's boxes, and [i - 0.5, i + 0.5] in the convention of `types`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ import numpy as np
 
 from ..errors import SettingsError, shortened
 from .alignment import FACE_BOX, FFHQ_TEMPLATE
-from .detection import iou
 from .errors import FaceError
+from .findings import iou
 from .matching import assign
 from .types import Face, Faces, Landmarks5
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels."""
 
-_LEAST_OVERLAP = 0.1  # intersection over union; a detected face that is smaller is an error inside a box of a face
-_LABEL = "face"
+_MIN_OVERLAP = 0.1  # intersection over union; a detected face that fills less of a face's box is a false detection
+_FACE_LABEL = "face"
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
-_ADDED = re.compile(rf"\s*(\d{{1,9}})\s*:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
+_ADDED_BOX = re.compile(rf"\s*(\d{{1,9}})\s*:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
 
 
 @dataclass(frozen=True)
 class BoundingBox:
-    """A box from a detector of anything, or from the user.
+    """A box from any kind of detector, or from the user.
 
     Attributes:
-        box: in pixels of the picture.
-        frame: index of the picture in its batch.
-        score: confidence, 0..1; None where the source has none.
-        label: what the box holds; None where the source does not say.
+        box: Box in pixels of the picture.
+        frame: Index of the picture in its batch.
+        score: Confidence, 0..1. None where the source has none.
+        label: What the box holds. None where the source has no labels.
     """
 
     box: Box
@@ -48,24 +48,24 @@ class BoundingBox:
 
     @property
     def is_face(self) -> bool:
-        """Whether the box bounds a face: without a label it does, with one the label must say so."""
-        return self.label is None or _LABEL in self.label.lower()
+        """Whether the box bounds a face. A box without a label does; otherwise the label must contain "face"."""
+        return self.label is None or _FACE_LABEL in self.label.lower()
 
 
 def parse_boxes(value: Any, image_sizes: Sequence[tuple[int, int]]) -> list[BoundingBox]:
     """Read the host's boxes, in every layout that its nodes use.
 
     Args:
-        value: a list with one list of boxes for each picture, or with a single list for all pictures; a list of boxes
-            for all pictures; or one box for all pictures.
+        value: A list with one list of boxes for each picture, a list with a single list for all pictures, a list of
+            boxes for all pictures, or one box for all pictures.
         image_sizes: (height, width) of every picture.
 
     Returns:
-        The boxes picture by picture, in their order.
+        The boxes of the first picture, then those of the next pictures, each in their order.
 
     Raises:
-        FaceError: a box without the four numbers or without an area, or a box whose middle is outside the picture.
-        SettingsError: the lists belong to another number of pictures.
+        FaceError: A box lacks one of the four numbers or has no area, or its middle is outside the picture.
+        SettingsError: The number of lists differs from the number of pictures.
     """
     lists = _lists_of(value)
     if len(lists) == 1:
@@ -84,24 +84,24 @@ def parse_boxes(value: Any, image_sizes: Sequence[tuple[int, int]]) -> list[Boun
 
 
 def parse_added_boxes(text: str) -> list[tuple[int, dict[str, float]]]:
-    """Boxes typed in or drawn by hand: "0: 120,80,60,70; 2: 5,5,40,40" (picture: x, y, width, height).
+    """Parse boxes that were typed or drawn by hand: "0: 120,80,60,70; 2: 5,5,40,40" (picture: x, y, width, height).
 
     Returns:
-        The number of each box's picture, from 0, and the box as the host's nodes give it; for `added_boxes`.
+        For each box the number of its picture, from 0, and the box in the form of the host's nodes.
 
     Raises:
-        SettingsError: another form.
+        SettingsError: The text has another form.
     """
     boxes: list[tuple[int, dict[str, float]]] = []
     for part in re.split(r"[;\n]", text):
         if not part.strip():
             continue
-        match = _ADDED.fullmatch(part)
+        match = _ADDED_BOX.fullmatch(part)
         if match is None:
             raise SettingsError(
-                f"{shortened(part.strip())} is no box of a face.",
+                f"{shortened(part.strip())} is not a box of a face.",
                 expected='the number of a picture, a colon, and x, y, width and height, such as "0: 120,80,60,70"',
-                remedy="correct the text, or leave it empty; separate several boxes by semicolons",
+                remedy="correct the text, or leave it empty; separate boxes by semicolons",
             )
         x, y, width, height = (float(number) for number in match.groups()[1:])
         boxes.append((int(match[1]), {"x": x, "y": y, "width": width, "height": height}))
@@ -109,15 +109,15 @@ def parse_added_boxes(text: str) -> list[tuple[int, dict[str, float]]]:
 
 
 def added_boxes(text: str, image_sizes: Sequence[tuple[int, int]]) -> list[BoundingBox]:
-    """The boxes of `parse_added_boxes`, checked against the pictures.
+    """Parse boxes with `parse_added_boxes`, and check them against the pictures.
 
     Args:
-        text: see `parse_added_boxes`, also for its errors.
+        text: See `parse_added_boxes`.
         image_sizes: (height, width) of every picture.
 
     Raises:
-        FaceError: a box without an area, or one whose middle is outside the picture.
-        SettingsError: a picture that there is not.
+        FaceError: A box has no area, or its middle is outside the picture.
+        SettingsError: The text has another form, or names a picture that does not exist.
     """
     boxes = parse_added_boxes(text)
     absent = [picture for picture, _ in boxes if picture >= len(image_sizes)]
@@ -131,31 +131,32 @@ def added_boxes(text: str, image_sizes: Sequence[tuple[int, int]]) -> list[Bound
 
 
 def with_added_faces(faces: Sequence[Face], boxes: Sequence[BoundingBox]) -> list[Face]:
-    """The faces and those that boxes add, picture by picture.
+    """Add the faces of boxes to detected faces, sorted by picture.
 
-    A box around one of the faces moves that face's box and adds none; see `faces_from_boxes`.
+    A box around a detected face replaces the box of that face and adds no face (see `faces_from_boxes`).
     """
     added = faces_from_boxes(boxes, faces)
-    # `faces_from_boxes` gives a face inside a box the landmarks object of the detected face.
-    moved = {id(face.landmarks) for face in added}
-    return sorted([*(face for face in faces if id(face.landmarks) not in moved), *added], key=lambda face: face.frame)
+    # A face that `faces_from_boxes` made from a detected face has the same landmarks object.
+    replaced = {id(face.landmarks) for face in added}
+    remaining = [face for face in faces if id(face.landmarks) not in replaced]
+    return sorted([*remaining, *added], key=lambda face: face.frame)
 
 
 def host_boxes(faces: Faces) -> list[list[dict[str, float | str]]]:
-    """The faces' boxes as ComfyUI's detection nodes give them: one list of dicts for each picture."""
+    """Return the boxes of faces in the form of ComfyUI's detection nodes: one list of dicts for each picture."""
     return [[_to_host(faces.faces[i]) for i in faces.in_frame(frame)] for frame in range(len(faces.image_sizes))]
 
 
 def face_from_box(box: Box, *, score: float = 1.0, frame: int = 0) -> Face:
-    """A face that is known by its box alone.
+    """Make a face from its box.
 
-    Its landmarks are those of an upright average face: as large as fits into the box, and in the middle of it.
+    The landmarks are those of an upright average face in the middle of the box, as large as the box allows.
     `alignment.face_from_landmarks` is the inverse.
 
     Args:
-        box: in pixels of the picture, with an area.
-        score: confidence, 0..1.
-        frame: index of the picture in its batch.
+        box: Box in pixels of the picture, with an area above 0.
+        score: Confidence, 0..1.
+        frame: Index of the picture in its batch.
     """
     low, high = np.array(FACE_BOX[:2]), np.array(FACE_BOX[2:])
     left, top, right, bottom = box
@@ -165,36 +166,37 @@ def face_from_box(box: Box, *, score: float = 1.0, frame: int = 0) -> Face:
 
 
 def faces_from_boxes(boxes: Sequence[BoundingBox], detected: Sequence[Face] | None = None) -> list[Face]:
-    """The faces that the boxes name.
+    """Make faces from boxes.
 
-    A box of a face takes its landmarks from the detected face that overlaps it most, and those of an average face
-    where none was detected in it. A box of anything else ("person") says only where to look: the face is the detected
-    one, and without one there is none. Each detected face belongs to one box at most.
+    A box of a face always gives a face. Its landmarks come from the detected face in the box, or from an average face
+    if none was detected there. A box of anything else ("person") only limits the search: it gives the detected face in
+    the box, if there is one. The assignment of detected faces to boxes has the largest sum of overlaps. Each detected
+    face belongs to at most one box.
 
     Args:
-        boxes: of all pictures.
-        detected: what a face detector found in the same pictures; None where no detector was used.
+        boxes: Boxes of all pictures.
+        detected: Faces that a face detector found in the same pictures. None where no detector was used.
 
     Returns:
-        The faces picture by picture, in the order of their boxes.
+        The faces of the first picture, then those of the next pictures, each in the order of their boxes.
 
     Raises:
-        FaceError: there is a box of something else than a face, and no detector was used.
+        FaceError: A box holds something other than a face, and no detector was used.
     """
     labels = [box.label for box in boxes if not box.is_face]
     if labels and detected is None:
         raise FaceError(
             f'A box is labeled "{labels[0]}" and does not say where the face is.',
-            expected=f'boxes of faces: labeled "{_LABEL}", or without a label',
-            remedy="connect a face detector too, which finds the faces inside the boxes, or take boxes of faces alone",
+            expected=f'boxes of faces: labeled "{_FACE_LABEL}", or without a label',
+            remedy="connect a face detector too, which finds the faces inside the boxes, or use boxes of faces only",
         )
     faces: list[Face] = []
     for frame in sorted({box.frame for box in boxes}):
-        rows = [box for box in boxes if box.frame == frame]
-        columns = [face for face in detected or () if face.frame == frame]
-        overlaps = np.array([[_overlap(box, face) for face in columns] for box in rows])
-        pairs = dict(assign(np.reshape(overlaps, (len(rows), len(columns))), 1e-9))
-        matched = [_face_of(box, columns[pairs[i]] if i in pairs else None) for i, box in enumerate(rows)]
+        frame_boxes = [box for box in boxes if box.frame == frame]
+        frame_faces = [face for face in detected or () if face.frame == frame]
+        overlaps = np.array([[_overlap(box, face) for face in frame_faces] for box in frame_boxes])
+        pairs = dict(assign(np.reshape(overlaps, (len(frame_boxes), len(frame_faces))), 1e-9))
+        matched = [_face_of(box, frame_faces[pairs[i]] if i in pairs else None) for i, box in enumerate(frame_boxes)]
         faces += [face for face in matched if face is not None]
     return faces
 
@@ -204,7 +206,7 @@ def _lists_of(value: Any) -> list[list[Any]]:
         return [[value]]
     if not isinstance(value, (list, tuple)):
         raise FaceError(
-            f"A {type(value).__name__} holds no boxes.",
+            f"A value of type {type(value).__name__} holds no boxes.",
             expected="a box, or lists of boxes",
             remedy="connect the output bboxes of a detection node",
         )
@@ -223,7 +225,7 @@ def _parse_box(box: Any, frame: int, size: tuple[int, int]) -> BoundingBox:
         score = None
     if not (math.isfinite(x + y) and 0.0 < width < math.inf and 0.0 < height < math.inf):
         raise FaceError(
-            f"A box of picture {frame + 1} has no place or no area: {shortened(str(box))}.",
+            f"A box of picture {frame + 1} has no position or no area: {shortened(str(box))}.",
             expected="x, y, width and height in pixels, with a width and a height above 0",
             remedy="remove this box, or connect another detection node",
         )
@@ -232,7 +234,7 @@ def _parse_box(box: Any, frame: int, size: tuple[int, int]) -> BoundingBox:
             f"A box of picture {frame + 1}, {width:g}x{height:g} at {x:g}, {y:g}, lies outside that picture of "
             f"{size[1]}x{size[0]} pixels.",
             expected="boxes in pixels of the picture that is connected here",
-            remedy="give the node that makes the boxes the same picture, or the size of that picture",
+            remedy="connect the same picture, or its size, to the node that makes the boxes",
         )
     label = box.get("label")
     left, top = x - 0.5, y - 0.5
@@ -241,15 +243,15 @@ def _parse_box(box: Any, frame: int, size: tuple[int, int]) -> BoundingBox:
 
 def _to_host(face: Face) -> dict[str, float | str]:
     left, top, _, _ = face.box
-    place = {"x": left + 0.5, "y": top + 0.5, "width": face.width, "height": face.height}
-    return {**place, "label": _LABEL, "score": face.score}
+    geometry = {"x": left + 0.5, "y": top + 0.5, "width": face.width, "height": face.height}
+    return {**geometry, "label": _FACE_LABEL, "score": face.score}
 
 
 def _overlap(box: BoundingBox, face: Face) -> float:
-    """Intersection over union, 0 for a face that is not the one in the box."""
+    """Return the intersection over union, or 0 where the face cannot be the face in the box."""
     (x, y), (left, top, right, bottom) = face.center, box.box
     overlap = float(iou(np.asarray(box.box), np.asarray([face.box]))[0])
-    fits = overlap >= _LEAST_OVERLAP or not box.is_face
+    fits = overlap >= _MIN_OVERLAP or not box.is_face
     return overlap if fits and left <= x <= right and top <= y <= bottom else 0.0
 
 

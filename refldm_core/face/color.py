@@ -1,4 +1,4 @@
-"""Giving a restored crop the colors of the picture that it goes back to."""
+"""Color matching of a restored crop to the picture that it is pasted into."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from .warping import gaussian_blur
 ColorMatch = Literal["wavelet", "lab", "none"]
 
 _WAVELET_SIGMA = 13.06 / 512
-"""Of the crop's side: five levels of the [1, 2, 1] / 4 a-trous wavelet smooth as much at 512 pixels."""
+"""Standard deviation, as a fraction of the crop's side. Five levels of the a-trous wavelet with the kernel
+[1, 2, 1] / 4 smooth equally at 512 pixels."""
 
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degree observer
-_EPSILON, _KAPPA = 0.008856, 7.787  # of CIE 1976 L*a*b*
+_EPSILON, _KAPPA = 0.008856, 7.787  # constants of CIE 1976 L*a*b*
 
 
-def match_colors(restored: Tensor, original: Tensor, how: ColorMatch, mask: Tensor | None = None) -> Tensor:
-    """Bring a restored crop to the original crop's colors.
+def match_colors(restored: Tensor, original: Tensor, method: ColorMatch, mask: Tensor | None = None) -> Tensor:
+    """Give a restored crop the colors of the original crop.
 
     Args:
         restored, original: (3, size, size) in [-1, 1].
-        how: "wavelet" keeps the restored crop's detail and takes the coarse colors of the original, place by place;
-            "lab" takes the mean and standard deviation of each CIE Lab channel; "none" changes nothing.
-        mask: (size, size) in [0, 1]; where "lab" measures, None everywhere.
+        method: "wavelet" keeps the detail of the restored crop and takes the coarse local colors of the original. "lab"
+            takes the mean and standard deviation of each CIE Lab channel from the original. "none" changes nothing.
+        mask: (size, size) in [0, 1]: weight of each pixel in the statistics of "lab". None weights all pixels equally.
 
     Returns:
         (3, size, size) float32, not clamped.
 
     Raises:
-        SettingsError: another name.
+        SettingsError: The method does not exist.
     """
-    if how == "none":
+    if method == "none":
         return restored
-    if how == "wavelet":
-        # All bands of a wavelet decomposition but the last sum to the picture minus its smoothed copy.
+    if method == "wavelet":
+        # The sum of all bands of a wavelet decomposition except the coarsest is the picture minus its smoothed copy.
         return restored + gaussian_blur(original - restored, _WAVELET_SIGMA * restored.shape[-1])
-    if how == "lab":
+    if method == "lab":
         weight = torch.ones_like(restored[0]) if mask is None else mask
         if float(weight.sum()) == 0.0:
             return restored
         source, target = rgb_to_lab(restored), rgb_to_lab(original)
         mean, deviation = _moments(source, weight)
-        wanted_mean, wanted_deviation = _moments(target, weight)
-        return lab_to_rgb((source - mean) * (wanted_deviation / deviation) + wanted_mean)
+        target_mean, target_deviation = _moments(target, weight)
+        return lab_to_rgb((source - mean) * (target_deviation / deviation) + target_mean)
     raise SettingsError(
-        f'There is no color match "{how}".',
+        f'There is no color match "{method}".',
         expected='"wavelet", "lab" or "none"',
         remedy="choose one of these",
     )
 
 
 def rgb_to_lab(image: Tensor) -> Tensor:
-    """Encoded sRGB (3, height, width) in [-1, 1] -> CIE L*a*b* (D65): L in 0..100."""
+    """Convert encoded sRGB (3, height, width) in [-1, 1] to CIE L*a*b* (D65), with L in 0..100."""
     rgb = ((image + 1.0) / 2.0).clamp(0.0, 1.0)
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     xyz = torch.einsum("ij,jhw->ihw", _matrix(image), linear) / _white(image)
@@ -65,7 +66,7 @@ def rgb_to_lab(image: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """CIE L*a*b* (D65) -> sRGB (3, height, width) in [-1, 1]; colors outside sRGB are clamped."""
+    """Convert CIE L*a*b* (D65) to sRGB (3, height, width) in [-1, 1]. Colors outside sRGB are clamped."""
     y = (lab[0] + 16.0) / 116.0
     f = torch.stack([y + lab[1] / 500.0, y, y - lab[2] / 200.0])
     xyz = torch.where(f**3 > _EPSILON, f**3, (f - 16.0 / 116.0) / _KAPPA) * _white(lab)
@@ -75,10 +76,11 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def _moments(lab: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean and standard deviation of each channel: (3, 1, 1) each."""
     total = weight.sum()
     mean = ((lab * weight).sum(dim=(1, 2)) / total).view(3, 1, 1)
     variance = (((lab - mean) ** 2 * weight).sum(dim=(1, 2)) / total).view(3, 1, 1)
-    return mean, variance.sqrt().clamp(min=0.5)  # a flat channel is not stretched into noise
+    return mean, variance.sqrt().clamp(min=0.5)  # the limit keeps a flat channel from being stretched to noise
 
 
 def _matrix(like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Errors of finding, choosing and putting back faces."""
+"""Errors of face detection, selection and pasting."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ..errors import ReFLDMError
 
 
 class FaceError(ReFLDMError):
-    """A face, or a set of faces, that the work cannot go on with: none found, impossible landmarks, a wrong number."""
+    """A face or a set of faces is unusable: no face was found, landmarks are impossible, or a number is wrong."""
 
 
 class MissingPackageError(ReFLDMError):
-    """A package that only this part needs is not installed, or does not import."""
+    """An optional package is not installed, or its import fails."""

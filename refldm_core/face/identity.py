@@ -1,4 +1,4 @@
-"""Who a face is: ArcFace embeddings (arXiv 1801.07698) and how alike two of them are."""
+"""Identity of faces: ArcFace embeddings (arXiv 1801.07698) and their similarity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import CheckpointError, NotFiniteError
 from .alignment import FFHQ_SIZE, similarity, template
 from .backends import metadata_of, onnx_session
 from .errors import FaceError
-from .types import CropTransform, Face, Faces, Landmarks5, Matrix
+from .types import Face, Faces, Landmarks5, Matrix
 from .warping import warp
 
 Embeddings = NDArray[np.float32]
@@ -27,32 +27,34 @@ ARCFACE_SIZE = 112
 ARCFACE_TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""(5, 2): where ArcFace networks expect the landmarks in a crop of 112 pixels."""
+"""(5, 2): positions at which ArcFace networks expect the landmarks in a crop of 112 pixels."""
 
-_BATCH = 32
+_BATCH_SIZE = 32
 
 
 class Recognizer(Protocol):
-    """Anything that embeds faces."""
+    """A network that embeds faces."""
 
     def embed(self, crops: Tensor) -> Embeddings:
-        """Crops (n, 3, 112, 112) RGB in [-1, 1], aligned to `ARCFACE_TEMPLATE`, -> (n, d) of unit length."""
+        """Embed crops (n, 3, 112, 112) RGB in [-1, 1], aligned to `ARCFACE_TEMPLATE`: (n, d) of unit length."""
         ...
 
 
 class ArcFaceRecognizer:
-    """A recognition file of insightface's layout (buffalo_l's w600k_r50.onnx), run by onnxruntime alone.
+    """A recognizer from an ONNX file of insightface's layout, such as buffalo_l's w600k_r50.onnx.
+
+    onnxruntime runs the file. The package insightface is not needed.
 
     Args:
-        path: of the ONNX file.
-        providers: of onnxruntime, best first; None for the CPU.
+        path: Path of the ONNX file.
+        providers: Execution providers of onnxruntime, in order of preference. None for the CPU.
 
     Attributes:
-        metadata: text that the file says of itself.
+        metadata: Custom metadata of the file.
 
     Raises:
         MissingPackageError: onnxruntime is not installed.
-        CheckpointError: no ONNX file, or none of that layout.
+        CheckpointError: The file is missing, is not an ONNX file, or has another layout.
     """
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
@@ -62,29 +64,36 @@ class ArcFaceRecognizer:
         shape = list(inputs[0].shape)
         if len(inputs) != 1 or len(outputs) != 1 or shape[1:] != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise CheckpointError(
-                f"{path} is no ArcFace recognizer: its input has shape {shape} and it has {len(outputs)} outputs.",
+                f"{path} is not an ArcFace recognizer: its input has shape {shape} and it has {len(outputs)} outputs.",
                 expected="one input of shape (n, 3, 112, 112) and one output",
                 remedy="use w600k_r50.onnx of the pack buffalo_l, or glintr100.onnx of antelopev2",
             )
         self._input: str = inputs[0].name
-        # Some files fix the batch at 1.
-        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH
+        # Some files fix the batch size at 1.
+        self._batch_size = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH_SIZE
 
     def embed(self, crops: Tensor) -> Embeddings:
         """See `Recognizer`."""
-        pictures = crops.detach().cpu().float().numpy()  # [-1, 1] is (x - 127.5) / 127.5 of 0..255
-        found: list[Embeddings] = []
-        for start in range(0, len(pictures), self._batch):
-            part = pictures[start : start + self._batch]
-            found.append(np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(part)})[0]))
-        return normalize(np.concatenate(found)) if found else np.zeros((0, 512), dtype=np.float32)
+        pictures = crops.detach().cpu().float().numpy()  # [-1, 1] equals the network's own (x - 127.5) / 127.5
+        embeddings: list[Embeddings] = []
+        for start in range(0, len(pictures), self._batch_size):
+            batch = pictures[start : start + self._batch_size]
+            embeddings.append(np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(batch)})[0]))
+        return normalize(np.concatenate(embeddings)) if embeddings else np.zeros((0, 512), dtype=np.float32)
 
 
 def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:
-    """A recognizer's embeddings of crops (n, 3, 112, 112), checked: (n, d) of unit length.
+    """Embed crops with a recognizer, and check that all values are finite.
+
+    Args:
+        recognizer: Any recognizer.
+        crops: See `Recognizer.embed`.
+
+    Returns:
+        (n, d) of unit length.
 
     Raises:
-        NotFiniteError: the network gave NaN or infinity, with which no face is similar to any other.
+        NotFiniteError: The network gave NaN or infinity. With such values, no face would be similar to any other.
     """
     embeddings = recognizer.embed(crops)
     if not np.isfinite(embeddings).all():
@@ -97,39 +106,49 @@ def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:
 
 
 def embed_faces(recognizer: Recognizer, images: Sequence[Tensor], faces: Sequence[Face]) -> Embeddings:
-    """Embeddings of faces, cut out of their pictures by their landmarks.
+    """Embed faces, which are cut out of their pictures by their landmarks.
 
     Args:
-        recognizer: of whatever kind.
-        images: each (3, height, width) in [-1, 1].
-        faces: with `frame` the index of their picture.
+        recognizer: Any recognizer.
+        images: Pictures (3, height, width) in [-1, 1].
+        faces: Faces of these pictures. `frame` is the index of the picture.
 
     Returns:
         (faces, d) of unit length.
+
+    Raises:
+        NotFiniteError: See `embed`.
     """
-    crops = [_cut(images[face.frame], _arcface_from_image(face.landmarks)) for face in faces]
-    return embed(recognizer, torch.stack(crops) if crops else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    crops = [_arcface_crop(images[face.frame], _arcface_from_image(face.landmarks)) for face in faces]
+    return embed(recognizer, _stacked(crops))
 
 
 def embed_crops(recognizer: Recognizer, crops: Tensor) -> Embeddings:
-    """Embeddings of FFHQ-aligned crops (n, 3, size, size) in [-1, 1]: (n, d) of unit length.
+    """Embed FFHQ-aligned crops whose landmarks are unknown. The landmarks of the FFHQ template take their place.
 
-    For crops whose landmarks are not known any more: they lie about where the template has them.
+    Args:
+        recognizer: Any recognizer.
+        crops: (n, 3, size, size) in [-1, 1].
+
+    Returns:
+        (n, d) of unit length.
+
+    Raises:
+        NotFiniteError: See `embed`.
     """
     matrix = similarity(template(crops.shape[-1] if len(crops) else FFHQ_SIZE), ARCFACE_TEMPLATE)
-    cut = [_cut(crop, matrix) for crop in crops]
-    return embed(recognizer, torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    return embed(recognizer, _stacked([_arcface_crop(crop, matrix) for crop in crops]))
 
 
 def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
-    """What the published identity loss and IDS show the recognizer of an FFHQ-aligned crop; differentiable.
+    """Prepare FFHQ-aligned crops for a recognizer like the published identity loss and IDS do. Differentiable.
 
-    The middle seven eighths, area-averaged, with no alignment to ArcFace's template. Crops smaller than the network's
-    input are enlarged bilinearly instead: averaging would only repeat their pixels.
+    The middle seven eighths are area-averaged, without alignment to ArcFace's template. A crop whose middle is smaller
+    than the recognizer's input is enlarged bilinearly, because averaging would only repeat its pixels.
 
     Args:
         crops: (n, 3, height, width) in [-1, 1].
-        size: of the recognizer's input.
+        size: Pixels along each side of the recognizer's input.
 
     Returns:
         (n, 3, size, size).
@@ -142,41 +161,47 @@ def published_crop(crops: Tensor, size: int = ARCFACE_SIZE) -> Tensor:
 
 
 def embed_aligned(recognizer: Recognizer, crops: Tensor, faces: Faces) -> Embeddings:
-    """Embeddings of FFHQ-aligned crops whose faces are known: by their landmarks, brought to the crop.
+    """Embed FFHQ-aligned crops by the landmarks of their faces, which are transformed from the picture to the crop.
 
     Args:
-        recognizer: of whatever kind.
+        recognizer: Any recognizer.
         crops: (faces, 3, size, size) in [-1, 1], of any size.
-        faces: whose crops these are.
+        faces: The faces that the crops show.
 
     Returns:
         (faces, d) of unit length.
+
+    Raises:
+        NotFiniteError: See `embed`.
     """
-    cut = [
-        _cut(crop, _arcface_from_image(face.landmarks.transformed(_placed(transform, crop).crop_from_image)))
-        for crop, face, transform in zip(crops, faces.faces, faces.transforms, strict=True)
+    landmarks = [
+        face.landmarks.transformed(transform.resized(crops.shape[-1]).crop_from_image)
+        for face, transform in zip(faces.faces, faces.transforms, strict=True)
     ]
-    return embed(recognizer, torch.stack(cut) if cut else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE))
+    arcface_crops = [
+        _arcface_crop(crop, _arcface_from_image(points)) for crop, points in zip(crops, landmarks, strict=True)
+    ]
+    return embed(recognizer, _stacked(arcface_crops))
 
 
 def normalize(vectors: NDArray[Any]) -> Embeddings:
-    """Rows scaled to unit length; a row of zeros stays."""
+    """Scale rows to unit length. A row of zeros stays zero."""
     array = np.asarray(vectors, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=-1, keepdims=True)
     return (array / np.maximum(lengths, 1e-12)).astype(np.float32)
 
 
 def cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
-    """Cosine similarities of unit vectors: (n, d) and (m, d) -> (n, m) in [-1, 1]."""
+    """Return the cosine similarities of unit vectors: (n, d) and (m, d) -> (n, m) in [-1, 1]."""
     product = np.einsum("nd,md->nm", np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     return np.minimum(np.maximum(product, -1.0), 1.0)
 
 
 def centroid(embeddings: Embeddings) -> Embeddings:
-    """The direction of a person's mean embedding: (n, d) -> (d,) of unit length.
+    """Return the direction of a person's mean embedding: (n, d) -> (d,) of unit length.
 
     Raises:
-        FaceError: no embedding, or embeddings that cancel.
+        FaceError: There is no embedding, or the embeddings cancel each other.
     """
     if len(embeddings):
         mean = np.asarray(embeddings, dtype=np.float64).mean(axis=0)
@@ -185,18 +210,18 @@ def centroid(embeddings: Embeddings) -> Embeddings:
     raise FaceError(
         "A person has no mean embedding.",
         expected="one or more photos of the same face",
-        remedy="give at least one photo in which the person's face is found",
+        remedy="add at least one photo in which the person's face is found",
     )
 
 
 def _arcface_from_image(landmarks: Landmarks5) -> Matrix:
-    # Plain least squares over all five points, as the networks were trained with.
+    # The networks were trained with plain least squares over all five points.
     return similarity(landmarks.points, ARCFACE_TEMPLATE)
 
 
-def _placed(transform: CropTransform, crop: Tensor) -> CropTransform:
-    return transform.resized(crop.shape[-1])
+def _stacked(crops: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(crops)) if crops else torch.zeros(0, 3, ARCFACE_SIZE, ARCFACE_SIZE)
 
 
-def _cut(image: Tensor, matrix: Matrix) -> Tensor:
+def _arcface_crop(image: Tensor, matrix: Matrix) -> Tensor:
     return warp(image, matrix, (ARCFACE_SIZE, ARCFACE_SIZE)).clamp(-1.0, 1.0).cpu()

@@ -1,4 +1,4 @@
-"""Which known person each face is."""
+"""Matching of faces to known people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .types import Face
 
 SAME_PERSON = 0.35
 """Cosine similarity above which two photos usually show one person, for insightface's published recognizers. Degraded
-faces score lower than sharp ones: 0.25 to 0.3 serves where everybody in the picture is known."""
+faces score lower than sharp ones. Where everybody in the picture is known, 0.25 to 0.3 is enough."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Match:
     """The person of one face.
 
     Attributes:
-        person: name, None where nobody is similar enough, or the most similar one is another face of the picture.
-        similarity: to that person; to the most similar one where there is none.
+        person: Name of the person. None where nobody is similar enough, or where another face of the picture is a
+            better match for the person.
+        similarity: Cosine similarity to the person. Where there is none, the similarity to the most similar person.
     """
 
     person: str | None
@@ -43,26 +44,27 @@ def match_people(
     repeats: bool = False,
     assigned: Mapping[int, str | None] = MappingProxyType({}),
 ) -> list[Match]:
-    """Give every face its person such that the sum of similarities in each picture is largest.
+    """Match the faces of each picture to people so that the sum of similarities in the picture is largest.
 
     Args:
         embeddings: (faces, d) of unit length.
-        frames: index of each face's picture.
-        people: name -> (d,), the person's centroid.
-        threshold: least cosine similarity.
-        repeats: whether two faces of one picture may be the same person (mirrors, collages, photos in the photo).
-        assigned: index of a face -> its person, None for nobody, whatever the similarities say (`parse_assignments`).
-            No other face of that picture becomes the same person, unless `repeats` or `assigned` says so.
+        frames: Index of the picture of each face.
+        people: Name -> (d,) centroid of the person.
+        threshold: Minimum cosine similarity of a match.
+        repeats: Whether two faces of one picture may be the same person (mirrors, collages, photos in the photo).
+        assigned: Index of a face -> name of its person, or None for nobody (`people_of_assignments`). Similarities do
+            not matter for these faces. The person is not matched to another face of the same picture, unless `repeats`
+            allows this. `assigned` itself may name a person twice.
 
     Returns:
         One match for each face.
 
     Raises:
-        SettingsError: a threshold outside -1..1.
+        SettingsError: The threshold is outside -1..1.
     """
     if not -1.0 <= threshold <= 1.0:
         raise SettingsError(
-            f"A similarity of {threshold} does not exist.", expected="-1..1", remedy=f"choose about {SAME_PERSON}"
+            f"A similarity cannot be {threshold}.", expected="-1..1", remedy=f"choose about {SAME_PERSON}"
         )
     names = list(people)
     if not names or not len(embeddings):
@@ -83,15 +85,15 @@ def match_people(
 
 
 NOBODY = "nobody"
-"""What stands for a face without a person in assignments."""
+"""Name in assignments for a face that has no person."""
 _ASSIGNMENT = re.compile(r"\s*(\d{1,6})\s*:\s*(\S.*?)\s*", re.DOTALL)
 
 
 def parse_assignments(text: str) -> dict[int, str]:
-    """Who faces are, typed in: "2: Anna, 3: nobody" is {2: "Anna", 3: "nobody"}; an empty text is {}.
+    """Parse typed assignments: "2: Anna, 3: nobody" gives {2: "Anna", 3: "nobody"}. An empty text gives {}.
 
     Raises:
-        SettingsError: another form, or a face with two people.
+        SettingsError: The text has another form, or assigns two people to a face.
     """
     assigned: dict[int, str] = {}
     for part in text.replace("\n", ",").split(","):
@@ -102,57 +104,57 @@ def parse_assignments(text: str) -> dict[int, str]:
             raise SettingsError(
                 f"{shortened(part.strip())} does not say who a face is.",
                 expected='the number of a face, a colon and a name, such as "2: Anna, 3: nobody"',
-                remedy="correct the text, or leave it empty for the people that the face recognizer finds",
+                remedy="correct the text, or leave it empty to use the people that the face recognizer finds",
             )
         face, name = int(match[1]), match[2]
         if assigned.setdefault(face, name) != name:
             raise SettingsError(
                 f"Face {face} is assigned to {assigned[face]} and to {name}.",
                 expected="one person for each face",
-                remedy="remove one of the two",
+                remedy="remove one of the two assignments",
             )
     return assigned
 
 
 def people_of_assignments(assigned: Mapping[int, str], people: Sequence[str], faces: int) -> dict[int, str | None]:
-    """Check assignments against the faces and people that there are; capitals do not matter.
+    """Check assignments against the existing faces and people. Upper and lower case are equal.
 
     Args:
-        assigned: from `parse_assignments`.
-        people: names.
-        faces: how many there are.
+        assigned: Result of `parse_assignments`.
+        people: Names of the people.
+        faces: Number of faces.
 
     Returns:
-        Index of the face -> one of the names, None for `NOBODY`: for `match_people`.
+        Index of the face -> one of the names, or None for `NOBODY`. `match_people` takes this as `assigned`.
 
     Raises:
-        SettingsError: a face or a person that there is not.
+        SettingsError: A face or a person does not exist.
     """
     absent = [face for face in assigned if face >= faces]
     if absent:
         raise SettingsError(
             f"There is no face number {absent[0]} to assign to {assigned[absent[0]]}.",
             expected=f"a number from 0 to {faces - 1}" if faces else "no assignment, since there is no face",
-            remedy="look at the numbers that the node shows, or leave the assignments empty",
+            remedy="use the numbers that the node shows, or leave the assignments empty",
         )
-    known: dict[str, str | None] = {NOBODY: None, **{name.casefold(): name for name in people}}
-    unknown = [name for name in assigned.values() if name.casefold() not in known]
+    person_of_text: dict[str, str | None] = {NOBODY: None, **{name.casefold(): name for name in people}}
+    unknown = [name for name in assigned.values() if name.casefold() not in person_of_text]
     if unknown:
         raise SettingsError(
             f'A face is assigned to "{unknown[0]}", who is not among the people.',
             expected=", ".join([*people, NOBODY]),
             remedy="correct the name, or name the people in the order of their sockets",
         )
-    return {face: known[name.casefold()] for face, name in assigned.items()}
+    return {face: person_of_text[name.casefold()] for face, name in assigned.items()}
 
 
 def assign(similarities: NDArray[np.float64], threshold: float, *, repeats: bool = False) -> list[tuple[int, int]]:
-    """Pairs (row, column) that maximize the sum of (similarity - threshold), each above 0.
+    """Return the pairs (row, column) that maximize the sum of (similarity - threshold). No pair is below the threshold.
 
     Args:
         similarities: (rows, columns).
-        threshold: least similarity of a pair.
-        repeats: whether a column may stand in several pairs.
+        threshold: Minimum similarity of a pair.
+        repeats: Whether a column may be in several pairs. A row is in at most one pair.
     """
     if not similarities.size:
         return []
@@ -160,31 +162,31 @@ def assign(similarities: NDArray[np.float64], threshold: float, *, repeats: bool
     if repeats:
         best = gain.argmax(axis=1)
         return [(i, int(j)) for i, j in enumerate(best) if gain[i, j] >= 0.0]
-    # Pairs below the threshold count 0, as staying alone does, so that they never push out a good pair.
+    # A pair below the threshold has gain 0, like no pair. It therefore never displaces a pair above the threshold.
     return [(i, j) for i, j in hungarian(np.maximum(gain, 0.0)) if gain[i, j] >= 0.0]
 
 
 def with_people(faces: Sequence[Face], matches: Sequence[Match]) -> list[Face]:
-    """The faces with the names of their matches."""
+    """Return the faces with the names of their matches."""
     return [replace(face, person=match.person) for face, match in zip(faces, matches, strict=True)]
 
 
 def with_embeddings(faces: Sequence[Face], embeddings: Embeddings) -> list[Face]:
-    """The faces with their embeddings."""
+    """Return the faces with embeddings."""
     return [replace(face, embedding=row) for face, row in zip(faces, embeddings, strict=True)]
 
 
 def stacked_embeddings(faces: Sequence[Face]) -> Embeddings:
-    """(faces, d) of faces that all have an embedding.
+    """Return the embeddings of faces: (faces, d).
 
     Raises:
-        FaceError: one has none.
+        FaceError: A face has no embedding.
     """
     rows = [face.embedding for face in faces if face.embedding is not None]
     if len(rows) != len(faces):
         raise FaceError(
             f"{len(faces) - len(rows)} of {len(faces)} faces have no embedding.",
-            expected="faces that a recognizer has seen",
+            expected="faces with embeddings from a recognizer",
             remedy="connect a face recognizer",
         )
     return np.stack(rows) if rows else np.zeros((0, 512), dtype=np.float32)

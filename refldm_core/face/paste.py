@@ -1,18 +1,24 @@
-"""Putting restored crops back into their pictures, without a seam and without touching anything else.
+"""Pasting of restored crops into their pictures, without a seam and without a change outside the mask.
 
-A crop smaller than the face in its picture lacks the picture's finest detail, and any resampling loses a little.
-Pasting the crop itself makes a sharp large face softer; pasting only the change (crop minus original crop) on top of
-the picture keeps the detail, but keeps the noise and the artifacts too that the restorer removed. Measured on a photo
-with a perfect restorer, PSNR to the clean picture inside the mask, in dB:
+A crop that is smaller than the face in its picture lacks the finest detail of the picture, and any resampling loses a
+little more. There are two simple methods:
 
-    face side (px), degradation     crop itself    change only    here
-    768, none                              38.9      identical    identical
-    256, noise (10 / 255)                  48.8           36.3        48.8
-    768, noise (10 / 255)                  38.9           30.2        38.9
-    768, JPEG quality 85                   38.9           53.9        53.9
+- Paste the crop itself. A sharp large face becomes softer.
+- Add only the change (restored crop minus original crop) to the picture. The detail stays, but so do the noise and the
+  artifacts that the restorer removed.
 
-Here: lost detail is put back only where the restorer left the crop as it was, by the local root mean square change. (In
-drawings, with edges of one pixel, the change alone can be a decibel better in spite of noise; photos are not so sharp.)
+This module pastes the crop, and adds the lost detail only where the restorer did not change the crop. The local root
+mean square change decides this. The table shows the PSNR to the clean picture inside the mask, in dB, measured on a
+photo with a perfect restorer:
+
+    face side (px), degradation     crop itself    change only    this module
+    768, none                              38.9      identical      identical
+    256, noise (10 / 255)                  48.8           36.3           48.8
+    768, noise (10 / 255)                  38.9           30.2           38.9
+    768, JPEG quality 85                   38.9           53.9           53.9
+
+In drawings with edges of one pixel, the change alone can be a decibel better in spite of noise. Photos are not so
+sharp.
 """
 
 from __future__ import annotations
@@ -35,23 +41,27 @@ from .warping import gaussian_blur, shift, warp
 
 Detail = Literal["unchanged", "always", "never"]
 
-# Of [-1, 1]: below 1.3 / 255 a crop is the same but for rounding, above 5 / 255 it is another picture.
-_SAME, _CHANGED = 0.01, 0.04
-_NEIGHBORHOOD = 4.0 / 512  # standard deviation, of the crop's side
+# Limits of a change in the range [-1, 1]. A change up to 0.01 (1.3 levels of 255) is rounding. A change of 0.04 (5
+# levels) or more comes from the restorer.
+_UNCHANGED_BELOW, _CHANGED_ABOVE = 0.01, 0.04
+_NEIGHBORHOOD = 4.0 / 512  # standard deviation, as a fraction of the crop's side
 
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """How to put crops back.
+    """Settings of pasting.
 
     Attributes:
-        feather: width of the mask's soft edge as a fraction of the crop's side, 0..0.5.
-        color: see `match_colors`.
-        blend: 0 leaves the picture as it is, 1 shows the restored face alone.
-        upscale: the result's size by the picture's, from 1 to 8; above 1 a face that was enlarged for restoring keeps
-            more of its new detail. Irrelevant where an enlarged picture is given.
-        detail: where the picture's detail that the crop could not hold is put back: "unchanged" where the restorer left
-            the crop as it was, "always", or "never".
+        feather: Width of the mask's soft edge as a fraction of the crop's side, 0..0.5.
+        color: Method of color matching (see `match_colors`).
+        blend: Weight of the restored face, 0..1. 0 leaves the picture unchanged.
+        upscale: Ratio of the result's size to the picture's size, 1..8. Above 1, a face that was enlarged for
+            restoration keeps more of its new detail. Ignored for pictures that are enlarged already.
+        detail: Places that get back the detail of the picture that the crop is too small for: "unchanged" for places
+            that the restorer did not change, "always" for all places, "never" for none.
+
+    Raises:
+        SettingsError: A value is outside its range.
     """
 
     feather: float = 0.1
@@ -61,17 +71,17 @@ class PasteSettings:
     detail: Detail = "unchanged"
 
     def __post_init__(self) -> None:
-        _require("feather", self.feather, 0.0, 0.5)
-        _require("blend", self.blend, 0.0, 1.0)
-        _require("upscale", self.upscale, 1.0, 8.0)
+        _require_range("feather", self.feather, 0.0, 0.5)
+        _require_range("blend", self.blend, 0.0, 1.0)
+        _require_range("upscale", self.upscale, 1.0, 8.0)
 
 
-class Pasted(NamedTuple):
+class PastedPicture(NamedTuple):
     """A picture with its restored faces.
 
     Attributes:
-        image: (3, height, width) float32 in [-1, 1]; bit-identical to the picture where the mask is 0.
-        mask: (height, width) float32 in [0, 1]: how much of each pixel comes from restored crops.
+        image: (3, height, width) float32 in [-1, 1], bit-identical to the picture where the mask is 0.
+        mask: (height, width) float32 in [0, 1]: the share of restored crops in each pixel.
     """
 
     image: Tensor
@@ -86,38 +96,41 @@ def paste_faces(
     *,
     crop_masks: Sequence[Tensor | None] | None = None,
     image_masks: Sequence[Tensor | None] | None = None,
-) -> list[Pasted]:
-    """Put every restored crop back into its picture; where faces overlap, later ones lie on top.
+) -> list[PastedPicture]:
+    """Paste every restored crop into its picture. Where faces overlap, later faces are on top.
 
     Args:
-        images: each (3, height, width) in [-1, 1], the pictures that the faces were aligned from, or all of these
-            enlarged (by an upscaler, say).
-        faces: their faces.
-        crops: (faces, 3, size, size) in [-1, 1], restored, of any size.
-        settings: None for the default.
-        crop_masks: for each face (size, size) in [0, 1] or None, from a face parser; multiplies the crop's own shape.
-        image_masks: for each picture (height, width) in [0, 1] or None, drawn by the user; multiplies too, unsoftened.
+        images: Pictures (3, height, width) in [-1, 1] that the faces were aligned from, or enlarged copies of them (for
+            instance from an upscaler).
+        faces: Faces of these pictures.
+        crops: (faces, 3, size, size) restored crops in [-1, 1], of any size.
+        settings: Settings of pasting. None for the defaults.
+        crop_masks: For each face a mask (size, size) in [0, 1], for instance from a face parser, or None. It is
+            softened and multiplied with the mask of the crop's shape.
+        image_masks: For each picture a mask (height, width) in [0, 1] from the user, or None. It is multiplied with the
+            other masks and not softened.
 
     Returns:
         One result for each picture, on the picture's device.
 
     Raises:
-        FaceError: numbers or sizes that do not fit together.
+        FaceError: Numbers of pictures, faces, crops or masks do not fit together, or a picture has another aspect ratio
+            than the picture of its faces.
     """
     settings = settings or PasteSettings()
     _require_count("restored crops", len(crops), len(faces), "faces")
     _require_count("pictures", len(images), len(faces.image_sizes), "pictures with which the faces were detected")
     masks = [None] * len(faces) if crop_masks is None else crop_masks
-    drawn = [None] * len(images) if image_masks is None else image_masks
+    masks_of_images = [None] * len(images) if image_masks is None else image_masks
     _require_count("crop masks", len(masks), len(faces), "faces")
-    _require_count("masks", len(drawn), len(images), "pictures")
-    results: list[Pasted] = []
+    _require_count("masks", len(masks_of_images), len(images), "pictures")
+    results: list[PastedPicture] = []
     for frame, image in enumerate(images):
         original = enlarge(image, settings.upscale) if _size(image) == faces.image_sizes[frame] else image.float()
-        target = Pasted(original.clone(), original.new_zeros(_size(original)))
-        image_mask = drawn[frame]
+        target = PastedPicture(original.clone(), original.new_zeros(_size(original)))
+        image_mask = masks_of_images[frame]
         if image_mask is not None:
-            image_mask = _fitted(image_mask, _size(original)).to(original)
+            image_mask = _resized(image_mask, _size(original)).to(original)
         for i in faces.in_frame(frame):
             transform = faces.transforms[i].for_image(_size(original))
             _paste_into(target, original, crops[i], transform, settings, crop_mask=masks[i], image_mask=image_mask)
@@ -125,17 +138,19 @@ def paste_faces(
     return results
 
 
-def paste_face(image: Tensor, crop: Tensor, transform: CropTransform, settings: PasteSettings | None = None) -> Pasted:
-    """Put one restored crop (3, size, size) back into its picture (3, height, width); see `paste_faces`."""
+def paste_face(
+    image: Tensor, crop: Tensor, transform: CropTransform, settings: PasteSettings | None = None
+) -> PastedPicture:
+    """Paste one restored crop (3, size, size) into its picture (3, height, width). See `paste_faces`."""
     settings = settings or PasteSettings()
     original = enlarge(image, settings.upscale) if _size(image) == transform.image_size else image.float()
-    target = Pasted(original.clone(), original.new_zeros(_size(original)))
+    target = PastedPicture(original.clone(), original.new_zeros(_size(original)))
     _paste_into(target, original, crop, transform.for_image(_size(original)), settings)
     return target
 
 
 def enlarge(image: Tensor, factor: float) -> Tensor:
-    """(3, height, width) enlarged with a bicubic filter, float32 and clamped to [-1, 1]; itself where factor is 1."""
+    """Enlarge (3, height, width) with a bicubic filter to float32, clamped to [-1, 1]. Factor 1 changes no value."""
     if factor == 1.0:
         return image.float()
     size = (round(image.shape[-2] * factor), round(image.shape[-1] * factor))
@@ -143,7 +158,7 @@ def enlarge(image: Tensor, factor: float) -> Tensor:
 
 
 def _paste_into(
-    target: Pasted,
+    target: PastedPicture,
     original: Tensor,
     crop: Tensor,
     transform: CropTransform,
@@ -152,6 +167,17 @@ def _paste_into(
     crop_mask: Tensor | None = None,
     image_mask: Tensor | None = None,
 ) -> None:
+    """Paste a crop into `target`, whose image may show other pasted faces already.
+
+    Args:
+        target: Result, which is changed in place.
+        original: The picture without any pasted face.
+        crop: (3, size, size) restored crop.
+        transform: Transform from the picture to the crop.
+        settings: Settings of pasting.
+        crop_mask: See `paste_faces`.
+        image_mask: See `paste_faces`, with the size of the picture.
+    """
     transform = transform.resized(crop.shape[-1])
     region = region_of(transform)
     if region is None:
@@ -168,13 +194,13 @@ def _paste_into(
     if not bool(inside.any()):
         return
     before = align(original, transform)
-    weight = None if crop_mask is None else _fitted(crop_mask, _size(before)).to(before)
+    weight = None if crop_mask is None else _resized(crop_mask, _size(before)).to(before)
     restored = match_colors(crop.to(before), before, settings.color, weight)
     pasted = _to_image(restored, transform, region)
-    keep = _unchanged(restored, before, settings.detail)
-    if keep is not None:
-        lost = original[window] - _to_image(before, transform, region)
-        pasted = pasted + _to_image(keep, transform, region).clamp(0.0, 1.0) * lost
+    unchanged = _unchanged_mask(restored, before, settings.detail)
+    if unchanged is not None:
+        lost_detail = original[window] - _to_image(before, transform, region)
+        pasted = pasted + _to_image(unchanged, transform, region).clamp(0.0, 1.0) * lost_detail
     current = target.image[window]
     blended = torch.lerp(current, pasted.clamp(-1.0, 1.0), mask)
     target.image[window] = torch.where(inside, blended, current)
@@ -186,19 +212,19 @@ def _to_image(crop: Tensor, transform: CropTransform, region: Region) -> Tensor:
     return warp(crop, compose(shift(-left, -top), transform.image_from_crop), (bottom - top, right - left))
 
 
-def _unchanged(restored: Tensor, before: Tensor, detail: Detail) -> Tensor | None:
-    """(1, size, size): 1 where the two crops are the same, 0 where they differ; None where that is everywhere."""
+def _unchanged_mask(restored: Tensor, before: Tensor, detail: Detail) -> Tensor | None:
+    """Return the mask of the places that get back their detail: (1, size, size), or None where there are none."""
     if detail == "always":
         return torch.ones_like(before[:1])
     if detail == "never":
         return None
     squared = (restored - before).square().mean(dim=0, keepdim=True)
     change = gaussian_blur(squared, _NEIGHBORHOOD * before.shape[-1]).sqrt()
-    keep = ((_CHANGED - change) / (_CHANGED - _SAME)).clamp(0.0, 1.0)
-    return keep if bool((keep > 0.0).any()) else None
+    mask = ((_CHANGED_ABOVE - change) / (_CHANGED_ABOVE - _UNCHANGED_BELOW)).clamp(0.0, 1.0)
+    return mask if bool((mask > 0.0).any()) else None
 
 
-def _fitted(mask: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
     if _size(mask) == size:
         return mask
     return antialiased(mask.float()[None, None], size, "bilinear")[0, 0]
@@ -208,17 +234,17 @@ def _size(image: Tensor) -> tuple[int, int]:
     return image.shape[-2], image.shape[-1]
 
 
-def _require(name: str, value: float, low: float, high: float) -> None:
+def _require_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsError(
             f"{name} {value} has no meaning.", expected=f"{low:g}..{high:g}", remedy=f"choose a {name} in that range"
         )
 
 
-def _require_count(what: str, found: int, expected: int, of: str) -> None:
-    if found != expected:
+def _require_count(items: str, count: int, expected: int, owners: str) -> None:
+    if count != expected:
         raise FaceError(
-            f"There are {found} {what} for {expected} {of}.",
+            f"There are {count} {items} for {expected} {owners}.",
             expected="one for each",
-            remedy="connect the crops, masks and pictures that belong to these faces, in their order",
+            remedy="connect the crops, masks and pictures that belong to these faces, in the same order",
         )

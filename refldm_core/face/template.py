@@ -1,4 +1,7 @@
-"""The FFHQ template, and the similarity that brings landmarks to it; numpy alone, so that renderers need no torch."""
+"""The FFHQ template, and the similarity transform from landmarks to it.
+
+This module uses numpy only, so that renderers do not need torch.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,24 @@ FFHQ_TEMPLATE = np.array(
 
 
 def template(size: int) -> NDArray[np.float64]:
-    """(5, 2): `FFHQ_TEMPLATE` for a crop of another size, such that the crop is the 512 one resized."""
+    """Return `FFHQ_TEMPLATE` for a crop of another size: (5, 2). Such a crop equals the resized crop of 512 pixels."""
     return (FFHQ_TEMPLATE + 0.5) * (size / FFHQ_SIZE) - 0.5
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
-    """Least-squares rotation, uniform scale and shift from (n, 2) to (n, 2) points, never a reflection (Umeyama 1991).
+    """Fit rotation, uniform scale and shift to points by least squares, without reflection (Umeyama 1991).
+
+    Args:
+        source: (n, 2) points.
+        target: (n, 2) points.
 
     Returns:
         (2, 3) float64, `target_from_source`.
 
     Raises:
-        FaceError: all source points are the same.
+        FaceError: All source points are equal.
     """
-    # In complex numbers, target = a source + b is a similarity, and least squares gives a in closed form.
+    # With points as complex numbers, target = a * source + b is a similarity, and least squares has a closed form.
     z = _complex(source)
     w = _complex(target)
     dz, dw = z - z.mean(), w - w.mean()
@@ -44,7 +51,7 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
     if spread < 1e-12:
         raise FaceError(
             "All landmarks of a face are at one point.",
-            expected="two eyes, a nose and a mouth apart from each other",
+            expected="eyes, nose and mouth at different points",
             remedy="check the landmarks",
         )
     a = complex(np.sum(dw * dz.conj())) / spread

@@ -1,4 +1,4 @@
-"""Faces through the frames of a video: the same person keeps the same number, references and noise."""
+"""Tracking of faces through the frames of a video, so that a person keeps the same number, references and noise."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from .detection import iou
+from .findings import iou
 from .identity import Embeddings, cosine, normalize
 from .matching import assign
 from .types import Face, Landmarks5
 
-_SEED_STEP = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighboring tracks get seeds far apart
+_SEED_STEP = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, so that the seeds of neighboring tracks are far apart
 _SEED_MASK = 0x7FFF_FFFF_FFFF_FFFF
-_STRANGER = 0.15  # cosine similarity below which even a face at the same place is somebody else
+_MIN_SIMILARITY = 0.15  # cosine similarity; a face below it is another person, even at the same place
 
 
 @dataclass
@@ -28,16 +28,18 @@ class _Track:
     embedding: Embeddings | None
 
 
-def track_faces(faces: Sequence[Face], *, least: float = 0.3, gap: int = 15) -> list[Face]:
-    """Number the faces of video frames: one number for each person's way through the frames.
+def track_faces(faces: Sequence[Face], *, threshold: float = 0.3, max_gap: int = 15) -> list[Face]:
+    """Number the faces of video frames by tracks. A track follows one person through the frames.
 
-    A face continues a track by how much its box overlaps the last one (intersection over union) and, where embeddings
-    are known, by their cosine similarity; each track goes on with one face of a frame at most (Hungarian method).
+    The score of a face for a track is the overlap (intersection over union) of its box with the track's last box. Where
+    embeddings are known, their cosine similarity counts too. The Hungarian method assigns at most one face of a frame
+    to each track.
 
     Args:
-        faces: of all frames, with `frame` the time.
-        least: least mean of overlap and similarity (or overlap alone) for a face to continue a track.
-        gap: frames that a face may be missing; after a gap only its embedding can find it again.
+        faces: Faces of all frames. `frame` is the number of the frame.
+        threshold: Minimum score of a face that continues a track.
+        max_gap: Maximum number of frames from one face of a track to its next face. After a gap, a face that has moved
+            away can continue the track by its embedding only.
 
     Returns:
         The same faces in the same order, with `track` from 0.
@@ -46,12 +48,12 @@ def track_faces(faces: Sequence[Face], *, least: float = 0.3, gap: int = 15) -> 
     numbers: dict[int, int] = {}
     for frame in sorted({face.frame for face in faces}):
         indices = [i for i, face in enumerate(faces) if face.frame == frame]
-        alive = [track for track in tracks if frame - track.last.frame <= gap]
-        scores = np.array([[_continuity(track, faces[i]) for track in alive] for i in indices])
-        taken = dict(assign(np.reshape(scores, (len(indices), len(alive))), least))
+        active = [track for track in tracks if frame - track.last.frame <= max_gap]
+        scores = np.array([[_continuity(track, faces[i]) for track in active] for i in indices])
+        pairs = dict(assign(np.reshape(scores, (len(indices), len(active))), threshold))
         for row, i in enumerate(indices):
-            track = alive[taken[row]] if row in taken else _Track(len(tracks), faces[i], None)
-            if row not in taken:
+            track = active[pairs[row]] if row in pairs else _Track(len(tracks), faces[i], None)
+            if row not in pairs:
                 tracks.append(track)
             track.last = faces[i]
             track.embedding = _averaged(track.embedding, faces[i].embedding)
@@ -60,19 +62,20 @@ def track_faces(faces: Sequence[Face], *, least: float = 0.3, gap: int = 15) -> 
 
 
 def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
-    """Steady the landmarks of tracked faces with a one-euro filter (Casiez et al. 2012), so that crops do not tremble.
+    """Smooth the landmarks of tracked faces with a one-euro filter (Casiez et al. 2012), so that crops do not tremble.
 
-    Slow movement is smoothed most and fast movement hardly, measured by the face's own size.
+    Slow movement, relative to the distance between the eyes, is smoothed most. Fast movement is hardly smoothed.
 
     Args:
-        faces: with `frame` and `track`; faces without a track stay as they are.
-        strength: 0 changes nothing, as stills need; 1 smooths strongly (at rest each frame counts a twentieth).
+        faces: Faces with `frame` and `track`. Faces without a track do not change.
+        strength: Strength of smoothing, 0..1. 0 changes nothing, which suits stills. At 1, a new frame has a weight of
+            one twentieth while the face is at rest.
 
     Returns:
         The same faces in the same order.
 
     Raises:
-        SettingsError: a strength outside 0..1.
+        SettingsError: The strength is outside 0..1.
     """
     if not 0.0 <= strength <= 1.0:
         raise SettingsError(
@@ -88,8 +91,8 @@ def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
             tracks[track].append(i)
     for indices in tracks.values():
         points = [faces[i].landmarks.points for i in indices]
-        steady = one_euro(points, [faces[i].frame for i in indices], strength)
-        for i, value in zip(indices, steady, strict=True):
+        filtered = one_euro(points, [faces[i].frame for i in indices], strength)
+        for i, value in zip(indices, filtered, strict=True):
             smoothed[i] = replace(faces[i], landmarks=Landmarks5(value))
     return smoothed
 
@@ -97,34 +100,34 @@ def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
 def one_euro(
     points: Sequence[NDArray[np.float64]], times: Sequence[int], strength: float, *, beta: float = 3.0
 ) -> list[NDArray[np.float64]]:
-    """Low-pass a track of landmarks with a cutoff that rises with speed.
+    """Filter a track of landmarks with a low-pass whose cutoff rises with speed (one-euro filter, Casiez et al. 2012).
 
     Args:
         points: (5, 2) pixels at each time.
-        times: frame numbers, ascending.
-        strength: above 0 to 1; the cutoff at rest is 0.5 cycles a frame at 0 and 0.008 at 1.
-        beta: how fast the cutoff rises, in cycles a frame for a speed of one eye distance a frame.
+        times: Frame numbers, ascending.
+        strength: Strength, 0..1. The cutoff at rest is 0.5 cycles a frame at strength 0, and 0.008 at strength 1.
+        beta: Rise of the cutoff, in cycles a frame, for a speed of one eye distance a frame.
 
     Returns:
-        The filtered points at each time, the first unchanged.
+        The filtered points at each time. The first points are unchanged.
     """
-    rest = 0.5 * (0.008 / 0.5) ** strength
+    rest_cutoff = 0.5 * (0.008 / 0.5) ** strength
     value, speed = points[0], np.zeros_like(points[0])
     filtered = [value]
-    for previous, now, point, before in zip(times[:-1], times[1:], points[1:], points[:-1], strict=True):
-        step = float(max(1, now - previous))
-        unit = max(1e-6, float(np.linalg.norm(point[1] - point[0])))
-        # The paper filters the derivative with a fixed cutoff of its own.
-        speed = speed + _weight(0.1, step) * ((point - before) / step - speed)
-        # One cutoff for the whole face: points filtered apart would bend it.
-        cutoff = rest + beta * float(np.linalg.norm(speed.mean(axis=0))) / unit
-        value = value + _weight(cutoff, step) * (point - value)
+    for previous_time, time, previous, current in zip(times[:-1], times[1:], points[:-1], points[1:], strict=True):
+        step = float(max(1, time - previous_time))
+        unit = max(1e-6, float(np.linalg.norm(current[1] - current[0])))
+        # As in the paper, a fixed cutoff filters the derivative.
+        speed = speed + _weight(0.1, step) * ((current - previous) / step - speed)
+        # All points have one cutoff, because separate cutoffs would distort the face.
+        cutoff = rest_cutoff + beta * float(np.linalg.norm(speed.mean(axis=0))) / unit
+        value = value + _weight(cutoff, step) * (current - value)
         filtered.append(value)
     return filtered
 
 
 def people_of_tracks(faces: Sequence[Face]) -> list[Face]:
-    """Give all faces of a track the person that most of them were matched with; faces without a track stay."""
+    """Give all faces of a track the person of most of its faces. Faces without a track do not change."""
     votes: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for face in faces:
         if face.track is not None and face.person is not None:
@@ -134,21 +137,28 @@ def people_of_tracks(faces: Sequence[Face]) -> list[Face]:
 
 
 def face_seed(seed: int, face: Face, position: int) -> int:
-    """The noise seed of one face: that of its track, or of its position in the picture where it has none.
+    """Return the noise seed of a face.
 
-    The first face keeps `seed` itself, so that a single face is restored as its crop alone would be.
+    Each track has its own seed. The first face gets `seed` itself, so that a single face in a picture is restored like
+    its crop alone.
+
+    Args:
+        seed: Seed for the whole picture or video.
+        face: The face. Its track selects the seed.
+        position: Position of the face in the picture, from 0. It selects the seed of a face without a track.
     """
     number = position if face.track is None else face.track
     return (seed + number * _SEED_STEP) & _SEED_MASK
 
 
 def _continuity(track: _Track, face: Face) -> float:
+    """Return the score of a face for a track (see `track_faces`)."""
     overlap = float(iou(np.asarray(track.last.box), np.asarray([face.box]))[0])
     if track.embedding is None or face.embedding is None:
         return overlap
-    alike = float(cosine(track.embedding[None], face.embedding[None])[0, 0])
-    # A person who moved fast or was away is known by the face alone; a stranger at the same place is not.
-    return max((overlap + alike) / 2.0, alike - 0.2) if alike > _STRANGER else -math.inf
+    similarity = float(cosine(track.embedding[None], face.embedding[None])[0, 0])
+    # The embedding alone recognizes a person who moved fast or was hidden. A stranger at the same place is rejected.
+    return max((overlap + similarity) / 2.0, similarity - 0.2) if similarity > _MIN_SIMILARITY else -math.inf
 
 
 def _averaged(old: Embeddings | None, new: Embeddings | None) -> Embeddings | None:
@@ -158,5 +168,5 @@ def _averaged(old: Embeddings | None, new: Embeddings | None) -> Embeddings | No
 
 
 def _weight(cutoff: float, step: float) -> float:
-    """Of the new value in an exponential filter: 1 / (1 + tau / step), tau = 1 / (2 pi cutoff)."""
+    """Return the weight of a new value in an exponential filter: 1 / (1 + tau / step), with tau = 1 / (2 pi cutoff)."""
     return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff * step))

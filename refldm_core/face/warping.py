@@ -1,7 +1,8 @@
-"""Resampling a picture by an affine transform: cubic, antialiased, mirrored at the border, in float32.
+"""Resampling of a picture by an affine transform: cubic, antialiased, mirrored at the border, in float32.
 
-torch's `grid_sample` is not used: its cubic kernel (a = -0.75) is an order less accurate than Catmull-Rom's (a = -0.5),
-it does not antialias, and its float32 coordinates lose a thousandth of a pixel in large pictures.
+torch's `grid_sample` is not used for three reasons. Its cubic kernel (a = -0.75) is less accurate than Catmull-Rom
+(a = -0.5) by one order. It does not antialias. Its float32 coordinates have errors of a thousandth of a pixel in large
+pictures.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ Taps = Callable[[Tensor], list[Tensor]]
 def warp(image: Tensor, out_from_in: Matrix, size: tuple[int, int]) -> Tensor:
     """Resample a picture.
 
-    What shrinks is smoothed first, so that detail finer than the result's pixels does not alias.
+    A picture that shrinks is smoothed first, so that detail finer than the result's pixels does not alias.
 
     Args:
-        image: (c, height, width), floating point. Beyond its border it goes on mirrored.
-        out_from_in: (2, 3), maps pixels of `image` to pixels of the result (convention in types.py).
+        image: (c, height, width), floating point. Its mirror image continues it beyond its border.
+        out_from_in: (2, 3), maps pixels of `image` to pixels of the result (see the conventions in types.py).
         size: (height, width) of the result.
 
     Returns:
-        (c, *size) float32; cubic interpolation may overshoot the range of the picture a little.
+        (c, *size) float32. Cubic interpolation may slightly exceed the range of the picture.
     """
     scale = math.sqrt(abs(float(np.linalg.det(out_from_in[:, :2]))))
     sigma = antialias_sigma(1.0 / scale)
@@ -41,20 +42,30 @@ def warp(image: Tensor, out_from_in: Matrix, size: tuple[int, int]) -> Tensor:
 
 
 def antialias_sigma(shrink: float) -> float:
-    """Standard deviation, in source pixels, of the Gaussian that halves the amplitude at the shrunk picture's Nyquist
-    frequency, as PIL's bicubic filter does; 0 where nothing shrinks, and continuous there.
+    """Return the standard deviation, in source pixels, of the Gaussian for antialiasing.
+
+    Like PIL's bicubic filter, the Gaussian halves the amplitude at the Nyquist frequency of the shrunk picture. The
+    result is 0 up to a factor of 1 and rises continuously from there.
+
+    Args:
+        shrink: Source pixels per pixel of the result.
     """
     return math.sqrt(2.0 * math.log(2.0)) / math.pi * math.sqrt(max(0.0, shrink**2 - 1.0))
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """(c, height, width) smoothed, mirrored at the border, of any size."""
-    if sigma < 0.05:  # less than a thousandth of the neighbor
+    """Blur (c, height, width) with a Gaussian, mirrored at the border.
+
+    Args:
+        image: Picture of any size, even smaller than the kernel.
+        sigma: Standard deviation in pixels. Below 0.05, the picture is returned unchanged.
+    """
+    if sigma < 0.05:  # the weight of a neighbor would be below a thousandth
         return image
     radius = math.ceil(3.0 * sigma)
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
     total = weights[0] + 2.0 * sum(weights[1:])
-    # Sums of shifted views: torch's CPU convolutions of one channel are slow.
+    # Shifted views are summed, because torch's CPU convolutions of one channel are slow.
     for dim in (-1, -2):
         length = image.shape[dim]
         padded = _mirror_pad(image, radius, dim)
@@ -66,13 +77,21 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
 
 
 def sample(image: Tensor, in_from_out: Matrix, size: tuple[int, int], *, linear: bool = False) -> Tensor:
-    """Interpolate (c, height, width) at the transformed pixels of a (height, width) grid, without antialiasing.
+    """Interpolate a picture at the transformed pixels of a grid, without antialiasing.
 
-    Catmull-Rom (Keys 1981, a = -0.5), or linear where overshoot does harm, as in masks.
+    Args:
+        image: (c, height, width).
+        in_from_out: (2, 3), maps pixels of the grid to pixels of `image`.
+        size: (height, width) of the grid.
+        linear: Interpolate linearly, for masks and other pictures that must not overshoot. The default is Catmull-Rom
+            (Keys 1981, a = -0.5).
+
+    Returns:
+        (c, *size) float32.
     """
     channels, height, width = image.shape
     taps, first = (_linear, 0) if linear else (_catmull_rom, -1)
-    # Positions are split in float64 on the CPU: some accelerators have none, and the fraction has to be exact.
+    # Positions are split on the CPU. Their fractions must be exact, and some accelerators have no float64.
     x, y = (torch.as_tensor(v) for v in grid(in_from_out, size))
     x0, y0 = x.floor(), y.floor()
     weights_x, weights_y = taps((x - x0).float().to(image.device)), taps((y - y0).float().to(image.device))
@@ -89,7 +108,7 @@ def sample(image: Tensor, in_from_out: Matrix, size: tuple[int, int], *, linear:
 
 
 def grid(in_from_out: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates (x, y), flat, of the transformed pixels of a (height, width) grid in row order."""
+    """Return the coordinates of the transformed pixels of a (height, width) grid: x and y, each flat in row order."""
     ys, xs = np.indices(size, dtype=np.float64)
     xs, ys = np.ravel(xs), np.ravel(ys)
     (a, b, c), (d, e, f) = in_from_out
@@ -97,12 +116,12 @@ def grid(in_from_out: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64
 
 
 def shift(x: float, y: float) -> Matrix:
-    """(2, 3): moves points by (x, y)."""
+    """Return the (2, 3) transform that moves points by (x, y)."""
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
 
 
 def _catmull_rom(t: Tensor) -> list[Tensor]:
-    """Weights of the pixels at -1, 0, 1, 2 for a point at t in 0..1."""
+    """Return the weights of the pixels at -1, 0, 1 and 2 for a point at t in 0..1."""
     t2, t3 = t * t, t * t * t
     return [
         -0.5 * t3 + t2 - 0.5 * t,
@@ -117,7 +136,7 @@ def _linear(t: Tensor) -> list[Tensor]:
 
 
 def _mirror(index: Tensor, length: int) -> Tensor:
-    """Indices beyond the border, mirrored about the border pixels' centers, as often as needed."""
+    """Mirror indices beyond the border about the centers of the border pixels, as often as needed."""
     if length == 1:
         return torch.zeros_like(index)
     folded = index.remainder(2 * (length - 1))
@@ -130,13 +149,16 @@ def _mirror_pad(image: Tensor, pad: int, dim: int) -> Tensor:
 
 
 def _region(image: Tensor, in_from_out: Matrix, size: tuple[int, int], margin: int) -> tuple[Tensor, tuple[int, int]]:
-    """The part of a picture that a warp reads, and its origin (x, y); the whole where mirroring is needed."""
+    """Return the part of a picture that a warp reads, and its origin (x, y).
+
+    Along an axis on which the warp reads beyond the border, the part covers the whole picture.
+    """
     _, height, width = image.shape
     ends = np.array([[0, 0], [size[1] - 1, 0], [0, size[0] - 1], [size[1] - 1, size[0] - 1]], dtype=np.float64)
     points = transform_points(in_from_out, ends)
     left, top = (int(v) for v in np.floor(points.min(axis=0)) - margin)
     right, bottom = (int(v) for v in np.ceil(points.max(axis=0)) + margin + 1)
-    # A border that is needed must stay the border, or it would be mirrored at another place.
+    # If the warp reads beyond a border, the part must end at the picture's borders, where the mirroring takes place.
     left, right = (0, width) if left < 0 or right > width else (left, right)
     top, bottom = (0, height) if top < 0 or bottom > height else (top, bottom)
     return image[:, top:bottom, left:right], (left, top)

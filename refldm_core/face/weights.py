@@ -1,4 +1,4 @@
-"""Where the published weights of face networks are, and which content they must have."""
+"""Addresses and checksums of the published weights of face networks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FaceWeights:
-    """A published file.
+    """A published file with weights.
 
     Attributes:
-        name: of the file.
-        url: of its authors' release.
-        sha256: of the whole file.
-        size: in bytes.
-        license: what its authors allow.
-        members: for an archive, the SHA-256 of the files in it that are used here, by name.
+        name: Name of the file.
+        url: Address in the release of its authors.
+        sha256: SHA-256 of the whole file.
+        size: Size in bytes.
+        license: License or terms of use.
+        members: For an archive: name and SHA-256 of each file in it that this project uses.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The U-Net compiled: torch.compile fuses its small operations, for the same numbers up to rounding."""
+"""Compilation of the U-Net: torch.compile fuses its small operations. The numbers are the same up to rounding."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ def compile_unet(
     mode: str | None = None,
     on_failure: Callable[[str], None] = warnings.warn,
 ) -> None:
-    """Compile a U-Net in place; `encode_references` stays as it is, and so do copies of the network.
+    """Compile `UNet.forward` in place. `encode_references` and copies of the network remain uncompiled.
 
-    The work is done in the first call, and takes a minute or more. Another number of images or of references in a call
-    is compiled once more; past torch's limit (`torch._dynamo.config.recompile_limit`) yet others run uncompiled.
+    The first call compiles, which takes a minute or more. A call with another number of images or of references
+    compiles once more. Beyond torch's limit (`torch._dynamo.config.recompile_limit`) further calls run uncompiled.
 
-    Where compiling fails, for instance since there is no C++ compiler (CPU) or no Triton (GPU), that call and all later
-    ones run uncompiled, and nothing is lost.
+    If compilation fails, for example because there is no C++ compiler (CPU) or no Triton (GPU), this call and all later
+    ones run uncompiled, with the same result.
 
     Args:
-        unet: on its device and in its type.
-        backend, mode: as for `torch.compile`.
-        on_failure: called once, with what went wrong, where compiling fails.
+        unet: The U-Net, on its device and in its type.
+        backend, mode: See `torch.compile`.
+        on_failure: Called once, with the reason, if compilation fails.
     """
-    module: Any = unet  # torch has no types for what follows
+    module: Any = unet  # torch has no types for the attributes below
     uncompiled = unet.forward
 
     def give_up(error: Exception) -> None:
         module._compiled_call_impl = None
-        reason = getattr(error, "inner_exception", error)  # what the compiler said, not that it said something
+        reason = getattr(error, "inner_exception", error)  # the compiler's own error
         first_line = str(reason).strip().partition("\n")[0]
         on_failure(f"The model could not be compiled, and runs uncompiled: {type(reason).__name__}: {first_line}")
 
@@ -43,14 +43,14 @@ def compile_unet(
     except RuntimeError as error:  # torch cannot compile on this system or Python at all
         give_up(error)
         return
-    # What `unet(...)` runs, by torch's own attribute, which it leaves out of copies.
+    # `unet(...)` runs this attribute of torch, which copies of a module do not get.
     compiled = module._compiled_call_impl
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return compiled(*args, **kwargs)
         except Exception as error:
-            result = uncompiled(*args, **kwargs)  # raises again where it was not the compiler's fault
+            result = uncompiled(*args, **kwargs)  # raises again if the error is not the compiler's
             give_up(error)
             return result
 
@@ -58,6 +58,6 @@ def compile_unet(
 
 
 def is_compiled(unet: UNet) -> bool:
-    """Whether calls run compiled, as far as is known before the first one."""
+    """Whether calls run compiled. Before the first call it is not known yet whether compilation works."""
     module: Any = unet
     return module._compiled_call_impl is not None

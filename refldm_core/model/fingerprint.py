@@ -1,4 +1,4 @@
-"""A short name for a set of weights, so that keys and values are never used with another model."""
+"""A short name for a set of weights, which keeps keys and values from being used with another model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_SAMPLES = 4096  # a tensor's values that are hashed; the whole of a released U-Net would take a second
+_SAMPLES = 4096  # values of a tensor that are hashed. Hashing the whole released U-Net would take a second.
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """Hash of names, shapes and evenly spaced values; 16 hexadecimal digits.
+    """Return a hash of the names, the shapes and evenly spaced values: 16 hexadecimal digits.
 
-    The same values in another floating-point type give another fingerprint, so a converted file carries the
-    fingerprint of what it was made from.
+    Equal weights in another floating-point type have another fingerprint. So a converted file stores the fingerprint of
+    its original.
     """
     digest = hashlib.sha256()
     for name in sorted(weights):

@@ -1,4 +1,4 @@
-"""`ReferenceKV`: what CacheKV keeps of a set of reference faces (paper section 3.2)."""
+"""`ReferenceKV`: the keys and values of a set of reference faces, called CacheKV in the paper (section 3.2)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from ..errors import ReferencesError
 from .attention import KeyValue
 
 MOST_STRENGTH = 100.0
-"""Of `ReferenceKV.with_strength`: far more than changes anything."""
+"""Largest strength of `ReferenceKV.with_strength`. A far smaller one already lets the references alone count."""
 
 
 @dataclass(frozen=True)
 class ReferenceKV:
-    """Keys and values of every attention layer for one ordered set of references: an immutable value.
+    """Keys and values of every attention layer for one ordered set of references, as an immutable value.
 
     Attributes:
-        layers: layer name -> `KeyValue` of shape (heads, count * tokens, head channels); tokens of the first
+        layers: Layer name -> `KeyValue` of shape (heads, count * tokens, head channels). The tokens of the first
             reference come first.
-        count: how many references, at least 1; those that count several times (`repeat`) included.
-        latent_size: (height, width) of the latent that each reference was encoded at; keys and values of another
-            size do not fit a model that learned positions from convolutions at this one.
-        fingerprint: of the U-Net that made them (`refldm_core.model.fingerprint`); another model's are meaningless.
+        count: Number of references, at least 1. A reference that counts several times (`repeat`) is counted as often.
+        latent_size: (height, width) of the latents of the references. The U-Net accepts pictures of this size only,
+            since its convolutions have learned positions at one size.
+        fingerprint: Name of the U-Net's weights (`refldm_core.model.fingerprint`). The keys and values of one model
+            mean nothing to another.
+
+    Raises:
+        ReferencesError: There is no reference or no layer, or a shape does not fit the number of references.
     """
 
     layers: Mapping[str, KeyValue]
@@ -43,14 +47,14 @@ class ReferenceKV:
                 expected="at least one reference and one attention layer",
                 remedy="pass None where there are no references",
             )
-        uneven = [
+        misshapen = [
             name
             for name, kv in self.layers.items()
             if kv.k.ndim != 3 or kv.k.shape != kv.v.shape or kv.tokens * kv.copies % self.count
         ]
-        if uneven:
+        if misshapen:
             raise ReferencesError(
-                f"The keys and values of layer {uneven[0]} do not fit {self.count} references.",
+                f"The keys and values of layer {misshapen[0]} do not fit {self.count} references.",
                 expected="k and v of one shape, (heads, references * tokens, head channels)",
                 remedy="build the references again",
             )
@@ -62,12 +66,12 @@ class ReferenceKV:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the keys and values take, in bytes."""
+        """Memory of the keys and values, in bytes."""
         return sum(t.numel() * t.element_size() for t in self.tensors)
 
     @property
     def strength(self) -> float:
-        """How much each key counts beside one of the image's own; see `with_strength`."""
+        """Weight of each key against a key of the image itself; see `with_strength`."""
         return next(iter(self.layers.values())).weight
 
     @property
@@ -79,7 +83,7 @@ class ReferenceKV:
         return next(iter(self.layers.values())).k.device
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ReferenceKV:
-        """A copy on another device or in another floating-point type; itself where nothing changes."""
+        """Return a copy on a device and in a floating-point type, or the same object if nothing changes."""
         device = self.device if device is None else torch.device(device)
         dtype = dtype or self.dtype
         if (device, dtype) == (self.device, self.dtype):
@@ -88,14 +92,14 @@ class ReferenceKV:
         return replace(self, layers=moved)
 
     def repeat(self, times: int) -> ReferenceKV:
-        """The same references, `times` times over, as `concat` would give them, at the cost of one.
+        """Return the references `times` times in a row. The result equals that of `concat`, at the cost of one set.
 
         Raises:
-            ReferencesError: fewer than one time.
+            ReferencesError: `times` is below 1.
         """
         if times < 1:
             raise ReferencesError(
-                f"References cannot stand {times} times.",
+                f"References cannot be repeated {times} times.",
                 expected="1 or more",
                 remedy="pass None where there are no references",
             )
@@ -103,16 +107,16 @@ class ReferenceKV:
         return replace(self, layers=layers, count=self.count * times)
 
     def with_strength(self, strength: float) -> ReferenceKV | None:
-        """The same references, whose keys count `strength` times as much: log(strength) is added to their logits.
+        """Return the references with keys that count `strength` times as much: log(strength) is added to their logits.
 
         Args:
-            strength: 1 changes nothing, 2 is as every key given twice, 0 is no references.
+            strength: 1 changes nothing. 2 equals every reference given twice. 0 is no references.
 
         Returns:
-            The references, at the same memory; None for 0.
+            References that share the keys and values in memory; None for 0.
 
         Raises:
-            ReferencesError: a strength outside 0..`MOST_STRENGTH`.
+            ReferencesError: The strength is outside 0..`MOST_STRENGTH`.
         """
         if not math.isfinite(strength) or not 0.0 <= strength <= MOST_STRENGTH:
             raise ReferencesError(
@@ -128,14 +132,14 @@ class ReferenceKV:
         return replace(self, layers=layers)
 
     def written_out(self) -> ReferenceKV:
-        """The same with every copy stored, for files and for whoever looks at single references."""
+        """Return equal references with every copy stored, for files and for access to single references."""
         return replace(self, layers={name: kv.written_out() for name, kv in self.layers.items()})
 
     def select(self, *indices: int) -> ReferenceKV:
-        """The references at `indices`, in that order; an index may stand twice.
+        """Return the references at `indices`, in that order. An index may occur several times.
 
         Raises:
-            ReferencesError: no index, or one outside 0..count-1.
+            ReferencesError: There is no index, or one outside 0..count-1.
         """
         outside = [i for i in indices if not 0 <= i < self.count]
         if outside or not indices:
@@ -146,9 +150,9 @@ class ReferenceKV:
             )
 
         def pick(t: Tensor) -> Tensor:
-            # Slices, since a list of indices would be copied to the device for each tensor.
-            references = t.chunk(self.count, dim=1)
-            return torch.cat([references[i] for i in indices], dim=1)
+            # Slices, because a list of indices would be copied to the device for every tensor.
+            slices = t.chunk(self.count, dim=1)
+            return torch.cat([slices[i] for i in indices], dim=1)
 
         return replace(
             self,
@@ -158,26 +162,26 @@ class ReferenceKV:
 
     @staticmethod
     def concat(sets: Sequence[ReferenceKV]) -> ReferenceKV:
-        """All references of several sets, in order.
+        """Return the references of several sets, in order.
 
         Raises:
-            ReferencesError: no set, or sets of different models, latent sizes, types, devices or strengths.
+            ReferencesError: There is no set, or the sets differ in model, latent size, type, device or strength.
         """
         if not sets:
             raise ReferencesError("No reference sets to join.", expected="at least one", remedy="pass one or more")
         first = sets[0]
-        for other in sets[1:]:
-            first.require_fit(other.fingerprint, other.latent_size)
-            if (other.dtype, other.device) != (first.dtype, first.device):
+        for kv in sets[1:]:
+            first.require_fit(kv.fingerprint, kv.latent_size)
+            if (kv.dtype, kv.device) != (first.dtype, first.device):
                 raise ReferencesError(
-                    f"Reference sets of {first.dtype} on {first.device} and {other.dtype} on {other.device} "
+                    f"Reference sets of {first.dtype} on {first.device} and {kv.dtype} on {kv.device} "
                     "cannot be joined.",
                     expected="one type and device",
                     remedy="bring them together with ReferenceKV.to() first",
                 )
-            if other.strength != first.strength:
+            if kv.strength != first.strength:
                 raise ReferencesError(
-                    f"Reference sets of the strengths {first.strength:g} and {other.strength:g} cannot be joined.",
+                    f"Reference sets of the strengths {first.strength:g} and {kv.strength:g} cannot be joined.",
                     expected="one strength",
                     remedy="join them first, then give them a strength",
                 )
@@ -193,10 +197,10 @@ class ReferenceKV:
         return replace(first, layers=layers, count=sum(s.count for s in sets))
 
     def require_fit(self, fingerprint: str, latent_size: tuple[int, int]) -> None:
-        """Refuse, by name, to be used with another model or another latent size.
+        """Check that the references fit a model and a latent size.
 
         Raises:
-            ReferencesError: with both sides named.
+            ReferencesError: They do not. The message names both sides.
         """
         if self.fingerprint != fingerprint:
             raise ReferencesError(
@@ -213,14 +217,15 @@ class ReferenceKV:
             )
 
     def require_layers(self, shapes: Mapping[str, tuple[int, int, int]]) -> None:
-        """Check that the keys and values have the model's layers and shapes: what can be verified of a fingerprint
-        without encoding the references again.
+        """Check that the keys and values have the layers and shapes of a model.
+
+        A file's fingerprint may be false. Without a new encoding of the references, only the shapes can be verified.
 
         Args:
-            shapes: layer name -> (heads, tokens of one reference, head channels).
+            shapes: Layer name -> (heads, tokens of one reference, head channels).
 
         Raises:
-            ReferencesError: naming the first layer that is missing, superfluous or of another shape.
+            ReferencesError: A layer is missing, superfluous or of another shape. The message names the first one.
         """
         for name in [*shapes, *self.layers]:
             expected, kv = shapes.get(name), self.layers.get(name)

@@ -1,4 +1,4 @@
-"""A model's whole specification, and the released one as data."""
+"""The specification of a whole model, and that of the released one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from .vqgan import FirstStageSpec
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that must be known to build and sample a model.
+    """All values that are needed to build a model and to sample from it.
 
     Attributes:
-        unet, first_stage: the two networks.
-        noise: the noise that the model was trained on.
-        latent_size: height and width of the latent that the U-Net was trained on; shapes do not tell it.
-        scale_factor: the U-Net works on latents times this, those of LQ pictures and references included.
+        unet, first_stage: Shapes of the two networks.
+        noise: Noise levels of the training.
+        latent_size: Height and width of the latents that the U-Net was trained on. The shapes of the weights do not
+        tell
+            it.
+        scale_factor: Factor of the latents that the U-Net works on, including those of LQ pictures and references.
 
     Raises:
-        OutOfRangeError: a latent size or scale factor outside its range.
-        SettingsError: a U-Net and a first stage that do not fit together.
+        OutOfRangeError: The latent size or the scale factor is outside its range.
+        SettingsError: The U-Net and the first stage do not fit together.
     """
 
     unet: UNetSpec = field(default_factory=UNetSpec)

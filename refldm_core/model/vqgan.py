@@ -1,4 +1,5 @@
-"""The first stage: a VQGAN that maps pictures to latents of an eighth of their size and back (paper section 3.1).
+"""The first stage: a VQGAN that encodes pictures as latents of an eighth of their size, and decodes them (paper section
+3.1).
 
 Modules carry the published parameter names.
 """
@@ -17,25 +18,25 @@ from torch import Tensor, nn
 from ..errors import SettingsError
 from ..ranges import bounded, check_ranges, check_sequence
 from .attention import Attention, fused_attention
-from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, norm_silu_conv, plain_layers, upsample_conv
+from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, Upsample, norm_silu_conv, plain_layers
 
 
 @dataclass(frozen=True)
 class FirstStageSpec:
-    """Everything that shapes the first stage; the defaults are the released model.
+    """The shape of the first stage. The defaults are those of the released model.
 
     Attributes:
-        image_channels: of the picture, which is RGB.
-        channels: width of the first level; a multiple of 32, the number of normalization groups.
-        channel_mult: width of each level as a multiple of channels; each level but the last halves the size.
-        num_res_blocks: residual blocks in each encoder level (one more in the decoder's).
-        z_channels: channels of the encoder's output.
-        embed_dim: channels of the latent and of a codebook entry.
-        codebook_size: number of codebook entries.
+        image_channels: Channels of the picture. It is RGB.
+        channels: Width of the first level. It is a multiple of 32, the number of normalization groups.
+        channel_mult: Width of each level as a multiple of `channels`. Each level but the last halves the size.
+        num_res_blocks: Residual blocks of each level of the encoder. The decoder has one more.
+        z_channels: Channels of the encoder's output.
+        embed_dim: Channels of the latent and of a codebook entry.
+        codebook_size: Number of codebook entries.
 
     Raises:
-        OutOfRangeError: a value outside its range.
-        SettingsError: a width that normalization groups do not divide.
+        OutOfRangeError: A value is outside its range.
+        SettingsError: The number of normalization groups does not divide a width.
     """
 
     image_channels: int = bounded(3, 3, 3)
@@ -58,16 +59,18 @@ class FirstStageSpec:
 
     @property
     def widths(self) -> list[int]:
-        """Channels of each level, finest first."""
+        """Channels of each level, the finest first."""
         return [self.channels * mult for mult in self.channel_mult]
 
     @property
     def downsampling(self) -> int:
-        """Pixels of the picture along one pixel of the latent."""
+        """Side of a latent pixel in picture pixels."""
         return 2 ** (len(self.channel_mult) - 1)
 
 
 class ResnetBlock(nn.Module):
+    """Two convolutions with a shortcut around them."""
+
     def __init__(self, make: Layers, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm1 = make.norm(in_channels, eps=1e-6)
@@ -97,16 +100,19 @@ class MiddleAttention(nn.Module):
         self.proj_out = make.conv1x1(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        normed = self.norm(x)
+        normalized = self.norm(x)
         # (b, c, h, w) -> (b, 1 head, h w, c)
         q, k, v = (
-            project(normed).flatten(2).transpose(1, 2).unsqueeze(1).contiguous() for project in (self.q, self.k, self.v)
+            project(normalized).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
+            for project in (self.q, self.k, self.v)
         )
         out = self.attention(q, k, v).squeeze(1).transpose(1, 2).reshape(x.shape)
         return x + self.proj_out(out)
 
 
 class Middle(nn.Module):
+    """The blocks at the coarsest size."""
+
     def __init__(self, make: Layers, channels: int, attention: Attention) -> None:
         super().__init__()
         self.block_1 = ResnetBlock(make, channels, channels)
@@ -118,7 +124,7 @@ class Middle(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves the size, padding right and bottom only, as the published first stage does."""
+    """Halves the size. Like the published first stage, it pads the right and the bottom only."""
 
     def __init__(self, make: Layers, channels: int) -> None:
         super().__init__()
@@ -126,15 +132,6 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    def __init__(self, make: Layers, channels: int) -> None:
-        super().__init__()
-        self.conv = make.conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return upsample_conv(self.conv, x)
 
 
 class Level(nn.Module):
@@ -152,6 +149,8 @@ class Level(nn.Module):
 
 
 class DownLevel(Level):
+    """A level of the encoder, which halves the size after its blocks unless it is the coarsest."""
+
     def __init__(self, make: Layers, in_width: int, out_width: int, blocks: int, *, coarsest: bool) -> None:
         super().__init__(make, in_width, out_width, blocks)
         self.downsample = None if coarsest else Downsample(make, out_width)
@@ -162,6 +161,8 @@ class DownLevel(Level):
 
 
 class UpLevel(Level):
+    """A level of the decoder, which doubles the size after its blocks unless it is the finest."""
+
     def __init__(self, make: Layers, in_width: int, out_width: int, blocks: int, *, finest: bool) -> None:
         super().__init__(make, in_width, out_width, blocks)
         self.upsample = None if finest else Upsample(make, out_width)
@@ -172,6 +173,8 @@ class UpLevel(Level):
 
 
 class Encoder(nn.Module):
+    """Picture (batch, image_channels, height, width) -> features (batch, z_channels, height / 8, width / 8)."""
+
     def __init__(self, make: Layers, spec: FirstStageSpec, attention: Attention) -> None:
         super().__init__()
         widths = [spec.channels, *spec.widths]  # of the input convolution, then of each level
@@ -192,12 +195,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
+    """Features (batch, z_channels, h, w) -> picture (batch, image_channels, 8 h, 8 w)."""
+
     def __init__(self, make: Layers, spec: FirstStageSpec, attention: Attention) -> None:
         super().__init__()
         widths = [*spec.widths, spec.widths[-1]]  # of each level, then of the middle
         self.conv_in = make.conv3x3(spec.z_channels, widths[-1])
         self.mid = Middle(make, widths[-1], attention)
-        # up[0] is the finest level and runs last: an index means the same size here as in the encoder.
+        # up[0] is the finest level, which runs last. So an index stands for the same size as in the encoder.
         self.up = nn.ModuleList(
             UpLevel(make, widths[i + 1], widths[i], spec.num_res_blocks + 1, finest=i == 0)
             for i in range(len(spec.widths))
@@ -213,7 +218,12 @@ class Decoder(nn.Module):
 
 
 class Quantized(NamedTuple):
-    """z: (batch, c, h, w) codebook entries, straight-through gradient; indices: (batch, h, w) int64."""
+    """A latent after quantization.
+
+    Attributes:
+        z: (batch, c, h, w), codebook entries. The gradient passes straight through.
+        indices: (batch, h, w) int64, numbers of the entries.
+    """
 
     z: Tensor
     indices: Tensor
@@ -224,14 +234,14 @@ class Quantizer(nn.Module):
 
     def __init__(self, make: Layers, size: int, dim: int) -> None:
         super().__init__()
-        # A plain embedding, not the host's: hosts may cast theirs for each use, and the search needs exact values.
+        # Never the host's embedding: a host may cast its layers at each use, and the search needs exact values.
         self.embedding = nn.Embedding(size, dim, **make.factory)
 
     def forward(self, z: Tensor) -> Quantized:
-        # float32 whatever the model's type: half precision picks another entry wherever two are nearly as close.
+        # Always float32: half precision picks another entry wherever two entries are nearly as close.
         codebook = self.embedding.weight.float()
         pixels = z.float().movedim(1, -1).flatten(0, -2)
-        # |z - e|^2 without |z|^2, which does not change which entry is nearest.
+        # |z - e|^2 without |z|^2, which is the same for all entries.
         distances = torch.addmm(codebook.square().sum(1), pixels, codebook.T, alpha=-2.0)
         indices = distances.argmin(1).reshape(z.shape[0], *z.shape[2:])
         nearest = F.embedding(indices, codebook).movedim(-1, 1)
@@ -239,16 +249,17 @@ class Quantizer(nn.Module):
 
 
 PIXELS_AT_ONCE = 512 * 512
-"""Pixels of the pictures that are encoded or decoded at once. More take more memory and hardly less time."""
+"""Pixels of the pictures that are encoded or decoded at once. A larger number takes more memory and saves little
+time."""
 
 
 def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: int) -> Tensor:
-    """Run `work` on few pictures of a batch at a time, where no gradient needs them together.
+    """Run `work` on a few pictures of a batch at a time, unless gradients are computed.
 
     Args:
-        work: a function of (pictures, c, h, w) whose results do not depend on the other pictures.
+        work: Function of (pictures, c, h, w). No picture's result depends on another picture.
         batch: (batch, c, h, w).
-        pixels_each: pixels of the picture that one place (h, w) of the batch stands for.
+        pixels_each: Picture pixels that one pixel of the batch stands for.
     """
     pictures = max(1, PIXELS_AT_ONCE // (batch.shape[2] * batch.shape[3] * pixels_each))
     if pictures >= len(batch) or torch.is_grad_enabled() or torch.compiler.is_compiling():
@@ -260,10 +271,10 @@ class FirstStage(nn.Module):
     """Encoder, quantizer and decoder.
 
     Args:
-        spec: the shape.
-        operations: namespace of layer classes (Conv2d, GroupNorm); a host may pass its own.
-        attention: fused attention function for the middle.
-        device, dtype: of the parameters.
+        spec: Shape of the networks.
+        operations: Namespace of layer classes (Conv2d, GroupNorm). A host may pass its own.
+        attention: Attention function of the middle.
+        device, dtype: Device and type of the parameters.
     """
 
     def __init__(
@@ -285,26 +296,26 @@ class FirstStage(nn.Module):
         self.post_quant_conv = make.conv1x1(spec.embed_dim, spec.z_channels)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Latent before quantization, which is what the diffusion model works on.
+        """Encode pictures as latents before quantization, on which the diffusion model works.
 
         Args:
-            image: (batch, 3, height, width) in [-1, 1], any type, sides divisible by `spec.downsampling`.
+            image: (batch, 3, height, width) in [-1, 1], of any type. `spec.downsampling` divides height and width.
 
         Returns:
-            (batch, embed_dim, height / 8, width / 8) for the released model; unbounded.
+            (batch, embed_dim, height / 8, width / 8) for the released model, without bounds.
         """
         return _in_parts(lambda part: self.quant_conv(self.encoder(part.to(self.dtype))), image, pixels_each=1)
 
     def decode(self, latent: Tensor, *, quantize: bool = True) -> Tensor:
-        """Picture of a latent.
+        """Decode latents as pictures.
 
         Args:
-            latent: (batch, embed_dim, height, width); float32 whatever the weights' type, for the search's sake.
-            quantize: snap each pixel to the codebook first, as the model was trained to; the gradient passes
+            latent: (batch, embed_dim, height, width). The codebook search needs float32, whatever the weights' type.
+            quantize: Replace each pixel by its nearest codebook entry first, as in training. The gradient passes
                 straight through.
 
         Returns:
-            (batch, 3, 8 height, 8 width) for the released model; about [-1, 1], not clamped.
+            (batch, 3, 8 height, 8 width) for the released model, in about [-1, 1], not clamped.
         """
 
         def work(part: Tensor) -> Tensor:
@@ -314,13 +325,16 @@ class FirstStage(nn.Module):
         return _in_parts(work, latent, pixels_each=self.spec.downsampling**2)
 
     def memory_needed(self, pixels: int) -> int:
-        """Bytes that encoding or decoding one picture of so many pixels takes on an accelerator, weights not counted.
+        """Return the bytes that encoding or decoding a picture takes on an accelerator, without the weights.
 
-        The largest maps have the picture's size, and five of them are alive at once (tests/fake_gpu/test_memory.py).
+        The largest feature maps have the picture's size. Five of them exist at once (tests/fake_gpu/test_memory.py).
+
+        Args:
+            pixels: Height times width of the picture.
         """
         return 5 * self.spec.channels * pixels * self.dtype.itemsize
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that the convolutions compute in."""
+        """Type that the convolutions compute in."""
         return self.post_quant_conv.weight.dtype  # pyright: ignore[reportReturnType]

@@ -1,6 +1,6 @@
-"""Color profiles (ICC): what a file's numbers look like, in sRGB, and back.
+"""Color profiles (ICC): conversion from the color space of a file to sRGB, and back.
 
-Conversions are littlecms's, through Pillow, relative colorimetric with black point compensation.
+Pillow's littlecms converts the colors, with the relative colorimetric intent and black point compensation.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _BLACK_POINT_COMPENSATION = 0x2000  # littlecms's flag, for which older Pillow versions have no name
-_PROBES, _NODES = 6, 86  # of 256 levels along each channel, so that both fall on whole levels
-_SAME = 2  # levels: sRGB profiles of different authors differ by less
+# Grid points along each channel. 5 and 85 divide 255, so that all grid points are whole 8-bit levels.
+_PROBES, _NODES = 6, 86
+_IDENTITY_TOLERANCE = 2  # levels of 256; the sRGB profiles of different authors differ by less
 
 
 @dataclass(frozen=True, eq=False)
 class ColorSpace:
-    """The color space of a profile that is not sRGB's.
+    """A color space other than sRGB, described by an ICC profile.
 
     Attributes:
-        name: the profile's own description.
-        transform: from the space to sRGB.
-        table: (channels, r, g, b) in [-1, 1]: the space's values of a grid of sRGB colors. None where the profile has
-            no way back, as those of presses and some scanners.
+        name: The profile's own description.
+        transform: Conversion from this space to sRGB.
+        table: (channels, r, g, b) in [-1, 1]: a regular grid of sRGB colors, converted to this space. None where the
+            profile cannot convert from sRGB, as for printing presses and some scanners.
     """
 
     name: str
@@ -38,18 +39,19 @@ class ColorSpace:
     table: Tensor | None
 
     def to_srgb(self, image: Image.Image) -> Image.Image:
-        """A picture of the profile's mode (L, RGB or CMYK) -> RGB in sRGB; colors that sRGB lacks are clipped."""
+        """Convert a picture of the profile's mode (L, RGB or CMYK) to RGB in sRGB. Colors outside sRGB are clipped."""
         converted = ImageCms.applyTransform(image, self.transform)
-        assert converted is not None  # it is only where a picture is changed in place
+        assert converted is not None  # Pillow returns None only when it changes a picture in place
         return converted
 
     def from_srgb(self, images: Tensor) -> Tensor:
-        """Values in sRGB -> values in this space; gray in three equal channels.
+        """Convert values from sRGB to this space. A gray space gives three equal channels.
 
-        littlecms converts 8-bit pictures. Interpolating its answers keeps values between its levels smooth.
+        littlecms converts 8-bit levels only. Interpolation in a table of its results keeps the values between two
+        levels smooth.
 
         Args:
-            images: (batch, 3, height, width) in [-1, 1]; the result has the same shape and range.
+            images: (batch, 3, height, width) in [-1, 1]. The result has the same shape and range.
         """
         assert self.table is not None
         table = self.table.to(images)
@@ -61,38 +63,38 @@ class ColorSpace:
 
 
 class UnusableProfileError(Exception):
-    """A color profile that littlecms cannot use for the pictures that it comes with."""
+    """A color profile that littlecms cannot apply to the picture in the same file."""
 
 
 @lru_cache(maxsize=16)
 def color_space(profile: bytes, mode: str) -> ColorSpace | None:
-    """The color space that a profile describes; None where it is sRGB's, up to rounding.
+    """Return the color space that a profile describes, or None for sRGB itself (up to rounding).
 
     Args:
-        profile: ICC.
-        mode: of the pictures, as Pillow names it: L, RGB or CMYK.
+        profile: Content of the ICC profile.
+        mode: Pillow's mode of the pictures: L, RGB or CMYK.
 
     Raises:
-        UnusableProfileError: a damaged profile, or one for another mode.
+        UnusableProfileError: The profile is damaged, or belongs to another mode.
     """
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        transform = _transform(opened, _srgb(), mode, "RGB")
-        name = ImageCms.getProfileDescription(opened).strip()
+        opened_profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = _transform(opened_profile, _srgb(), mode, "RGB")
+        name = ImageCms.getProfileDescription(opened_profile).strip()
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
         raise UnusableProfileError(str(error)) from error
     probes = _grid(_PROBES) if mode == "RGB" else np.arange(256, dtype=np.uint8)[:, None]
     if mode != "CMYK" and _is_identity(probes, transform, mode):
         return None
     try:
-        back = None if mode == "CMYK" else _transform(_srgb(), opened, "RGB", mode)
+        from_srgb = None if mode == "CMYK" else _transform(_srgb(), opened_profile, "RGB", mode)
     except ImageCms.PyCMSError:
-        back = None
-    return ColorSpace(name, transform, None if back is None else _table(back))
+        from_srgb = None
+    return ColorSpace(name, transform, None if from_srgb is None else _table(from_srgb))
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    """A picture of mode LAB, whose numbers need no profile -> RGB in sRGB."""
+    """Convert a picture of mode LAB to RGB in sRGB. Lab colors need no profile."""
     converted = ImageCms.applyTransform(image, _transform(_built_in("LAB"), _srgb(), "LAB", "RGB"))
     assert converted is not None
     return converted
@@ -100,7 +102,7 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """An ICC profile of sRGB."""
+    """Return an ICC profile of sRGB."""
     return _srgb().tobytes()
 
 
@@ -119,23 +121,23 @@ def _transform(source: Any, target: Any, source_mode: str, target_mode: str) -> 
 
 
 def _grid(steps: int) -> NDArray[np.uint8]:
-    """(steps ** 3, 3): RGB levels, blue the fastest."""
+    """Return a regular grid of RGB levels: (steps ** 3, 3), in which blue changes fastest."""
     levels = np.linspace(0, 255, steps).astype(np.uint8)
     return np.reshape(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1), (-1, 3))
 
 
 def _convert(levels: NDArray[np.uint8], transform: ImageCms.ImageCmsTransform) -> NDArray[np.uint8]:
-    """(n, channels) -> (n, channels of the result)."""
+    """Convert levels (n, channels) to (n, channels of the target space)."""
     row = levels[None] if levels.shape[1] > 1 else np.reshape(levels, (1, -1))
     converted = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(row)), transform)
     return np.reshape(np.array(converted, np.uint8), (len(levels), -1))
 
 
 def _is_identity(probes: NDArray[np.uint8], transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    return int(np.abs(_convert(probes, transform).astype(int) - probes).max()) <= _SAME
+    return int(np.abs(_convert(probes, transform).astype(int) - probes).max()) <= _IDENTITY_TOLERANCE
 
 
-def _table(back: ImageCms.ImageCmsTransform) -> Tensor:
-    converted = _convert(_grid(_NODES), back)
+def _table(from_srgb: ImageCms.ImageCmsTransform) -> Tensor:
+    converted = _convert(_grid(_NODES), from_srgb)
     values = torch.as_tensor(converted).float() / 127.5 - 1.0
     return values.T.reshape(-1, _NODES, _NODES, _NODES).contiguous()

@@ -1,4 +1,4 @@
-"""An opened picture file -> its own values, upright, and what they look like in sRGB."""
+"""Decoding picture files: upright pixels in the file's own color space, and their conversion to sRGB."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from .samples import Samples, has_more_than_16_bits, is_deep, read_samples, to_e
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A picture as its file has it, upright.
+    """A decoded picture file, turned upright.
 
     Attributes:
-        picture: 8 bits a channel, mode L or RGB, in the file's color space, without transparency.
-        alpha: its opacity, mode L, or None.
-        samples: the same with 16 bits a channel, gray or RGB with or without alpha; None where the file has 8.
-        space: the color space of the values, None for sRGB.
-        profile: the ICC profile of the values: the file's own, sRGB's where they had to be converted, or None.
-        note: what a user must know of how the file was read, or "".
+        picture: The colors with 8 bits a channel, mode L or RGB, in the file's color space, without transparency.
+        alpha: The opacity, mode L. None where the file has no transparency.
+        samples: The same values with 16 bits a channel: gray or RGB, with or without alpha. None where the file has 8
+            bits a channel.
+        space: The color space of the values. None for sRGB.
+        profile: The ICC profile of the values: the file's own, or that of sRGB where the values had to be converted.
+            None where the file has no usable profile.
+        note: Side effects of decoding that the user must know. "" where there are none.
     """
 
     picture: Image.Image
@@ -33,13 +35,13 @@ class Decoded:
     note: str = ""
 
     def on_white(self) -> Image.Image:
-        """The picture with what is transparent put on white, in its own color space."""
+        """Return the picture on a white background, in its own color space."""
         if self.alpha is None:
             return self.picture
         return Image.composite(self.picture, Image.new(self.picture.mode, self.picture.size, "white"), self.alpha)
 
     def srgb(self) -> Image.Image:
-        """The same as 8-bit RGB in sRGB."""
+        """Return the picture on a white background as 8-bit RGB in sRGB."""
         picture = self.on_white()
         if self.space is not None:
             return self.space.to_srgb(picture)
@@ -47,15 +49,15 @@ class Decoded:
 
 
 def decode(path: Path, opened: Image.Image) -> Decoded:
-    """Read the pixels of a file.
+    """Decode a picture file.
 
     Args:
-        path: of the file.
-        opened: the same file, not yet loaded.
+        path: Path of the file.
+        opened: The same file, opened by Pillow and not yet loaded.
 
     Raises:
-        ImageFileError: as `read_samples`.
-        OSError, ValueError, SyntaxError: as Pillow raises them for a damaged file.
+        ImageFileError: See `read_samples`.
+        OSError, ValueError, SyntaxError: Pillow raises these for a damaged file.
     """
     profile: bytes | None = opened.info.get("icc_profile")
     if opened.mode == "LAB":
@@ -66,23 +68,24 @@ def decode(path: Path, opened: Image.Image) -> Decoded:
     if is_deep(opened):
         note = "its samples were scaled to 16 bits" if has_more_than_16_bits(opened) else ""
         samples = read_samples(path, opened)
-        return _in_space(Decoded(*_eight_bits(samples), samples, note=note), profile)
-    return _in_space(Decoded(*_without_alpha(ImageOps.exif_transpose(opened))), profile)
+        return _with_space(Decoded(*_split_samples(samples), samples, note=note), profile)
+    return _with_space(Decoded(*_split_alpha(ImageOps.exif_transpose(opened))), profile)
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> Decoded:
-    space, how = None, "roughly, since it has no color profile,"
+    space, method = None, "roughly, since it has no color profile,"
     if profile is not None:
         try:
-            space, how = color_space(profile, "CMYK"), "through its profile"
+            space, method = color_space(profile, "CMYK"), "through its profile"
         except UnusableProfileError:
-            how = "roughly, since its color profile cannot be used,"
+            method = "roughly, since its color profile cannot be used,"
     rgb = image.convert("RGB") if space is None else space.to_srgb(image)
-    note = f"its CMYK colors were converted to sRGB {how} and the result is sRGB with 8 bits a channel"
+    note = f"its CMYK colors were converted to sRGB {method} and the result is sRGB with 8 bits a channel"
     return Decoded(rgb, profile=srgb_profile(), note=note)
 
 
-def _eight_bits(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
+def _split_samples(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colors and the opacity (or None), each with 8 bits a channel."""
     levels = to_eight_bits(samples)
     if levels.shape[2] in (1, 2):
         colors = Image.fromarray(np.ascontiguousarray(levels[..., 0]))
@@ -91,7 +94,8 @@ def _eight_bits(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
     return colors, Image.fromarray(np.ascontiguousarray(levels[..., -1])) if levels.shape[2] in (2, 4) else None
 
 
-def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colors and the opacity (or None) of a picture of 8 bits a channel."""
     is_gray = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         with_alpha = image.convert("LA" if is_gray else "RGBA")
@@ -99,8 +103,8 @@ def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]
     return image.convert("L" if is_gray else "RGB"), None
 
 
-def _in_space(decoded: Decoded, profile: bytes | None) -> Decoded:
-    """With the color space that the profile describes, or in sRGB where nothing leads back to that space."""
+def _with_space(decoded: Decoded, profile: bytes | None) -> Decoded:
+    """Add the color space that the profile describes. Convert to sRGB where results cannot return to that space."""
     if profile is None:
         return decoded
     try:

@@ -1,7 +1,7 @@
-"""The picture formats that this package reads and writes: the one list of them.
+"""The only list of the picture formats that this package reads and writes.
 
-Pillow knows many more. Their readers are seldom used, and some start other programs (EPS) or take files that they
-cannot decode (MPEG, HDF5), so strangers' files do not reach them.
+Pillow can open many more. Files from strangers must not reach their readers: these are seldom used, some start other
+programs (EPS), and some accept files that they cannot decode (MPEG, HDF5).
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ _ENDINGS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "GIF": (".gif",),
 }
-"""Pillow's name of each format, and the endings of its files. Cameras' multi-picture files (MPO) are JPEG files."""
-_ONLY_READ = ("GIF",)  # 256 colors
+"""Pillow's name of each format, and the endings of its file names. Cameras' multi-picture files (MPO) count as JPEG."""
+_READ_ONLY = ("GIF",)  # a GIF file holds 256 colors only
 
-NAMED = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000 or PPM"
-"""The formats that are read, for messages."""
+FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000 or PPM"
+"""The readable formats as a list for messages."""
 
 
 def readable_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that are read; AVIF only where this Pillow has it."""
+    """Return Pillow's names of the readable formats. AVIF is among them only where this Pillow supports it."""
     Image.init()
     return tuple(name for name in _ENDINGS if name in Image.OPEN)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether there is a file whose name ends as those of the formats that are read."""
+    """Whether a path is an existing file with the name ending of a readable format."""
     return _format_of(path) in readable_formats() and is_regular(path)
 
 
 def pictures_in(folder: Path, *, subfolders: bool) -> list[Path]:
-    """Picture files of a folder, sorted, without hidden files and folders; [] where there is no such folder.
+    """List the picture files of a folder, sorted, without hidden files and folders. A missing folder gives [].
 
     Args:
-        folder: to search; links to other folders are not followed.
-        subfolders: search the folders inside too.
+        folder: Folder to search. Links to other folders are not followed.
+        subfolders: Search the subfolders too.
     """
     if not folder.is_dir():
         return []
@@ -55,10 +55,10 @@ def pictures_in(folder: Path, *, subfolders: bool) -> list[Path]:
 
 
 def writable_format(path: Path) -> str | None:
-    """Pillow's name of the format that a name's ending means; None where such files are not written."""
+    """Return Pillow's name of the format for a name ending, or None where this package cannot write the format."""
     name = _format_of(path)
     Image.init()
-    return name if name in Image.SAVE and name not in _ONLY_READ else None
+    return name if name in Image.SAVE and name not in _READ_ONLY else None
 
 
 def _format_of(path: Path) -> str | None:

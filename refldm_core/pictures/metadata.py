@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels: color profile, resolution, EXIF."""
+"""Metadata of a picture file: color profile, resolution, EXIF."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _KEPT_TAGS = frozenset(
         ExifTags.Base.XPSubject,
     }
 )
-"""Of the main directory. The others say how the pixels lie in the file that was read."""
-_LEFT_OUT = (
+"""Tags of the main EXIF directory that are copied. All others describe how the source file stores its pixels."""
+_OMITTED_TAGS = (
     *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop),
-    ExifTags.Base.MakerNote,  # may hold a thumbnail, and places in the file that was read
+    ExifTags.Base.MakerNote,  # may hold a thumbnail, and offsets that are valid in the source file only
 )
-"""Of the directory of exposure details."""
-_LONGEST = 65_000
-"""Bytes: a JPEG file holds no longer EXIF data."""
+"""Tags of the exposure details that are not copied."""
+_MAX_EXIF_BYTES = 65_000
+"""A JPEG file cannot hold more EXIF data."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a result takes over from the file that it was made from.
+    """Metadata that a result takes over from its source file.
 
     Attributes:
         profile: ICC color profile, or None.
-        dpi: pixels per inch along x and y, or None.
-        exif: as in a JPEG file, beginning with "Exif", or None. Without orientation, thumbnail, sizes and the maker's
-            notes.
-        problem: why some of it was left out, empty where nothing was.
+        dpi: Pixels per inch along x and y, or None.
+        exif: EXIF data in the form of a JPEG file, which begins with "Exif", or None. Orientation, thumbnail, sizes and
+            the maker's notes are not in it.
+        problem: Reason why EXIF data was left out. "" where none was.
     """
 
     profile: bytes | None = None
@@ -46,23 +46,23 @@ class Metadata:
     problem: str = ""
 
     def for_pillow(self) -> dict[str, Any]:
-        """Arguments for `Image.save`; formats that cannot hold one of them ignore it."""
-        named = {"icc_profile": self.profile, "dpi": self.dpi, "exif": self.exif}
-        return {name: value for name, value in named.items() if value is not None}
+        """Return arguments for `Image.save`. A format ignores the arguments that it cannot store."""
+        arguments = {"icc_profile": self.profile, "dpi": self.dpi, "exif": self.exif}
+        return {name: value for name, value in arguments.items() if value is not None}
 
 
 def read_metadata(image: Image.Image, *, keep_location: bool = False) -> Metadata:
     """Read the metadata of a file.
 
     Args:
-        image: the opened file, loaded already: asking a PNG file for its EXIF data loads it.
-        keep_location: keep where the photo was taken (EXIF GPS).
+        image: The opened file, already loaded, because reading the EXIF data of a PNG file loads it.
+        keep_location: Keep the place where the photo was taken (EXIF GPS).
     """
     dpi = _dpi(image)
     problem = ""
     try:
         exif = _exif(image, dpi, keep_location=keep_location)
-        if exif is not None and len(exif) > _LONGEST:
+        if exif is not None and len(exif) > _MAX_EXIF_BYTES:
             exif, problem = None, f"EXIF data of {len(exif)} bytes was left out"
     except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, SyntaxError, struct.error):
         exif, problem = None, "damaged EXIF data was left out"
@@ -71,13 +71,13 @@ def read_metadata(image: Image.Image, *, keep_location: bool = False) -> Metadat
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     try:
-        x, y = (round(float(value), 2) for value in image.info["dpi"])  # PNG files count whole pixels per meter
+        x, y = (round(float(value), 2) for value in image.info["dpi"])  # PNG stores whole pixels per meter
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     if not (0.0 < x < math.inf and 0.0 < y < math.inf):
         return None
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (y, x) if turned else (x, y)
+    swaps_axes = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (y, x) if swaps_axes else (x, y)
 
 
 def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location: bool) -> bytes | None:
@@ -85,7 +85,7 @@ def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location:
     for tag in _KEPT_TAGS & set(source):
         copied[tag] = source[tag]
     details = dict(source.get_ifd(ExifTags.IFD.Exif))
-    for tag in _LEFT_OUT:
+    for tag in _OMITTED_TAGS:
         details.pop(tag, None)
     directories = {
         ExifTags.IFD.Exif: details,
@@ -94,7 +94,7 @@ def _exif(image: Image.Image, dpi: tuple[float, float] | None, *, keep_location:
     for tag, directory in directories.items():
         if directory:
             copied[tag] = directory
-    if dpi is not None:  # the only place where a WebP file has it
+    if dpi is not None:  # a WebP file can store the resolution in its EXIF data only
         copied[ExifTags.Base.XResolution], copied[ExifTags.Base.YResolution] = dpi
         copied[ExifTags.Base.ResolutionUnit] = 2  # inch
     return copied.tobytes() if len(copied) else None

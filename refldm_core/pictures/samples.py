@@ -1,7 +1,7 @@
-"""Samples of more than 8 bits in picture files -> uint16.
+"""Reading of picture files with more than 8 bits a channel as uint16 samples.
 
-Pillow reads gray pictures of more than 8 bits whole. Of a 16-bit color it keeps the high byte only, but it also knows
-the raw modes of the opposite byte order: the same file read with the order reversed gives the low byte.
+Pillow reads all bits of a gray picture, but only the high byte of a 16-bit color. Pillow also has raw modes of the
+opposite byte order. A second reading in such a mode gives the low byte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import ImageFileError
 from .formats import readable_formats
 
 Samples = NDArray[np.uint16]
-"""(height, width, channels), 0..65535: 1 is gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
+"""(height, width, channels), 0..65535. Channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
 
 # TIFF tags.
 _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _SAMPLE_FORMAT, _MIN_VALUE, _MAX_VALUE = 258, 262, 281, 339, 340, 341
@@ -30,7 +30,7 @@ _REVERSED = {
     for bands in ("RGB", "RGBX", "RGBA")
     for order, opposite in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
-"""Raw mode of a 16-bit file -> the one of the other byte order."""
+"""Raw mode of a 16-bit file -> the same raw mode in the opposite byte order."""
 _GRAY_WITH_ALPHA = "LA;16B"
 
 
@@ -41,23 +41,23 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def has_more_than_16_bits(image: Image.Image) -> bool:
-    """Whether a file that `is_deep` has samples which 16-bit integers cannot hold as they are."""
+    """Whether a file for which `is_deep` holds has samples that do not fit into 16-bit integers unchanged."""
     return image.mode == "F" or _first(_tags(image), _BITS, 16) > 16
 
 
 def read_samples(path: Path, image: Image.Image) -> Samples:
-    """Read the samples of a file that `is_deep`, upright by its EXIF orientation.
+    """Read the samples of a file for which `is_deep` holds, turned upright by its EXIF orientation.
 
-    Gray of another type than 16-bit integers is scaled to them: floats from 0..1, integers from their whole range, or
-    from the range that the TIFF tags SMinSampleValue and SMaxSampleValue (or MaxSampleValue) declare.
+    Gray samples of another type are scaled to 16-bit integers. Floats are scaled from 0..1, and integers from their
+    whole range. The TIFF tags SMinSampleValue and SMaxSampleValue (or MaxSampleValue) may declare another range.
 
     Args:
-        path: of the file.
-        image: the same file, opened and not yet loaded.
+        path: Path of the file.
+        image: The same file, opened by Pillow and not yet loaded.
 
     Raises:
-        ImageFileError: a layout that cannot be read without loss, or numbers whose range is not known.
-        OSError, ValueError: as Pillow raises them for a damaged file.
+        ImageFileError: Pillow cannot read the layout without loss, or the range of the samples is unknown.
+        OSError, ValueError: Pillow raises these for a damaged file.
     """
     if _is_gray(image):
         tags = dict(_tags(image))
@@ -77,7 +77,7 @@ def read_samples(path: Path, image: Image.Image) -> Samples:
 
 
 def to_eight_bits(samples: Samples) -> NDArray[np.uint8]:
-    """The nearest of 256 levels."""
+    """Round samples to the nearest of 256 levels."""
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -90,7 +90,7 @@ def _tags(image: Image.Image) -> Mapping[int, Any]:
 
 
 def _raw_modes(image: Image.Image) -> set[str]:
-    # GIF tiles have numbers in that place.
+    # The tiles of a GIF file have numbers instead of names of raw modes.
     return {str(_arguments(tile)[0]) for tile in _tiles(image)}
 
 
@@ -103,11 +103,11 @@ def _arguments(tile: Any) -> tuple[Any, ...]:
 
 
 def _read_as(path: Path, raw_modes: Mapping[str, str]) -> NDArray[np.uint8]:
-    """The file's bytes with other raw modes than its own, upright."""
-    opened: Any = Image.open(path, formats=readable_formats())
-    with opened:
-        opened.tile = [_with_raw_mode(tile, raw_modes[_arguments(tile)[0]]) for tile in opened.tile]
-        return np.asarray(ImageOps.exif_transpose(opened), np.uint8)
+    """Read the bytes of a file with other raw modes than its own, turned upright."""
+    image: Any = Image.open(path, formats=readable_formats())
+    with image:
+        image.tile = [_with_raw_mode(tile, raw_modes[_arguments(tile)[0]]) for tile in image.tile]
+        return np.asarray(ImageOps.exif_transpose(image), np.uint8)
 
 
 def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Samples:
@@ -116,14 +116,14 @@ def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Samples:
 
 def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
     arguments = raw_mode if isinstance(tile[3], str) else (raw_mode, *tile[3][1:])
-    # Newer Pillow versions ask for their own kind of tuple.
+    # Newer versions of Pillow require a named tuple of their own.
     return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
 
 
 def _gray(path: Path, values: NDArray[Any], mode: str, tags: Mapping[int, Any]) -> Samples:
     bits, signed = int(_first(tags, _BITS, 16)), _first(tags, _SAMPLE_FORMAT, 1) == _SIGNED
     if mode == "I" and bits == 32 and not signed:
-        values = values.astype(np.int64) % 2**32  # Pillow keeps them in signed numbers
+        values = values.astype(np.int64) % 2**32  # Pillow stores unsigned samples in signed integers
     if mode == "F":
         low, high = _first(tags, _MIN_VALUE, 0.0), _first(tags, _MAX_VALUE, 1.0)
     elif bits == 32:
@@ -138,12 +138,12 @@ def _gray(path: Path, values: NDArray[Any], mode: str, tags: Mapping[int, Any]) 
 
 
 def _first(tags: Mapping[int, Any], tag: int, default: float) -> float:
-    """A tag's first number: some have one for each channel."""
+    """Return the first number of a tag. Some tags have a number for each channel."""
     return float(np.ravel(tags.get(tag, default))[0])
 
 
 def _require_range(path: Path, values: NDArray[Any], low: float, high: float, *, is_certain: bool) -> None:
-    """Refuse samples outside of low..high, and those that would all be black because their range is another."""
+    """Refuse samples outside low..high, and samples that would all turn black because their true range is smaller."""
     smallest, largest = float(values.min()), float(values.max())
     fits = low < high and low <= smallest and largest <= high  # False for NaN
     if fits and (is_certain or largest == low or largest - low >= (high - low) / 256.0):

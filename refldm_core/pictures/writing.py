@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a channel as PNG and TIFF files, which Pillow writes for gray alone."""
+"""PNG and TIFF files of 16 bits a channel. Pillow writes such files for gray pictures only."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from PIL import TiffImagePlugin as Tiff
 from .metadata import Metadata
 from .samples import Samples
 
-_LEVEL = 4  # of zlib: photos of 16 bits hardly get smaller with more, and take twice as long
-_ROWS = 256  # written at once
+# A higher level of zlib takes twice as long, and photos of 16 bits get hardly smaller.
+_COMPRESSION_LEVEL = 4
+_ROWS = 256  # rows of a PNG file that are compressed at once
 _INCHES_PER_METER = 1 / 0.0254
 
-_HEADER = 8  # bytes of a TIFF file before its tags
+_HEADER_BYTES = 8  # header of a TIFF file, before its tags
 # Values of TIFF tags.
 _MIN_IS_BLACK, _RGB, _STRAIGHT_ALPHA, _INTERLEAVED, _DEFLATE, _HORIZONTAL = 1, 2, 2, 1, 8, 2
 
 
 def encode_png(samples: Samples, metadata: Metadata) -> bytes:
-    """The content of a PNG file (ISO/IEC 15948) of 16 bits a channel, with the channels that `samples` has."""
+    """Return the content of a PNG file (ISO/IEC 15948) with 16 bits a channel and the channels of `samples`."""
     height, width, channels = samples.shape
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))]
@@ -33,7 +34,7 @@ def encode_png(samples: Samples, metadata: Metadata) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
     if metadata.exif is not None:
         chunks.append((b"eXIf", metadata.exif.removeprefix(b"Exif\0\0")))
-    compressor = zlib.compressobj(_LEVEL)
+    compressor = zlib.compressobj(_COMPRESSION_LEVEL)
     for start in range(0, height, _ROWS):
         chunks.append((b"IDAT", compressor.compress(_filtered(samples[start : start + _ROWS]))))
     chunks += [(b"IDAT", compressor.flush()), (b"IEND", b"")]
@@ -45,7 +46,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _filtered(samples: Samples) -> bytes:
-    """Rows as PNG stores them: differences of bytes to the pixel on the left (filter type 1, Sub)."""
+    """Return the rows as PNG stores them: differences to the pixel on the left (filter type 1, Sub)."""
     rows = np.reshape(np.frombuffer(samples.astype(">u2").tobytes(), np.uint8), (len(samples), -1))
     step = 2 * samples.shape[2]
     filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
@@ -56,11 +57,11 @@ def _filtered(samples: Samples) -> bytes:
 
 
 def encode_tiff(samples: Samples, metadata: Metadata) -> bytes:
-    """The content of a deflated TIFF file of 16 bits a channel, with the channels that `samples` has."""
+    """Return the content of a deflated TIFF file with 16 bits a channel and the channels of `samples`."""
     height, width, channels = samples.shape
     differences = samples.astype("<u2")  # horizontal differencing, TIFF's predictor 2
     differences[:, 1:] -= samples[:, :-1]
-    strip = zlib.compress(differences.tobytes(), _LEVEL)
+    strip = zlib.compress(differences.tobytes(), _COMPRESSION_LEVEL)
     tags = _directory(metadata)
     tags[Tiff.IMAGEWIDTH], tags[Tiff.IMAGELENGTH], tags[Tiff.ROWSPERSTRIP] = width, height, height
     tags[Tiff.SAMPLESPERPIXEL], tags[Tiff.BITSPERSAMPLE] = channels, (16,) * channels
@@ -70,8 +71,9 @@ def encode_tiff(samples: Samples, metadata: Metadata) -> bytes:
     tags[Tiff.PLANAR_CONFIGURATION], tags[Tiff.COMPRESSION], tags[Tiff.PREDICTOR] = _INTERLEAVED, _DEFLATE, _HORIZONTAL
     for tag, value in ((Tiff.STRIPBYTECOUNTS, len(strip)), (Tiff.STRIPOFFSETS, 0)):
         tags[tag], tags.tagtype[tag] = value, TiffTags.LONG
-    header = b"II*\0" + struct.pack("<L", _HEADER)
-    return header + tags.tobytes(_HEADER) + strip  # adds to the strip's offset where the tags end
+    header = b"II*\0" + struct.pack("<L", _HEADER_BYTES)
+    # tobytes() adds the position where the tags end to the offset of the strip.
+    return header + tags.tobytes(_HEADER_BYTES) + strip
 
 
 def _directory(metadata: Metadata) -> Tiff.ImageFileDirectory_v2:

@@ -1,7 +1,7 @@
 """People who do not exist, rendered in three dimensions with numpy and scipy alone.
 
-`person(seed)` is somebody, `conditions(seed)` everything else about a picture; `portrait` renders an aligned face,
-`scene` a group photo and `clip` a video.
+`person(seed)` draws a person. `conditions(seed)` draws everything else about a picture, such as pose, expression, light
+and background. `portrait` renders an aligned face, `scene` a group photo, and `clip` a video.
 """
 
 from .clip import Clip, clip

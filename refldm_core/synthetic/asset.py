@@ -1,4 +1,7 @@
-"""The head that everybody is a shape of: mesh, shape targets, masks. Lengths are decimeters, y points up, z forward."""
+"""The head that every person is a shape of: its mesh, shape targets and masks.
+
+Lengths are in decimeters; y points up and z forward.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ Weights = Iterable[tuple[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A refined mesh: `matrix` (fine, coarse) gives its vertices, `quads` (n, 4) joins them."""
+    """A refined mesh: `matrix` (fine, coarse) times the coarse vertices gives its vertices; `quads` is (n, 4)."""
 
     matrix: Any
     quads: Quads
@@ -35,12 +38,12 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The asset.
+    """The asset, loaded.
 
     Attributes:
         base: (n, 3) vertices of the average head.
         parts: skin, eyes, teeth and tongue.
-        lashes: (n, 4) quads of coarse vertices that the lashes lie in.
+        lashes: (n, 4) quads of coarse vertices; each lash lies in one of them.
         joints: name -> vertices whose mean is the joint.
         coarse_masks: name -> value in [0, 1] at each coarse vertex.
         masks: name -> value in [0, 1] at each fine vertex of the skin.
@@ -61,14 +64,14 @@ class Head:
 
     @cached_property
     def skin(self) -> NDArray[np.float64]:
-        """(n, 3) fine vertices of the average skin: the coordinates in which marks of the skin are placed."""
+        """(n, 3) fine vertices of the average skin. Marks of the skin are placed in these coordinates."""
         return np.asarray(self.parts["skin"].matrix @ self.base)
 
     def displacement(self, weights: Weights) -> NDArray[np.float64]:
-        """(n, 3) sum of weighted targets.
+        """Return the (n, 3) weighted sum of shape targets.
 
         Raises:
-            KeyError: a target that the asset does not have.
+            KeyError: the asset has no target of that name.
         """
         vector = np.zeros(len(self.target_index), dtype=np.float32)
         for name, weight in weights:
@@ -76,16 +79,16 @@ class Head:
         return reshaped(np.asarray(self.targets.T @ vector, dtype=np.float64), -1, 3)
 
     def joint(self, name: str, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(3,) place of a joint in a shape."""
+        """Return the (3,) position of a joint of a shape with (n, 3) coarse vertices."""
         return vertices[self.joints[name]].mean(0)
 
 
 @lru_cache(maxsize=1)
 def head() -> Head:
-    """Load the asset (about half a second, once a process).
+    """Load the asset. The first call in a process takes about half a second.
 
     Raises:
-        ReFLDMError: the package lacks its file.
+        ReFLDMError: the package lacks the file.
     """
     if not HEAD.is_file():
         raise ReFLDMError(
@@ -94,31 +97,38 @@ def head() -> Head:
     with np.load(HEAD) as file:
         arrays = {name: file[name] for name in file.files}
     base = arrays["base"].astype(np.float64)
-    parts = {name: Part(*refined(arrays[f"quads_{name}"].astype(np.int64), len(base), n)) for name, n in LEVELS.items()}
+    parts = {
+        name: Part(*refined(arrays[f"quads_{name}"].astype(np.int64), len(base), levels))
+        for name, levels in LEVELS.items()
+    }
     names = [str(name) for name in arrays["target_names"]]
-    triple = (arrays["target_values"].astype(np.float32), arrays["target_columns"], arrays["target_rows"])
+    target_data = (arrays["target_values"].astype(np.float32), arrays["target_columns"], arrays["target_rows"])
     skin = parts["skin"].matrix
-    masks = {n.removeprefix("mask_"): a / 255.0 for n, a in arrays.items() if n.startswith("mask_")}
+    masks = {name.removeprefix("mask_"): mask / 255.0 for name, mask in arrays.items() if name.startswith("mask_")}
     return Head(
         base=base,
         parts=parts,
         lashes=arrays["quads_lashes"].astype(np.int64),
-        joints={n.removeprefix("joint_"): a.astype(np.int64) for n, a in arrays.items() if n.startswith("joint_")},
+        joints={
+            name.removeprefix("joint_"): members.astype(np.int64)
+            for name, members in arrays.items()
+            if name.startswith("joint_")
+        },
         coarse_masks=masks,
         masks={name: skin @ mask for name, mask in masks.items()},
         occlusion=arrays["occlusion"] / 255.0,
-        targets=sparse.csr_matrix(triple, (len(names), base.size)),
+        targets=sparse.csr_matrix(target_data, (len(names), base.size)),
         target_index={name: i for i, name in enumerate(names)},
     )
 
 
 def normals(vertices: Floats, quads: Quads) -> NDArray[np.float32]:
-    """(n, 3) unit normals at the vertices of a mesh, weighted by area."""
+    """Return (n, 3) unit normals at the vertices of a mesh: means of the adjacent quads, weighted by their areas."""
     points = vertices.astype(np.float32)
     a, b = points[quads[:, 2]] - points[quads[:, 0]], points[quads[:, 3]] - points[quads[:, 1]]
-    faces = np.cross(a, b)
-    total = np.zeros_like(points)
+    quad_normals = np.cross(a, b)
+    sums = np.zeros_like(points)
     corners = quads.ravel()
     for axis in range(3):
-        total[:, axis] = np.bincount(corners, np.repeat(faces[:, axis], 4), len(points))
-    return unit(total).astype(np.float32)
+        sums[:, axis] = np.bincount(corners, np.repeat(quad_normals[:, axis], 4), len(points))
+    return unit(sums).astype(np.float32)

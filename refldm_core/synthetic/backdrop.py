@@ -9,34 +9,34 @@ from .conditions import Place
 from .places import PLACES, Picture
 from .scipy_functions import convolved, resized
 
-_LINES = 160
-"""Rows in which the sharp scene is drawn; the blur leaves no more."""
+_ROWS = 160
+"""Rows of the sharp scene. The blur would hide any finer detail."""
 
 
 def backdrop(place: Place, seed: int, height: int, width: int, blur: float) -> Picture:
     """Draw the background of a picture.
 
     Args:
-        place: what it shows.
-        seed: of everything in it.
+        place: kind of place that it shows.
+        seed: seed for everything in it.
         height, width: pixels.
-        blur: radius of the disk that a point of light becomes, as a share of the height.
+        blur: radius of the disk that a point of light becomes, as a fraction of the picture's height.
 
     Returns:
-        (height, width, 3) linear; a well-lit white wall is near 1, lamps and sky are above.
+        (height, width, 3) linear light. A well-lit white wall is near 1; lamps and sky are brighter.
     """
     rng = np.random.default_rng([0xBAC, seed])
-    columns = max(16, round(_LINES * width / height))
+    columns = max(16, round(_ROWS * width / height))
     margin = 24
-    sharp = PLACES[place](rng, _LINES + 2 * margin, columns + 2 * margin)
+    sharp = PLACES[place](rng, _ROWS + 2 * margin, columns + 2 * margin)
     gray = sharp @ LUMINANCE
     sharp = gray[..., None] + rng.uniform(0.45, 0.8) * (sharp - gray[..., None])
-    soft = _defocused(sharp, max(1.0, blur * _LINES))[margin:-margin, margin:-margin]
+    soft = _defocused(sharp, max(1.0, blur * _ROWS))[margin:-margin, margin:-margin]
     return np.maximum(resized(soft, height, width), 0.0)
 
 
 def _defocused(picture: Picture, radius: float) -> Picture:
-    """Convolve with a disk, a little lighter at its rim as lenses make it."""
+    """Convolve with a disk whose rim is a little brighter, as a lens's is."""
     reach = int(np.ceil(radius)) + 1
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     distance = np.hypot(x, y)

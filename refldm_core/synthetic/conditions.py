@@ -20,7 +20,7 @@ _GARMENTS: tuple[Garment, ...] = ("crew", "crew", "vee", "collar", "roll")
 
 @dataclass(frozen=True)
 class Pose:
-    """Degrees: yaw turns the face to the right as seen, pitch up, roll clockwise as seen."""
+    """Pose of the head in degrees: yaw turns the face to the right as seen, pitch up, roll clockwise as seen."""
 
     yaw: float
     pitch: float
@@ -29,10 +29,10 @@ class Pose:
 
 @dataclass(frozen=True)
 class Expression:
-    """A movement of the face.
+    """A facial expression.
 
     Attributes:
-        smile, open, raise_brows, frown, squint, pucker: 0 to 1.
+        smile, open, raise_brows, frown, squint, pucker: strength of each movement, 0 to 1.
         blink: 0 (open) to 1 (closed).
         gaze: degrees that the eyes look right as seen and up, relative to the camera.
     """
@@ -47,7 +47,7 @@ class Expression:
     gaze: tuple[float, float] = (0.0, 0.0)
 
     def units(self) -> tuple[tuple[str, float], ...]:
-        """Weights of the asset's face units."""
+        """Return the weights of the asset's face units."""
         teeth = self.smile * self.open
         sides = {
             "mouthSmile": 0.95 * self.smile,
@@ -75,12 +75,13 @@ class Expression:
 
 @dataclass(frozen=True)
 class Lamp:
-    """A light far away.
+    """A distant lamp.
 
     Attributes:
-        azimuth, elevation: degrees, from the camera's side of the face to the right as seen, and up.
-        color: linear, 1 on average.
-        strength: irradiance of a surface that faces it.
+        azimuth: degrees from the direction of the camera, positive to the right as seen.
+        elevation: degrees upward.
+        color: linear; its mean is 1.
+        strength: irradiance of a surface that faces the lamp.
     """
 
     azimuth: float
@@ -91,7 +92,15 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Light:
-    """Main lamp (it throws shadows; `softness` is their blur in decimeters), fill, rim, and light from all around."""
+    """Light on a person.
+
+    Attributes:
+        key: the main lamp, which throws shadows.
+        fill: lamp that lights the other side of the face.
+        rim: lamp behind the person.
+        ambient: strength of the light from all around.
+        softness: blur of the shadows in decimeters.
+    """
 
     key: Lamp
     fill: Lamp
@@ -102,7 +111,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Clothes:
-    """Garment, its sRGB color, and the seed of its weave."""
+    """The garment, its sRGB color, and the seed for its weave and folds."""
 
     garment: Garment
     color: RGB
@@ -111,7 +120,14 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Film:
-    """Exposure in stops around a good one, contrast (0 to 0.5), warmth (-1 to 1), grain in sRGB steps of 1/255."""
+    """How a photo is developed.
+
+    Attributes:
+        exposure: stops; linear light is multiplied by 2 to this power.
+        contrast: strength of the S-shaped tone curve, 0 to 0.5.
+        warmth: white balance, about -1 (bluish) to 1 (reddish).
+        grain: deviation of the grain in sRGB steps of 1/255.
+    """
 
     exposure: float
     contrast: float
@@ -121,12 +137,14 @@ class Film:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything about a picture but the person.
+    """Everything about a picture except the person.
 
     Attributes:
-        place, place_seed: what the background shows.
+        place: kind of place that the background shows.
+        place_seed: seed for everything in the background.
+        blur: radius of the background's blur disk, as a fraction of the picture's height.
         distance: decimeters from the camera to the face.
-        seed: of the grain.
+        seed: seed for the grain.
     """
 
     pose: Pose
@@ -142,10 +160,10 @@ class Conditions:
 
 
 def conditions(seed: int) -> Conditions:
-    """Draw conditions. Most faces turn less than 20 degrees, one in ten more, up to 55.
+    """Draw conditions. Most faces turn less than 20 degrees to a side; about one in six turns more, up to 55.
 
     Raises:
-        SettingsError: a negative seed.
+        SettingsError: the seed is negative.
     """
     rng = generator(_STREAM, seed)
     place = _PLACES[int(rng.integers(len(_PLACES)))]
@@ -154,7 +172,7 @@ def conditions(seed: int) -> Conditions:
         pose=pose,
         expression=_expression(rng, pose),
         light=_light(rng, place),
-        clothes=Clothes(_GARMENTS[int(rng.integers(len(_GARMENTS)))], _cloth(rng), int(rng.integers(2**31))),
+        clothes=Clothes(_GARMENTS[int(rng.integers(len(_GARMENTS)))], _cloth_color(rng), int(rng.integers(2**31))),
         place=place,
         place_seed=int(rng.integers(2**31)),
         blur=float(rng.uniform(0.022, 0.06)),
@@ -170,8 +188,8 @@ def conditions(seed: int) -> Conditions:
 
 
 def _pose(rng: np.random.Generator) -> Pose:
-    tail = rng.random() < 0.12
-    yaw = rng.choice([-1.0, 1.0]) * rng.uniform(20.0, 55.0) if tail else rng.normal(0.0, 10.0)
+    turned_far = rng.random() < 0.12
+    yaw = rng.choice([-1.0, 1.0]) * rng.uniform(20.0, 55.0) if turned_far else rng.normal(0.0, 10.0)
     return Pose(
         float(clamp(yaw, -55.0, 55.0)),
         float(clamp(rng.normal(0.0, 6.0), -22.0, 18.0)),
@@ -187,7 +205,7 @@ def _expression(rng: np.random.Generator, pose: Pose) -> Expression:
     smile = {"smile": 0.75, "laugh": 1.0, "amused": 0.4, "calm": 0.2, "talk": 0.2}.get(kind, 0.0) * strength
     mouth = {"laugh": rng.uniform(0.5, 1.0), "talk": rng.uniform(0.2, 0.7), "amused": 0.1}.get(kind, 0.0)
     away = rng.random() < 0.15
-    look = (rng.normal(0.0, 14.0), rng.normal(0.0, 6.0)) if away else (rng.normal(0.0, 1.5), rng.normal(0.0, 1.0))
+    gaze = (rng.normal(0.0, 14.0), rng.normal(0.0, 6.0)) if away else (rng.normal(0.0, 1.5), rng.normal(0.0, 1.0))
     return Expression(
         smile=smile,
         open=float(mouth),
@@ -196,7 +214,7 @@ def _expression(rng: np.random.Generator, pose: Pose) -> Expression:
         squint=float(rng.uniform(0.0, 0.35)) if rng.random() < 0.3 else 0.0,
         pucker=float(rng.uniform(0.2, 0.7)) if kind == "talk" and rng.random() < 0.5 else 0.0,
         blink=float(rng.uniform(0.0, 0.12)),
-        gaze=(float(look[0]), float(look[1])),
+        gaze=(float(gaze[0]), float(gaze[1])),
     )
 
 
@@ -204,9 +222,9 @@ _WARM, _COOL = np.array([1.13, 1.0, 0.80]), np.array([0.90, 1.0, 1.14])
 
 
 def _tint(rng: np.random.Generator, warmth: float) -> RGB:
-    """Color of light: warmth -1 is blue sky, 1 a light bulb."""
-    at = float(clamp(warmth + rng.normal(0.0, 0.25), -1.0, 1.0))
-    color = 1.0 + (at * (_WARM - 1.0) if at > 0 else -at * (_COOL - 1.0))
+    """Draw the color of a light near a warmth: -1 is blue sky, 1 a light bulb."""
+    varied = float(clamp(warmth + rng.normal(0.0, 0.25), -1.0, 1.0))
+    color = 1.0 + (varied * (_WARM - 1.0) if varied > 0 else -varied * (_COOL - 1.0))
     return rgb(color / color.mean())
 
 
@@ -236,6 +254,6 @@ def _light(rng: np.random.Generator, place: Place) -> Light:
     return Light(key, fill, rim, float(rng.uniform(0.4, 0.8)), 0.035 if sunny else float(rng.uniform(0.07, 0.16)))
 
 
-def _cloth(rng: np.random.Generator) -> RGB:
+def _cloth_color(rng: np.random.Generator) -> RGB:
     tone = float(rng.choice([rng.uniform(0.08, 0.25), rng.uniform(0.3, 0.6), rng.uniform(0.7, 0.93)]))
     return rgb(clamp(tone + rng.normal(0.0, 0.07, 3), 0.04, 0.95))

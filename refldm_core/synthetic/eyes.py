@@ -1,4 +1,4 @@
-"""What an eyeball looks like: iris, pupil, white, and the cornea that bulges over the iris."""
+"""Colors and normals of an eyeball: iris, pupil, white, and the cornea that bulges over the iris."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ _PUPIL = 0.42
 _CORNEA = 1.25
 """Radius of the cornea as a fraction of the iris's."""
 _BULGE = 0.55
-"""How much more the cornea's normal turns than the eyeball's."""
+"""How much farther the cornea's normal turns outward than the eyeball's, as a fraction of the angle from the gaze."""
 _WHITE = (0.84, 0.80, 0.78)
 _VEIN = np.array([0.0, 0.25, 0.25])
 
 
 @dataclass(frozen=True, eq=False)
 class EyeSurface:
-    """At n points of eyeballs: linear albedo (n, 3), normal in the frame of the gaze (n, 3), share of iris (n,)."""
+    """The surface at n points of eyeballs.
+
+    Attributes:
+        albedo: (n, 3) linear.
+        normals: (n, 3) in the frame of the gaze.
+        iris: (n,) share of iris or pupil in [0, 1].
+    """
 
     albedo: NDArray[np.float64]
     normals: Floats
@@ -30,25 +36,25 @@ class EyeSurface:
 
 
 def eye_surface(eyes: Eyes, directions: Floats, light: Floats, seed: int) -> EyeSurface:
-    """Color eyeballs.
+    """Compute the surface of eyeballs.
 
     Args:
-        eyes: the person's.
-        directions: (n, 3) unit vectors from the eyeball's center in the frame of the gaze (z).
-        light: (3,) toward the main lamp in the same frame; the iris is lighter on the side away from it.
-        seed: of the iris's fibers.
+        eyes: the person's irises.
+        directions: (n, 3) unit vectors from the eyeball's center, in a frame whose z axis is the gaze.
+        light: (3,) unit vector toward the main lamp in the same frame. The iris is lighter on the side away from it.
+        seed: seed for the fibers of the iris.
     """
     angle = np.arccos(clamp(directions[:, 2], -1.0, 1.0))
-    around = np.arctan2(directions[:, 1], directions[:, 0])
+    azimuth = np.arctan2(directions[:, 1], directions[:, 0])
     radius = angle / eyes.iris
     fibers = np.random.default_rng([0x1815, seed]).normal(size=(2, 96))
-    turn = np.linspace(-np.pi, np.pi, 97)
-    coarse, fine = (np.interp(around + 0.06 * radius * k, turn, np.append(f, f[0])) for k, f in enumerate(fibers))
+    azimuths = np.linspace(-np.pi, np.pi, 97)
+    coarse, fine = (np.interp(azimuth + 0.06 * radius * k, azimuths, np.append(f, f[0])) for k, f in enumerate(fibers))
     inner = linear(eyes.inner_color)
     color = mix(inner, linear(eyes.color), smoothstep(0.42, 0.85, radius + 0.06 * coarse)[:, None])
     color *= (1.0 + 0.16 * coarse + 0.14 * fine)[:, None].clip(0.5, 1.6)
-    toward = (directions[:, :2] @ light[:2]) / max(eyes.iris, 1e-6)
-    color *= (1.15 - 0.45 * clamp(toward, -1.0, 1.0))[:, None]  # the cornea focuses light on the far side
+    side = (directions[:, :2] @ light[:2]) / max(eyes.iris, 1e-6)
+    color *= (1.15 - 0.45 * clamp(side, -1.0, 1.0))[:, None]  # the cornea focuses light on the far side
     color *= (1.0 - 0.72 * smoothstep(0.80, 1.02, radius))[:, None]
     pupil = smoothstep(_PUPIL + 0.04, _PUPIL - 0.04, radius)[:, None]
     color = mix(color, np.full(3, 0.004), pupil)

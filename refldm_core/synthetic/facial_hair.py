@@ -22,25 +22,30 @@ _UPPER_LASHES = 7.275
 
 
 def _brow_frame(brows: Brows) -> tuple[Floats, Floats, Floats]:
-    """At the fine vertices: share of the way along the brow, height above its middle, distance in half thicknesses."""
+    """Place the fine vertices of the skin relative to the brow of their side.
+
+    Returns:
+        The share of the way along the brow, the height above its middle line, and the distance from that line in half
+        thicknesses, each (n,).
+    """
     x, y, z = transposed(head().skin)
     along = (np.abs(x) - _BROW_START) / _BROW_LENGTH
     inside = clamp(along, 0.0, 1.0)
     middle = _BROW_HEIGHT + brows.height + brows.arch * np.sin(2.6 * inside) - 0.085 * clamp(along - 0.6, 0.0, 1.0)
-    half = brows.thickness * (1.0 - 0.72 * inside**2) * (0.55 + 0.45 * smoothstep(0.0, 0.25, along))
-    distance = np.abs(y - middle) / half
+    half_thickness = brows.thickness * (1.0 - 0.72 * inside**2) * (0.55 + 0.45 * smoothstep(0.0, 0.25, along))
+    distance = np.abs(y - middle) / half_thickness
     distance[(along < -0.02) | (along > 1.0) | (z < 0.9)] = 9.0
     return along, y - middle, distance
 
 
 def brow_cover(brows: Brows) -> Floats:
-    """(n,) share of brow in [0, 1] at each fine vertex of the skin."""
+    """Return the share of brow, (n,) in [0, 1], at each fine vertex of the skin."""
     along, _, distance = _brow_frame(brows)
     return smoothstep(1.25, 0.35, distance) * smoothstep(-0.02, 0.15, along) * smoothstep(1.0, 0.8, along)
 
 
 def brow_strands(person: Person, points: Floats, normals: Floats) -> list[Strands]:
-    """Hairs of the brows."""
+    """Grow the hairs of the brows, on (n, 3) points and normals of the skin before the head turns."""
     brows = person.brows
     rng = np.random.default_rng([_STREAM, person.seed, 1])
     along, above, _ = _brow_frame(brows)
@@ -59,7 +64,10 @@ def brow_strands(person: Person, points: Floats, normals: Floats) -> list[Strand
 
 
 def beard_cover(beard: Beard | None) -> Floats:
-    """(n,) share of beard in [0, 1] at each fine vertex; None is where a shaved one would grow."""
+    """Return the share of beard, (n,) in [0, 1], at each fine vertex of the skin.
+
+    With None, this is where a shaved beard would grow.
+    """
     x, y, z = transposed(head().skin)
     x = np.abs(x)
     masks = head().masks
@@ -86,16 +94,16 @@ def beard_cover(beard: Beard | None) -> Floats:
 
 
 def beard_strands(person: Person, points: Floats, normals: Floats) -> list[Strands]:
-    """Hairs of the beard."""
+    """Grow the hairs of the beard, on (n, 3) points and normals of the skin before the head turns."""
     beard = person.beard
     if beard is None:
         return []
     rng = np.random.default_rng([_STREAM, person.seed, 2])
     roots = scatter(beard_cover(beard), _BEARD_HAIRS[beard.style], rng)
     start, normal = roots.at(points), unit(roots.at(normals))
-    place = roots.at(head().skin)
-    moustache = smoothstep(6.62, 6.68, place[:, 1:2])
-    down = np.concatenate([0.9 * np.sign(place[:, :1]) * moustache + 0.25 * place[:, :1], -0.9 + 0.0 * moustache], 1)
+    rest = roots.at(head().skin)
+    moustache = smoothstep(6.62, 6.68, rest[:, 1:2])
+    down = np.concatenate([0.9 * np.sign(rest[:, :1]) * moustache + 0.25 * rest[:, :1], -0.9 + 0.0 * moustache], 1)
     direction = np.concatenate([down, np.full((len(start), 1), 0.1)], 1) + rng.normal(0.0, 0.22, start.shape)
     direction -= 0.8 * normal * (direction * normal).sum(1, keepdims=True)
     t = np.linspace(0.0, 1.0, 5)[None, :, None]
@@ -108,26 +116,26 @@ def beard_strands(person: Person, points: Floats, normals: Floats) -> list[Stran
 
 
 def lash_strands(person: Person, vertices: NDArray[np.float64]) -> list[Strands]:
-    """Lashes along the edges of the lids; longer and denser on women and with makeup."""
+    """Grow lashes along the edges of the lids. They are longer and denser on women and with makeup."""
     asset = head()
     strength = (person.makeup.strength if person.makeup else 0.0) + (0.5 if person.gender == "female" else 0.0)
     rng = np.random.default_rng([_STREAM, person.seed, 3])
     upper = asset.lashes[asset.base[asset.lashes].mean(1)[:, 1] > _UPPER_LASHES]
     lower = asset.lashes[asset.base[asset.lashes].mean(1)[:, 1] <= _UPPER_LASHES]
-    nodes = [_lashes(vertices, upper, rng, 0.75 + 0.2 * strength) for _ in range(2 + round(2 * strength))]
-    nodes.append(_lashes(vertices, lower[::2], rng, 0.5))
-    lashes = np.concatenate(nodes)
+    layers = [_lashes(vertices, upper, rng, 0.75 + 0.2 * strength) for _ in range(2 + round(2 * strength))]
+    layers.append(_lashes(vertices, lower[::2], rng, 0.5))
+    lashes = np.concatenate(layers)
     return [_strands(lashes, shades(linear((0.09, 0.075, 0.07)), 0.0, len(lashes), rng), 0.0055, "lash")]
 
 
 def _lashes(vertices: NDArray[np.float64], quads: NDArray[np.int64], rng: np.random.Generator, length: float) -> Floats:
-    """One lash in each quad of the lashes' mesh, from the edge near the eyeball outwards: (n, 4, 3)."""
+    """Grow one lash in each quad of the lashes' mesh, from the edge near the eyeball outward: (n, 4, 3) nodes."""
     asset = head()
-    places = vertices[quads]
+    quad_corners = vertices[quads]
     strands = np.zeros((len(quads), 4, 3))
     for name in ("l-eye", "r-eye"):
-        own = (places.mean(1)[:, 0] > 0) == (name == "l-eye")
-        corners = places[own]
+        of_eye = (quad_corners.mean(1)[:, 0] > 0) == (name == "l-eye")
+        corners = quad_corners[of_eye]
         distance = np.linalg.norm(corners - asset.joint(name, vertices), axis=2)
         order = np.argsort(distance, axis=1)[:, :, None]
         near, far = np.take_along_axis(corners, order[:, :2], 1), np.take_along_axis(corners, order[:, 2:], 1)
@@ -140,7 +148,7 @@ def _lashes(vertices: NDArray[np.float64], quads: NDArray[np.int64], rng: np.ran
         )
         t = np.linspace(0.0, 1.0, 4)[None, :, None]
         lift = np.array([0.0, 0.012, 0.0]) * np.sign(tip[:, 1:2] - root[:, 1:2] + 0.01)[:, None]
-        strands[own] = root[:, None] * (1 - t) + tip[:, None] * t + lift * t**2
+        strands[of_eye] = root[:, None] * (1 - t) + tip[:, None] * t + lift * t**2
     return strands
 
 

@@ -1,4 +1,4 @@
-"""Somebody under some conditions as geometry: posed meshes, strands of hair, landmarks, in decimeters."""
+"""The geometry of a person under given conditions, in decimeters: posed meshes, strands of hair, landmarks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .traits import Person
 
 _CLOTH_THICKNESS = 0.035
 _PUPIL_DEPTH = 0.14
-"""From an eyeball's center to its surface."""
+"""Decimeters from an eyeball's center to its surface."""
 _NOSE_LANDMARK = np.array([0.0, 6.985, 1.66])
-"""On the average head; recognizers expect the tip a little above the farthest point forward."""
+"""On the average head. Recognizers expect the tip of the nose a little above its foremost point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,21 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Somebody posed.
+    """A posed person.
 
     Attributes:
-        head_rotation: (3, 3) of the head.
-        eye_frame: (3, 3) from the frame of the gaze to the scene.
-        skin, eyes, teeth, tongue, glasses: meshes; no glasses where none are worn.
+        person: the person.
+        clothes: the clothes.
+        head_rotation: (3, 3) rotation of the head.
+        eye_frame: (3, 3) rotation from the frame of the gaze to the scene.
+        skin, eyes, teeth, tongue: posed meshes.
+        glasses: posed mesh of the glasses; None if the person wears none.
         fields: colors of the skin at its vertices.
-        gaze_directions: (n, 3) of each vertex of the eyes, from its eyeball's center; z is where the eye looks.
+        gaze_directions: (n, 3) unit vectors from an eyeball's center to each vertex of the eyes, in the frame of the
+            gaze, whose z axis is where the eye looks.
         strands: hair, brows, lashes, beard.
-        landmarks: (5, 3) as `face.types.Landmarks5`.
-        center: (3,) between the eyes.
+        landmarks: (5, 3), in the order of `face.types.Landmarks5`.
+        center: (3,) the point between the eyes.
     """
 
     person: Person
@@ -69,14 +73,14 @@ class Figure:
 
     @property
     def face_outline(self) -> NDArray[np.bool_]:
-        """(n,) which of the skin's vertices span the face's box, from the forehead to the chin and to the ears."""
+        """(n,) whether each vertex of the skin is in the face's box, from the forehead to the chin and to the ears."""
         x, y, z = transposed(head().skin)
         return (y > 6.15) & (y < 7.95) & (z > 0.25) & (head().masks["ears"] < 0.5) & (np.abs(x) < 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """What of somebody does not depend on the conditions: coarse vertices (n, 3), the skin's fields, grown hair."""
+    """What does not depend on the conditions: a person's coarse vertices (n, 3), skin fields and grown hair."""
 
     vertices: NDArray[np.float64]
     fields: SkinFields
@@ -85,7 +89,7 @@ class Body:
 
 @lru_cache(maxsize=6)
 def body(person: Person) -> Body:
-    """Shape somebody (about 0.3 seconds with long hair); the last few people are remembered."""
+    """Shape a person. This takes about 0.3 seconds with long hair; the last six people are cached."""
     asset = head()
     vertices = asset.base + asset.displacement(person.shape)
     return Body(vertices, skin_fields(person), scalp_strands(person, vertices))
@@ -93,7 +97,7 @@ def body(person: Person) -> Body:
 
 @dataclass(frozen=True)
 class _Turn:
-    """Turns the head on its neck: points below the neck stay, those above follow, those between bend."""
+    """A turn of the head on its neck: points below the neck stay, points above it turn, and those between bend."""
 
     pivot: NDArray[np.float64]
     rotation: NDArray[np.float64]
@@ -105,12 +109,12 @@ class _Turn:
 
 
 def figure(person: Person, conditions: Conditions) -> Figure:
-    """Pose somebody."""
+    """Pose a person."""
     asset, shape = head(), body(person)
     vertices = shape.vertices + asset.displacement(conditions.expression.units())
     pose = conditions.pose
-    turned = rotation(*np.radians([pose.yaw, -pose.pitch, -pose.roll]))
-    turn = _Turn(asset.joint("neck", vertices) + np.array([0.0, 0.5, 0.1]), turned)
+    head_rotation = rotation(*np.radians([pose.yaw, -pose.pitch, -pose.roll]))
+    turn = _Turn(asset.joint("neck", vertices) + np.array([0.0, 0.5, 0.1]), head_rotation)
 
     part = asset.parts["skin"]
     points = (part.matrix @ vertices).astype(np.float32)
@@ -119,25 +123,25 @@ def figure(person: Person, conditions: Conditions) -> Figure:
     points = points + at_rest * (_CLOTH_THICKNESS * cloth)[:, None].astype(np.float32)
     posed = turn(points)
     skin = Mesh(posed, part.quads, normals(posed, part.quads))
-    eyes, gaze, looks = _eyes(vertices, conditions, turn, turned)
+    eyes, gaze_directions, eye_rotation = _eyes(vertices, conditions, turn, head_rotation)
     hair = [*brow_strands(person, points, at_rest), *beard_strands(person, points, at_rest)]
     hair += lash_strands(person, vertices)
     if shape.hair is not None:
         hair.append(shape.hair)
-    lenses = None if person.glasses is None else glasses_mesh(person.glasses, shape.vertices)
+    frame = None if person.glasses is None else glasses_mesh(person.glasses, shape.vertices)
     landmarks = turn(_landmarks(vertices)).astype(np.float64)
     return Figure(
         person=person,
         clothes=conditions.clothes,
-        head_rotation=turned,
-        eye_frame=turned @ looks,
+        head_rotation=head_rotation,
+        eye_frame=head_rotation @ eye_rotation,
         skin=skin,
         eyes=eyes,
         teeth=_mesh("teeth", vertices, turn),
         tongue=_mesh("tongue", vertices, turn),
-        glasses=None if lenses is None else Mesh(turn(lenses[0]), lenses[1], normals(turn(lenses[0]), lenses[1])),
+        glasses=None if frame is None else Mesh(turn(frame[0]), frame[1], normals(turn(frame[0]), frame[1])),
         fields=shape.fields,
-        gaze_directions=gaze,
+        gaze_directions=gaze_directions,
         strands=tuple(strands.moved(turn) for strands in hair),
         landmarks=landmarks,
         center=landmarks[:2].mean(0),
@@ -153,28 +157,33 @@ def _mesh(name: str, vertices: NDArray[np.float64], turn: _Turn) -> Mesh:
 def _eyes(
     vertices: NDArray[np.float64], conditions: Conditions, turn: _Turn, head_rotation: NDArray[np.float64]
 ) -> tuple[Mesh, NDArray[np.float64], NDArray[np.float64]]:
-    """Eyeballs, the direction of each of their vertices in the frame of the gaze, and that frame in the head's."""
+    """Pose the eyeballs.
+
+    Returns:
+        Their mesh, the direction of each vertex in the frame of the gaze (n, 3), and the rotation (3, 3) from that
+        frame to the head's.
+    """
     asset, part = head(), head().parts["eyes"]
     rest = part.matrix @ asset.base
     points = np.asarray(part.matrix @ vertices, dtype=np.float64)
-    # The gaze is relative to the camera; the eyes turn back what the head turned, as far as they reach.
+    # The gaze is relative to the camera, so the eyes turn back by what the head turned, as far as eyes can.
     right, up = conditions.expression.gaze
-    looks = transposed(head_rotation) @ rotation(*np.radians([right, -up, 0.0]))[:, 2]
-    yaw = clamp(np.arctan2(looks[0], looks[2]), -0.6, 0.6)
-    pitch = clamp(np.arcsin(looks[1]), -0.4, 0.4)
-    turned = rotation(float(yaw), -float(pitch), 0.0)
+    gaze_direction = transposed(head_rotation) @ rotation(*np.radians([right, -up, 0.0]))[:, 2]
+    yaw = clamp(np.arctan2(gaze_direction[0], gaze_direction[2]), -0.6, 0.6)
+    pitch = clamp(np.arcsin(gaze_direction[1]), -0.4, 0.4)
+    eye_rotation = rotation(float(yaw), -float(pitch), 0.0)
     directions = np.zeros_like(points)
     for name in ("l-eye", "r-eye"):
-        own = (rest[:, 0] > 0) == (name == "l-eye")
+        of_eye = (rest[:, 0] > 0) == (name == "l-eye")
         center = asset.joint(name, vertices)
-        directions[own] = unit((points[own] - center) @ turned)
+        directions[of_eye] = unit((points[of_eye] - center) @ eye_rotation)
     posed = turn(points)
-    return Mesh(posed, part.quads, normals(posed, part.quads)), directions, turned
+    return Mesh(posed, part.quads, normals(posed, part.quads)), directions, eye_rotation
 
 
 @lru_cache(maxsize=1)
 def landmark_vertices() -> tuple[int, int, int]:
-    """Coarse vertices of the nose's tip and of the mouth's corners, left and right as seen.
+    """Return the coarse vertices of the tip of the nose and of the mouth's left and right corner as seen.
 
     The corners are the outermost points of the lips that lie on the face, not inside the mouth.
     """

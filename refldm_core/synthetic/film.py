@@ -12,21 +12,21 @@ from .scipy_functions import blurred
 _GLARE = 0.035
 """Share of the light that the lens scatters."""
 _GLARE_WIDTH = 0.03
-"""Of the picture's height."""
+"""Standard deviation of the glare, as a fraction of the picture's height."""
 _SOFTNESS = 0.4
-"""Pixels that a lens and a sensor blur."""
+"""Standard deviation in pixels of the blur of lens and sensor."""
 _SHOULDER = (0.22, 0.55)
-"""Tone curve x (1 + a x) / (1 + b x): close to linear in the shadows, 0.79 at 1, and 1 at 1.5."""
+"""a and b of the tone curve x (1 + a x) / (1 + b x). It is close to linear in the shadows, 0.79 at 1, and 1 at 1.35."""
 _VIGNETTE = 0.10
 
 
 def develop(light: Floats, film: Film, seed: int) -> NDArray[np.uint8]:
-    """Expose a picture.
+    """Develop a picture.
 
     Args:
         light: (h, w, 3) linear; 1 is a white surface in good light.
-        film: how.
-        seed: of the grain.
+        film: exposure, contrast, white balance and strength of the grain.
+        seed: seed for the grain.
 
     Returns:
         (h, w, 3) uint8 sRGB.
@@ -37,14 +37,14 @@ def develop(light: Floats, film: Film, seed: int) -> NDArray[np.uint8]:
     sigma = _GLARE_WIDTH * height
     glare = blurred(np.minimum(exposed, 4.0), (sigma, sigma, 0.0))
     exposed = exposed + _GLARE * (glare - exposed)
-    balance = np.array([1.0 + 0.06 * film.warmth, 1.0, 1.0 - 0.07 * film.warmth])
-    exposed = exposed * (balance / float(balance @ LUMINANCE))
+    white_balance = np.array([1.0 + 0.06 * film.warmth, 1.0, 1.0 - 0.07 * film.warmth])
+    exposed = exposed * (white_balance / float(white_balance @ LUMINANCE))
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     exposed = exposed * (1.0 - _VIGNETTE * (x**2 + y**2) / 2.0)[..., None]
     a, b = _SHOULDER
-    toned = srgb(exposed * (1.0 + a * exposed) / (1.0 + b * exposed))
-    toned = toned + film.contrast * (toned * toned * (3.0 - 2.0 * toned) - toned)
+    tones = srgb(exposed * (1.0 + a * exposed) / (1.0 + b * exposed))
+    tones = tones + film.contrast * (tones * tones * (3.0 - 2.0 * tones) - tones)
     rng = np.random.default_rng([0x5F1, seed])
     grain = blurred(rng.normal(size=(height, width, 1)), (0.5, 0.5, 0.0)) + 0.35 * rng.normal(size=(height, width, 3))
-    strength = film.grain / 255.0 * (1.25 - 0.7 * toned.mean(-1, keepdims=True))
-    return (clamp(toned + strength * grain, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    strength = film.grain / 255.0 * (1.25 - 0.7 * tones.mean(-1, keepdims=True))
+    return (clamp(tones + strength * grain, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)

@@ -13,24 +13,24 @@ from .traits import Glasses
 
 _SIDES = 8
 _CURVATURE = 0.35
-"""Of the frame around the face, per decimeter."""
+"""Curvature of the frame around the face, per decimeter."""
 
 
 def glasses_mesh(glasses: Glasses, vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], Quads]:
-    """The frame on somebody's face.
+    """Fit the frame to a face.
 
     Args:
-        glasses: its form.
+        glasses: form of the frame.
         vertices: (n, 3) coarse vertices of the neutral face.
 
     Returns:
-        Vertices (m, 3) and quads.
+        Vertices (m, 3) and quads (k, 4).
     """
     asset = head()
     skin, rest = asset.parts["skin"].matrix @ vertices, asset.skin
     right, left = asset.joint("l-eye", vertices), asset.joint("r-eye", vertices)
-    near = (asset.masks["face"] > 0.5) & (np.abs(rest[:, 1] - 7.32) < 0.22) & (np.abs(rest[:, 0]) < 0.5)
-    plane = max(float(skin[near][:, 2].max()) + 0.01, float(right[2]) + 0.28)
+    around_eyes = (asset.masks["face"] > 0.5) & (np.abs(rest[:, 1] - 7.32) < 0.22) & (np.abs(rest[:, 0]) < 0.5)
+    plane = max(float(skin[around_eyes][:, 2].max()) + 0.01, float(right[2]) + 0.28)
     half_width = min(glasses.half_width, 0.43 * float(right[0] - left[0]))
     outline = _outline(half_width, glasses.half_height, glasses.roundness)
     tubes: list[tuple[NDArray[np.float64], Quads]] = []
@@ -51,7 +51,7 @@ def glasses_mesh(glasses: Glasses, vertices: NDArray[np.float64]) -> tuple[NDArr
 
 
 def _outline(half_width: float, half_height: float, roundness: float) -> NDArray[np.float64]:
-    """(n, 2) a superellipse."""
+    """Return a superellipse, (n, 2)."""
     angle = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack(
@@ -60,7 +60,7 @@ def _outline(half_width: float, half_height: float, roundness: float) -> NDArray
 
 
 def _temple(center: Floats, side: float, half_width: float, plane: float, skin: Floats) -> NDArray[np.float64]:
-    """(n, 3) from a rim's outer edge to the top of the ear."""
+    """Return the path from a rim's outer edge to the top of the ear, (n, 3)."""
     rest = head().skin
     ear = skin[(head().masks["ears"] > 0.5) & (rest[:, 0] * side > 0)]
     top = ear[ear[:, 1].argmax()]
@@ -79,14 +79,16 @@ def _tube(path: NDArray[np.float64], radius: float, *, closed: bool) -> tuple[ND
         tangent[0], tangent[-1] = path[1] - path[0], path[-1] - path[-2]
     tangent = unit(tangent)
     up = np.array([0.03, 0.01, 1.0]) if closed else np.array([0.0, 1.0, 0.01])
-    first = unit(np.cross(tangent, up))
-    second = np.cross(tangent, first)
+    axis_1 = unit(np.cross(tangent, up))
+    axis_2 = np.cross(tangent, axis_1)
     angle = 2.0 * np.pi * np.arange(_SIDES) / _SIDES
-    ring = np.cos(angle)[None, :, None] * first[:, None] + np.sin(angle)[None, :, None] * second[:, None]
+    ring = np.cos(angle)[None, :, None] * axis_1[:, None] + np.sin(angle)[None, :, None] * axis_2[:, None]
     points = reshaped((path[:, None] + radius * ring), -1, 3)
     count = len(path)
     i = np.arange(count if closed else count - 1)[:, None]
     j = np.arange(_SIDES)[None]
-    after, beside = (i + 1) % count, (j + 1) % _SIDES
-    quads = np.stack([i * _SIDES + j, i * _SIDES + beside, after * _SIDES + beside, after * _SIDES + j], -1)
+    next_ring, next_side = (i + 1) % count, (j + 1) % _SIDES
+    quads = np.stack(
+        [i * _SIDES + j, i * _SIDES + next_side, next_ring * _SIDES + next_side, next_ring * _SIDES + j], -1
+    )
     return points, reshaped(quads, -1, 4)

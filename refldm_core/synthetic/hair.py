@@ -1,4 +1,4 @@
-"""Hair of the head: guides are combed over the scalp step by step, then many strands follow the guides beside them."""
+"""Hair of the head: guide strands are combed over the scalp step by step; many strands follow the guides near them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from .traits import Hair, HairStyle, Person
 _STREAM = 0x5FB
 _GUIDES = 1200
 _STRANDS = 14000
-"""Of hair up to `_FULL_LENGTH` decimeters; longer hair covers as much with fewer."""
+"""Number of strands of hair up to `_FULL_LENGTH` decimeters. Longer hair covers as much with fewer."""
 _FULL_LENGTH = 0.75
 _FEWEST_STRANDS = 4800
 _WIDTH = 0.0105
-"""Of a strand in decimeters: some ten hairs, so that fourteen thousand strands cover a scalp."""
+"""Width of a strand in decimeters. It stands for some ten hairs, so that 14,000 strands cover a scalp."""
 _TIE = np.array([0.0, 7.55, -0.95])
 """Where tied hair is gathered, on the average head."""
 
 
 def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | None:
-    """Grow somebody's hair.
+    """Grow the hair of a person's head.
 
     Args:
-        person: whose.
+        person: the person.
         vertices: (n, 3) coarse vertices of the neutral head.
 
     Returns:
-        Strands in the head's own coordinates; None for a bald head.
+        Strands on the neutral head before it turns; None for a bald head.
     """
     hair = person.hair
     if hair.style == "bald":
@@ -44,12 +44,11 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
     scalp = _Scalp.of(vertices)
     cut, cover = CUTS[hair.style], scalp_cover(hair)
     guides = _Guides.grown(hair, cut, scalp, scatter(cover, _GUIDES, rng), rng)
-    keep = ~guides.before_face(guides.nodes, guides.is_fringe, scalp, hair.style)
-    guides = guides.only(keep)
+    guides = guides.select(~_hangs_before_face(guides.nodes, guides.is_fringe, scalp, hair.style))
     count = max(_FEWEST_STRANDS, round(_STRANDS * min(1.0, _FULL_LENGTH / (cut.length * hair.length))))
     roots = scatter(cover, count, rng)
     nodes, leaders = _followers(hair, cut, scalp, guides=guides, roots=roots, rng=rng)
-    keep = ~guides.before_face(nodes, guides.is_fringe[leaders], scalp, hair.style)
+    keep = ~_hangs_before_face(nodes, guides.is_fringe[leaders], scalp, hair.style)
     nodes, leaders = nodes[keep], leaders[keep]
     edge = roots.at(cover)[keep]
     if hair.style == "tied":
@@ -65,7 +64,14 @@ def scalp_strands(person: Person, vertices: NDArray[np.float64]) -> Strands | No
 
 @dataclass(frozen=True, eq=False)
 class _Scalp:
-    """The neutral skin: fine vertices, their normals, and a tree to find the nearest one of every third of them."""
+    """The neutral skin.
+
+    Attributes:
+        points, normals: (n, 3) fine vertices and their normals.
+        tree: finds the nearest of every third vertex.
+        eyes: (3,) point between the eyes.
+        stretch: (3,) offset of that point from its position on the average head.
+    """
 
     points: NDArray[np.float64]
     normals: NDArray[np.float64]
@@ -84,36 +90,32 @@ class _Scalp:
         return _Scalp(points, normal, tree(points[::3]), eyes, eyes - rest_eyes)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Nearest point of the skin and its normal."""
+        """Return the nearest point of the skin and its normal for each of (n, 3) points."""
         index = 3 * self.tree.query(points)[1]
         return self.points[index], self.normals[index]
 
 
 @dataclass(frozen=True, eq=False)
 class _Guides:
-    """Combed strands: (n, m, 3) nodes, (n, 3) roots on the average head, and which of them are of the fringe."""
+    """Combed strands.
+
+    Attributes:
+        nodes: (n, m, 3) from root to tip.
+        rest: (n, 3) roots on the average head.
+        is_fringe: (n,) whether the strand belongs to the fringe.
+    """
 
     nodes: NDArray[np.float64]
     rest: NDArray[np.float64]
     is_fringe: NDArray[np.bool_]
 
-    def only(self, keep: NDArray[np.bool_]) -> _Guides:
+    def select(self, keep: NDArray[np.bool_]) -> _Guides:
         return _Guides(self.nodes[keep], self.rest[keep], self.is_fringe[keep])
-
-    def before_face(
-        self, nodes: NDArray[np.float64], is_fringe: NDArray[np.bool_], scalp: _Scalp, style: HairStyle
-    ) -> NDArray[np.bool_]:
-        """Which strands hang before the face."""
-        if style not in FALLING:
-            return np.zeros(len(nodes), dtype=bool)
-        x, y, z = np.moveaxis(nodes - scalp.eyes, -1, 0)
-        brow, cheek = (np.abs(x) < 0.50) & (y < 0.28), (np.abs(x) < 0.63) & (y < 0.12)
-        return ((brow | cheek) & (z > -0.3)).any(1) & ~is_fringe
 
     @staticmethod
     def grown(hair: Hair, cut: Cut, scalp: _Scalp, roots: Roots, rng: np.random.Generator) -> _Guides:
         rest = np.asarray(roots.at(head().skin), dtype=np.float64)
-        start, out = roots.at(scalp.points), unit(roots.at(scalp.normals))
+        start, outward = roots.at(scalp.points), unit(roots.at(scalp.normals))
         low = smoothstep(8.05, 7.35, rest[:, 1])
         length = cut.length * hair.length * (1.0 + (cut.sides - 1.0) * low) * rng.uniform(0.85, 1.08, len(rest))
         comb, is_fringe = _combing(hair, rest, low, rng)
@@ -130,7 +132,7 @@ class _Guides:
             cut,
             scalp,
             start=start,
-            out=out,
+            outward=outward,
             length=length,
             comb=comb,
             offset=offset,
@@ -141,10 +143,21 @@ class _Guides:
         return _Guides(nodes, rest, is_fringe)
 
 
+def _hangs_before_face(
+    nodes: NDArray[np.float64], is_fringe: NDArray[np.bool_], scalp: _Scalp, style: HairStyle
+) -> NDArray[np.bool_]:
+    """Return which strands hang before the face, (n,)."""
+    if style not in FALLING:
+        return np.zeros(len(nodes), dtype=bool)
+    x, y, z = np.moveaxis(nodes - scalp.eyes, -1, 0)
+    brow, cheek = (np.abs(x) < 0.50) & (y < 0.28), (np.abs(x) < 0.63) & (y < 0.12)
+    return ((brow | cheek) & (z > -0.3)).any(1) & ~is_fringe
+
+
 def _combing(
     hair: Hair, rest: NDArray[np.float64], low: Floats, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(n, 3) where hair is combed to, and which is of the fringe."""
+    """Return the direction in which hair is combed at each root, (n, 3), and whether it belongs to the fringe, (n,)."""
     x, y, z = transposed(rest)
     front = smoothstep(0.5, 1.25, z) * smoothstep(7.5, 7.9, y)
     away = np.where(x > hair.part, 1.0, -1.0)
@@ -172,7 +185,7 @@ def _grow(
     scalp: _Scalp,
     *,
     start: Floats,
-    out: Floats,
+    outward: Floats,
     length: Floats,
     comb: NDArray[np.float64],
     offset: Floats,
@@ -180,9 +193,12 @@ def _grow(
     near_part: Floats,
     tied: bool,
 ) -> NDArray[np.float64]:
-    """(n, m, 3): each step turns a strand to where it is combed, and down, and keeps it off the skin."""
+    """Grow strands node by node: (n, m, 3).
+
+    Each step turns a strand toward the direction in which it is combed and downward, and keeps it off the skin.
+    """
     down = np.array([0.0, -1.0, 0.0])
-    point, direction = np.array(start), unit(out * (1.0 - 0.85 * near_part[:, None]) + comb * near_part[:, None])
+    point, direction = np.array(start), unit(outward * (1.0 - 0.85 * near_part[:, None]) + comb * near_part[:, None])
     nodes = [point]
     target = _TIE + scalp.stretch
     for k in range(1, cut.nodes):
@@ -191,19 +207,19 @@ def _grow(
         hold = clamp(1.0 - t * max(cut.length / (0.9 * cut.comb + 0.05), 0.8), 0.0, 1.0)
         hold = np.where(is_fringe, 1.0 - 0.8 * t, max(hold, 0.2 if cut.comb >= 0.8 else 0.0))[:, None]
         aim = unit(target - point) if tied else comb
-        want = (
+        desired = (
             cut.lift * (1.0 - t) ** 3 * (1.0 - near_part[:, None]) * normal
             + aim * hold
             + cut.gravity * (0.35 + 1.2 * t) * down
         )
-        inward = np.minimum((want * normal).sum(1, keepdims=True), 0.0)
-        direction = unit(0.5 * direction + 0.5 * unit(want - 0.9 * inward * normal))
+        inward = np.minimum((desired * normal).sum(1, keepdims=True), 0.0)
+        direction = unit(0.5 * direction + 0.5 * unit(desired - 0.9 * inward * normal))
         point = point + direction * (length / (cut.nodes - 1))[:, None]
         skin, normal = scalp.nearest(point)
         height = ((point - skin) * normal).sum(1)
-        least = np.minimum(offset, 0.015 + 0.6 * length * t)
-        pushed = (height < least)[:, None]
-        point = point + normal * clamp(least - height, 0.0, 0.2)[:, None]
+        least_height = np.minimum(offset, 0.015 + 0.6 * length * t)
+        pushed = (height < least_height)[:, None]
+        point = point + normal * clamp(least_height - height, 0.0, 0.2)[:, None]
         inward = np.minimum((direction * normal).sum(1, keepdims=True), 0.0)
         direction = np.where(pushed, direction - normal * inward, direction)
         nodes.append(point)
@@ -213,7 +229,11 @@ def _grow(
 def _followers(
     hair: Hair, cut: Cut, scalp: _Scalp, *, guides: _Guides, roots: Roots, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Strands (n, m, 3) between the guides beside them, drawn toward the nearest one's tip; and which that is."""
+    """Grow strands between the guides around them.
+
+    Returns:
+        Nodes (n, m, 3), and the index (n,) of the guide toward whose tip each strand is drawn.
+    """
     rest = roots.at(head().skin)
     distance, near = tree(guides.rest).query(rest, k=3)
     same_side = np.sign(guides.rest[near, 0] - hair.part) == np.sign(rest[:, :1] - hair.part)
@@ -224,10 +244,10 @@ def _followers(
     t = np.linspace(0.0, 1.0, cut.nodes)[None, :, None]
     form = np.einsum("nk,nkmc->nmc", weight, guides.nodes[near] - guides.nodes[near][:, :, :1])
     nodes = start[:, None] + form * rng.uniform(0.85, 1.06, (len(start), 1, 1))
-    led = guides.nodes[leader]
-    shared = led + 0.4 * (start - led[:, 0])[:, None]
+    leader_nodes = guides.nodes[leader]
+    clumped = leader_nodes + 0.4 * (start - leader_nodes[:, 0])[:, None]
     clump = cut.clump * rng.uniform(0.5, 1.2, (len(start), 1, 1)) * t**1.2
-    nodes = nodes + (shared - nodes) * np.minimum(clump, 1.0) + rng.normal(0.0, 0.01, (len(start), 1, 3)) * t
+    nodes = nodes + (clumped - nodes) * np.minimum(clump, 1.0) + rng.normal(0.0, 0.01, (len(start), 1, 3)) * t
     if cut.frizz:
         steps = rng.normal(0.0, cut.frizz, (len(start), cut.nodes, 3))
         nodes = nodes + _accumulated(steps) * t
@@ -239,12 +259,12 @@ def _followers(
 
 
 def _accumulated(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, m, 3) sums of all steps up to each one."""
+    """Return the sum of all steps up to each one, (n, m, 3)."""
     return np.asarray(np.einsum("nkc,km->nmc", steps, np.triu(np.ones((steps.shape[1],) * 2))), np.float64)
 
 
 def _curls(hair: Hair, cut: Cut, leader: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """(n, m, 3) a coil around each strand; strands of one guide coil together."""
+    """Return the offsets of a coil around each strand, (n, m, 3). Strands of one guide coil together."""
     phase = rng.uniform(0.0, 2.0 * np.pi, int(leader.max()) + 1)[leader][:, None]
     if hair.style in ("curly", "afro"):
         phase = phase + rng.normal(0.0, 0.8, phase.shape)
@@ -257,12 +277,12 @@ def _curls(hair: Hair, cut: Cut, leader: NDArray[np.int64], rng: np.random.Gener
 
 
 def _bun(scalp: _Scalp, hair: Hair, rng: np.random.Generator, count: int = 900) -> NDArray[np.float64]:
-    """Strands (n, m, 3) wound around a ball behind the head."""
-    m = CUTS["tied"].nodes
+    """Wind strands (n, m, 3) around a ball behind the head."""
+    nodes = CUTS["tied"].nodes
     radius = 0.26 * hair.length * rng.uniform(0.85, 1.0, (count, 1, 1))
     axis = unit(rng.normal(0.0, 1.0, (count, 3)) * np.array([1.0, 1.0, 0.4]))
-    first = unit(np.cross(axis, np.array([0.1, 0.2, 1.0])))
-    second = np.cross(axis, first)
-    angle = (rng.uniform(0, 2 * np.pi, (count, 1)) + np.linspace(0.0, 2.2, m)[None])[..., None]
+    axis_1 = unit(np.cross(axis, np.array([0.1, 0.2, 1.0])))
+    axis_2 = np.cross(axis, axis_1)
+    angle = (rng.uniform(0, 2 * np.pi, (count, 1)) + np.linspace(0.0, 2.2, nodes)[None])[..., None]
     center = _TIE + scalp.stretch + np.array([0.0, 0.08, -0.12])
-    return center + radius * (np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None])
+    return center + radius * (np.cos(angle) * axis_1[:, None] + np.sin(angle) * axis_2[:, None])

@@ -14,13 +14,13 @@ class Cut:
     Attributes:
         length: decimeters on top.
         sides: factor of the length low at the sides and the back.
-        lift: how much hair stands up from the scalp at its root.
-        gravity: how much it falls.
-        comb: how long it keeps to the way it is combed.
-        clump: share of a guide's tip that its strands share.
-        offset: decimeters from the scalp that lower hair holds upper hair at.
-        nodes: points of a strand.
-        frizz: how far each point strays from the one before, in decimeters.
+        lift: how strongly hair stands up from the scalp at its root.
+        gravity: how strongly hair falls.
+        comb: how far along a strand its combed direction lasts.
+        clump: how strongly strands are drawn toward the tip of their guide.
+        offset: decimeters from the scalp at which lower hair holds the uppermost hair.
+        nodes: number of points of a strand.
+        frizz: deviation in decimeters of the random step between neighboring points.
     """
 
     length: float
@@ -51,4 +51,4 @@ CUTS: dict[HairStyle, Cut] = {
 PARTED = ("parted", "bob", "shoulder", "long", "waves")
 """Styles that fall to both sides of a parting."""
 FALLING = ("bob", "shoulder", "long", "waves", "curly")
-"""Styles whose hair must not hang before the face, but for a fringe."""
+"""Styles whose hair must not hang before the face, except for a fringe."""

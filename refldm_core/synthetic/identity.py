@@ -1,4 +1,4 @@
-"""Drawing somebody from a seed. Every trait has its own stream of random numbers, so that one can change alone."""
+"""Draw a person from a seed. Each group of traits has its own stream of random numbers, so that it can change alone."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _SKIN: tuple[RGB, ...] = (
     (0.51, 0.36, 0.28),
     (0.36, 0.255, 0.20),
 )
-"""From melanin 0 to 1."""
+"""Color of the skin from melanin 0 to 1."""
 _MELANIN = (0.92, 0.40, 0.12)
-"""Mean for African, Asian and Caucasian ancestry."""
+"""Mean melanin for African, Asian and Caucasian ancestry."""
 _IRISES: tuple[tuple[RGB, RGB], ...] = (
     ((0.22, 0.13, 0.08), (0.16, 0.09, 0.06)),
     ((0.34, 0.20, 0.11), (0.24, 0.13, 0.07)),
@@ -53,7 +53,7 @@ _IRISES: tuple[tuple[RGB, RGB], ...] = (
     ((0.34, 0.46, 0.62), (0.48, 0.52, 0.54)),
     ((0.50, 0.55, 0.60), (0.58, 0.60, 0.60)),
 )
-"""Outer and inner color, from dark brown to gray; the first three are the usual ones of dark hair and skin."""
+"""Outer and inner color of irises, from dark brown to gray. The first three are usual with dark hair and skin."""
 _HAIR: tuple[RGB, ...] = (
     (0.10, 0.085, 0.08),
     (0.17, 0.12, 0.09),
@@ -86,7 +86,7 @@ _STYLES: dict[Gender, _StyleChances] = {
     "female": {"long": 4, "shoulder": 4, "waves": 4, "bob": 3, "tied": 4, "curly": 1.5, "crop": 0.8, "parted": 0.3},
     "male": {"crop": 4, "parted": 4, "swept": 3, "buzz": 2, "curly": 1.0, "bald": 0.8, "shoulder": 0.3},
 }
-"""Straight and wavy hair."""
+"""Relative frequencies for straight and wavy hair."""
 _COILED_STYLES: dict[Gender, _StyleChances] = {
     "female": {"afro": 3, "curly": 3, "tied": 3, "buzz": 0.7, "waves": 1.5, "bob": 1},
     "male": {"buzz": 5, "afro": 2.0, "crop": 1.5, "bald": 1.5, "curly": 1},
@@ -98,10 +98,10 @@ _WITH_GLASSES = 0.24
 
 @lru_cache(maxsize=256)
 def person(seed: int) -> Person:
-    """Draw somebody: an adult of 18 to 75 years, women and men as often, skin from very light to very dark.
+    """Draw an adult of 18 to 75 years. Women and men are equally frequent; skin is very light to very dark.
 
     Raises:
-        SettingsError: a negative seed.
+        SettingsError: the seed is negative.
     """
     rng = generator(_STREAMS["body"], seed)
     gender: Gender = "female" if rng.random() < 0.5 else "male"
@@ -141,17 +141,17 @@ def _skin(
     beard: Beard | None,
 ) -> Skin:
     melanin = float(clamp(np.dot(ancestry, _MELANIN) + rng.normal(0.0, 0.11), 0.0, 1.0))
-    color = np.array(_between(_SKIN, melanin)) * rng.uniform(0.97, 1.03) + rng.normal(0.0, 0.008, 3)
+    color = np.array(_interpolated(_SKIN, melanin)) * rng.uniform(0.97, 1.03) + rng.normal(0.0, 0.008, 3)
     freckled = rng.random() < 0.5 * max(0.0, 1.0 - 2.5 * melanin)
     lines = wrinkles(marks, age)
-    mark = scar(marks, beard is not None) if marks.random() < 0.10 else None
+    scar_line = scar(marks, beard is not None) if marks.random() < 0.10 else None
     return Skin(
         color=rgb(clamp(color, 0.05, 0.97)),
         melanin=melanin,
         redness=float(rng.uniform(0.15, 0.9)),
         freckles=float(rng.uniform(0.35, 1.0)) if freckled else 0.0,
         moles=moles(marks, int(rng.choice([0, 1, 2, 3], p=[0.3, 0.3, 0.25, 0.15])), beard is not None),
-        creases=lines if mark is None else (*lines, mark),
+        creases=lines if scar_line is None else (*lines, scar_line),
         roughness=float(rng.uniform(0.50, 0.62)),
     )
 
@@ -183,13 +183,13 @@ def _makeup(rng: np.random.Generator, gender: Gender, age: float) -> tuple[Lips,
         float(rng.uniform(0.4, 0.6) if female else rng.uniform(0.25, 0.42)),
         float(rng.uniform(0.2, 0.5)),
     )
-    wears, shadow = rng.random() < 0.55, rng.random() < 0.6
-    if not female or not wears:
+    wears_makeup, wears_eyeshadow = rng.random() < 0.55, rng.random() < 0.6
+    if not female or not wears_makeup:
         return natural, None
     color = _LIPSTICK[int(rng.integers(len(_LIPSTICK)))]
     lips = Lips(color, float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.4, 0.9)))
     tint = _EYESHADOW[int(rng.integers(len(_EYESHADOW)))]
-    return lips, Makeup(tint, float(rng.uniform(0.25, 0.7)) * (1.0 if age < 60 else 0.6)) if shadow else None
+    return lips, Makeup(tint, float(rng.uniform(0.25, 0.7)) * (1.0 if age < 60 else 0.6)) if wears_eyeshadow else None
 
 
 def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[float, float, float]) -> Hair:
@@ -197,7 +197,7 @@ def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[
     chances = dict((_COILED_STYLES if coiled else _STYLES)[gender])
     if gender == "male" and age > 50:
         chances["bald"] = chances["bald"] + 2.0
-    style = _choice(rng, chances)
+    style = _draw(rng, chances)
     dark = ancestry[2] < 0.6
     kind = int(rng.choice(len(_HAIR), p=_HAIR_CHANCES_DARK if dark else _HAIR_CHANCES_LIGHT))
     onset = rng.normal(52.0, 9.0)
@@ -223,7 +223,7 @@ def _hair(rng: np.random.Generator, gender: Gender, age: float, ancestry: tuple[
 
 
 def _beard(rng: np.random.Generator, gender: Gender, age: float, hair: Hair) -> Beard | None:
-    style = _choice(rng, _BEARDS)
+    style = _draw(rng, _BEARDS)
     if gender == "female" or rng.random() > _MALE_WITH_BEARD:
         return None
     color = rgb(np.array(hair.color) * rng.uniform(0.75, 1.0))
@@ -236,19 +236,21 @@ def _glasses(rng: np.random.Generator, gender: Gender) -> Glasses | None:
     roundness = float(rng.choice([0.45, 0.6, 0.8, 1.0]))
     half_height = half_width * (rng.uniform(0.85, 0.98) if roundness == 1.0 else rng.uniform(0.62, 0.82))
     rim = rng.uniform(0.008, 0.011) if metal else rng.uniform(0.012, 0.021)
-    worn = rng.random() < _WITH_GLASSES
-    return Glasses(float(half_width), float(half_height), roundness, float(rim), color, metal) if worn else None
+    wears_glasses = rng.random() < _WITH_GLASSES
+    return (
+        Glasses(float(half_width), float(half_height), roundness, float(rim), color, metal) if wears_glasses else None
+    )
 
 
-def _choice(rng: np.random.Generator, chances: dict[Style, float]) -> Style:
-    """One of the keys, as often as its value says."""
+def _draw(rng: np.random.Generator, chances: dict[Style, float]) -> Style:
+    """Draw one of the keys with the relative frequencies in the values."""
     names = list(chances)
     weights = np.array(list(chances.values()))
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
-def _between(colors: Sequence[RGB], share: float) -> RGB:
-    """The color at a share in [0, 1] of the way along the list."""
-    at = share * (len(colors) - 1)
-    low = min(int(at), len(colors) - 2)
-    return rgb(mix(np.array(colors[low]), np.array(colors[low + 1]), at - low))
+def _interpolated(colors: Sequence[RGB], share: float) -> RGB:
+    """Interpolate the list of colors at a share in [0, 1] of its length."""
+    position = share * (len(colors) - 1)
+    low = min(int(position), len(colors) - 2)
+    return rgb(mix(np.array(colors[low]), np.array(colors[low + 1]), position - low))

@@ -1,4 +1,4 @@
-"""Where people stand in a picture of several."""
+"""Where people stand in a group photo."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from ..errors import SettingsError
 Layout = Literal["rows", "scattered"]
 
 LEAST_FACE = 20.0
-"""Pixels from forehead to chin."""
+"""Least height of a face in pixels, from forehead to chin."""
 FACE_UNITS = 2.45
-"""From forehead to chin; a unit is the distance between the eyes."""
+"""Height of a face from forehead to chin, in units of the distance between the eyes."""
 
 _LARGEST_FACE = 200.0
+"""Greatest height of a face in pixels."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The point between somebody's eyes, and the pixels of a unit."""
+    """Where a person stands.
+
+    Attributes:
+        x, y: the point between the eyes, in pixels.
+        scale: average distance between the eyes, in pixels.
+    """
 
     x: float
     y: float
@@ -34,20 +40,23 @@ def places(count: int, width: int, height: int, rng: np.random.Generator, layout
     """Choose places.
 
     Args:
-        count: people.
-        width, height: pixels.
-        rng: of the choice.
-        layout: "rows" stands people side by side, in two rows or more where that makes them larger; "scattered" puts
-            faces of 20 to 200 pixels anywhere, without covering another's face.
+        count: number of people.
+        width, height: size of the picture in pixels.
+        rng: random generator for the choice.
+        layout: "rows" places people side by side, in two or more rows if that makes them larger; "scattered" places
+            faces of 20 to 200 pixels anywhere, such that nobody covers the face of another person.
+
+    Returns:
+        A place for each person.
 
     Raises:
-        SettingsError: no room for faces of 20 pixels.
+        SettingsError: there is no room for faces of 20 pixels.
     """
     return _LAYOUTS[layout](count, width, height, rng)
 
 
 def _rows(count: int, width: int, height: int, rng: np.random.Generator) -> list[Place]:
-    """Rows of people; the back rows are higher and smaller, and stand in the gaps of those in front."""
+    """Place people in rows. The back rows are higher and smaller, and stand in the gaps of the row before them."""
     if count == 0:
         return []
     rows = max(range(1, count + 1), key=lambda r: _row_scale(count, r, width, height))
@@ -68,17 +77,17 @@ def _rows(count: int, width: int, height: int, rng: np.random.Generator) -> list
 
 
 def _row_scale(count: int, rows: int, width: int, height: int) -> float:
-    """Pixels of a unit in the front row."""
+    """Return the pixels between the eyes of a person in the front row."""
     return min(width / (_columns(count, rows) * 3.0), height / (1.9 + 2.7 * rows), _LARGEST_FACE / FACE_UNITS)
 
 
 def _columns(count: int, rows: int) -> float:
-    """Places across; half a place more where all rows have as many, so that they can stand in the gaps."""
+    """Return the number of places across. Rows of equal length need half a place more, to stand in the gaps."""
     return math.ceil(count / rows) + (0.5 if rows > 1 and count % rows == 0 else 0.0)
 
 
 def _scattered(count: int, width: int, height: int, rng: np.random.Generator) -> list[Place]:
-    """Sizes spread evenly on a logarithmic scale; large faces take their places first."""
+    """Scatter people. Sizes are uniform on a logarithmic scale; large faces are placed first."""
     largest = min(_LARGEST_FACE, 0.7 * min(width, height))
     while largest >= LEAST_FACE:
         sizes = np.exp(rng.uniform(math.log(LEAST_FACE), math.log(largest), count))
@@ -94,19 +103,19 @@ def _scattered(count: int, width: int, height: int, rng: np.random.Generator) ->
     raise _no_room(count, width, height)
 
 
-def _free_place(scale: float, taken: list[Place], width: int, height: int, rng: np.random.Generator) -> Place | None:
-    """A place where nobody hides the face; None where chance gave none."""
+def _free_place(scale: float, occupied: list[Place], width: int, height: int, rng: np.random.Generator) -> Place | None:
+    """Draw a place where nobody hides the face; None if no attempt found one."""
     for _ in range(60):
         x = rng.uniform(1.3 * scale, max(1.3 * scale, width - 1.3 * scale))
         y = rng.uniform(1.2 * scale, max(1.2 * scale, height - 1.8 * scale))
         place = Place(x, y, scale)
-        if not any(_hides(neighbor, place) for neighbor in taken):
+        if not any(_hides(neighbor, place) for neighbor in occupied):
             return place
     return None
 
 
 def _hides(near: Place, far: Place) -> bool:
-    """Whether the head or the body of the near person covers a part of the far one's face."""
+    """Return whether the head or the body of the near person covers a part of the far person's face."""
     reach = 1.3 * far.scale
     beside = abs(far.x - near.x) - reach
     below = near.y - far.y - 1.9 * far.scale

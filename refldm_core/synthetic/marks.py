@@ -1,4 +1,4 @@
-"""Drawing what tells skins apart: moles, scars and wrinkles. Places are those of `traits`."""
+"""Draw the marks that tell skins apart: moles, scars and wrinkles. Their coordinates are those of `traits`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from .arrays import clamp
 from .traits import Crease, Mole
 
-_APART = 0.16
-"""Least distance between two moles."""
+_LEAST_DISTANCE = 0.16
+"""Least distance between two moles in decimeters."""
 
 
 def moles(rng: np.random.Generator, count: int, bearded: bool) -> tuple[Mole, ...]:
-    """Up to `count` moles on free skin, none below the nose of somebody with a beard."""
+    """Draw up to `count` moles on free skin; none below the nose of a person with a beard."""
     placed: list[Mole] = []
     for _ in range(100):
         if len(placed) == count:
             break
         x, y, radius = rng.uniform(-0.58, 0.58), rng.uniform(6.35, 7.85), rng.uniform(0.013, 0.024)
-        apart = all(math.hypot(x - mole.x, y - mole.y) > _APART for mole in placed)
-        if apart and _is_free(x, y, bearded):
+        is_far = all(math.hypot(x - mole.x, y - mole.y) > _LEAST_DISTANCE for mole in placed)
+        if is_far and _is_free(x, y, bearded):
             placed.append(Mole(float(x), float(y), float(radius), float(rng.uniform(0.6, 0.9))))
     return tuple(placed)
 
 
 def scar(rng: np.random.Generator, bearded: bool) -> Crease | None:
-    """A scar on free skin; None where chance left no place."""
+    """Draw a scar on free skin; None if no attempt found a place."""
     for _ in range(50):
         x, y, angle, half = (
             rng.uniform(-0.5, 0.5),
@@ -43,7 +43,7 @@ def scar(rng: np.random.Generator, bearded: bool) -> Crease | None:
 
 
 def _is_free(x: float, y: float, bearded: bool) -> bool:
-    """Whether the skin shows there: not on eyes, brows, nostrils, lips, hair or beard."""
+    """Return whether the skin is bare at a point: no eye, brow, nostril, lip, hair or beard."""
     side = abs(x)
     if side > 0.62 - 0.35 * max(0.0, 6.8 - y) or y > 7.88 - 0.5 * max(0.0, side - 0.3):
         return False
@@ -55,7 +55,7 @@ def _is_free(x: float, y: float, bearded: bool) -> bool:
 
 
 def wrinkles(rng: np.random.Generator, age: float) -> tuple[Crease, ...]:
-    """Lines of the skin; hardly any below 30 years, deep ones from 60 on."""
+    """Draw wrinkles: hardly any below 30 years, deep ones from 60 on."""
     strength = float(clamp((age - 28.0) / 40.0, 0.0, 1.0)) * rng.uniform(0.6, 1.1)
     lines: list[Crease] = []
     for height in (7.66, 7.75, 7.85):
@@ -63,7 +63,7 @@ def wrinkles(rng: np.random.Generator, age: float) -> tuple[Crease, ...]:
         depth = strength * rng.uniform(0.3, 0.9)
         lines.append(Crease((-reach, height + shift), (reach, height + shift), float(sag), 0.014, float(depth)))
     for side in (-1.0, 1.0):
-        usual = [
+        typical = [
             Crease((0.045, 7.42), (0.055, 7.56), 0.01, 0.012, strength * rng.uniform(0.0, 0.7)),
             Crease((0.16, 7.16), (0.44, 7.15), -0.05, 0.014, 0.12 + strength * rng.uniform(0.2, 0.5)),
             Crease((0.235, 6.97), (0.335, 6.66), 0.03, 0.022, 0.10 + strength * rng.uniform(0.3, 0.7)),
@@ -71,13 +71,13 @@ def wrinkles(rng: np.random.Generator, age: float) -> tuple[Crease, ...]:
         ]
         for k in range(3):  # crow's feet
             end = (0.62 + rng.normal(0, 0.01), 7.36 - 0.075 * k + rng.normal(0, 0.01))
-            usual.append(Crease((0.525, 7.31 - 0.03 * k), end, 0.008, 0.009, strength * rng.uniform(0.3, 0.8)))
-        lines += [_mirrored(rng, side, line) for line in usual]
+            typical.append(Crease((0.525, 7.31 - 0.03 * k), end, 0.008, 0.009, strength * rng.uniform(0.3, 0.8)))
+        lines += [_mirrored(rng, side, line) for line in typical]
     return tuple(line for line in lines if line.depth > 0.05)
 
 
 def _mirrored(rng: np.random.Generator, side: float, line: Crease) -> Crease:
-    """A line of the right half of the face as seen, or mirrored (`side` -1), and a little off its usual place."""
+    """Shift a line of the face's right half as seen a little; mirror it to the left half where `side` is -1."""
     dx, dy = rng.normal(0.0, 0.008, 2)
     start, end = ((float(side * (x + dx)), float(y + dy)) for x, y in (line.start, line.end))
     return Crease(start, end, side * line.sag, line.width, float(line.depth))

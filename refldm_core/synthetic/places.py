@@ -1,7 +1,7 @@
-"""Sharp pictures of rooms, streets and gardens, for `backdrop` to throw out of focus.
+"""Sharp pictures of rooms, streets and gardens, which `backdrop` defocuses.
 
-A picture is linear: a well-lit white wall is near 1, lamps and sky are above. Places and sizes are shares of
-its height.
+Pictures are linear: a well-lit white wall is near 1; lamps and sky are brighter. Positions and sizes are fractions of
+the picture's height.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from .conditions import Place
 from .scipy_functions import blurred
 
 Picture = NDArray[np.float64]
-"""(rows, columns, 3)"""
+"""(rows, columns, 3) linear light."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Canvas:
-    """A picture to paint on, in place, and the random numbers for it."""
+    """A picture to paint on in place, and the random generator for it."""
 
     picture: Picture
     rng: np.random.Generator
 
     def paint(self, x: float, y: float, width: float, height: float, color: Floats | float) -> None:
-        """A rectangle, from its left top corner."""
+        """Paint a rectangle, given its top left corner."""
         rows = self.picture.shape[0]
         left, top = max(0, round(x * rows)), max(0, round(y * rows))
         self.picture[top : max(0, round((y + height) * rows)), left : max(0, round((x + width) * rows))] = color
 
     def dot(self, x: float, y: float, radius: float, color: Floats) -> None:
-        """A disk."""
+        """Paint a disk."""
         rows, columns = self.picture.shape[:2]
         v, u = np.mgrid[0:rows, 0:columns]
         cover = clamp((radius - np.hypot(u / rows - x, v / rows - y)) * rows + 0.5, 0.0, 1.0)
         self.picture[:] += cover[..., None] * (color - self.picture)
 
     def speck(self, x: float, y: float, radius: float, color: Floats) -> None:
-        """A leaf or a far light: a square so small that the blur hides its form."""
+        """Paint a leaf or a distant light: a square so small that the blur hides its form."""
         self.paint(x - radius, y - radius, 2 * radius, 2 * radius, color)
 
     def foliage(self, x: float, y: float, radius: float, leaves: int) -> None:
-        """Leaves within a circle."""
+        """Paint leaves within a circle."""
         rng = self.rng
         for _ in range(leaves):
             angle, distance = rng.uniform(0, 2 * np.pi), radius * np.sqrt(rng.random())
@@ -54,16 +54,17 @@ class _Canvas:
 
 
 def _shade(rng: np.random.Generator, low: float, high: float, tint: float = 0.05) -> NDArray[np.float64]:
-    """A dull color between two sRGB grays, linear."""
+    """Draw a dull linear color between two sRGB grays."""
     return linear(clamp(rng.uniform(low, high) + rng.normal(0.0, tint, 3), 0.02, 1.0))
 
 
 def _pick(rng: np.random.Generator, colors: tuple[RGB, ...]) -> NDArray[np.float64]:
+    """Draw one of the sRGB colors, varied a little; linear."""
     return linear(clamp(np.array(colors[int(rng.integers(len(colors)))]) * rng.uniform(0.8, 1.15), 0.0, 1.0))
 
 
-def _slope(rows: int, columns: int, angle: float) -> NDArray[np.float64]:
-    """(rows, columns, 1) from 0 to 1 along a direction."""
+def _gradient(rows: int, columns: int, angle: float) -> NDArray[np.float64]:
+    """Return a gradient from 0 to 1 along a direction, (rows, columns, 1)."""
     y, x = np.mgrid[0:rows, 0:columns]
     along = x / columns * np.cos(angle) + y / rows * np.sin(angle)
     return ((along - along.min()) / np.ptp(along))[..., None]
@@ -113,7 +114,7 @@ _LIGHTS: tuple[RGB, ...] = (
 def _room(rng: np.random.Generator, rows: int, columns: int) -> Picture:
     width = columns / rows
     wall = _pick(rng, _WALLS)
-    picture = mix(wall * 1.1, wall * 0.55, _slope(rows, columns, rng.uniform(-0.4, 0.9)))
+    picture = mix(wall * 1.1, wall * 0.55, _gradient(rows, columns, rng.uniform(-0.4, 0.9)))
     canvas = _Canvas(picture, rng)
     corner = rng.uniform(0.1, 0.9) * width
     if rng.random() < 0.6:
@@ -159,12 +160,12 @@ def _bookshelf(canvas: _Canvas, x: float, y: float) -> None:
     for shelf in range(3):
         top = y + 0.24 * shelf
         canvas.paint(x, top, w, 0.24, wood * 0.30)
-        at = x + 0.01
-        while at < x + w - 0.03:
-            thick, tall = rng.uniform(0.015, 0.04), rng.uniform(0.13, 0.2)
+        left = x + 0.01
+        while left < x + w - 0.03:
+            thickness, height = rng.uniform(0.015, 0.04), rng.uniform(0.13, 0.2)
             if rng.random() < 0.85:
-                canvas.paint(at, top + 0.225 - tall, thick, tall, _pick(rng, _BOOKS))
-            at += thick
+                canvas.paint(left, top + 0.225 - height, thickness, height, _pick(rng, _BOOKS))
+            left += thickness
         canvas.paint(x, top + 0.225, w, 0.02, wood)
 
 
@@ -172,21 +173,21 @@ def _street(rng: np.random.Generator, rows: int, columns: int) -> Picture:
     width = columns / rows
     sky = np.array([1.0, 1.12, 1.3]) * rng.uniform(0.8, 1.5)
     haze = np.array([1.2, 1.15, 1.05]) * rng.uniform(0.7, 1.2)
-    picture = mix(sky, haze, _slope(rows, columns, np.pi / 2))
+    picture = mix(sky, haze, _gradient(rows, columns, np.pi / 2))
     canvas = _Canvas(picture, rng)
-    at, depth = -0.1, rng.uniform(0.5, 1.0)
-    while at < width:
+    left, depth = -0.1, rng.uniform(0.5, 1.0)
+    while left < width:
         w = rng.uniform(0.18, 0.5)
         top = rng.uniform(-0.25, 0.35)
         wall = _pick(rng, _FACADES) * rng.uniform(0.45, 1.0) * depth
-        canvas.paint(at, top, w, 1.2, wall)
+        canvas.paint(left, top, w, 1.2, wall)
         pane = _shade(rng, 0.15, 0.4) if rng.random() < 0.8 else np.array([1.2, 0.9, 0.5])
         across, down = rng.uniform(0.06, 0.11), rng.uniform(0.09, 0.16)
         for v in np.arange(top + 0.04, 0.72, down):
-            for u in np.arange(at + 0.03, at + w - 0.05, across):
+            for u in np.arange(left + 0.03, left + w - 0.05, across):
                 lit = rng.random() < 0.06
                 canvas.paint(u, v, 0.5 * across, 0.55 * down, np.array([2.0, 1.5, 0.9]) if lit else pane)
-        at += w
+        left += w
     road = _shade(rng, 0.35, 0.55, 0.02)
     horizon = rng.uniform(0.72, 0.92)
     canvas.paint(0.0, horizon, width, 1.5, road)
@@ -252,7 +253,7 @@ def _wall(rng: np.random.Generator, rows: int, columns: int) -> Picture:
 def _night(rng: np.random.Generator, rows: int, columns: int) -> Picture:
     width = columns / rows
     picture = mix(
-        np.array([0.02, 0.025, 0.05]), np.array([0.09, 0.07, 0.06]), _slope(rows, columns, np.pi / 2)
+        np.array([0.02, 0.025, 0.05]), np.array([0.09, 0.07, 0.06]), _gradient(rows, columns, np.pi / 2)
     ) * rng.uniform(0.7, 2.0)
     canvas = _Canvas(picture, rng)
     for _ in range(int(rng.integers(2, 6))):

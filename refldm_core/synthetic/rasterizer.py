@@ -1,4 +1,4 @@
-"""Which point of which mesh a pixel shows: every quad is sampled about once a pixel, and the nearest sample wins."""
+"""Find which point of which mesh a pixel shows: quads are sampled about once per pixel; the nearest sample wins."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from .scipy_functions import reshaped, sparse, transposed
 from .subdivision import Quads
 
 _MOST_SAMPLES = 48
-"""Along one side of a quad."""
+"""Greatest number of samples along one side of a quad."""
 _DENSITY = 1.15
-"""Samples a pixel along each side; a little more than 1, since quads are sheared."""
+"""Samples per pixel along each side. It is a little more than 1, since quads are sheared."""
 _DEPTH_STEPS = 1e6
-"""A depth in decimeters times this fits 31 bits, so that depth and sample share one integer."""
+"""Steps per decimeter of depth. A depth fits 31 bits, so that depth and sample index share one integer."""
 _HOLE_DEPTH = 0.05
-"""Decimeters behind three of its four neighbors, from which on a pixel is a gap between samples."""
+"""Decimeters. A pixel that lies this far behind three of its four neighbors is a gap between samples."""
 _EMPTY = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, eq=False)
 class Fragments:
-    """What a picture shows of one mesh.
+    """The visible part of one mesh.
 
     Attributes:
         pixels: (n,) flat indices into the picture.
-        matrix: (n, vertices) CSR, interpolates between the corners of the quads that are seen there.
+        matrix: (n, vertices) CSR; it interpolates between the corners of the quad that each pixel shows.
     """
 
     pixels: NDArray[np.int64]
     matrix: Any
 
     def at(self, values: Floats) -> NDArray[np.float32]:
-        """Values at the vertices, (vertices,) or (vertices, c) -> (n,) or (n, c)."""
+        """Interpolate values at the vertices, (vertices,) or (vertices, c), to the pixels: (n,) or (n, c)."""
         return self.matrix @ np.ascontiguousarray(values, dtype=np.float32)
 
     def all_at(self, *values: Floats) -> list[NDArray[np.float32]]:
-        """Several values at once, which is faster."""
+        """Interpolate several arrays of values at once, which is faster."""
         columns = [reshaped(np.asarray(v, np.float32), len(v), -1) for v in values]
         joined = self.at(np.concatenate(columns, 1))
         ends = np.cumsum([column.shape[1] for column in columns])
@@ -52,7 +52,14 @@ class Fragments:
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """Sampled quads: (n, 3) places, (n,) quads, (n,) samples along a side, (n,) which of those samples."""
+    """Samples of quads.
+
+    Attributes:
+        places: (n, 3) column, row and depth.
+        quads: (n,) index of the sampled quad.
+        sides: (n,) number of samples along each side of that quad.
+        numbers: (n,) number of the sample within that quad.
+    """
 
     places: NDArray[np.float32]
     quads: NDArray[np.int64]
@@ -63,14 +70,14 @@ class _Samples:
 def rasterize(
     meshes: Sequence[tuple[NDArray[np.float32], Quads]], height: int, width: int
 ) -> tuple[list[Fragments], NDArray[np.float32]]:
-    """Find what is seen of opaque meshes. Quads that show their back are not drawn.
+    """Find the visible parts of opaque meshes. Quads that show their back are not drawn.
 
     Args:
-        meshes: of each (vertices, 3) places in the picture with depth, and (n, 4) quads.
-        height, width: pixels.
+        meshes: for each mesh, (vertices, 3) column, row and depth of its vertices, and (n, 4) quads.
+        height, width: size of the picture in pixels.
 
     Returns:
-        The fragments of each mesh, and (height, width) the depth, 0 where there is nothing.
+        The fragments of each mesh, and the depth (height, width), 0 where there is nothing.
     """
     samples = [_sample(vertices, quads, height, width) for vertices, quads in meshes]
     places = np.concatenate([s.places for s in samples])
@@ -98,7 +105,12 @@ def rasterize(
 
 
 def nearest_samples(places: NDArray[np.float32], height: int, width: int) -> NDArray[np.int64]:
-    """(n, 3) places with depth -> (height * width,) index of the nearest sample of each pixel, -1 for none."""
+    """Return the index of the nearest sample of each pixel, (height * width,), -1 for none.
+
+    Args:
+        places: (n, 3) column, row and depth of the samples.
+        height, width: size of the picture in pixels.
+    """
     columns, rows = places[:, 0].astype(np.int32), places[:, 1].astype(np.int32)
     inside = np.flatnonzero((places[:, 0] >= 0) & (places[:, 1] >= 0) & (columns < width) & (rows < height))
     depth = (clamp(places[inside, 2], 0.0, 2000.0) * _DEPTH_STEPS).astype(np.int64)
@@ -108,7 +120,7 @@ def nearest_samples(places: NDArray[np.float32], height: int, width: int) -> NDA
 
 
 def _weights(side: int) -> NDArray[np.float32]:
-    """(side^2, 4) bilinear weights of samples spread evenly over a quad."""
+    """Return bilinear weights of samples spread evenly over a quad, (side^2, 4)."""
     along = (np.arange(side) + 0.5) / side
     u, v = (axis.ravel() for axis in np.meshgrid(along, along))
     return np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], 1).astype(np.float32)
@@ -117,18 +129,18 @@ def _weights(side: int) -> NDArray[np.float32]:
 def _sample(vertices: NDArray[np.float32], quads: Quads, height: int, width: int) -> _Samples:
     x, y = np.ascontiguousarray(transposed(vertices[:, :2]))[:, quads]
     area = (x[:, 2] - x[:, 0]) * (y[:, 3] - y[:, 1]) - (y[:, 2] - y[:, 0]) * (x[:, 3] - x[:, 1])
-    shown = area < 0
+    visible = area < 0
     for values, limit in ((x, width), (y, height)):
-        shown &= functools.reduce(np.maximum, transposed(values)) > 0
-        shown &= functools.reduce(np.minimum, transposed(values)) < limit
-    shown = np.flatnonzero(shown)
-    x, y = transposed(x[shown]), transposed(y[shown])
-    sides_of = [np.maximum(np.abs(x[i] - x[i - 1]), np.abs(y[i] - y[i - 1])) for i in range(4)]
-    edges = functools.reduce(np.maximum, sides_of)
+        visible &= functools.reduce(np.maximum, transposed(values)) > 0
+        visible &= functools.reduce(np.minimum, transposed(values)) < limit
+    visible = np.flatnonzero(visible)
+    x, y = transposed(x[visible]), transposed(y[visible])
+    edge_lengths = [np.maximum(np.abs(x[i] - x[i - 1]), np.abs(y[i] - y[i - 1])) for i in range(4)]
+    longest_edge = functools.reduce(np.maximum, edge_lengths)
     diagonal = np.maximum(np.abs(x[2] - x[0]), np.abs(y[2] - y[0]))
-    corners = vertices[quads[shown]]
-    wanted = np.ceil(_DENSITY * np.maximum(edges, 0.7 * diagonal))
-    sides = clamp(wanted, 1, _MOST_SAMPLES).astype(np.int64)
+    corners = vertices[quads[visible]]
+    samples = np.ceil(_DENSITY * np.maximum(longest_edge, 0.7 * diagonal))
+    sides = clamp(samples, 1, _MOST_SAMPLES).astype(np.int64)
     places: list[NDArray[np.float32]] = []
     owners: list[NDArray[np.int64]] = []
     counts: list[NDArray[np.int8]] = []
@@ -137,7 +149,7 @@ def _sample(vertices: NDArray[np.float32], quads: Quads, height: int, width: int
         members = np.flatnonzero(sides == side)
         count = int(side) ** 2
         places.append(reshaped(np.matmul(_weights(int(side)), corners[members]), -1, 3))
-        owners.append(np.repeat(shown[members], count))
+        owners.append(np.repeat(visible[members], count))
         counts.append(np.full(len(members) * count, side, np.int8))
         numbers.append(np.tile(np.arange(count, dtype=np.int16), len(members)))
     if not places:
@@ -148,7 +160,7 @@ def _sample(vertices: NDArray[np.float32], quads: Quads, height: int, width: int
 
 
 def _without_holes(nearest: NDArray[np.int64], places: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Single pixels that look through a surface, between its samples, show what a neighbor shows."""
+    """Let single pixels that fall between the samples of a surface show what a neighbor shows."""
     depth = np.where(nearest >= 0, places[np.maximum(nearest, 0), 2], np.float32(np.inf))
     padded, padded_depth = np.pad(nearest, 1, constant_values=-1), np.pad(depth, 1, constant_values=np.inf)
     windows = ((slice(0, -2), slice(1, -1)), (slice(2, None), slice(1, -1)))

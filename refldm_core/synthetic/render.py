@@ -1,4 +1,4 @@
-"""Light on a figure: what a camera sees of it, as linear light with transparency."""
+"""Render a figure as a camera sees it: linear light with transparency."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .traits import Person
 Plane = NDArray[np.float32]
 
 _DARK_SKIN_LIFT = 0.7
-"""Stops that the darkest skin is exposed longer, about half of what its reflectance would take."""
+"""Stops of additional exposure for the darkest skin: about half of what its reflectance would take."""
 _HIDDEN = 0.03
-"""Decimeters behind a surface from which on a strand's node cannot be seen."""
+"""Decimeters. A node of a strand that lies this far behind a surface is hidden."""
 
 _OCCLUSION_REACHES = ((0.03, 3.0), (0.10, 1.2))
-"""Decimeters around a point in which what lies nearer to the camera hides it, and how strongly."""
+"""Pairs: a radius in decimeters, and how strongly nearer surfaces within it shade a point."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A figure as seen.
+    """A rendered figure.
 
     Attributes:
         color: (h, w, 3) linear, multiplied by `alpha`.
         alpha: (h, w) cover in [0, 1].
-        covers: name -> (h, w) share of the pixel that shows it: face, skin, left_iris, right_iris, mouth, cloth,
-            glasses, hair, brow, beard, lash; left and right as seen.
-        moles: (n, 4) x, y, radius in pixels, and visible share, of the person's moles in their order.
+        covers: name -> (h, w) share of each pixel that shows the part. The names are face, face_skin, skin, eyes,
+            left_iris, right_iris, mouth, cloth, glasses, hair, brow, beard and lash; left and right are as seen.
+        moles: (n, 4) x, y and radius in pixels, and visible share, of each of the person's moles.
     """
 
     color: Plane
@@ -55,19 +55,19 @@ def render(
     """Render a figure.
 
     Args:
-        figure: who, posed.
-        camera: where from.
-        light: on the figure.
-        height, width: pixels.
+        figure: the posed person.
+        camera: the camera.
+        light: light on the figure.
+        height, width: size of the picture in pixels.
         supersampling: samples along each side of a pixel.
     """
     rows, columns = height * supersampling, width * supersampling
     scale = camera.scale * supersampling
     meshes = _meshes(figure)
-    seen, depth = rasterize(
+    visible, depth = rasterize(
         [(camera.grid(mesh.vertices, supersampling), mesh.quads) for mesh in meshes.values()], rows, columns
     )
-    fragments = dict(zip(meshes, seen, strict=True))
+    fragments = dict(zip(meshes, visible, strict=True))
     shadow = ShadowMap.of(light.key.direction, figure.center, _shadow_casters(figure))
     strands = [thinned(s, scale) for s in figure.strands if len(s.nodes)]
     strands = [_visible(s, camera, supersampling, depth) for s in strands]
@@ -97,7 +97,7 @@ def render(
 
 
 def exposed(rendering: Rendering, person: Person) -> Plane:
-    """(h, w, 3) light of a figure, multiplied by its alpha, exposed for the person's skin."""
+    """Return the light of a figure, multiplied by its alpha and exposed for the person's skin: (h, w, 3)."""
     return rendering.color * np.float32(2.0 ** (_DARK_SKIN_LIFT * person.skin.melanin))
 
 
@@ -107,7 +107,7 @@ def _meshes(figure: Figure) -> dict[str, Mesh]:
 
 
 def _visible(strands: Strands, camera: Camera, supersampling: int, depth: Plane) -> Strands:
-    """The strands of which at least one node is in the picture and not behind the body."""
+    """Keep the strands that have a node in the picture that is not behind the body."""
     rows, columns = depth.shape
     places = camera.grid(strands.nodes, supersampling)
     x, y = places[..., 0].astype(np.int32), places[..., 1].astype(np.int32)
@@ -126,7 +126,7 @@ def _shadow_casters(figure: Figure) -> Floats:
 
 
 def _openness(nearest: Plane, depth: Plane, scale: float) -> Plane:
-    """(h, w) how little of a surface's surroundings lies before it, in [0, 1]."""
+    """Return the ambient occlusion factor of each pixel, (h, w) in [0, 1]: 1 where nothing near lies before it."""
     present = (nearest > 0).astype(np.float32)
     result = np.ones_like(depth)
     for reach, strength in _OCCLUSION_REACHES:
@@ -138,33 +138,36 @@ def _openness(nearest: Plane, depth: Plane, scale: float) -> Plane:
 
 
 def _face(covers: dict[str, Floats], rows: int, columns: int) -> Plane:
+    """Return the cover of the face with eyes, mouth and glasses, before hair hides it."""
     names = ("face_skin", "eyes", "mouth", "glasses")
     total = sum((covers[name] for name in names if name in covers), np.zeros(rows * columns, np.float32))
     return reshaped(np.minimum(total, 1.0), rows, columns).astype(np.float32)
 
 
 def _shrunk(plane: Floats, factor: int) -> Plane:
-    """Mean over squares of `factor` pixels."""
+    """Average squares of `factor` by `factor` pixels."""
     rows, columns = plane.shape[0] // factor, plane.shape[1] // factor
     squares = reshaped(plane, rows, factor, columns, factor, *plane.shape[2:])
     return squares.mean((1, 3)).astype(np.float32)
 
 
 def _moles(figure: Figure, camera: Camera, skin: Fragments, hidden: Plane, supersampling: int) -> NDArray[np.float64]:
-    """Where moles are seen, and how much of each."""
+    """Locate the moles: (n, 4) x, y and radius in pixels, and visible share."""
     rest = skin.at(head().skin)
     result = np.zeros((len(figure.person.skin.moles), 4))
     for k, mole in enumerate(figure.person.skin.moles):
-        near = np.hypot(head().skin[:, 0] - mole.x, head().skin[:, 1] - mole.y) + 9.0 * (head().skin[:, 2] < 0.7)
-        place = figure.skin.vertices[int(near.argmin())]
+        distance_on_head = np.hypot(head().skin[:, 0] - mole.x, head().skin[:, 1] - mole.y) + 9.0 * (
+            head().skin[:, 2] < 0.7
+        )
+        place = figure.skin.vertices[int(distance_on_head.argmin())]
         x, y = camera.project(place)
         distance = camera.distance + camera.target[2] - float(place[2])
         radius = mole.radius * camera.scale * camera.distance / distance
         inside = (np.hypot(rest[:, 0] - mole.x, rest[:, 1] - mole.y) < mole.radius) & (rest[:, 2] > 0.7)
         pixels = skin.pixels[inside]
-        shown = float((1.0 - hidden.ravel()[pixels]).sum()) / max(np.pi * (radius * supersampling) ** 2, 1e-6)
+        visible_share = float((1.0 - hidden.ravel()[pixels]).sum()) / max(np.pi * (radius * supersampling) ** 2, 1e-6)
         if len(pixels):
             rows, columns = np.divmod(pixels, hidden.shape[1])
             x, y = (columns.mean() + 0.5) / supersampling - 0.5, (rows.mean() + 0.5) / supersampling - 0.5
-        result[k] = x, y, radius, min(shown, 1.0)
+        result[k] = x, y, radius, min(visible_share, 1.0)
     return result

@@ -1,4 +1,4 @@
-"""Pictures of several people, or of nobody."""
+"""Group photos, and pictures without people."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ LEAST_SIDE = 16
 
 _STREAM = 0x5CE
 _EYE_DISTANCE = 0.6155
-"""Decimeters; a unit of `layout`."""
+"""Average distance between the eyes in decimeters; the unit of `layout`."""
 _WINDOW = (3.3, 2.3, 5.6)
-"""Decimeters to both sides of, above and below the point between the eyes that are rendered; below them the body goes
-on as its last row shows it."""
+"""Decimeters that are rendered to each side of, above and below the point between the eyes. Below them, the last row of
+the body is repeated."""
 _DISTANCE = 25.0
-"""Decimeters from the camera; groups are photographed from farther away than a portrait."""
+"""Decimeters from the camera. Groups are photographed from farther away than portraits."""
 _CHEST, _CREASE = 2.6, 0.3
-"""Decimeters below the eyes from which on gaps between arms and body are closed, since the arms end nowhere, and how
-light the fold is that closes them."""
+"""Decimeters below the eyes from which on gaps between arms and body are closed, since the arms have no ends; and the
+brightness of the fold that closes them, relative to the cloth."""
 _SHADOW = (0.55, 0.45)
-"""How much light somebody takes from those close behind, and how far around in decimeters."""
+"""Share of the light that a person takes from people close behind, and its blur in decimeters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture of people; all arrays are in their order.
+    """A picture of people. All arrays are in the order of the people.
 
     Attributes:
         picture: (height, width, 3) uint8 sRGB.
         landmarks: (n, 5, 2) float64 pixels, as `face.types.Landmarks5`.
-        boxes: (n, 4) float64 left, top, right, bottom of the faces: forehead to chin, ear to ear.
-        faces: (height, width) uint8, the number of the person, from 1, whose visible face a pixel shows; 0 for none.
+        boxes: (n, 4) float64 left, top, right, bottom in pixels of the faces: forehead to chin, ear to ear.
+        faces: (height, width) uint8, the number, from 1, of the person whose face a pixel shows; 0 for none.
     """
 
     picture: NDArray[np.uint8]
@@ -64,14 +64,14 @@ def scene(
     """Render a group photo under one light.
 
     Args:
-        people: at most 255; nobody leaves the background alone.
-        seed: of places, sizes, poses, expressions, light and background.
-        width, height: pixels.
-        layout: as `layout.places`, or a place for each person, which then does not depend on the seed.
+        people: at most 255 people; without people, the picture shows the background alone.
+        seed: seed for places, sizes, poses, expressions, light and background.
+        width, height: size of the picture in pixels, at least 16.
+        layout: a layout of `layout.places`, or a place for each person, which then does not depend on the seed.
 
     Raises:
-        SettingsError: a side below 16 pixels, a negative seed, too many people, another number of places than of
-            people, or no room for faces of 20 pixels.
+        SettingsError: a side is below 16 pixels, the seed is negative, there are too many people, the numbers of places
+            and people differ, or there is no room for faces of 20 pixels.
     """
     if min(width, height) < LEAST_SIDE or len(people) > 255:
         raise SettingsError(
@@ -80,37 +80,37 @@ def scene(
             remedy="choose a larger picture or fewer people",
         )
     rng = generator(_STREAM, seed)
-    common = conditions(int(rng.integers(2**31)))
-    standing = places(len(people), width, height, rng, layout) if isinstance(layout, str) else layout
-    if len(standing) != len(people):
+    shared = conditions(int(rng.integers(2**31)))
+    chosen_places = places(len(people), width, height, rng, layout) if isinstance(layout, str) else layout
+    if len(chosen_places) != len(people):
         raise SettingsError(
-            f"{len(people)} people cannot stand at {len(standing)} places.",
+            f"{len(people)} people cannot stand at {len(chosen_places)} places.",
             expected="one place for each person",
             remedy="pass as many places as people",
         )
-    own = [replace(conditions(int(rng.integers(2**31))), light=common.light) for _ in people]
-    light = backdrop(common.place, common.place_seed, height, width, 0.7 * common.blur)
-    illumination = Illumination.of(common.light, light)
+    individual = [replace(conditions(int(rng.integers(2**31))), light=shared.light) for _ in people]
+    light = backdrop(shared.place, shared.place_seed, height, width, 0.7 * shared.blur)
+    illumination = Illumination.of(shared.light, light)
     light = BACKDROP_LIGHT * light
     landmarks, boxes = np.zeros((len(people), 5, 2)), np.zeros((len(people), 4))
     faces, crowd = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
-    # Smaller people are farther away: the larger ones are put over them.
-    for i in sorted(range(len(people)), key=lambda i: standing[i].scale):
-        posed = figure(people[i], own[i])
-        window = _Window.around(standing[i], posed, width, height)
+    # Smaller people are farther away, so the larger ones are drawn over them.
+    for i in sorted(range(len(people)), key=lambda i: chosen_places[i].scale):
+        posed = figure(people[i], individual[i])
+        window = _Window.around(chosen_places[i], posed, width, height)
         landmarks[i] = window.camera.project(posed.landmarks) + window.corner
         boxes[i] = _face_box(posed, window)
         rendering = window.render(posed, illumination)
         if rendering is not None:
-            window.close_gaps(rendering, standing[i])
+            window.close_gaps(rendering, chosen_places[i])
             window.shadow(rendering, light, crowd)
             window.put(rendering, people[i], light, faces, i + 1)
-    return Scene(develop(light, common.film, common.seed), landmarks, boxes, faces)
+    return Scene(develop(light, shared.film, shared.seed), landmarks, boxes, faces)
 
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """A part of the picture in which somebody is rendered; `corner` (2,) is its left top pixel."""
+    """The part of the picture in which a person is rendered; `corner` (2,) is its top left pixel."""
 
     camera: Camera
     corner: NDArray[np.float64]
@@ -128,13 +128,13 @@ class _Window:
         return _Window(camera, np.array([float(left), float(top)]), right - left, bottom - top)
 
     def render(self, posed: Figure, light: Illumination) -> Rendering | None:
-        """The figure in this window; None where the window is outside the picture."""
+        """Render the figure in this window; None if the window is outside the picture."""
         if min(self.width, self.height) < 1:
             return None
         return render(posed, self.camera, light, self.height, self.width)
 
     def close_gaps(self, rendering: Rendering, place: Place) -> None:
-        """Fill what shows between arms and body with a dark fold of the clothes."""
+        """Fill the gaps between arms and body with a dark fold of the clothes, in place."""
         first = max(0, int(place.y - self.corner[1] + _CHEST * self.camera.scale))
         for row in range(first, self.height):
             color, alpha = rendering.color[row], rendering.alpha[row]
@@ -147,12 +147,12 @@ class _Window:
             alpha[gap] = 1.0
 
     def shadow(self, rendering: Rendering, light: NDArray[np.float64], crowd: NDArray[np.float32]) -> None:
-        """Darken the people around the figure, then add it to them.
+        """Darken the people around the figure, then add the figure to the crowd.
 
         Args:
-            rendering: of the figure.
-            light: (h, w, 3) of the picture.
-            crowd: (h, w) in [0, 1], cover of the people in the picture.
+            rendering: rendering of the figure.
+            light: (h, w, 3) light of the picture; changed in place.
+            crowd: (h, w) in [0, 1], cover of the people in the picture; changed in place.
         """
         left, top = (int(value) for value in self.corner)
         columns, bottom = slice(left, left + self.width), top + self.height
@@ -169,21 +169,21 @@ class _Window:
     def put(
         self, rendering: Rendering, person: Person, light: NDArray[np.float64], faces: NDArray[np.uint8], number: int
     ) -> None:
-        """Lay the figure over the picture, and its body over everything below the window."""
+        """Draw the figure over the picture, and its body over everything below the window."""
         left, top = (int(value) for value in self.corner)
         columns, bottom = slice(left, left + self.width), top + self.height
         color, alpha = exposed(rendering, person), rendering.alpha[..., None]
         window = light[top:bottom, columns]
         window[:] = color + window * (1.0 - alpha)
         light[bottom:, columns] = color[-1:] + light[bottom:, columns] * (1.0 - alpha[-1:])
-        seen = faces[top:bottom, columns]
-        seen[rendering.alpha > 0.5] = 0
-        seen[rendering.covers["face"] > 0.5] = number
+        visible_faces = faces[top:bottom, columns]
+        visible_faces[rendering.alpha > 0.5] = 0
+        visible_faces[rendering.covers["face"] > 0.5] = number
         faces[bottom:, columns][:, rendering.alpha[-1] > 0.5] = 0
 
 
 def _face_box(posed: Figure, window: _Window) -> NDArray[np.float64]:
-    """Around the skin of the face from forehead to chin and ear to ear."""
+    """Return the box around the skin of the face, from forehead to chin and ear to ear."""
     outline = window.camera.project(posed.skin.vertices[posed.face_outline]) + window.corner
     low, high = outline.min(0), outline.max(0)
     return np.array([*low, *high])

@@ -1,4 +1,4 @@
-"""What this part uses of SciPy, which comes without types, and ways to write what numpy's types do not follow."""
+"""Typed wrappers of the functions of SciPy and numpy that strict type checking cannot follow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Sparse = Any
 
 
 class Tree(Protocol):
-    """Finds the nearest of many points."""
+    """A search tree over points."""
 
     def query(self, points: ArrayLike, k: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Distances and indices of the k nearest."""
+        """Return the distances and indices of the k nearest points."""
         ...
 
 
 def tree(points: ArrayLike) -> Tree:
-    """A tree of (n, d) points."""
+    """Build a search tree over (n, d) points."""
     return _spatial.cKDTree(points)
 
 
@@ -36,18 +36,18 @@ def csr(values: ArrayLike, columns: ArrayLike, starts: ArrayLike, shape: tuple[i
 
 
 def blurred(plane: NDArray[Any], sigma: float | tuple[float, ...], truncate: float = 2.5) -> NDArray[Any]:
-    """Gaussian blur of an array, whose border is repeated; `sigma` in pixels, one for all axes or one for each."""
+    """Blur an array with a Gaussian. `sigma` is in pixels, one for all axes or one for each; the border is repeated."""
     return _ndimage.gaussian_filter(plane, sigma, mode="nearest", truncate=truncate)
 
 
 def resized(picture: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Linear interpolation of (h, w, c) to another size."""
+    """Resize (h, w, c) by linear interpolation."""
     factors = (height / picture.shape[0], width / picture.shape[1], 1.0)
     return _ndimage.zoom(picture, factors, order=1, mode="nearest", grid_mode=True)
 
 
 def convolved(picture: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(h, w, c) convolved with a (2 r + 1, 2 r + 1) kernel, of the same size; the border is repeated."""
+    """Convolve (h, w, c) with a (2 r + 1, 2 r + 1) kernel. The size stays; the border is repeated."""
     reach = kernel.shape[0] // 2
     padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     shape = [_fft.next_fast_len(side + 2 * reach, real=True) for side in padded.shape[:2]]
@@ -57,10 +57,10 @@ def convolved(picture: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDAr
 
 
 def transposed(matrix: NDArray[Any]) -> NDArray[Any]:
-    """(n, m) -> (m, n)."""
+    """Transpose (n, m) to (m, n)."""
     return np.swapaxes(matrix, 0, 1)
 
 
 def reshaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
-    """The array in another shape."""
+    """Return the array in another shape."""
     return np.reshape(array, shape)

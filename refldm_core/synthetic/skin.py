@@ -1,4 +1,4 @@
-"""Color and gloss of the skin at its vertices, in places of the average head, so that they move with the face."""
+"""Color and gloss of the skin at its vertices. They are placed on the average head, so that they move with the face."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .hairline import scalp_cover
 from .traits import Person
 
 _RED_PLACES = (((0.40, 6.95, 1.25), 0.22, 0.6), ((0.0, 6.95, 1.66), 0.13, 0.7), ((0.0, 6.3, 1.45), 0.15, 0.3))
-"""Cheeks, nose, chin: center, radius, strength."""
+"""Center, radius and strength of the redness of cheeks, nose and chin."""
 _MOUTH_INSIDE = (0.30, 0.10, 0.10)
 
 
 @dataclass(frozen=True, eq=False)
 class SkinFields:
-    """At the fine vertices of the skin.
+    """Properties of the skin at its fine vertices.
 
     Attributes:
         albedo: (n, 3) linear.
-        roughness: (n,) of the gloss.
-        lips, inside, stubble: (n,) shares in [0, 1].
+        roughness: (n,) roughness of the gloss.
+        lips, inside, stubble: (n,) shares in [0, 1] of lips, inside of the mouth, and beard.
     """
 
     albedo: NDArray[np.float64]
@@ -36,15 +36,17 @@ class SkinFields:
 
 
 def skin_fields(person: Person) -> SkinFields:
-    """Color somebody's skin."""
+    """Color a person's skin."""
     asset = head()
     points = asset.skin
     masks = asset.masks
     seed = person.seed
     color = np.tile(linear(person.skin.color), (len(points), 1))
     age = clamp((person.age - 30.0) / 45.0, 0.0, 1.0)
-    uneven = 0.5 * noise(points, 5.0, seed) + 0.3 * noise(points, 12.0, seed + 1) + 0.25 * noise(points, 27.0, seed + 2)
-    color *= 1.0 + (0.045 + 0.045 * age) * uneven[:, None] * np.array([0.6, 1.0, 1.15])
+    unevenness = (
+        0.5 * noise(points, 5.0, seed) + 0.3 * noise(points, 12.0, seed + 1) + 0.25 * noise(points, 27.0, seed + 2)
+    )
+    color *= 1.0 + (0.045 + 0.045 * age) * unevenness[:, None] * np.array([0.6, 1.0, 1.15])
     color *= 1.0 - _redness(person, points, masks["ears"])[:, None] * np.array([0.05, 0.40, 0.38])
     sockets = bump(points, (0.27, 7.12, 1.42), 0.11) * (0.22 + 0.3 * age) + 0.15 * bump(points, (0.2, 7.36, 1.4), 0.1)
     color *= 1.0 - sockets[:, None] * np.array([0.45, 0.62, 0.50])
@@ -55,8 +57,8 @@ def skin_fields(person: Person) -> SkinFields:
         color = mix(color, linear(person.makeup.color) * clamp(1.6 - person.skin.melanin, 0.6, 1.6), shade[:, None])
     inside = masks["inside-mouth"]
     lips = clamp(1.3 * masks["lips"] * (1.0 - inside), 0.0, 1.0)
-    own = linear(person.lips.color) * (1.15 - 0.75 * person.skin.melanin)
-    color = mix(color, own, (person.lips.cover * lips)[:, None])
+    lip_color = linear(person.lips.color) * (1.15 - 0.75 * person.skin.melanin)
+    color = mix(color, lip_color, (person.lips.cover * lips)[:, None])
     color = mix(color, linear(_MOUTH_INSIDE), inside[:, None])
     hair = linear(person.hair.color)
     scalp = scalp_cover(person.hair) * (0.0 if person.hair.style == "bald" else 0.93)
@@ -68,7 +70,7 @@ def skin_fields(person: Person) -> SkinFields:
             color, mix(linear(person.beard.color), linear((0.55,) * 3), 0.6 * person.beard.gray) * 0.6, cover[:, None]
         )
         stubble = beard_cover(person.beard)
-    elif person.gender == "male":  # a shaved beard shows as a cool shadow
+    elif person.gender == "male":  # a shaved beard looks like a cool shadow
         shadow = beard_cover(None) * (0.05 + 0.13 * max(0.0, 1.0 - 2.0 * sum(person.hair.color) / 3.0))
         color *= 1.0 - shadow[:, None] * np.array([1.0, 0.85, 0.65])
     brow = brow_cover(person.brows) * 0.22 * person.brows.density
@@ -80,5 +82,5 @@ def skin_fields(person: Person) -> SkinFields:
 
 
 def _redness(person: Person, points: Floats, ears: Floats) -> Floats:
-    places = sum((weight * bump(points, center, radius) for center, radius, weight in _RED_PLACES), 0.35 * ears)
-    return person.skin.redness * (1.0 - 0.75 * person.skin.melanin) * clamp(places, 0.0, 1.0)
+    strength = sum((weight * bump(points, center, radius) for center, radius, weight in _RED_PLACES), 0.35 * ears)
+    return person.skin.redness * (1.0 - 0.75 * person.skin.melanin) * clamp(strength, 0.0, 1.0)

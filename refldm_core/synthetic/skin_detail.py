@@ -1,4 +1,4 @@
-"""Detail of the skin that is finer than its mesh: pores, mottling, freckles, moles, wrinkles, scars, stubble, lips."""
+"""Detail of the skin that is finer than its mesh: pores, blotches, freckles, moles, wrinkles, scars, stubble, lips."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .arrays import Floats, bump, clamp, noise, noise_vectors, smoothstep
 from .traits import Crease, Person
 
 _PORES = 46.0
-"""Pores per decimeter along each side; real ones are finer and would vanish between pixels."""
+"""Pores per decimeter. Real pores are finer and would vanish between pixels."""
 _MOLE = np.array([0.62, 0.78, 0.85])
-"""How much red, green and blue a mole of darkness 1 takes away."""
+"""Share of red, green and blue that a mole of darkness 1 absorbs."""
 _FRONT = 0.7
 """Least z of skin that is seen from the front."""
 
@@ -27,13 +27,13 @@ class SkinDetail:
 
 
 def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pixel: float) -> SkinDetail:
-    """Evaluate the detail.
+    """Evaluate the detail at points of the skin.
 
     Args:
-        person: whose skin.
-        rest: (n, 3) places on the average head.
+        person: the person.
+        rest: (n, 3) positions on the average head.
         lips, stubble: (n,) shares in [0, 1].
-        pixel: size of a pixel in decimeters; what is finer fades out, so that it does not alias.
+        pixel: size of a pixel in decimeters. Finer detail fades out, so that it does not alias.
     """
     factor = np.ones((len(rest), 3), np.float32)
     tilt = np.zeros((len(rest), 3), np.float32)
@@ -66,23 +66,23 @@ def skin_detail(person: Person, rest: Floats, lips: Floats, stubble: Floats, pix
 
 
 def _visible(wavelength: float, pixel: float) -> float:
-    """0 where a pattern is finer than two pixels, 1 from four on."""
+    """Return the visible strength of a pattern: 0 below 0.8 pixels per wavelength, 1 above 2.2."""
     return float(smoothstep(0.8, 2.2, wavelength / pixel))
 
 
 def _freckles(person: Person, rest: Floats, skin: Floats) -> NDArray[np.float64]:
     spots = smoothstep(0.55, 1.15, noise(rest, 21.0, person.seed + 9) + 0.4 * noise(rest, 8.0, person.seed + 10))
-    where = (
+    region = (
         bump(rest, (0.30, 7.0, 1.4), 0.34)
         + 0.7 * bump(rest, (0.0, 7.05, 1.6), 0.25)
         + 0.3 * bump(rest, (0.3, 7.75, 1.4), 0.4)
     )
-    cover = person.skin.freckles * spots * clamp(1.3 * where, 0.0, 1.0) * skin
+    cover = person.skin.freckles * spots * clamp(1.3 * region, 0.0, 1.0) * skin
     return 1.0 - cover[:, None] * np.array([0.26, 0.42, 0.52])
 
 
 def _press(crease: Crease, rest: Floats, factor: NDArray[np.float32], tilt: NDArray[np.float32], pixel: float) -> None:
-    """Press a line into the skin, in place."""
+    """Press a line into the skin; `factor` and `tilt` are changed in place."""
     start, end = np.array(crease.start), np.array(crease.end)
     along = end - start
     length = float(np.hypot(*along))

@@ -1,4 +1,4 @@
-"""Drawing strands: each is a row of half-transparent dots, so that thin hair has no stairs and lets skin show."""
+"""Draw strands as rows of half-transparent dots, so that thin hair has smooth edges and lets skin show through."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from .scipy_functions import reshaped
 from .strands import Strands
 
 _FRONT_LAYER = 0.035
-"""Decimeters of hair that are seen into: what lies deeper counts e times less."""
+"""Decimeters of depth over which the weight of a dot falls by a factor of e."""
 _BIAS = 0.006
-"""Decimeters that hair may lie under the skin and still be seen."""
+"""Hair up to this many decimeters below the skin is still visible."""
 _OPACITY = 0.9
 _WIDEST = 2.4
-"""Pixels of one dot; a wider strand is several dots wide."""
+"""Greatest width of a dot in pixels. A wider strand is several dots wide."""
 _THINNEST = 1.4
-"""Pixels; of thinner strands only some are drawn, as much wider."""
+"""Pixels. Of thinner strands, only every second, third and so on is drawn, and wider by the same factor."""
 
 
 @dataclass(frozen=True, eq=False)
 class HairLayer:
-    """Strands as seen: (h, w, 3) linear color, (h, w) cover in [0, 1], cover by kind, and (h, w) depth, 0 for none."""
+    """Drawn strands.
+
+    Attributes:
+        color: (h, w, 3) linear.
+        cover: (h, w) in [0, 1].
+        kinds: kind of hair -> its cover, (h, w) in [0, 1].
+        depth: (h, w) depth of the nearest dot, 0 for none.
+    """
 
     color: NDArray[np.float32]
     cover: NDArray[np.float32]
@@ -34,13 +41,24 @@ class HairLayer:
 
 
 def thinned(strands: Strands, scale: float) -> Strands:
-    """Fewer and wider strands where they are much thinner than a pixel; `scale` is pixels a decimeter."""
+    """Replace strands of the head that are much thinner than a pixel by fewer and wider ones.
+
+    Args:
+        strands: the strands.
+        scale: pixels per decimeter.
+    """
     width = strands.width * scale
     if width >= _THINNEST or strands.kind != "hair":
         return strands
     step = min(int(np.ceil(_THINNEST / width)), 8)
-    own = slice(None, None, step)
-    return Strands(strands.nodes[own], strands.colors[own], step * strands.width, strands.kind, strands.thinness[own])
+    selected = slice(None, None, step)
+    return Strands(
+        strands.nodes[selected],
+        strands.colors[selected],
+        step * strands.width,
+        strands.kind,
+        strands.thinness[selected],
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,26 +77,26 @@ def splat(
     """Draw strands over a solid picture.
 
     Args:
-        layers: strands, (n, m, 3) their nodes in the picture with depth, (n, m, 3) their lit colors.
-        solid: (h, w) depth of what hides them, 0 where there is nothing.
-        scale: pixels a decimeter.
+        layers: strands; column, row and depth of their nodes, (n, m, 3); and lit colors of their nodes, (n, m, 3).
+        solid: (h, w) depth of the surfaces that hide strands, 0 where there is nothing.
+        scale: pixels per decimeter.
     """
     height, width = solid.shape
     count = height * width
     dots = [_dots(strands, nodes, colors, solid, scale) for strands, nodes, colors in layers]
     kinds: dict[str, NDArray[np.float32]] = {}
-    for (strands, _, _), own in zip(layers, dots, strict=True):
-        total = np.bincount(own.pixels, own.covers, count)
+    for (strands, _, _), part in zip(layers, dots, strict=True):
+        total = np.bincount(part.pixels, part.covers, count)
         kinds[strands.kind] = (kinds.get(strands.kind, 0.0) + total).astype(np.float32)
     for kind, total in kinds.items():
         kinds[kind] = reshaped((1.0 - np.exp(-total)), height, width)
-    if not dots or not sum(len(own.pixels) for own in dots):
+    if not dots or not sum(len(part.pixels) for part in dots):
         empty = np.zeros((height, width), np.float32)
         return HairLayer(np.zeros((height, width, 3), np.float32), empty, kinds, empty)
-    pixels = np.concatenate([own.pixels for own in dots])
-    depths = np.concatenate([own.depths for own in dots])
-    covers = np.concatenate([own.covers for own in dots])
-    colors = np.concatenate([own.colors for own in dots])
+    pixels = np.concatenate([part.pixels for part in dots])
+    depths = np.concatenate([part.depths for part in dots])
+    covers = np.concatenate([part.covers for part in dots])
+    colors = np.concatenate([part.colors for part in dots])
     front = np.full(count, np.inf, np.float32)
     np.minimum.at(front, pixels, depths)
     weights = covers * np.exp(-(depths - front[pixels]) / _FRONT_LAYER)
@@ -96,33 +114,37 @@ def splat(
 def _dots(
     strands: Strands, nodes: NDArray[np.float32], colors: NDArray[np.float32], solid: NDArray[np.float32], scale: float
 ) -> _Dots:
-    """Dots along strands that lie before what is solid."""
+    """Place dots along strands, where they lie before the solid surfaces."""
     height, width = solid.shape
     step = np.linalg.norm(np.diff(nodes[..., :2], axis=1), axis=-1)
-    wide = strands.width * scale
-    spacing = max(1.0, min(0.65 * wide, 1.6))
+    width_in_pixels = strands.width * scale
+    spacing = max(1.0, min(0.65 * width_in_pixels, 1.6))
     per_segment = int(clamp(np.ceil(np.percentile(step, 80) / spacing), 1, 40)) if step.size else 1
-    rows = max(1, int(np.ceil(wide / _WIDEST)))
+    rows = max(1, int(np.ceil(width_in_pixels / _WIDEST)))
     t = ((np.arange(per_segment) + 0.5) / per_segment).astype(np.float32)[None, None, :, None]
     places = nodes[:, :-1, None] * (1 - t) + nodes[:, 1:, None] * t
     shades = colors[:, :-1, None] * (1 - t) + colors[:, 1:, None] * t
     segments = int(nodes.shape[1]) - 1
     taper = 1.0 - 0.75 * np.array([((k + 0.5) / segments) ** 3 for k in range(segments)])
-    cover = (strands.thinness[:, None] * taper).astype(np.float32) * (step * wide / (per_segment * rows)) * _OPACITY
+    cover = (
+        (strands.thinness[:, None] * taper).astype(np.float32)
+        * (step * width_in_pixels / (per_segment * rows))
+        * _OPACITY
+    )
     covers = np.broadcast_to(cover[:, :, None], places.shape[:3])
     across = np.stack([-np.diff(nodes[..., 1], axis=1), np.diff(nodes[..., 0], axis=1)], -1)
     across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
     parts: list[_Dots] = []
     for row in range(rows):
-        shift = (row - 0.5 * (rows - 1)) * wide / rows
+        shift = (row - 0.5 * (rows - 1)) * width_in_pixels / rows
         x = (places[..., 0] + shift * across[:, :, None, 0]).ravel()
         y = (places[..., 1] + shift * across[:, :, None, 1]).ravel()
         z = places[..., 2].ravel()
         inside = np.flatnonzero((x >= 0) & (y >= 0) & (x < width) & (y < height))
         pixels = y[inside].astype(np.int64) * width + x[inside].astype(np.int64)
         hiding = solid.ravel()[pixels]
-        shown = (hiding == 0) | (z[inside] < hiding + _BIAS)
-        inside, pixels = inside[shown], pixels[shown]
+        visible = (hiding == 0) | (z[inside] < hiding + _BIAS)
+        inside, pixels = inside[visible], pixels[visible]
         parts.append(
             _Dots(
                 pixels,

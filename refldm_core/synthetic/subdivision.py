@@ -14,11 +14,11 @@ Quads = NDArray[np.int64]
 
 
 def refine(quads: Quads, count: int) -> tuple[Any, Quads]:
-    """One Catmull-Clark step; an open border becomes a cubic B-spline.
+    """Take one Catmull-Clark step. An open border becomes a cubic B-spline.
 
     Args:
-        quads: of the coarse mesh.
-        count: vertices of the coarse mesh; those that no quad uses stay where they are.
+        quads: (n, 4) quads of the coarse mesh.
+        count: number of vertices of the coarse mesh. Vertices that no quad uses stay where they are.
 
     Returns:
         The matrix (fine vertices, coarse vertices), CSR, and the fine quads. Fine vertices are the moved coarse ones,
@@ -60,12 +60,16 @@ def refine(quads: Quads, count: int) -> tuple[Any, Quads]:
 
 
 def refined(quads: Quads, count: int, levels: int) -> tuple[Any, Quads]:
-    """Several steps; the matrix has columns for all `count` vertices, rows only for those of the fine mesh."""
+    """Take several Catmull-Clark steps.
+
+    Returns:
+        The matrix (vertices of the fine mesh, `count`), CSR, and the fine quads.
+    """
     used = np.unique(quads)
-    position = np.full(count, -1)
-    position[used] = np.arange(len(used))
+    index_in_mesh = np.full(count, -1)
+    index_in_mesh[used] = np.arange(len(used))
     matrix: Any = _matrix(np.ones(len(used)), np.arange(len(used)), used, (len(used), count))
-    fine = position[quads]
+    fine = index_in_mesh[quads]
     for _ in range(levels):
         step, fine = refine(fine, matrix.shape[0])
         matrix = (step @ matrix).tocsr()
@@ -73,7 +77,12 @@ def refined(quads: Quads, count: int, levels: int) -> tuple[Any, Quads]:
 
 
 def _edges(quads: Quads) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Undirected edges (n, 2), the edge that starts at each corner (4 quads,), and how many quads share each edge."""
+    """Find the edges of a mesh.
+
+    Returns:
+        Undirected edges (n, 2), the edge that starts at each corner of a quad (4 quads,), and the number of quads that
+        share each edge (n,).
+    """
     pairs = np.sort(reshaped(np.stack([quads, np.roll(quads, -1, 1)], -1), -1, 2), axis=1)
     edges, edge_of, uses = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     return edges, edge_of.ravel(), uses.astype(np.float64)

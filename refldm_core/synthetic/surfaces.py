@@ -20,22 +20,32 @@ from .skin_detail import skin_detail
 from .teeth import tooth_albedo
 
 _BLEEDING = np.array([0.034, 0.013, 0.007])
-"""Decimeters that red, green and blue light spread below the skin."""
-_BLED = 0.75
+"""Decimeters over which red, green and blue light spread below the skin."""
+_BLEEDING_SHARE = 0.75
 """Share of the light that spreads."""
 _WRAP = np.array([0.26, 0.12, 0.07], np.float32)
 """How far light reaches around the edge of its shadow, for red, green and blue."""
 _TONGUE = (0.50, 0.22, 0.22)
-_CATCHLIGHT = 1.8
-"""Brightness of that image, relative to the irradiance of the lamp."""
 _SKIN_REFLECTANCE = 0.022
 _SOFTBOX = (0.2, 0.26)
-"""Half width and height, in radians, of the main lamp's image in the eye."""
+"""Tangents of half the width and half the height, as angles, of a lamp seen from the eye."""
+_CATCHLIGHT = 1.8
+"""Brightness of the main lamp's image in the eye, relative to the irradiance of that lamp."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """What shading needs besides the surface itself; `openness` is (rows * columns,), `scale` pixels a decimeter."""
+    """What shading needs besides the surface itself.
+
+    Attributes:
+        figure: the posed person.
+        camera: the camera.
+        light: light on the figure.
+        shadow: shadow of the main lamp.
+        openness: (rows * columns,) ambient occlusion factor of each pixel.
+        rows, columns: size of the supersampled picture.
+        scale: pixels per decimeter.
+    """
 
     figure: Figure
     camera: Camera
@@ -47,7 +57,7 @@ class Layers:
     scale: float
 
     def smooth(self, values: Floats, pixels: NDArray[np.int64], sigma: float) -> NDArray[np.float32]:
-        """Blur values (n,) at pixels among those pixels alone."""
+        """Blur values (n,) at pixels; only these pixels contribute."""
         step = 2 if sigma > 4.0 else 1
         rows, columns = -(-self.rows // step), -(-self.columns // step)
         cells = (pixels // self.columns // step) * columns + pixels % self.columns // step
@@ -61,7 +71,16 @@ class Layers:
 
 @dataclass(frozen=True, eq=False)
 class _Points:
-    """Points of a surface: pixels, places, normals, unit vectors to the camera, light of the main lamp, openness."""
+    """Visible points of a surface.
+
+    Attributes:
+        pixels: (n,) flat indices into the picture.
+        places: (n, 3) positions in the scene.
+        normals: (n, 3) unit normals.
+        view: (n, 3) unit vectors toward the camera.
+        lamp: (n,) share of the main lamp that the point sees.
+        openness: (n,) ambient occlusion factor.
+    """
 
     pixels: NDArray[np.int64]
     places: NDArray[np.float32]
@@ -74,11 +93,11 @@ class _Points:
 def shade_surfaces(
     layers: Layers, fragments: dict[str, Fragments]
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-    """Light from all visible fragments.
+    """Shade all visible fragments.
 
     Returns:
-        (rows * columns, 3) linear, and by name (rows * columns,) 1 where something is seen: skin, face_skin, cloth,
-        eyes, left_iris, right_iris, mouth, glasses.
+        Linear light, (rows * columns, 3), and the pixels of each part, name -> (rows * columns,) 0 or 1. The names are
+        skin, face_skin, cloth, eyes, left_iris, right_iris, mouth and glasses.
     """
     light = np.zeros((layers.rows * layers.columns, 3), np.float32)
     covers: dict[str, NDArray[np.float32]] = {}
@@ -120,7 +139,7 @@ def _points(layers: Layers, fragments: Fragments, mesh: Mesh, softness: float) -
 
 
 def _diffuse(light: Illumination, points: _Points, wrap: Floats) -> NDArray[np.float64]:
-    """(n, 3) light that arrives at the surface; `wrap` (3,) lets it reach around edges."""
+    """Return the diffuse light that arrives at the surface, (n, 3); `wrap` (3,) lets it reach around edges."""
     normals, openness = points.normals, points.openness[:, None]
 
     def lamp(direction: Floats) -> Floats:
@@ -135,7 +154,7 @@ def _diffuse(light: Illumination, points: _Points, wrap: Floats) -> NDArray[np.f
 
 
 def _gloss(light: Illumination, points: _Points, roughness: Floats, reflectance: float = 0.028) -> NDArray[np.float64]:
-    """(n, 3) mirror-like light."""
+    """Return the specular light, (n, 3)."""
     normals, view = points.normals, points.view
     total = light.key.color * gloss(normals, view, light.key.direction, roughness, reflectance) * points.lamp[:, None]
     total = total + light.fill.color * gloss(normals, view, light.fill.direction, roughness, reflectance)
@@ -161,27 +180,27 @@ def _skin(layers: Layers, fragments: Fragments) -> NDArray[np.float64]:
     )
     rest, albedo, roughness, lips, inside, stubble, occlusion = fragments.all_at(*values)
     cloth = cloth_cover(figure.clothes, rest)
-    bare = (cloth < 0.5).astype(np.float32)[:, None]
+    is_bare = (cloth < 0.5).astype(np.float32)[:, None]
     detail = skin_detail(figure.person, rest, lips, stubble, 1.0 / layers.scale)
-    tilted = unit(points.normals + bare * (detail.tilt @ transposed(figure.head_rotation)))
+    tilted = unit(points.normals + is_bare * (detail.tilt @ transposed(figure.head_rotation)))
     open_skin = points.openness * (0.25 + 0.75 * occlusion**0.8)
-    # What lies in the mouth gets light through its opening alone.
+    # Light reaches the inside of the mouth only through its opening.
     open_skin = open_skin * (1.0 - 0.75 * inside)
     points = _Points(points.pixels, points.places, tilted, points.view, points.lamp * (1.0 - 0.8 * inside), open_skin)
-    arriving = _bled(layers, points.pixels, _diffuse(layers.light, points, _WRAP))
+    arriving = _spread_below_skin(layers, points.pixels, _diffuse(layers.light, points, _WRAP))
     albedo = albedo * detail.factor
     skin = (
         albedo * arriving + _gloss(layers.light, points, roughness, _SKIN_REFLECTANCE) * (1.0 - 0.6 * inside)[:, None]
     )
-    return skin * bare + _cloth(layers, points, rest) * (1.0 - bare)
+    return skin * is_bare + _cloth(layers, points, rest) * (1.0 - is_bare)
 
 
-def _bled(layers: Layers, pixels: NDArray[np.int64], arriving: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread light below the skin, red the farthest."""
+def _spread_below_skin(layers: Layers, pixels: NDArray[np.int64], arriving: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spread light below the skin; red spreads farthest."""
     result = np.empty_like(arriving)
     for channel, reach in enumerate(_BLEEDING):
         spread = layers.smooth(arriving[:, channel], pixels, max(0.4, float(reach) * layers.scale))
-        result[:, channel] = arriving[:, channel] + _BLED * (spread - arriving[:, channel])
+        result[:, channel] = arriving[:, channel] + _BLEEDING_SHARE * (spread - arriving[:, channel])
     return result
 
 
@@ -189,37 +208,37 @@ def _cloth(layers: Layers, points: _Points, rest: Floats) -> NDArray[np.float64]
     clothes = layers.figure.clothes
     weave = noise(rest, 40.0, clothes.seed) * 0.05 + noise(rest, 6.0, clothes.seed + 1) * 0.08
     folds = np.stack([noise(rest, 3.0, clothes.seed + k) for k in (2, 3, 4)], 1)
-    bent = _Points(
+    folded = _Points(
         points.pixels, points.places, unit(points.normals + 0.18 * folds), points.view, points.lamp, points.openness
     )
-    return linear(clothes.color) * (1.0 + weave)[:, None] * _diffuse(layers.light, bent, np.zeros(3))
+    return linear(clothes.color) * (1.0 + weave)[:, None] * _diffuse(layers.light, folded, np.zeros(3))
 
 
 def _eyes(layers: Layers, fragments: Fragments) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Light from eyeballs, and the share of plain iris."""
+    """Return the light from eyeballs, (n, 3), and where the plain iris is visible, (n,) 0 or 1."""
     figure, light = layers.figure, layers.light
     points = _points(layers, fragments, figure.eyes, 0.05)
     directions = unit(fragments.at(figure.gaze_directions))
     to_eye = figure.eye_frame
     surface = eye_surface(figure.person.eyes, directions, transposed(to_eye) @ light.key.direction, figure.person.seed)
     openness = points.openness**1.3
-    white = _Points(points.pixels, points.places, points.normals, points.view, 0.25 + 0.75 * points.lamp, openness)
-    out = surface.albedo * _diffuse(light, white, np.full(3, 0.2))
+    dimmed = _Points(points.pixels, points.places, points.normals, points.view, 0.25 + 0.75 * points.lamp, openness)
+    light_out = surface.albedo * _diffuse(light, dimmed, np.full(3, 0.2))
     normals = unit(surface.normals @ transposed(to_eye))
     facing = clamp(dot(normals, points.view), 0.0, 1.0)[:, None]
     mirrored = unit(2.0 * facing * normals - points.view)
     fresnel = 0.025 + 0.5 * (1.0 - facing) ** 5
-    out = out + light.around(mirrored) * fresnel * (0.6 * openness)[:, None]
+    light_out = light_out + light.around(mirrored) * fresnel * (0.6 * openness)[:, None]
     shine = _softbox(mirrored, light.key.direction) * (0.5 + 0.5 * points.lamp) * clamp(2.0 * openness, 0.0, 1.0)
-    out = out + _CATCHLIGHT * shine[:, None] * light.key.color
-    out = out + (0.1 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
-    plain = smoothstep(0.45, 0.55, np.arccos(clamp(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
-    seen = (surface.iris > 0.7) & (plain > 0.3) & (shine < 0.05)
-    return out, seen.astype(np.float32)
+    light_out = light_out + _CATCHLIGHT * shine[:, None] * light.key.color
+    light_out = light_out + (0.1 * _softbox(mirrored, light.fill.direction) * openness)[:, None] * light.fill.color
+    off_pupil = smoothstep(0.45, 0.55, np.arccos(clamp(directions[:, 2], -1, 1)) / figure.person.eyes.iris)
+    seen = (surface.iris > 0.7) & (off_pupil > 0.3) & (shine < 0.05)
+    return light_out, seen.astype(np.float32)
 
 
 def _softbox(mirrored: Floats, direction: Floats) -> Floats:
-    """(n,) how much a mirrored ray meets the lamp: a window with a soft edge."""
+    """Return how much a mirrored ray meets the lamp, (n,) in [0, 1]. The lamp is a window with a soft edge."""
     side = unit(np.cross(np.array([0.0, 1.0, 0.0], np.float32), direction))
     up = np.cross(direction, side)
     ahead = np.maximum(mirrored @ direction, 1e-3)
@@ -234,7 +253,7 @@ def _mouth(layers: Layers, name: str, fragments: Fragments) -> NDArray[np.float6
     mesh = layers.figure.teeth if name == "teeth" else layers.figure.tongue
     points = _points(layers, fragments, mesh, 0.05)
     rest = fragments.at(head().parts[name].matrix @ head().base)
-    # The farther back, the less light comes in between the lips.
+    # Less light comes in between the lips farther back.
     entering = smoothstep(1.0, 1.46, rest[:, 2]) * points.openness
     inside = _Points(points.pixels, points.places, points.normals, points.view, 0.15 + 0.85 * points.lamp, entering)
     albedo = tooth_albedo(rest) if name == "teeth" else np.tile(linear(_TONGUE), (len(rest), 1))

@@ -1,7 +1,7 @@
-"""What stays the same in all pictures of a synthetic person. Lengths are decimeters, colors sRGB in [0, 1].
+"""What stays the same in all pictures of a synthetic person. Lengths are in decimeters; colors are sRGB in [0, 1].
 
-Places on the skin are (x, y) of the average head (`asset.Head.skin`) seen from the front: x to the right as seen,
-y up; the eyes are at (+-0.31, 7.28), the mouth's middle at (0, 6.63), the chin at y = 6.2.
+Positions on the skin are (x, y) on the average head (`asset.Head.skin`) from the front: x to the right as seen, y up.
+The eyes are at (+-0.31, 7.28), the middle of the mouth is at (0, 6.63), and the chin is at y = 6.2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BeardStyle = Literal["stubble", "short", "full", "goatee", "moustache"]
 
 @dataclass(frozen=True)
 class Mole:
-    """A dark round spot of the skin; darkness in [0, 1]."""
+    """A dark round spot of the skin. Its darkness is in [0, 1]."""
 
     x: float
     y: float
@@ -30,14 +30,14 @@ class Mole:
 
 @dataclass(frozen=True)
 class Crease:
-    """A line of the skin: a wrinkle, or a scar where `lightness` is not 0.
+    """A line of the skin: a wrinkle, or a scar if `lightness` is not 0.
 
     Attributes:
-        start, end: its ends.
-        sag: how far its middle lies from the straight line, to the left of the way from start to end.
+        start, end: ends of the line.
+        sag: distance of its middle from the straight line, to the left on the way from start to end.
         width: half its width.
-        depth: how much it tilts the skin, about 1 for a deep wrinkle.
-        lightness: how much lighter it is than the skin around it.
+        depth: how strongly it tilts the skin; about 1 for a deep wrinkle.
+        lightness: how much lighter than the surrounding skin it is.
     """
 
     start: tuple[float, float]
@@ -53,13 +53,13 @@ class Skin:
     """The skin.
 
     Attributes:
-        color: of a cheek without blush.
-        melanin: 0 (very light) to 1 (very dark); what `color` was chosen by.
-        redness: 0 to 1, of nose, cheeks and ears.
+        color: color of a cheek without blush.
+        melanin: 0 (very light) to 1 (very dark); it determined `color`.
+        redness: redness of nose, cheeks and ears, 0 to 1.
         freckles: 0 (none) to 1 (many).
         moles: dark spots.
         creases: wrinkles and scars.
-        roughness: of the gloss, 0.5 (oily) to 0.65 (dry).
+        roughness: roughness of the gloss, 0.5 (oily) to 0.62 (dry).
     """
 
     color: RGB
@@ -73,7 +73,13 @@ class Skin:
 
 @dataclass(frozen=True)
 class Eyes:
-    """Irises: color of the outer part and of the ring around the pupil, and the radius as a fraction of the eyeball."""
+    """The irises.
+
+    Attributes:
+        color: color of the outer part.
+        inner_color: color of the ring around the pupil.
+        iris: angle from the gaze to the iris's edge at the eyeball's center, in radians.
+    """
 
     color: RGB
     inner_color: RGB
@@ -82,7 +88,15 @@ class Eyes:
 
 @dataclass(frozen=True)
 class Brows:
-    """Eyebrows: thickness at the thickest, height above the average, arch, and how dense the hairs are (1 is usual)."""
+    """The eyebrows.
+
+    Attributes:
+        color: color of the hairs.
+        thickness: half the greatest thickness.
+        height: height above the average.
+        arch: height of the arch.
+        density: density of the hairs, at most 1.
+    """
 
     color: RGB
     thickness: float
@@ -93,7 +107,7 @@ class Brows:
 
 @dataclass(frozen=True)
 class Lips:
-    """Color of the lips, how much it covers the skin's (0 to 1), and gloss (0 to 1)."""
+    """Color of the lips, how much it covers the color of the skin (0 to 1), and gloss (0 to 1)."""
 
     color: RGB
     cover: float
@@ -102,7 +116,7 @@ class Lips:
 
 @dataclass(frozen=True)
 class Makeup:
-    """Shadow on the eyelids: color and strength (0 to 1); strength also darkens the lashes."""
+    """Eyeshadow: color and strength (0 to 1). The strength also makes lashes longer and denser."""
 
     color: RGB
     strength: float
@@ -113,12 +127,12 @@ class Hair:
     """Hair of the head.
 
     Attributes:
-        style: its cut.
-        color: of most strands.
+        style: style of the cut.
+        color: color of hairs that are not gray.
         gray: share of strands that are gray.
         length: factor of the style's usual length.
         curl: radius of the strands' curls.
-        part: x of the parting.
+        part: x of the parting on the average head.
         sideburns: whether hair grows before the ears.
         fringe: whether hair falls over the forehead.
         recession: how far the hairline has moved back; 0 is none.
@@ -139,7 +153,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class Beard:
-    """Hair of the face."""
+    """Hair of the face: style, color, and share of gray strands."""
 
     style: BeardStyle
     color: RGB
@@ -148,7 +162,15 @@ class Beard:
 
 @dataclass(frozen=True)
 class Glasses:
-    """Glasses: half width and half height of a lens, roundness of its corners (0 to 1), radius and color of the rim."""
+    """Glasses.
+
+    Attributes:
+        half_width, half_height: half the size of a lens.
+        roundness: roundness of its corners, 0 to 1.
+        rim: radius of the rim.
+        color: color of the frame.
+        metal: whether the frame is of metal.
+    """
 
     half_width: float
     half_height: float
@@ -160,14 +182,14 @@ class Glasses:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody. Two people with the same traits look the same under the same conditions.
+    """A synthetic person. People with equal traits look alike under equal conditions.
 
     Attributes:
-        seed: of everything below, and of the places of single hairs.
-        gender: of the head's shape.
+        seed: seed for everything below, and for details such as the positions of single hairs.
+        gender: gender of the head's shape and of the styles.
         age: years.
-        ancestry: shares of African, Asian and Caucasian in the head's shape; sum 1.
-        shape: targets of the asset and their weights.
+        ancestry: shares of African, Asian and Caucasian ancestry in the head's shape; their sum is 1.
+        shape: names of the asset's targets and their weights.
     """
 
     seed: int

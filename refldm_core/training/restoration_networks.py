@@ -20,7 +20,8 @@ from ..data.groups import stack
 from ..diffusion.schedule import NoiseSpec
 from ..images import u8_to_tensor
 from ..model.attention import AttentionBlock, fused_attention
-from ..model.unet import ResBlock, UNet
+from ..model.unet import UNet
+from ..model.unet_blocks import ResBlock
 from ..model.variants import ModelSpec
 from ..model.vqgan import FirstStage
 from .spec import TrainSpec

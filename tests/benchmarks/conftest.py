@@ -1,4 +1,4 @@
-"""A small random model, and measuring in this process: starting Python and torch each time would take the longest."""
+"""A small random model, and measuring in this process, since starting Python and torch would take most of the time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fresh import Job, Outcome, Values
-from benchmarks.measuring import TINY
+from benchmarks.common.fresh_process import Job, Outcome, Values
+from benchmarks.common.measuring import TINY
 from refldm_core.checkpoints.random_weights import write_random_model
 
 RunFresh = Callable[[str, Job, Mapping[str, str] | None], Outcome]
@@ -22,7 +22,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_process(measure: Callable[[Job], Iterable[Values]], jobs: list[Job]) -> RunFresh:
-    """Stands in for `run_fresh`; every job is noted in `jobs`."""
+    """Return a replacement for `run_fresh` that measures in this process and appends every job to `jobs`."""
 
     def run(module: str, job: Job, environment: Mapping[str, str] | None = None) -> Outcome:
         jobs.append(job)

@@ -1,4 +1,4 @@
-"""A measuring process for test_fresh: `python -m tests.benchmarks.serving --job JSON`."""
+"""A measuring process for test_fresh_process: `python -m tests.benchmarks.serving --job JSON`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from benchmarks.fresh import Job, Values, serve
+from benchmarks.common.fresh_process import Job, Values, serve
 
 
 def measure(job: Job) -> Iterator[Values]:
@@ -15,7 +15,7 @@ def measure(job: Job) -> Iterator[Values]:
     yield {"first": job["number"]}
     yield {"second": 2 * job["number"]}
     sys.stdout.flush()
-    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+    os.kill(os.getpid(), signal.SIGKILL)  # as Linux does when memory runs out
     yield {"third": 3 * job["number"]}
 
 

@@ -1,4 +1,4 @@
-"""The clock beside CodeFormer, with a stand-in for that network, whose one size takes seconds."""
+"""The comparison with CodeFormer, with a stand-in for that network, whose only size takes seconds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import codeformer
-from benchmarks.codeformer import clock, codeformers, fast
+from benchmarks.codeformer import benchmark as codeformer
+from benchmarks.codeformer.benchmark import codeformer_restorations, fast_settings, time_rounds
 from refldm_core.presets import PRESETS
 
 MODULE = "spandrel_extra_arches.architectures.CodeFormer"
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 class StandIn(nn.Module):
-    """Like CodeFormer, it makes float32 of what the codebook gives, and gives (picture, logits)."""
+    """Like CodeFormer, it converts the output of the codebook to float32, and returns (picture, logits)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,19 +41,19 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_stand_in")
-def test_both_types() -> None:
-    found = codeformers(CPU)
-    assert list(found) == ["CodeFormer, float32", "CodeFormer, bfloat16"]
-    for restore, dtype in zip(found.values(), (torch.float32, torch.bfloat16), strict=True):
+def test_codeformer_runs_in_float32_and_bfloat16() -> None:
+    restorations = codeformer_restorations(CPU)
+    assert list(restorations) == ["CodeFormer, float32", "CodeFormer, bfloat16"]
+    for restore, dtype in zip(restorations.values(), (torch.float32, torch.bfloat16), strict=True):
         picture = restore()
         assert (picture.shape, picture.dtype) == ((1, 3, 512, 512), dtype)
 
 
 @pytest.mark.usefixtures("_stand_in")
-def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_has_a_row_for_each_restoration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "c.md"
-    words = ["--tiny", "--steps", "2", "--repeats", "1", "--references", "2", "--device", "cpu", "--dtype", "float32"]
-    monkeypatch.setattr("sys.argv", ["codeformer", *words, "--output", str(output)])
+    options = ["--tiny", "--steps", "2", "--repeats", "1", "--references", "2", "--device", "cpu", "--dtype", "float32"]
+    monkeypatch.setattr("sys.argv", ["codeformer", *options, "--output", str(output)])
     assert codeformer.main() == 0
     report = output.read_text(encoding="utf-8")
     assert report.startswith("One face: CodeFormer at 512 px, ours at 128 px with 2 references and the preset fast (2 ")
@@ -67,21 +67,21 @@ def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(rows[3][2]) > float(rows[2][2]) > 0
 
 
-def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_names_the_missing_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
     monkeypatch.setattr("sys.argv", ["codeformer", "--tiny", "--device", "cpu"])
     assert codeformer.main() == 2
     assert "pip install spandrel_extra_arches" in capsys.readouterr().err
 
 
-def test_rounds_in_turn_and_the_first_one_does_not_count() -> None:
-    done: list[str] = []
-    seconds = clock({name: lambda name=name: done.append(name) for name in "ab"}, 2, CPU)
-    assert done == ["a", "b"] * 3
-    assert [len(of) for of in seconds.values()] == [2, 2]
+def test_every_round_runs_all_restorations_and_the_first_round_is_not_counted() -> None:
+    calls: list[str] = []
+    seconds = time_rounds({name: lambda name=name: calls.append(name) for name in "ab"}, 2, CPU)
+    assert calls == ["a", "b"] * 3
+    assert [len(runs) for runs in seconds.values()] == [2, 2]
 
 
-def test_fast() -> None:
+def test_fast_settings_are_the_preset_with_chosen_steps() -> None:
     preset = PRESETS["fast"].settings
-    assert fast(None) == preset
-    assert fast(6) == replace(preset, steps=6)
+    assert fast_settings(None) == preset
+    assert fast_settings(6) == replace(preset, steps=6)

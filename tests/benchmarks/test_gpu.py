@@ -1,4 +1,4 @@
-"""The GPU benchmark's code, on the CPU, and its verdicts by hand."""
+"""The GPU benchmark: its code on the CPU, and its verdicts checked by hand."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu
-from benchmarks.fresh import OUT_OF_MEMORY, Job, Values
-from benchmarks.gpu import measure
-from benchmarks.gpu_report import render
-from benchmarks.measuring import TINY
+from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Values
+from benchmarks.common.measuring import TINY
+from benchmarks.gpu import benchmark as gpu
+from benchmarks.gpu.benchmark import measure
+from benchmarks.gpu.report import render
 from refldm_core.errors import ReFLDMError
 from refldm_core.model.unet import UNet
 
 from .conftest import in_process
 
-WORDS = ["--device", "cpu", "--tiny", "--steps", "2", "--references", "2", "--batch", "2", "--repeats", "1"]
+OPTIONS = ["--device", "cpu", "--tiny", "--steps", "2", "--references", "2", "--batch", "2", "--repeats", "1"]
 
 
-def test_it_asks_for_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.argv", ["gpu"])
     assert gpu.main() == 2
-    said = capsys.readouterr().err
-    assert "CUDA" in said
-    assert "Remedy:" in said
+    message = capsys.readouterr().err
+    assert "CUDA" in message
+    assert "Remedy:" in message
 
 
-def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_mode_is_measured_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Job] = []
     compiled: list[str] = []
     monkeypatch.setattr(gpu, "run_fresh", in_process(measure, jobs))
     monkeypatch.setattr(gpu, "compile_or_refuse", lambda unet, mode: compiled.append(mode))
     files = ["--json", str(tmp_path / "g.json"), "--output", str(tmp_path / "g.md")]
-    monkeypatch.setattr("sys.argv", ["gpu", *WORDS, "--modes", "eager", "reduce-overhead", *files])
+    monkeypatch.setattr("sys.argv", ["gpu", *OPTIONS, "--modes", "eager", "reduce-overhead", *files])
     assert gpu.main() == 0
 
     assert [(job["mode"], job.get("first_only", False)) for job in jobs] == [
@@ -54,23 +54,23 @@ def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert values["first_again"] > 0
     report = (tmp_path / "g.md").read_text(encoding="utf-8")
     assert "CUDA graphs" in report
-    # Targets are for the released architecture on a GPU.
+    # The targets are for the released architecture on a GPU.
     assert "met" not in report
     assert "missed" not in report
 
 
-def test_it_does_not_measure_an_uncompiled_network_as_a_compiled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_raises_instead_of_running_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_compiler(graph: object, inputs: object) -> object:
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(gpu, "compile_unet", partial(gpu.compile_unet, backend=no_compiler))
     unet = UNet(TINY.unet).eval()
     gpu.compile_or_refuse(unet, mode="default")
-    with torch.no_grad(), pytest.raises(ReFLDMError, match=r"(?s)no compiler here.*Remedy: leave this mode out"):
+    with torch.no_grad(), pytest.raises(ReFLDMError, match=r"(?s)no compiler here.*Remedy: omit this mode"):
         unet(torch.zeros(1, 16, 8, 8), torch.zeros(1))
 
 
-def test_verdicts() -> None:
+def test_verdicts_by_hand() -> None:
     eager: Values = {"one": 0.36, "encode_references": 0.1, "batch": 0.96, "steps": {"1": 0.006, "8": 0.0073}}
     graphs: Values = {**eager, "one": 0.35, "batch": 0.94, "steps": {"1": 0.006, "8": 0.0071}, "first": 60.0}
     failed: Values = {"first": 9.0, "failure": OUT_OF_MEMORY}

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import scaling
-from benchmarks.fresh import OUT_OF_MEMORY, Job, Outcome, Values
-from benchmarks.scaling import chosen_axes, measure
-from benchmarks.scaling_report import AXES, Point, Scaling, draw, render
+from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Outcome, Values
+from benchmarks.scaling import benchmark as scaling
+from benchmarks.scaling.benchmark import chosen_axes, measure
+from benchmarks.scaling.report import AXES, Point, Scaling, draw, render
 
 BASE = Point(references=4, steps=10, batch=1, size=512)
 SECONDS = {"step": 2.0, "encode_references": 3.0, "whole": 30.0}
 MEASURED = {**SECONDS, "step_peak_bytes": 10**9, "whole_peak_bytes": 3 * 10**9}
 
 
-def test_points() -> None:
+def test_axes_vary_one_value_of_the_base() -> None:
     axes = chosen_axes(BASE, list(AXES), quick=False)
     assert [point.references for point in axes["references"]] == [1, 2, 4, 8]
     assert [point.batch for point in axes["batch"]] == [1, 2, 4, 8, 16]
@@ -31,10 +31,10 @@ def test_points() -> None:
     assert len(points) == 4 + 4 + 5 + 4 - 3
 
 
-def test_a_point_is_measured(random_model: Path) -> None:
+def test_values_of_a_point_are_reported_in_order(random_model: Path) -> None:
     job: Job = {"model": str(random_model), "dtype": "float32", "device": "cpu", "repeats": 1}
     reports = list(measure({**job, "references": 2, "steps": 2, "batch": 2, "size": 64}))
-    # One after the other, so that a later failure leaves the earlier ones.
+    # Reported one after the other, so that a later failure keeps the earlier values.
     assert [list(values) for values in reports] == [
         ["loaded_peak_bytes"],
         ["step", "step_peak_bytes"],
@@ -46,7 +46,7 @@ def test_a_point_is_measured(random_model: Path) -> None:
     assert whole["whole_peak_bytes"] >= step["step_peak_bytes"]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> tuple[int, list[Job]]:
+def run_benchmark(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> tuple[int, list[Job]]:
     jobs: list[Job] = []
 
     def run_fresh(module: str, job: Job, environment: Mapping[str, str] | None = None) -> Outcome:
@@ -54,14 +54,26 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> tuple[int,
         return Outcome({"step": 2.0}, OUT_OF_MEMORY) if job["references"] == 8 else Outcome({**MEASURED})
 
     monkeypatch.setattr(scaling, "run_fresh", run_fresh)
-    words = ["--tiny", "--quick", "--device", "cpu", "--dtype", "float32", "--json", str(folder / "s.json"), *more]
-    monkeypatch.setattr("sys.argv", ["scaling", *words])
+    all_options = [
+        "--tiny",
+        "--quick",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--json",
+        str(folder / "s.json"),
+        *options,
+    ]
+    monkeypatch.setattr("sys.argv", ["scaling", *all_options])
     return scaling.main(), jobs
 
 
-def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_point_is_reported_and_a_run_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = ["--output", str(tmp_path / "s.md"), "--plot", str(tmp_path / "s.png")]
-    status, jobs = run(monkeypatch, tmp_path, "--axis", "references", *output)
+    status, jobs = run_benchmark(monkeypatch, tmp_path, "--axis", "references", *output)
     assert (status, [job["references"] for job in jobs]) == (0, [1, 8])
     report = (tmp_path / "s.md").read_text(encoding="utf-8")
     assert "| 1 | 2 s | 30 s | 3 s | 1 GB | 3 GB |" in report
@@ -70,29 +82,29 @@ def test_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.format == "PNG"
 
-    # All axes now: the first one's points are in the file.
-    status, jobs = run(monkeypatch, tmp_path, "--resume")
+    # The run of all axes measures only the points that the file does not have.
+    status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume")
     assert status == 0
     assert all(job["references"] == 4 for job in jobs)
     assert len(json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["points"]) == 2 + len(jobs)
 
-    status, jobs = run(monkeypatch, tmp_path, "--resume", "--repeats", "2")
+    status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume", "--repeats", "2")
     assert (status, jobs) == (2, [])
     assert "other settings" in capsys.readouterr().err
 
     (tmp_path / "s.json").write_text("[]", encoding="utf-8")
-    status, jobs = run(monkeypatch, tmp_path, "--resume")
+    status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume")
     assert (status, jobs) == (2, [])
     assert "cannot be read" in capsys.readouterr().err
 
 
 def test_report_and_plots_by_hand() -> None:
     axes = chosen_axes(BASE, list(AXES), quick=False)
-    done: dict[Point, Values] = {point: {**MEASURED} for points in axes.values() for point in points}
-    done[BASE.at("references", 8)]["step"] = 2.6
+    values_of_points: dict[Point, Values] = {point: {**MEASURED} for points in axes.values() for point in points}
+    values_of_points[BASE.at("references", 8)]["step"] = 2.6
     largest = BASE.at("size", 1024)
-    done[largest] = {"failure": OUT_OF_MEMORY}
-    measured = Scaling({"machine": "M", "torch": "2", "dtype": "float32", "repeats": 3}, BASE, axes, done)
+    values_of_points[largest] = {"failure": OUT_OF_MEMORY}
+    measured = Scaling({"machine": "M", "torch": "2", "dtype": "float32", "repeats": 3}, BASE, axes, values_of_points)
     report = render(measured)
     assert "= **1.3**; each one more adds 0.0857 s, 4.3% of a step with the first." in report
     assert "| 16 | 2 s | 30 s | 3 s | 1 GB | 3 GB | 0.125 s | 1.88 s |" in report
@@ -104,4 +116,4 @@ def test_report_and_plots_by_hand() -> None:
     seconds, _ = plots[0].lines[:2]
     assert list(seconds.get_ydata()) == [2.0, 2.0, 2.0, 2.6]
     assert [text.get_text().strip() for text in plots[3].texts] == [OUT_OF_MEMORY]
-    assert len(plots[3].lines[0].get_xdata()) == 3  # where there is something to draw
+    assert len(plots[3].lines[0].get_xdata()) == 3  # the failed point is not drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.settings import Setting, describe, main
+from benchmarks.settings.benchmark import Setting, describe, main
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.errors import SettingsError
 from refldm_core.pipeline import SamplingSettings

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that breaks off, refuses ranges or sends something else."""
+"""Downloads from a local server that breaks connections, ignores ranges or sends another content."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 class Server(ThreadingHTTPServer):
     ranges = True
-    """Whether it answers Range requests."""
+    """Whether the server supports Range requests."""
     cut_after: int | None = None
-    """Bytes after which it breaks the next connection."""
+    """Number of bytes after which the server breaks the next connection."""
     requests: list[str | None]
+    """Range header of each request."""
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers["Range"]
-        self.server.requests.append(asked)
+        range_header = self.headers["Range"]
+        self.server.requests.append(range_header)
         if "missing" in self.path:
             self.send_error(404)
             return
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        use_range = range_header and self.server.ranges
+        start = int(range_header.removeprefix("bytes=").removesuffix("-")) if use_range else 0
         if start >= len(CONTENT):
             self.send_error(416)
             return
@@ -70,40 +72,40 @@ def _remote(server: Server, sha256: str = SHA256, name: str = "model.ckpt") -> R
     return RemoteFile(name, f"http://127.0.0.1:{server.server_address[1]}/{name}", sha256)
 
 
-def test_it_is_checked_and_takes_its_name_when_whole(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int | None]] = []
-    path = fetch(_remote(server), tmp_path / "new" / "folder", lambda done, total: seen.append((done, total)))
+def test_a_complete_download_is_checked_and_gets_its_name(server: Server, tmp_path: Path) -> None:
+    progress: list[tuple[int, int | None]] = []
+    path = fetch(_remote(server), tmp_path / "new" / "folder", lambda done, total: progress.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert [p.name for p in path.parent.iterdir()] == ["model.ckpt"]
-    assert seen[0] == (0, len(CONTENT)) and seen[-1] == (len(CONTENT), len(CONTENT))
+    assert progress[0] == (0, len(CONTENT)) and progress[-1] == (len(CONTENT), len(CONTENT))
     assert fetch(_remote(server), path.parent) == path
-    assert len(server.requests) == 1, "a file that is there is not fetched again"
+    assert len(server.requests) == 1, "an existing file is not fetched again"
 
 
-def test_it_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
+def test_a_broken_download_continues_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.cut_after = 1_000_000
     with pytest.raises(DownloadError, match="broke off") as caught:
         fetch(_remote(server), tmp_path)
     assert "same command again" in caught.value.remedy
     assert not (tmp_path / "model.ckpt").exists()
-    part = (tmp_path / "model.ckpt.part").stat().st_size
-    assert 0 < part <= 1_000_000
+    part_size = (tmp_path / "model.ckpt.part").stat().st_size
+    assert 0 < part_size <= 1_000_000
     assert fetch(_remote(server), tmp_path).read_bytes() == CONTENT
-    assert server.requests == [None, f"bytes={part}-"]
+    assert server.requests == [None, f"bytes={part_size}-"]
 
 
-def test_a_server_without_ranges_sends_it_whole(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     (tmp_path / "model.ckpt.part").write_bytes(CONTENT[:5000])
     assert fetch(_remote(server), tmp_path).read_bytes() == CONTENT
 
 
-def test_everything_came_but_was_not_renamed(server: Server, tmp_path: Path) -> None:
+def test_a_complete_part_is_checked_and_renamed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "model.ckpt.part").write_bytes(CONTENT)
     assert fetch(_remote(server), tmp_path).read_bytes() == CONTENT
 
 
-def test_another_content_is_not_kept(server: Server, tmp_path: Path) -> None:
+def test_a_download_with_another_content_is_deleted_and_an_existing_file_is_not(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=f"SHA-256 is {SHA256}"):
         fetch(_remote(server, "0" * 64), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -114,7 +116,7 @@ def test_another_content_is_not_kept(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "model.ckpt").read_bytes() == b"something of the user's"
 
 
-def test_no_file_and_no_server(server: Server, tmp_path: Path) -> None:
+def test_a_missing_file_or_server_leaves_no_file(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="404 Not Found"):
         fetch(_remote(server, name="missing.ckpt"), tmp_path)
     with pytest.raises(DownloadError, match="broke off"):
@@ -122,14 +124,14 @@ def test_no_file_and_no_server(server: Server, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be(server: Server, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_output_error(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
         fetch(_remote(server), tmp_path / "file" / "folder")
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_command(
+def test_the_command_downloads_only_if_the_license_is_accepted(
     accepted: bool,
     server: Server,
     tmp_path: Path,
@@ -138,8 +140,8 @@ def test_command(
 ) -> None:
     files = (_remote(server, name="refldm.ckpt"), _remote(server, name="vqgan.ckpt"))
     monkeypatch.setattr("refldm_core.cli.download.OFFICIAL", files)
-    words = ["download", "--folder", str(tmp_path), *(["--accept-license"] if accepted else [])]
-    assert main(words) == (0 if accepted else 2)
+    arguments = ["download", "--folder", str(tmp_path), *(["--accept-license"] if accepted else [])]
+    assert main(arguments) == (0 if accepted else 2)
     captured = capsys.readouterr()
     assert "NON-COMMERCIAL" in captured.err
     names = ["refldm.ckpt", "vqgan.ckpt"] if accepted else []
@@ -154,24 +156,26 @@ def test_an_archive_is_unpacked_and_checked(tmp_path: Path) -> None:
                 packed.writestr(f"../pack/{name}.onnx", content)
         return tmp_path / "pack.zip"
 
-    wanted = {"det.onnx": hashlib.sha256(b"det").hexdigest()}
-    paths = unpack(archive(det=b"det", other=b"x"), tmp_path / "pack", wanted)
+    members = {"det.onnx": hashlib.sha256(b"det").hexdigest()}
+    paths = unpack(archive(det=b"det", other=b"x"), tmp_path / "pack", members)
     assert paths == [tmp_path / "pack" / "det.onnx"] and paths[0].read_bytes() == b"det"
     assert [p.name for p in (tmp_path / "pack").iterdir()] == ["det.onnx"]
     with pytest.raises(DownloadError, match=r"not the published det\.onnx"):
-        unpack(archive(det=b"evil"), tmp_path / "pack", wanted)
-    assert paths[0].read_bytes() == b"det", "the older file stays"
+        unpack(archive(det=b"evil"), tmp_path / "pack", members)
+    assert paths[0].read_bytes() == b"det", "the existing file stays"
     with pytest.raises(DownloadError, match="not the published archive"):
-        unpack(archive(other=b"x"), tmp_path / "pack", wanted)
+        unpack(archive(other=b"x"), tmp_path / "pack", members)
     (tmp_path / "pack.zip").write_bytes(b"no archive")
     with pytest.raises(DownloadError, match="not the published archive"):
-        unpack(tmp_path / "pack.zip", tmp_path / "pack", wanted)
+        unpack(tmp_path / "pack.zip", tmp_path / "pack", members)
 
 
-def test_a_pack_is_not_fetched_twice(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    det = ("det.onnx", hashlib.sha256(b"det").hexdigest())
-    face = FaceWeights("pack.zip", "http://127.0.0.1:9/pack.zip", SHA256, 1, "research only", (det,))
-    monkeypatch.setitem(DOWNLOADABLE, "insightface", face)
+def test_an_unpacked_pack_is_checked_and_not_fetched_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = ("det.onnx", hashlib.sha256(b"det").hexdigest())
+    pack = FaceWeights("pack.zip", "http://127.0.0.1:9/pack.zip", SHA256, 1, "research only", (member,))
+    monkeypatch.setitem(DOWNLOADABLE, "insightface", pack)
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "det.onnx").write_bytes(b"det")
     assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-license"]) == 0
@@ -179,9 +183,9 @@ def test_a_pack_is_not_fetched_twice(server: Server, tmp_path: Path, monkeypatch
     assert main(["download", "insightface", "--folder", str(tmp_path), "--accept-license"]) == 2
 
 
-def test_face_models_by_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    face = FaceWeights("parser.pth", f"http://127.0.0.1:{server.server_address[1]}/parser.pth", SHA256, 1, "free")
-    monkeypatch.setitem(DOWNLOADABLE, "parsenet", face)
+def test_the_command_downloads_face_models(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = FaceWeights("parser.pth", f"http://127.0.0.1:{server.server_address[1]}/parser.pth", SHA256, 1, "free")
+    monkeypatch.setitem(DOWNLOADABLE, "parsenet", parser)
     assert main(["download", "parsenet", "--folder", str(tmp_path), "--accept-license"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["parser.pth"]
     with pytest.raises(SystemExit):
@@ -189,5 +193,5 @@ def test_face_models_by_command(server: Server, tmp_path: Path, monkeypatch: pyt
 
 
 def test_official_files_are_the_published_ones() -> None:
-    assert [(f.name, len(f.sha256)) for f in OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
-    assert all("/releases/download/1.0.0/" in f.url and f.url.endswith(f.name) for f in OFFICIAL)
+    assert [(file.name, len(file.sha256)) for file in OFFICIAL] == [("refldm.ckpt", 64), ("vqgan.ckpt", 64)]
+    assert all("/releases/download/1.0.0/" in file.url and file.url.endswith(file.name) for file in OFFICIAL)

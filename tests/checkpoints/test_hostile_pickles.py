@@ -1,4 +1,4 @@
-"""Pickled files that would take gigabytes or hours, and unusual tensors, are refused before anything is allocated."""
+"""Pickles that would take gigabytes or hours, and unusual tensors, are refused before memory is allocated for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _save_legacy(content: object) -> Write:
 
 
 class Call:
-    """Pickles as a call."""
+    """An object whose pickle is a call of a function."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = function, arguments
@@ -45,12 +45,12 @@ class Call:
 def _nested(depth: int) -> Any:
     value: Any = ()
     for _ in range(depth):
-        value = (value, value)  # hashed and written out 2**depth times, although it is small
+        value = (value, value)  # hashing or printing it visits 2**depth values
     return value
 
 
 def _rewrite(change: Callable[[str, bytes], tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> Write:
-    """An archive of torch.save, with other entries."""
+    """Return a writer of an archive of torch.save with changed entries."""
 
     def write(path: Path) -> None:
         torch.save({"weight": WEIGHT}, path)
@@ -64,16 +64,18 @@ def _rewrite(change: Callable[[str, bytes], tuple[str, bytes]], method: int = zi
 
 
 def _pickled(content: bytes, method: int = zipfile.ZIP_STORED) -> Write:
+    """Return a writer of an archive with another pickle."""
     return _rewrite(lambda name, old: (name, content if name.endswith("data.pkl") else old), method)
 
 
-def _longer(numel: int) -> Write:
-    """The file says that it has more numbers than it has."""
-    old, new = b"M" + (50_000).to_bytes(2, "little"), b"J" + numel.to_bytes(4, "little")
-    return _rewrite(lambda name, data: (name, data.replace(old, new) if name.endswith("data.pkl") else data))
+def _with_count(numel: int) -> Write:
+    """Return a writer of an archive whose pickle states more numbers than the archive has."""
+    true_count, count = b"M" + (50_000).to_bytes(2, "little"), b"J" + numel.to_bytes(4, "little")
+    return _rewrite(lambda name, data: (name, data.replace(true_count, count) if name.endswith("data.pkl") else data))
 
 
-def _twice(path: Path) -> None:
+def _write_equal_names(path: Path) -> None:
+    """Write an archive with two entries whose names differ only in case."""
     torch.save({"weight": WEIGHT}, path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(archive.namelist()[0].upper(), b"")
@@ -86,7 +88,7 @@ HOSTILE: dict[str, tuple[Write, str]] = {
     "stride 0, legacy": (_save_legacy({"w": WEIGHT[:1].expand(10**6, 10**4)}), "has 50,000 numbers in the file"),
     "overlap": (_save({"w": WEIGHT.as_strided((20_000, 20_000), (1, 1))}), "has 50,000 numbers in the file"),
     "views of one storage": (_save({str(i): WEIGHT.view(50_000) for i in range(2000)}), "many times more numbers"),
-    "beyond the storage": (_longer(60_000), "60,000 numbers under 0, and there are not"),
+    "beyond the storage": (_with_count(60_000), "60,000 numbers under 0, and there are not"),
     "bytearray": (_pickled(b"\x80\x02" + _BUILTIN + b"\x8a\x05\x00\xe4\x0bT\x02\x85R."), "builtins.bytearray"),
     "storage class": (_save({"w": Call(torch.UntypedStorage, 10**10)}), "something else than dense tensors"),
     "tensor class": (_save({"w": Call(torch.FloatTensor, 10**9)}), "something else than dense tensors"),
@@ -106,7 +108,7 @@ HOSTILE: dict[str, tuple[Write, str]] = {
     "nested": (_save({"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}), "something else than dense"),
     "complex": (_save({"w": torch.ones(3, dtype=torch.complex64)}), "numbers of an unusual kind"),
     "float8": (_save({"w": torch.ones(3).to(torch.float8_e4m3fn)}), "_rebuild_tensor_v3"),
-    "two names": (_twice, "two entries of one name"),
+    "equal names": (_write_equal_names, "two entries of one name"),
 }
 
 
@@ -123,7 +125,6 @@ _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 import torch
-from refldm_core.checkpoints.pickles import USUAL_TYPES
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError
 resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
@@ -133,42 +134,42 @@ for path in sys.argv[2:]:
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     try:
         tensors = {n: t.clone() for n, t in read_tensors(Path(path)).tensors.items()}
-        says = f"{len(tensors)} tensors"
+        outcome = f"{len(tensors)} tensors"
     except Exception as error:
-        says = f"{type(error).__name__}: {error}"
+        outcome = f"{type(error).__name__}: {error}"
     tensors = {}
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    print(json.dumps([says, time.monotonic() - begin, grown]), flush=True)
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    print(json.dumps([outcome, time.monotonic() - begin, growth]), flush=True)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in bytes on macOS, and Windows has none")
 def test_time_and_memory_are_bounded(files: dict[str, Path], tmp_path: Path) -> None:
-    words = [sys.executable, "-c", _MEASURE, str(tmp_path / "small.ckpt"), *map(str, files.values())]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
-    measured = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(measured) == len(files), done.stderr[-2000:]
-    for (case, path), (says, seconds, grown) in zip(files.items(), measured, strict=True):
-        assert says.startswith(("CheckpointError", "0 tensors")), (case, says[:500])
+    command = [sys.executable, "-c", _MEASURE, str(tmp_path / "small.ckpt"), *map(str, files.values())]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
+    measurements = [json.loads(line) for line in process.stdout.splitlines()]
+    assert len(measurements) == len(files), process.stderr[-2000:]
+    for (case, path), (outcome, seconds, growth) in zip(files.items(), measurements, strict=True):
+        assert outcome.startswith(("CheckpointError", "0 tensors")), (case, outcome[:500])
         assert seconds < 20.0, (case, seconds)
-        assert grown < path.stat().st_size + (300 << 20), (case, grown)
+        assert growth < path.stat().st_size + (300 << 20), (case, growth)
 
 
-@pytest.mark.parametrize("case", [case for case, (_, says) in HOSTILE.items() if says])
+@pytest.mark.parametrize("case", [case for case, (_, message) in HOSTILE.items() if message])
 def test_hostile_files_are_refused(case: str, files: dict[str, Path]) -> None:
     with pytest.raises(CheckpointError, match=HOSTILE[case][1]) as caught:
         read_tensors(files[case])
     assert caught.value.expected and caught.value.remedy and len(str(caught.value)) < 1000
 
 
-def test_code_of_torch_is_code(tmp_path: Path) -> None:
+def test_functions_of_torch_are_refused_as_code(tmp_path: Path) -> None:
     torch.save({"w": Call(torch.hub.load, "a/b", "c")}, tmp_path / "evil.ckpt")
     with pytest.raises(UnsafeCheckpointError, match=r"asks to run code .*it names torch\.hub\.load"):
         read_tensors(tmp_path / "evil.ckpt")
 
 
-def test_what_checkpoints_hold(tmp_path: Path) -> None:
-    """Everything that training frameworks put beside the weights, in both formats."""
+def test_the_content_of_usual_checkpoints_is_accepted(tmp_path: Path) -> None:
+    """The checkpoint holds what training frameworks put beside the weights, in both formats."""
     linear = torch.nn.Linear(3, 4)
     module = torch.nn.Sequential(linear, torch.nn.BatchNorm1d(4))
     shared = linear.weight.detach()

@@ -1,4 +1,4 @@
-"""What the trainer writes, against files of the published layout."""
+"""Files of the trainer equal files of the published layout in names, shapes and values."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ def test_names_and_shapes_are_the_published_ones(tiny: TinyFiles, tmp_path: Path
     raw, ema = (load_model(tiny.ckpt, config=tiny.config, weights=which) for which in ("raw", "ema"))
     parts = (raw.unet.state_dict(), ema.unet.state_dict(), raw.first_stage.state_dict())
     checkpoint, config = save_refldm(tmp_path, raw.spec, *parts, updates=12345)
-    ours, theirs = torch.load(checkpoint), load_file(tiny.safetensors)
-    assert ours.keys() - theirs.keys() == {"scale_factor"} and theirs.keys() <= ours.keys()
-    for name, tensor in theirs.items():
-        assert ours[name].shape == tensor.shape and ours[name].dtype == tensor.dtype, name
-        assert torch.allclose(ours[name], tensor, rtol=1e-6, atol=1e-12), name
-    again = load_restorer(checkpoint, config)
-    assert again.spec == raw.spec
-    assert torch.equal(again.unet.out[-1].weight, ema.unet.out[-1].weight)  # type: ignore[arg-type]
+    written, published = torch.load(checkpoint), load_file(tiny.safetensors)
+    assert written.keys() - published.keys() == {"scale_factor"} and published.keys() <= written.keys()
+    for name, tensor in published.items():
+        assert written[name].shape == tensor.shape and written[name].dtype == tensor.dtype, name
+        assert torch.allclose(written[name], tensor, rtol=1e-6, atol=1e-12), name
+    restorer = load_restorer(checkpoint, config)
+    assert restorer.spec == raw.spec
+    assert torch.equal(restorer.unet.out[-1].weight, ema.unet.out[-1].weight)  # type: ignore[arg-type]
 
 
 def test_noise_tables_are_the_published_buffers(tiny: TinyFiles) -> None:
-    buffers = load_file(GOLDEN / "buffers.safetensors")
-    ours = noise_tables(load_restorer(tiny.ckpt, tiny.config).spec.noise)
-    assert ours.keys() == buffers.keys()
-    for name, tensor in buffers.items():
-        assert torch.allclose(ours[name], tensor, rtol=1e-6, atol=1e-12), name
+    published = load_file(GOLDEN / "buffers.safetensors")
+    tables = noise_tables(load_restorer(tiny.ckpt, tiny.config).spec.noise)
+    assert tables.keys() == published.keys()
+    for name, tensor in published.items():
+        assert torch.allclose(tables[name], tensor, rtol=1e-6, atol=1e-12), name
 
 
-def test_the_config_says_what_the_published_one_says(tiny: TinyFiles) -> None:
-    theirs = yaml.safe_load(tiny.config.read_text(encoding="utf-8"))["model"]["params"]
-    ours = published_config(load_restorer(tiny.ckpt, tiny.config).spec)["model"]["params"]
+def test_the_config_has_the_values_of_the_published_config(tiny: TinyFiles) -> None:
+    published = yaml.safe_load(tiny.config.read_text(encoding="utf-8"))["model"]["params"]
+    written = published_config(load_restorer(tiny.ckpt, tiny.config).spec)["model"]["params"]
     assert (
-        ours["unet_config"]["params"].items()
-        >= {key: value for key, value in theirs["unet_config"]["params"].items() if key != "legacy"}.items()
+        written["unet_config"]["params"].items()
+        >= {key: value for key, value in published["unet_config"]["params"].items() if key != "legacy"}.items()
     )
     for key in ("linear_start", "linear_end", "timesteps", "image_size", "channels", "use_cache_kv"):
-        assert ours[key] == theirs[key], key
-    first, other = (params["first_stage_config"]["params"] for params in (ours, theirs))
-    assert first["ddconfig"] == other["ddconfig"]
-    assert (first["embed_dim"], first["n_embed"]) == (other["embed_dim"], other["n_embed"])
+        assert written[key] == published[key], key
+    first_stage, published_first_stage = (params["first_stage_config"]["params"] for params in (written, published))
+    for key in ("ddconfig", "embed_dim", "n_embed"):
+        assert first_stage[key] == published_first_stage[key], key

@@ -1,4 +1,4 @@
-"""The official files' names and shapes (tests/golden/manifest_full.json) give the released spec."""
+"""The released spec is detected from the official files' names and shapes (tests/golden/manifest_full.json)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from refldm_core.checkpoints.detection import detect_first_stage, detect_unet
-from refldm_core.checkpoints.layout import split
+from refldm_core.checkpoints.layout import sort_tensors
 from refldm_core.model.unet import UNet
 from refldm_core.model.variants import RELEASED, ModelSpec
 from refldm_core.model.vqgan import FirstStage
@@ -27,10 +27,10 @@ def _shapes(part: object) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in part.items()}  # type: ignore[attr-defined]
 
 
-def test_refldm_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
+def test_refldm_ckpt_has_the_released_spec(manifest: dict[str, dict[str, list[int]]]) -> None:
     names = manifest["refldm.ckpt"]
     assert len(names) == 1493
-    parts = split({name: torch.empty(shape, device="meta") for name, shape in names.items()})
+    parts = sort_tensors({name: torch.empty(shape, device="meta") for name, shape in names.items()})
     assert not parts.unknown
     assert parts.ignored == {"cond_stage_model.": 498}
     assert len(parts.unet) == len(parts.unet_ema) == 366
@@ -42,13 +42,13 @@ def test_refldm_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
     assert set(first_stage.reasons) == set(vars(first_stage.spec))
 
 
-def test_vqgan_ckpt(manifest: dict[str, dict[str, list[int]]]) -> None:
-    parts = split({name: torch.empty(shape, device="meta") for name, shape in manifest["vqgan.ckpt"].items()})
+def test_vqgan_ckpt_has_the_released_first_stage(manifest: dict[str, dict[str, list[int]]]) -> None:
+    parts = sort_tensors({name: torch.empty(shape, device="meta") for name, shape in manifest["vqgan.ckpt"].items()})
     assert not parts.unknown and not parts.unet
     assert detect_first_stage(_shapes(parts.first_stage)).spec == RELEASED.first_stage
 
 
-def test_sizes() -> None:
+def test_the_released_spec_has_the_published_sizes() -> None:
     with torch.device("meta"):
         unet, first_stage = UNet(RELEASED.unet), FirstStage(RELEASED.first_stage)
     assert sum(p.numel() for p in unet.parameters()) == 117_759_368

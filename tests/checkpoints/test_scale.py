@@ -1,4 +1,4 @@
-"""Scale factors other than 1: this project scales every latent, the published code the targets alone."""
+"""Scale factors other than 1 are accepted only where they apply to every latent."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from ..weights import TinyFiles, tiny_tensors
 SCALE = 0.6388
 
 
-def published(tiny: TinyFiles, folder: Path, *, stored: float | None = None, **params: Any) -> tuple[Path, Path]:
-    """A checkpoint and its config in the layout of the published code, with other parameters.
+def write_published(tiny: TinyFiles, folder: Path, *, stored: float | None = None, **params: Any) -> tuple[Path, Path]:
+    """Write a checkpoint and its config as the published code does, and return their paths.
 
     Args:
-        stored: value of the tensor scale_factor; None leaves it out, as without `scale_by_std`.
+        tiny: The model to write.
+        folder: The folder to write to.
+        stored: Value of the tensor scale_factor. None leaves the tensor out, as without `scale_by_std`.
+        params: Parameters that replace those of the config.
     """
     tensors = tiny_tensors()
     if stored is not None:
@@ -39,8 +42,8 @@ def published(tiny: TinyFiles, folder: Path, *, stored: float | None = None, **p
     return checkpoint, config
 
 
-def trained(tiny: TinyFiles, folder: Path, scale: float = SCALE) -> tuple[Path, Path]:
-    """What `refldm train` writes."""
+def write_trained(tiny: TinyFiles, folder: Path, scale: float = SCALE) -> tuple[Path, Path]:
+    """Write a checkpoint and its config as `refldm train` does, and return their paths."""
     model = load_model(tiny.ckpt, config=tiny.config)
     weights = model.unet.state_dict(), model.unet.state_dict(), model.first_stage.state_dict()
     checkpoint, config = save_refldm(folder, replace(model.spec, scale_factor=scale), *weights, updates=1)
@@ -57,49 +60,49 @@ def trained(tiny: TinyFiles, folder: Path, scale: float = SCALE) -> tuple[Path, 
     ],
 )
 def test_models_of_the_published_code_are_refused(tiny: TinyFiles, tmp_path: Path, parameters: dict[str, Any]) -> None:
-    checkpoint, config = published(tiny, tmp_path, **parameters)
-    with pytest.raises(CheckpointError, match=r"scale factor 0\.5.*the targets' latents alone") as caught:
+    checkpoint, config = write_published(tiny, tmp_path, **parameters)
+    with pytest.raises(CheckpointError, match=r"scale factor 0\.5.*only the targets' latents") as caught:
         load_model(checkpoint, config=config)
     assert "refldm.yaml" in caught.value.remedy
     assert load_first_stage(checkpoint).spec == inspect_model(tiny.ckpt, config=tiny.config).spec.first_stage
 
 
 def test_a_stored_factor_without_a_config_is_refused(tiny: TinyFiles, tmp_path: Path) -> None:
-    checkpoint, _ = published(tiny, tmp_path, stored=0.5)
+    checkpoint, _ = write_published(tiny, tmp_path, stored=0.5)
     with pytest.raises(CheckpointError, match=r"scale factor 0\.5"):
         inspect_model(checkpoint)
 
 
-def test_a_factor_of_one_is_the_same_in_both_codes(tiny: TinyFiles, tmp_path: Path) -> None:
-    checkpoint, config = published(tiny, tmp_path, scale_factor=1.0, stored=1.0)
+def test_a_factor_of_one_is_accepted_and_adds_no_parameter(tiny: TinyFiles, tmp_path: Path) -> None:
+    checkpoint, config = write_published(tiny, tmp_path, scale_factor=1.0, stored=1.0)
     assert inspect_model(checkpoint, config=config).spec.scale_factor == 1.0
-    _, config = trained(tiny, tmp_path, 1.0)
+    _, config = write_trained(tiny, tmp_path, 1.0)
     assert "scale_conditions" not in yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["params"]
 
 
-def test_a_config_of_another_factor_is_refused(tiny: TinyFiles, tmp_path: Path) -> None:
-    """Whichever of the two were used, the picture could be wrong."""
-    checkpoint, config = published(tiny, tmp_path, scale_by_std=True, scale_factor=1.0, stored=0.5)
+def test_a_config_with_another_factor_than_the_checkpoint_is_refused(tiny: TinyFiles, tmp_path: Path) -> None:
+    """The picture could be wrong with either factor."""
+    checkpoint, config = write_published(tiny, tmp_path, scale_by_std=True, scale_factor=1.0, stored=0.5)
     with pytest.raises(CheckpointError, match=r"says scale_factor 1, the model file says 0\.5"):
         inspect_model(checkpoint, config=config)
     with pytest.raises(CheckpointError, match=r"scale_factor 1, the model file says 0\.6388"):
         inspect_model(embedded.require(embedded.RESTORER), config=config)
 
 
-def test_what_the_trainer_writes_loads_with_and_without_its_config(tiny: TinyFiles, tmp_path: Path) -> None:
-    checkpoint, config = trained(tiny, tmp_path)
+def test_a_trained_model_loads_with_and_without_its_config(tiny: TinyFiles, tmp_path: Path) -> None:
+    checkpoint, config = write_trained(tiny, tmp_path)
     for config_or_none in (config, None):
         assert inspect_model(checkpoint, config=config_or_none).spec.scale_factor == pytest.approx(SCALE, abs=1e-6)
     converted = tmp_path / "converted.safetensors"
     convert(checkpoint, converted, config=config)
     for config_or_none in (config, None):
         assert inspect_model(converted, config=config_or_none).spec.scale_factor == SCALE
-    # The published code has no such parameter, and stops.
+    # The published code has no such parameter, and refuses the config.
     assert yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["params"]["scale_conditions"] is True
 
 
-def test_what_earlier_versions_of_the_trainer_wrote_loads_with_its_config(tiny: TinyFiles, tmp_path: Path) -> None:
-    checkpoint, config = published(tiny, tmp_path, scale_factor=SCALE, stored=SCALE)
+def test_a_model_of_an_earlier_trainer_loads_only_with_its_config(tiny: TinyFiles, tmp_path: Path) -> None:
+    checkpoint, config = write_published(tiny, tmp_path, scale_factor=SCALE, stored=SCALE)
     assert inspect_model(checkpoint, config=config).spec.scale_factor == SCALE
     with pytest.raises(CheckpointError, match="scale factor"):
         inspect_model(checkpoint)

@@ -19,7 +19,7 @@ DRAWN = {TRAINED_ON_KEY: DRAWN_PEOPLE}
 
 
 @pytest.mark.parametrize(
-    ("metadata", "says"),
+    ("metadata", "beginning"),
     [
         ({"model": DRAWN}, "The model was trained on drawn people only: "),
         ({"model": {}, "detector": DRAWN}, "The detector was trained on drawn people only: "),
@@ -33,32 +33,34 @@ DRAWN = {TRAINED_ON_KEY: DRAWN_PEOPLE}
         ),
     ],
 )
-def test_caution(metadata: dict[str, dict[str, str]], says: str) -> None:
-    assert caution(metadata).startswith(says)
+def test_the_caution_names_models_and_kinds_of_pictures(metadata: dict[str, dict[str, str]], beginning: str) -> None:
+    assert caution(metadata).startswith(beginning)
 
 
-def test_nothing_is_said_of_models_for_photos() -> None:
+def test_models_for_photos_need_no_caution() -> None:
     assert caution({"model": {"refldm.weights": "ema"}, "detector": {}}) == ""
 
 
 @needs_embedded
-def test_every_embedded_model_says_what_it_was_trained_on() -> None:
+def test_every_embedded_model_states_its_training_data() -> None:
     assert load_model(embedded.RESTORER).metadata[TRAINED_ON_KEY]
     assert load_detector("embedded", embedded.FOLDER).network.metadata[TRAINED_ON_KEY]
     assert load_recognizer(embedded.RECOGNIZER).metadata[TRAINED_ON_KEY]
 
 
-def test_a_conversion_says_it_on(tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def stated(path: Path) -> str | None:
+def test_a_conversion_keeps_the_training_data(
+    tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained_on(path: Path) -> str | None:
         with safe_open(path, "pt") as file:
             return file.metadata().get(TRAINED_ON_KEY)
 
-    plain, marked, again = (tmp_path / f"{name}.safetensors" for name in ("plain", "marked", "again"))
-    convert(tiny.ckpt, plain, config=tiny.config)
-    assert stated(plain) is None
-    words = ["convert", str(plain), "--output", str(marked), "--trained-on", "cats"]
-    assert main(words) == 0 and stated(marked) == "cats"
-    convert(marked, again)
-    assert stated(again) == "cats"
-    assert main(["inspect", str(again)]) == 0
+    unmarked, marked, copy = (tmp_path / f"{name}.safetensors" for name in ("unmarked", "marked", "copy"))
+    convert(tiny.ckpt, unmarked, config=tiny.config)
+    assert trained_on(unmarked) is None
+    arguments = ["convert", str(unmarked), "--output", str(marked), "--trained-on", "cats"]
+    assert main(arguments) == 0 and trained_on(marked) == "cats"
+    convert(marked, copy)
+    assert trained_on(copy) == "cats"
+    assert main(["inspect", str(copy)]) == 0
     assert "trained on cats only" in capsys.readouterr().out

@@ -1,3 +1,5 @@
+"""The commands: help pages, `inspect`, `convert`, and the choice of device and type."""
+
 from __future__ import annotations
 
 import argparse
@@ -18,30 +20,30 @@ from ..weights import TinyFiles
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
+def test_help_explains_the_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert len(shown.splitlines()) > 10 and "--json" in shown
+    assert exit_.value.code == 0
+    page = capsys.readouterr().out
+    assert len(page.splitlines()) > 10 and "--json" in page
 
 
-def test_the_commands_are_listed_without_importing_torch() -> None:
+def test_commands_are_listed_without_importing_torch() -> None:
     code = (
         "import sys; from refldm_core.cli.main import build_parser; build_parser(None); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
-def test_module_is_the_command() -> None:
-    done = subprocess.run(
+def test_package_runs_as_the_command() -> None:
+    process = subprocess.run(
         [sys.executable, "-m", "refldm_core", "--version"], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("refldm ")
+    assert process.stdout.startswith("refldm ")
 
 
-def test_inspect(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_reports_spec_and_parts_as_json(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tiny.ckpt), "--config", str(tiny.config), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["is"] == "a ReF-LDM model" and report["missing"] == []
@@ -51,15 +53,17 @@ def test_inspect(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["parts"]["diffusion"]["spec"]["latent_size"]["value"] == 16
 
 
-def test_inspect_in_words(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_spec_and_missing_parts(tiny: TinyFiles, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tiny.vqgan)]) == 0
-    shown = capsys.readouterr().out
-    assert "a ReF-LDM first stage" in shown
-    assert "codebook_size = 64" in shown and "rows of quantize.embedding.weight" in shown
-    assert "missing for restoring: U-Net" in shown
+    printed = capsys.readouterr().out
+    assert "a ReF-LDM first stage" in printed
+    assert "codebook_size = 64" in printed and "rows of quantize.embedding.weight" in printed
+    assert "missing for restoring: U-Net" in printed
 
 
-def test_convert(tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_writes_one_file_and_protects_existing_ones(
+    tiny: TinyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "one.safetensors"
     words = ["convert", str(tiny.ckpt), "--config", str(tiny.config), "--output", str(out), "--dtype", "float16"]
     assert main([*words, "--json"]) == 0
@@ -93,7 +97,7 @@ def test_auto_type_follows_the_processor(
     [(None, "--index-url https://download.pytorch.org/whl/cu128"), ("13.0", "install a newer driver")],
     ids=["a build for the CPU", "an old driver"],
 )
-def test_auto_says_why_it_leaves_a_gpu_alone(
+def test_auto_device_explains_an_unused_gpu(
     cuda: str | None, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import torch
@@ -105,13 +109,13 @@ def test_auto_says_why_it_leaves_a_gpu_alone(
     assert choose_device("auto").type == "cpu"
     printed = capsys.readouterr()
     assert printed.out == "" and f"PyTorch {torch.__version__}" in printed.err and advice in printed.err
-    assert choose_device("cpu").type == "cpu" and not capsys.readouterr().err, "the CPU was asked for"
+    assert choose_device("cpu").type == "cpu" and not capsys.readouterr().err, "the user named the CPU"
     monkeypatch.setattr(options, "has_nvidia_driver", lambda: False)
     assert choose_device("auto").type == "cpu" and not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("system", "present", "there"),
+    ("system", "driver", "is_present"),
     [
         ("linux", "/proc/driver/nvidia", True),
         ("linux", r"C:\Windows\System32\nvcuda.dll", False),
@@ -122,12 +126,12 @@ def test_auto_says_why_it_leaves_a_gpu_alone(
         ("darwin", "", False),
     ],
 )
-def test_an_nvidia_driver_is_recognized_as_dev_py_does(system: str, present: str, there: bool) -> None:
-    programs = {present: present}
-    assert has_nvidia_driver(system, exists=lambda path: path == present, which=programs.get) == there
+def test_nvidia_driver_is_recognized_as_by_dev_py(system: str, driver: str, is_present: bool) -> None:
+    programs = {driver: driver}
+    assert has_nvidia_driver(system, exists=lambda path: path == driver, which=programs.get) == is_present
 
 
-def test_unknown_device_and_types() -> None:
+def test_device_and_type_by_name() -> None:
     import torch
 
     cpu = choose_device("cpu")
@@ -139,7 +143,7 @@ def test_unknown_device_and_types() -> None:
 
 
 @pytest.mark.parametrize("option", ["--color", "--colour"])
-def test_the_color_option_has_its_earlier_name_too(option: str) -> None:
+def test_color_option_accepts_its_earlier_name(option: str) -> None:
     parser = argparse.ArgumentParser()
     faces.add_arguments(parser)
     assert parser.parse_args([option, "lab"]).color == "lab"

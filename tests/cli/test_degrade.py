@@ -1,4 +1,4 @@
-"""`refldm degrade` as a user runs it: the same numbers for the same name, a table of them, and nothing lost."""
+"""`refldm degrade` as a user runs it: random numbers that depend on the name, the table of them, no lost file."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ def pixels(path: str) -> np.ndarray:
     return np.array(Image.open(path))
 
 
-def test_a_folder(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_is_degraded_as_the_table_says(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("faces", "--output", "low", "--kind", "severe", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     table = rows()
     assert list(table) == ["a.png", "anna/a.png", "b.png"]
     assert len({row["seed"] for row in table.values()}) == 3
-    assert [one["file"] for one in report["degraded"]] == ["a.png", "anna/a.png", "b.png"]
+    assert [entry["file"] for entry in report["degraded"]] == ["a.png", "anna/a.png", "b.png"]
     assert report["failed"] == []
     for name, source in (("a.png", "a.png"), ("anna/a.png", "anna/a.png"), ("b.png", "b.jpg")):
         row = table[name]
         drawn = draw(RANGES["severe"], int(row["seed"]))
-        told = [float(row[column]) for column in ("blur_sigma", "downscale", "noise_sigma", "jpeg_quality")]
-        assert told == [drawn.blur_sigma, drawn.downscale, drawn.noise_sigma, drawn.jpeg_quality], "to the last digit"
+        listed = [float(row[column]) for column in ("blur_sigma", "downscale", "noise_sigma", "jpeg_quality")]
+        assert listed == [drawn.blur_sigma, drawn.downscale, drawn.noise_sigma, drawn.jpeg_quality], "to the last digit"
         assert row["kind"] == "severe"
         assert (pixels(f"low/{name}") == degrade(pixels(f"faces/{source}"), drawn)).all()
 
 
-def test_the_numbers_depend_on_seed_and_name_alone(run: Run) -> None:
+def test_random_numbers_depend_on_seed_and_name_only(run: Run) -> None:
     assert run("faces", "--output", "low") == 0
     assert run("faces/a.png", "faces/b.jpg", "--output", "two") == 0
     assert run("faces/*.jpg", "--output", "pattern") == 0
@@ -73,7 +73,7 @@ def test_the_numbers_depend_on_seed_and_name_alone(run: Run) -> None:
     assert not {row["seed"] for row in rows("other").values()} & {row["seed"] for row in rows().values()}
 
 
-def test_a_neighbor_of_the_same_stem_changes_the_name_alone(run: Run) -> None:
+def test_neighbor_of_the_same_stem_changes_only_the_name(run: Run) -> None:
     assert run("faces", "--output", "low") == 0
     Image.open("faces/a.png").save("faces/a.bmp")
     assert run("faces", "--output", "both") == 0
@@ -81,12 +81,12 @@ def test_a_neighbor_of_the_same_stem_changes_the_name_alone(run: Run) -> None:
     assert (pixels("both/a.png.png") == pixels("low/a.png")).all()
 
 
-# Windows and macOS take two such names for one file; the second pair differs in how its accent is composed.
+# Windows and macOS take two such names for one file. The second pair differs in the composition of the accent.
 ONE_FILE = [("A.png", "a.png"), ("\xe9.png", "e\u0301.png"), ("\xc9.png", "e\u0301.png")]
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_FILE)
-def test_names_that_are_one_file_on_some_systems(
+def test_results_that_are_one_file_on_some_systems_are_refused(
     first: str, second: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder, name in (("one", first), ("two", second)):
@@ -98,7 +98,7 @@ def test_names_that_are_one_file_on_some_systems(
 
 
 @pytest.mark.parametrize("option", ["--overwrite", "--resume"])
-def test_a_result_that_is_an_older_one_on_some_systems(
+def test_result_that_is_an_older_result_on_some_systems_is_refused(
     option: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("faces/a.png", "--output", "low") == 0
@@ -110,7 +110,7 @@ def test_a_result_that_is_an_older_one_on_some_systems(
     assert Path("low/a.png").read_bytes() == before
 
 
-def test_neighbors_whose_stems_differ_in_capitals(run: Run) -> None:
+def test_neighbors_whose_stems_differ_in_capitals_keep_their_endings(run: Run) -> None:
     Path("more").mkdir()
     Image.open("faces/a.png").save("more/A.png")
     Image.open("faces/a.png").save("more/a.jpg")
@@ -118,22 +118,22 @@ def test_neighbors_whose_stems_differ_in_capitals(run: Run) -> None:
     assert list(rows()) == ["A.png.png", "a.jpg.png"]
 
 
-def test_a_result_that_is_its_input_on_some_systems(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_result_that_is_its_input_on_some_systems_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("more").mkdir()
     Image.open("faces/a.png").save("more/a.PNG")
     assert run("more", "--output", "more", "--overwrite") == 2
     assert "is one of the inputs" in capsys.readouterr().err
 
 
-def test_an_earlier_output_inside_the_input_is_left_out(run: Run) -> None:
+def test_earlier_output_inside_the_input_is_skipped(run: Run) -> None:
     assert run("faces", "--output", "faces/low") == 0
     assert run("faces", "--output", str(Path("faces/low").resolve()), "--overwrite") == 0
     assert list(rows("faces/low")) == ["a.png", "anna/a.png", "b.png"]
     assert run("faces/anna", "--output", "faces", "--overwrite") == 0
-    assert list(rows("faces")) == ["a.png"], "an input inside the output is an input like others"
+    assert list(rows("faces")) == ["a.png"], "an input folder inside the output folder is searched"
 
 
-def test_nothing_is_overwritten_unasked(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_are_replaced_only_with_overwrite(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("faces/a.png", "--output", "low", "--seed", "1") == 0
     before = Path("low/a.png").read_bytes()
     assert run("faces", "--output", "low") == 2
@@ -142,7 +142,7 @@ def test_nothing_is_overwritten_unasked(run: Run, capsys: pytest.CaptureFixture[
     assert run("faces", "--output", "low", "--resume") == 0
     assert Path("low/a.png").read_bytes() == before
     resumed = rows()
-    assert list(resumed) == ["a.png", "anna/a.png", "b.png"], "rows of earlier runs are kept"
+    assert list(resumed) == ["a.png", "anna/a.png", "b.png"], "the table keeps the rows of earlier runs"
     assert run("faces", "--output", "low", "--resume") == 0
     assert "Everything is done already." in capsys.readouterr().out
     assert rows() == resumed
@@ -151,9 +151,9 @@ def test_nothing_is_overwritten_unasked(run: Run, capsys: pytest.CaptureFixture[
     assert rows()["a.png"] != resumed["a.png"] and rows()["b.png"] == resumed["b.png"]
 
 
-def test_a_damaged_picture_is_reported_and_the_others_are_done(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = Path("faces/a.png").read_bytes()
-    Path("faces/a.png").write_bytes(whole[: len(whole) // 2])
+def test_damaged_picture_is_reported_and_the_rest_is_degraded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    content = Path("faces/a.png").read_bytes()
+    Path("faces/a.png").write_bytes(content[: len(content) // 2])
     assert run("faces", "--output", "low") == 2
     captured = capsys.readouterr()
     assert "a.png" in captured.err and "Remedy:" in captured.err
@@ -172,7 +172,9 @@ def test_a_damaged_picture_is_reported_and_the_others_are_done(run: Run, capsys:
         (["faces", "faces/a.png", "--output", "low"], "would both become"),
     ],
 )
-def test_what_cannot_be_done(words: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_input_or_output_is_an_error(
+    words: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = Path("faces/a.png").read_bytes()
     assert run(*words) == 2
     assert message in capsys.readouterr().err
@@ -180,16 +182,16 @@ def test_what_cannot_be_done(words: list[str], message: str, run: Run, capsys: p
 
 
 @pytest.mark.parametrize("content", [b"name,age\nanna,7\n", b"\xff\xfe\x00", b""])
-def test_another_table_is_left_alone(content: bytes, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_with_another_table_is_not_replaced(content: bytes, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("low").mkdir()
     Path("low/degradations.csv").write_bytes(content)
     assert run("faces", "--output", "low") == 2
     assert "degradations.csv" in capsys.readouterr().err
     assert Path("low/degradations.csv").read_bytes() == content
-    assert len(list(Path("low").iterdir())) == 1, "found out before the work"
+    assert len(list(Path("low").iterdir())) == 1, "the error comes before the work"
 
 
-def test_what_was_done_before_an_interruption_is_in_the_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_of_an_interrupted_run_lists_its_finished_pictures(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from refldm_core.data import degraded
 
     def interrupted(path: Path) -> Image.Image:

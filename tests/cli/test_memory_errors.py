@@ -1,8 +1,7 @@
-"""Too little memory, at every stage of every command: what it was not enough for, and what would need less."""
+"""Errors about too little memory at every stage of every command: they name the stage and the remedies."""
 
 from __future__ import annotations
 
-import errno
 import json
 from argparse import Namespace
 from collections.abc import Callable
@@ -15,38 +14,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from refldm_core.checkpoints import reading
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.cli import benchmark_table, dataset, demo, evaluate, faces, inspect, sampling
 from refldm_core.cli.main import main
-from refldm_core.errors import CheckpointError, OutputError
-from refldm_core.evaluation import learned, runner
-from refldm_core.face import backends
+from refldm_core.errors import CheckpointError
+from refldm_core.evaluation import judges
 from refldm_core.pipeline import Restorer
-from refldm_core.training import loop, run_files
-from refldm_core.training.recognition import differentiable_recognizer
+from refldm_core.training import loop
 
 from ..embedded import needs_embedded
 from ..weights import TinyFiles
+from .memory_errors import CPU_FULL, GPU_FULL, ILLEGAL_ACCESS, failing
 
 Run = Callable[..., int]
-Say = Callable[[], str]
-
-GPU_FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
-CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
-ILLEGAL_ACCESS = RuntimeError("CUDA error: an illegal memory access was encountered")
-
-
-def failing(error: Exception) -> Callable[..., Any]:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise error
-
-    return fail
+ReadErrors = Callable[[], str]
 
 
 @pytest.fixture
 def restore(tiny: TinyFiles, tmp_path: Path, golden: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in float32 on the CPU, in a folder with lq.png and ref.png."""
+    """Runs `refldm restore` in float32 on the CPU, in a folder with lq.png and ref.png. Returns the exit code."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(golden["in.lq_u8"][0].movedim(0, -1).numpy()).save("lq.png")
     Image.fromarray(golden["in.ref_u8"][0, 0].movedim(0, -1).numpy()).save("ref.png")
@@ -60,66 +46,71 @@ def restore(tiny: TinyFiles, tmp_path: Path, golden: dict[str, Tensor], monkeypa
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Say:
+def read_errors(capsys: pytest.CaptureFixture[str]) -> ReadErrors:
+    """Returns what the command has printed on standard error since the last call."""
     return lambda: capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [GPU_FULL, CPU_FULL, MemoryError()], ids=["GPU", "CPU", "Python"])
-def test_loading_the_model(error: Exception, restore: Run, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_loading_the_model_names_remedies(
+    error: Exception, restore: Run, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sampling, "load_model", failing(error))
     assert restore() == 2
-    message = said()
+    message = read_errors()
     assert "not enough to load the model" in message and "about 2.3 GB" in message
     assert "--dtype bfloat16" in message and "close other programs" in message
     assert "--batch" not in message and "references" not in message and "--device cpu" not in message
     assert restore(dtype="bfloat16") == 2
-    assert "--dtype" not in said()
+    assert "--dtype" not in read_errors()
 
 
-def test_encoding_references(restore: Run, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_encoding_references_names_remedies(
+    restore: Run, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Restorer, "encode_references", failing(CPU_FULL))
     assert restore() == 2
-    message = said()
+    message = read_errors()
     assert "encode the references" in message and "DefaultCPUAllocator" in message
     assert "--reference-encoding separate" in message and "fewer references" in message and "3.7 GB" in message
     assert "--batch" not in message
     assert restore("lq.png", "--output", "out.png", "--reference-encoding", "separate") == 2
-    message = said()
+    message = read_errors()
     assert "--reference-encoding" not in message and "3.7 GB" not in message
 
 
-def test_restoring(restore: Run, said: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_error_while_restoring_names_remedies_and_leaves_no_file(
+    restore: Run, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(Restorer, "restore", failing(GPU_FULL))
     assert restore() == 2
-    message = said()
+    message = read_errors()
     assert "restore this picture (CUDA out of memory. Tried to allocate 2.00 GiB." in message
     assert "--dtype bfloat16" in message and "--batch" not in message and "separate" not in message
     assert not (tmp_path / "out.png").exists()
 
 
-def test_restoring_several_pictures_goes_on(
+def test_next_picture_follows_one_that_did_not_fit(
     restore: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, errors = Restorer.restore, [CPU_FULL]
+    original_restore, errors = Restorer.restore, [CPU_FULL]
 
     def first_fails(self: Restorer, *args: Any, **kwargs: Any) -> Tensor:
         if errors:
             raise errors.pop()
-        return whole(self, *args, **kwargs)
+        return original_restore(self, *args, **kwargs)
 
     monkeypatch.setattr(Restorer, "restore", first_fails)
     Path("out").mkdir()
     assert restore("lq.png", "ref.png", "--output", "out", "--json") == 2
-    told = json.loads(capsys.readouterr().out)
-    assert [one["input"] for one in told["failed"]] == ["lq.png"] and "memory" in told["failed"][0]["problem"]
+    report = json.loads(capsys.readouterr().out)
+    assert [entry["input"] for entry in report["failed"]] == ["lq.png"] and "memory" in report["failed"][0]["problem"]
     assert Path("out/ref.png").exists() and not Path("out/lq.png").exists()
 
 
-@pytest.mark.parametrize("where", ["loading", "restoring"])
-def test_an_illegal_memory_access_is_no_lack_of_memory(
-    where: str, restore: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if where == "loading":
+@pytest.mark.parametrize("stage", ["loading", "restoring"])
+def test_illegal_memory_access_is_no_lack_of_memory(stage: str, restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    if stage == "loading":
         monkeypatch.setattr(sampling, "load_model", failing(ILLEGAL_ACCESS))
     else:
         monkeypatch.setattr(Restorer, "restore", failing(ILLEGAL_ACCESS))
@@ -128,168 +119,134 @@ def test_an_illegal_memory_access_is_no_lack_of_memory(
 
 
 @pytest.mark.parametrize(
-    ("options", "says", "not_said"),
+    ("options", "expected", "unexpected"),
     [
         ({"batch": 8}, ["--batch below 8"], ["--upscale"]),
         ({"batch": 1, "upscale": 2.0}, ["smaller --upscale"], ["--batch"]),
         ({"batch": 8, "aligned": True}, [], ["--batch"]),
     ],
 )
-def test_what_helps_for_whole_photos(options: dict[str, Any], says: list[str], not_said: list[str]) -> None:
+def test_remedies_for_whole_photos_match_the_options(
+    options: dict[str, Any], expected: list[str], unexpected: list[str]
+) -> None:
     args = Namespace(**{"aligned": False, "batch": 1, "upscale": 1.0, **options})
     restorer: Any = SimpleNamespace(device=torch.device("cpu"), dtype=torch.bfloat16)
     stage = sampling.restoring_stage(args, restorer)
     remedies = ", ".join(stage.remedies)
-    assert all(words in remedies for words in says) and not any(words in remedies for words in not_said)
-    assert "--dtype" not in remedies and "--device" not in remedies, "both are small and on the CPU already"
+    assert all(words in remedies for words in expected) and not any(words in remedies for words in unexpected)
+    assert "--dtype" not in remedies and "--device" not in remedies, (
+        "the type is small, and the device is the CPU already"
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "capability", "short"),
+    ("name", "capability", "dtype_option"),
     [("NVIDIA GeForce RTX 3060", (8, 6), "--dtype bfloat16"), ("NVIDIA GeForce GTX 1660", (7, 5), None)],
 )
-def test_what_helps_on_gpus(
-    name: str, capability: tuple[int, int], short: str | None, monkeypatch: pytest.MonkeyPatch
+def test_remedies_on_gpus_match_the_card(
+    name: str, capability: tuple[int, int], dtype_option: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = SimpleNamespace(name=name, major=capability[0], minor=capability[1], gcnArchName=name)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
     restorer: Any = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
     remedies = sampling.encoding_stage(Namespace(reference_encoding="joint"), restorer).remedies
-    assert [words for words in remedies if "--dtype" in words] == ([short] if short else [])
+    assert [words for words in remedies if "--dtype" in words] == ([dtype_option] if dtype_option else [])
     assert any("--device cpu" in words for words in remedies)
 
 
-def test_loading_face_networks(restore: Run, said: Say, monkeypatch: pytest.MonkeyPatch, tiny: TinyFiles) -> None:
+def test_error_while_loading_face_networks_names_the_stage(
+    restore: Run, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch, tiny: TinyFiles
+) -> None:
     monkeypatch.setattr(faces, "load_detector", failing(MemoryError()))
     words = ["restore", "lq.png", "--reference", "ref.png", "--output", "out.png", "--model", str(tiny.ckpt)]
     assert main([*words, "--config", str(tiny.config), "--device", "cpu"]) == 2
-    assert "find and recognize faces (MemoryError)" in said()
+    assert "find and recognize faces (MemoryError)" in read_errors()
 
 
 FULL_FILE = RuntimeError("unable to mmap 1171068073 bytes from file <refldm.ckpt>: Cannot allocate memory (12)")
 
 
-def test_a_file_that_does_not_fit_is_not_called_damaged(
-    restore: Run, said: Say, monkeypatch: pytest.MonkeyPatch, tiny: TinyFiles
+def test_file_that_does_not_fit_is_not_called_damaged(
+    restore: Run, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch, tiny: TinyFiles
 ) -> None:
     monkeypatch.setattr(torch, "load", failing(FULL_FILE))
     with pytest.raises(RuntimeError, match="unable to mmap"):
         read_tensors(tiny.ckpt)
     assert restore() == 2
-    message = said()
+    message = read_errors()
     assert "not enough to load the model (unable to mmap 1171068073 bytes" in message and "damaged" not in message
     monkeypatch.setattr(torch, "load", failing(RuntimeError("PytorchStreamReader failed reading zip archive")))
     with pytest.raises(CheckpointError, match="damaged"):
         read_tensors(tiny.ckpt)
 
 
-def test_a_safetensors_file_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(b"\x10" + bytes(7) + b"{" + bytes(15))
-    error = reading.SafetensorError("I/O error: Cannot allocate memory (os error 12)")
-    monkeypatch.setattr(reading, "safe_open", failing(error))
-    with pytest.raises(reading.SafetensorError):
-        read_tensors(path)
-
-
-def test_an_onnx_file_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "network.onnx").write_bytes(b"any")
-    runtime = SimpleNamespace(
-        SessionOptions=SimpleNamespace,
-        InferenceSession=failing(Exception("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer")),
-    )
-    monkeypatch.setattr(backends, "import_optional", lambda *_: runtime)
-    with pytest.raises(Exception, match="requested buffer") as caught:
-        backends.onnx_session(tmp_path / "network.onnx")
-    assert not isinstance(caught.value, CheckpointError)
-
-
-def test_metrics_that_do_not_fit_are_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learned, "open_pair_metric", failing(GPU_FULL))
-    with pytest.raises(torch.OutOfMemoryError):
-        learned.open_learned(["lpips"])
-    monkeypatch.setattr(learned, "open_pair_metric", failing(RuntimeError("no network")))
-    assert "no network" in learned.open_learned(["lpips"]).absent["lpips"]
-
-
-def test_training_calls_neither_its_state_nor_its_folder_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_error_of_evaluate_names_remedies(
+    tmp_path: Path, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = run_files.RunState([], [], {}, None)
-    monkeypatch.setattr(run_files, "check_zip", lambda path: None)
-    monkeypatch.setattr(torch, "load", failing(CPU_FULL))
-    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
-        state.load(tmp_path / "state.pt")
-    with pytest.raises(OSError, match="Cannot allocate memory"), loop._output_errors(tmp_path):
-        raise OSError(errno.ENOMEM, "Cannot allocate memory")
-    with pytest.raises(OutputError), loop._output_errors(tmp_path):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_training_calls_no_recognizer_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnx2torch")
-    monkeypatch.setattr(onnx, "load", failing(MemoryError()))
-    (tmp_path / "recognizer.onnx").write_bytes(b"any")
-    with pytest.raises(MemoryError):
-        differentiable_recognizer(tmp_path / "recognizer.onnx")
-
-
-def test_evaluate(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("truth", "restored"):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (64, 64), "red").save(tmp_path / folder / "a.png")
     words = ["evaluate", "--predictions", str(tmp_path / "restored"), "--ground-truth", str(tmp_path / "truth")]
     words += ["--output", str(tmp_path / "out"), "--metrics", "psnr"]
-    monkeypatch.setitem(runner._FIDELITY, "psnr", failing(GPU_FULL))
+    monkeypatch.setitem(judges._FIDELITY, "psnr", failing(GPU_FULL))
     assert main(words) == 2
-    message = said()
+    message = read_errors()
     assert "judge the pictures (CUDA out of memory" in message and "fewer --metrics" in message
-    assert "--judge-device" not in message, "it is the CPU already"
+    assert "--judge-device" not in message, "the judges run on the CPU already"
     monkeypatch.setattr(evaluate, "open_judges", failing(MemoryError()))
     assert main([*words, "--overwrite"]) == 2
-    assert "judge the pictures" in said()
+    assert "judge the pictures" in read_errors()
 
 
 @needs_embedded
-def test_benchmark_table(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_benchmark_table_names_remedies(
+    tmp_path: Path, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["benchmark-table", "--output", str(tmp_path / "out"), "--synthetic", "1", "--counts", "1", "--steps", "1"]
     words += ["--model", "embedded", "--recognizer", "embedded", "--metrics", "psnr", "--kinds", "severe"]
     monkeypatch.setattr(Restorer, "restore", failing(GPU_FULL))
     assert main(words) == 2
-    message = said()
+    message = read_errors()
     assert "not enough to restore this face (CUDA out of memory" in message
     assert "--reference-encoding separate" in message
     monkeypatch.setattr(benchmark_table, "open_judges", failing(MemoryError()))
     assert main([*words, "--overwrite"]) == 2
-    assert "not enough to judge the pictures" in said()
+    assert "not enough to judge the pictures" in read_errors()
 
 
-def test_dataset(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_dataset_names_the_stage(
+    tmp_path: Path, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
     monkeypatch.setattr(dataset, "load_recognizer", failing(MemoryError()))
     assert main(["dataset", "build", str(tmp_path), "--output", str(tmp_path / "out"), "--device", "cpu"]) == 2
-    assert "find and recognize faces" in said()
+    assert "find and recognize faces" in read_errors()
     monkeypatch.setattr(dataset, "choose_device", failing(AssertionError("aligned crops need no device")))
     assert main(["dataset", "build", str(tmp_path), "--output", str(tmp_path / "out"), "--aligned"]) == 2
-    assert "--device" not in said()
+    assert "--device" not in read_errors()
 
 
-def test_demo(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_demo_names_the_stage(
+    tmp_path: Path, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(demo, "load_networks", failing(MemoryError()))
     assert main(["demo", "--output", str(tmp_path)]) == 2
-    assert "run the demo" in (message := said()) and "1.3 GB" in message
+    assert "run the demo" in (message := read_errors()) and "1.3 GB" in message
 
 
-def test_train(tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_train_names_remedies(
+    tmp_path: Path, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "config.yaml").write_text(f"task: recognizer\noutput: {tmp_path / 'run'}\n", encoding="utf-8")
     monkeypatch.setattr(loop, "train", failing(GPU_FULL))
     assert main(["train", str(tmp_path / "config.yaml")]) == 2
-    message = said()
+    message = read_errors()
     assert "not enough to train" in message and "run.accumulate" in message and "run.batch" in message
 
 
-def test_any_other_command(tiny: TinyFiles, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_any_command_is_explained(
+    tiny: TinyFiles, read_errors: ReadErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inspect, "inspect_file", failing(MemoryError()))
     assert main(["inspect", str(tiny.ckpt)]) == 2
-    assert "The memory was not enough to go on" in said()
+    assert "The memory was not enough to go on" in read_errors()

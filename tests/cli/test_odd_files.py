@@ -1,4 +1,4 @@
-"""Odd files and names on the command line: clear errors, never a traceback; an album goes on without a bad file."""
+"""Odd files and names on the command line give clear errors, never a traceback, and do not stop an album."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from refldm_core.cli.main import main
 from ..pictures.test_formats import AVIF
 
 Run = Callable[..., dict[str, Any]]
-POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other names, and no pipes in folders")
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows refuses these names, and has no pipes in folders")
 
 
 def _picture(path: Path) -> Path:
@@ -39,7 +39,7 @@ def _damage(path: Path) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in an empty folder, and gives its report with the exit code."""
+    """Runs a command in an empty folder. Returns its report, with the exit code as "code"."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ COMMANDS = {
 @AVIF
 @POSIX
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_album_goes_on_without_bad_files(command: str, run: Run, tmp_path: Path) -> None:
+def test_bad_files_do_not_stop_an_album(command: str, run: Run, tmp_path: Path) -> None:
     for name in ("a.png", "sub/b.png", "._a.png", os.fsdecode(b"sub/\xff.png")):
         _picture(tmp_path / "album" / name)
     _damage(tmp_path / "album" / "bad.avif")
@@ -78,14 +78,14 @@ def test_an_album_goes_on_without_bad_files(command: str, run: Run, tmp_path: Pa
     results = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.png")}
     assert results == {"a.png", "sub/b.png", os.fsdecode(b"sub/\xff.png")}
     assert not list(Path("out").glob(".*"))
-    again = run(*COMMANDS[command], "--output", "out", "--resume")
-    assert len(again["failed"]) == 2
+    resumed = run(*COMMANDS[command], "--output", "out", "--resume")
+    assert len(resumed["failed"]) == 2
 
 
 @POSIX
 @pytest.mark.parametrize("name", ["pipe.png", "loop.png", "long", "pipe.mpg", "clip.mpg", "data.h5", "folder.png"])
 @pytest.mark.parametrize("command", ["restore", "degrade", "reference"])
-def test_a_named_file_that_is_no_picture(name: str, command: str, run: Run, tmp_path: Path) -> None:
+def test_named_file_that_is_no_picture_is_an_error(name: str, command: str, run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "a.png")
     if name == "long":
         name = "a" * 300 + ".png"
@@ -125,7 +125,9 @@ def test_a_named_file_that_is_no_picture(name: str, command: str, run: Run, tmp_
     ],
 )
 @pytest.mark.parametrize("kind", ["pipe", "loop", "long"])
-def test_no_command_waits_for_a_pipe(words: list[str], kind: str, run: Run, tmp_path: Path) -> None:
+def test_pipe_loop_or_long_name_is_an_error_of_every_command(
+    words: list[str], kind: str, run: Run, tmp_path: Path
+) -> None:
     _picture(tmp_path / "a" / "a.png")
     mapping = tmp_path / "published" / "reference_mapping"
     mapping.mkdir(parents=True)
@@ -153,7 +155,7 @@ def test_no_command_waits_for_a_pipe(words: list[str], kind: str, run: Run, tmp_
         ["evaluate", "--predictions", "", "--ground-truth", "a", "--output", "out"],
     ],
 )
-def test_words_that_are_no_paths(words: list[str], run: Run, tmp_path: Path) -> None:
+def test_word_that_is_no_path_is_an_error(words: list[str], run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "a.png")
     report = run(*words)
     assert report["code"] == 2 and "cannot be used" in report["error"]["problem"]
@@ -161,15 +163,15 @@ def test_words_that_are_no_paths(words: list[str], run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("ending", ["blp", "mpg", "h5", "pdf", "eps", "gif", "", "xyz"])
-def test_an_output_ending_that_is_no_pictures(ending: str, run: Run, tmp_path: Path) -> None:
+def test_output_without_a_picture_ending_is_an_error(ending: str, run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "a.png")
     report = run("restore", "a.png", "--aligned", "--output", f"out.{ending}")
     assert report["code"] == 2 and "does not end in a picture format" in report["error"]["problem"]
 
 
 @POSIX
-def test_a_name_that_is_not_utf_8(run: Run, tmp_path: Path) -> None:
-    """Linux takes any bytes. Such a name is printed as escapes, and results keep it."""
+def test_file_name_that_is_not_utf_8_is_kept(run: Run, tmp_path: Path) -> None:
+    """Linux accepts any bytes in a name. Results keep such a name, and output shows it as escapes."""
     name = os.fsdecode(b"\xffa.png")
     _picture(tmp_path / name)
     _picture(tmp_path / "faces" / name)
@@ -180,8 +182,8 @@ def test_a_name_that_is_not_utf_8(run: Run, tmp_path: Path) -> None:
 
 
 @POSIX
-def test_a_folder_with_a_name_that_is_not_utf_8(run: Run, tmp_path: Path) -> None:
-    """Reports are UTF-8. Photos are read all the same; what an evaluation cannot name is left out and said."""
+def test_name_that_is_not_utf_8_is_a_finding_in_an_evaluation(run: Run, tmp_path: Path) -> None:
+    """Reports are UTF-8 text. An evaluation leaves out files that it cannot name, as findings. Photos are read."""
     for name in ("a.png", os.fsdecode(b"\xff.png")):
         _picture(tmp_path / "faces" / name)
     words = ["--ground-truth", "faces", "--output", "judged", "--metrics", "psnr"]
@@ -191,11 +193,11 @@ def test_a_folder_with_a_name_that_is_not_utf_8(run: Run, tmp_path: Path) -> Non
     if not embedded.RECOGNIZER.is_file():
         pytest.skip("no embedded recognizer")
     words = ["--aligned", "--crop-size", "32", "--recognizer", "embedded", "--output", "built"]
-    # The photos are the same picture, so nobody has two.
+    # The photos are the same picture, so that no person has two photos.
     assert "1 faces in 2 photos" in run("dataset", "build", "faces", *words)["error"]["problem"]
 
 
-def test_a_result_does_not_replace_a_reference(run: Run, tmp_path: Path) -> None:
+def test_result_does_not_replace_a_reference(run: Run, tmp_path: Path) -> None:
     for name in ("album/anna.jpg", "references/anna.png"):
         _picture(tmp_path / name)
     before = (tmp_path / "references/anna.png").read_bytes()
@@ -206,8 +208,8 @@ def test_a_result_does_not_replace_a_reference(run: Run, tmp_path: Path) -> None
     assert (tmp_path / "references/anna.png").read_bytes() == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="head")
-def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no `head`")
+def test_reader_may_close_the_output(tmp_path: Path) -> None:
     """`refldm inspect FILE | head -1` prints no traceback."""
     if not embedded.RESTORER.is_file():
         pytest.skip("no embedded model")

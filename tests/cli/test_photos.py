@@ -1,4 +1,4 @@
-"""`refldm restore` on whole photos: the real SCRFD class of insightface on a file that finds toy faces."""
+"""`refldm restore` on whole photos. The detector is the SCRFD class of insightface with weights that find toy faces."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def restore(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """Runs the command in an empty folder with one step."""
+    """Runs `refldm restore` in an empty folder with one step. Returns the exit code."""
     monkeypatch.chdir(tmp_path)
     models = ["--model", str(tiny.ckpt), "--config", str(tiny.config), "--face-models", str(face_models)]
 
@@ -69,7 +69,15 @@ def restore(
 
 
 def photo(path: Path, people: list[int], background: int = 127) -> None:
-    """Toy faces in a row; people differ in the brightness beside their faces, which the toy detector does not see."""
+    """Save a photo with a row of toy faces.
+
+    The brightness beside a face tells people apart. The toy detector does not see it.
+
+    Args:
+        path: File of the photo.
+        people: A number for each face, which stands for the person and sets the brightness.
+        background: Gray level of the background, 0 to 255.
+    """
     picture = np.full((192, STEP * max(1, len(people)), 3), background, np.uint8)
     for i, person in enumerate(people):
         x = 96 + STEP * i
@@ -83,9 +91,7 @@ def _pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 
 
-def test_the_face_is_restored_and_nothing_else_touched(
-    restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_the_face_of_the_person_changes(restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo(tmp_path / "photo.png", [1, -1])
     photo(tmp_path / "me.png", [1])
     assert restore("photo.png", "--reference", "me.png", "--output", "out.png") == 0
@@ -94,11 +100,13 @@ def test_the_face_is_restored_and_nothing_else_touched(
     assert [face["person"] for face in report["faces"]] == ["reference"]
     before, after = _pixels(tmp_path / "photo.png"), _pixels(tmp_path / "out.png")
     changed = np.abs(after - before).max(axis=2)
-    assert changed[72:120, 72:120].mean() > 10, "the person's face"
-    assert (changed[:, STEP:] == 0).all(), "the other face, to the last bit"
+    assert changed[72:120, 72:120].mean() > 10, "the face of the person changes"
+    assert (changed[:, STEP:] == 0).all(), "the face of the stranger does not change by a bit"
 
 
-def test_each_face_gets_its_own_person(restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_face_gets_the_references_of_its_person(
+    restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     order = [2, -2, 0, 1]
     photo(tmp_path / "group.png", order)
     for name, person in {"anna": -2, "ben": 0, "cem": 2}.items():
@@ -108,8 +116,8 @@ def test_each_face_gets_its_own_person(restore: Run, tmp_path: Path, capsys: pyt
     people = [word for name in ("anna", "ben", "cem") for word in ("--person", f"{name}={name}")]
     assert restore("group.png", *people, "--output", "out.png", "--match", "0.985") == 0
     faces = json.loads(capsys.readouterr().out)["restored"][0]["faces"]
-    found = {round((face["box"][0] + face["box"][2]) / 2 - 80) // STEP: face["person"] for face in faces}
-    assert found == {0: "cem", 1: "anna", 2: "ben"}, "the fourth is a stranger, and left alone"
+    person_at = {round((face["box"][0] + face["box"][2]) / 2 - 80) // STEP: face["person"] for face in faces}
+    assert person_at == {0: "cem", 1: "anna", 2: "ben"}, "the fourth face is a stranger's, and unchanged"
     words = [*people, "--output", "all.png", "--match", "0.985", "--strangers", "restore"]
     assert restore("group.png", *words) == 0
     assert len(json.loads(capsys.readouterr().out)["restored"][0]["faces"]) == 4
@@ -122,7 +130,7 @@ def _album(folder: Path, count: int) -> None:
         photo(folder / ("sub" if i % 5 == 0 else "") / f"{i:02}.png", [1])
 
 
-def test_a_folder_of_fifty_with_a_damaged_picture(
+def test_damaged_picture_does_not_stop_a_folder_of_fifty(
     restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _album(tmp_path / "album", 50)
@@ -132,7 +140,9 @@ def test_a_folder_of_fifty_with_a_damaged_picture(
     assert restore("album", "--output", "out") == 2
     captured = capsys.readouterr()
     report = json.loads(captured.out)
-    assert [Path(f["input"]).name for f in report["failed"]] == ["31.png"] and "cannot be read" in captured.err
+    assert [Path(failure["input"]).name for failure in report["failed"]] == [
+        "31.png"
+    ] and "cannot be read" in captured.err
     written = {p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.png")}
     assert written == {p.relative_to(tmp_path / "album") for p in (tmp_path / "album").rglob("*.png")} - {
         Path("31.png")
@@ -140,28 +150,28 @@ def test_a_folder_of_fifty_with_a_damaged_picture(
     assert len(written) == 49
 
 
-def test_interrupted_and_resumed(
+def test_resumed_run_restores_only_the_rest(
     restore: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _album(tmp_path / "album", 6)
     (tmp_path / "out").mkdir()
-    whole, calls = Restorer.restore, []
+    original_restore, calls = Restorer.restore, []
 
-    def third_is_interrupted(self: Restorer, *args: object, **options: object) -> torch.Tensor:
+    def interrupt_third_call(self: Restorer, *args: object, **options: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return whole(self, *args, **options)  # type: ignore[arg-type]
+        return original_restore(self, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Restorer, "restore", third_is_interrupted)
+    monkeypatch.setattr(Restorer, "restore", interrupt_third_call)
     assert restore("album", "--output", "out") == 130
-    done = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
-    assert len(done) == 2 and not list((tmp_path / "out").rglob(".*"))
+    finished = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
+    assert len(finished) == 2 and not list((tmp_path / "out").rglob(".*"))
     assert restore("album", "--output", "out") == 2
     assert "--resume" in capsys.readouterr().out
     assert restore("album", "--output", "out", "--resume") == 0
     assert len(json.loads(capsys.readouterr().out)["restored"]) == 4
-    assert {p: p.stat().st_mtime_ns for p in done} == done
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
     assert restore("album", "--output", "out", "--resume") == 0
     assert json.loads(capsys.readouterr().out)["restored"] == []
 
@@ -177,7 +187,9 @@ def test_processes_share_the_pictures(restore: Run, tmp_path: Path, monkeypatch:
     assert counts == [3, 5]
 
 
-def test_no_face(restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photo_without_a_face_is_an_error_unless_skipped(
+    restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     photo(tmp_path / "empty.png", [])
     assert restore("empty.png", "--output", "out.png") == 2
     assert "No face was found" in capsys.readouterr().out and not (tmp_path / "out.png").exists()
@@ -189,12 +201,12 @@ def test_no_face(restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "dropped empty.png: no face found" in capsys.readouterr().out
 
 
-def test_without_a_recognizer_the_largest_face_is_taken(
+def test_missing_recognizer_and_face_number_are_errors(
     restore: Run, face_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo(tmp_path / "photo.png", [1, -1])
     photo(tmp_path / "me.png", [1])
-    # Two people cannot be told apart without one.
+    # Without a recognizer two people cannot be told apart.
     words = ["--person", "anna=me.png", "--person", "ben=photo.png", "--output", "out.png"]
     assert restore("photo.png", *words, "--recognizer", str(tmp_path / "no.onnx")) == 2
     assert "There is no no.onnx" in capsys.readouterr().out
@@ -202,27 +214,29 @@ def test_without_a_recognizer_the_largest_face_is_taken(
     assert "no face number 7" in capsys.readouterr().out
 
 
-BAD_WORDS = {
+BAD_OPTIONS = {
     "person and reference": (["--person", "anna=me.png", "--reference", "me.png"], "cannot go with --reference"),
     "person without a folder": (["--person", "anna"], "--person anna cannot be used"),
     "person twice": (["--person", "anna=me.png", "--person", "anna=me.png"], "the name is taken"),
-    "faces": (["--faces", "first"], "is no list of faces"),
+    "faces": (["--faces", "first"], "is not a list of faces"),
     "feather": (["--feather", "0.9"], "feather 0.9"),
     "upscale": (["--upscale", "0"], "upscale 0.0"),
     "batch": (["--batch", "0"], "0 faces at once"),
 }
 
 
-@pytest.mark.parametrize("case", BAD_WORDS)
-def test_bad_words(case: str, restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words, says = BAD_WORDS[case]
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_unusable_option_is_an_error_before_any_work(
+    case: str, restore: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, message = BAD_OPTIONS[case]
     photo(tmp_path / "me.png", [1])
     assert restore("me.png", "--output", "out.png", *words) == 2
-    assert says in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     assert not (tmp_path / "out.png").exists()
 
 
-def test_missing_files_say_where_they_are_had(tmp_path: Path) -> None:
+def test_error_of_a_missing_file_names_the_download_command(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no detection_Resnet50_Final\.pth") as caught:
         load_detector("retinaface_resnet50", tmp_path)
     assert f"refldm download retinaface_resnet50 --folder {tmp_path}" in caught.value.remedy

@@ -127,7 +127,7 @@ def test_equal_faces_are_chosen_in_their_order() -> None:
 
 
 def test_the_benchmark_draws_as_many_people_as_ffhq_has() -> None:
-    from benchmarks.dataset import measure
+    from benchmarks.dataset.benchmark import measure
 
     measured = measure(900, 512, 200)
     assert measured["pictures"] == pytest.approx(900 * 20_405 / 70_000, rel=0.05)

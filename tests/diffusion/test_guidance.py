@@ -10,7 +10,7 @@ from refldm_core.diffusion.guidance import guided
 
 
 class Recorder:
-    """Predicts each image's condition, and remembers the size of every batch."""
+    """Predicts the condition of every image, and records the size of every batch."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -49,14 +49,14 @@ def test_images_without_a_null_are_predicted_once() -> None:
 
 @pytest.mark.parametrize(("t", "inside"), [(9, False), (10, True), (15, True), (20, True), (21, False)])
 def test_outside_the_interval_one_branch_runs(t: int, inside: bool) -> None:
-    """The interval holds its ends."""
+    """Both ends belong to the interval."""
     model = Recorder()
     predict = guided(model, [1.0, 2.0, 3.0], [0.5, None, 0.0], 2.0, (10, 20))
     assert _values(predict(X, t), t) == ([1.5, 2.0, 6.0] if inside else [1.0, 2.0, 3.0])
     assert model.batches == ([5] if inside else [3])
 
 
-def test_an_interval_of_everything_is_none_to_the_bit() -> None:
+def test_an_interval_of_all_timesteps_equals_no_interval() -> None:
     results: list[tuple[Tensor, list[int]]] = []
     for interval in (None, (0, 20)):
         model = Recorder()

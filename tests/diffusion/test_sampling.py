@@ -58,20 +58,21 @@ def test_dpmpp_2m_needs_fewer_steps(x: Tensor) -> None:
     assert error(dpmpp_2m, 50) < 0.25 * error(ddim, 50)
 
 
-def test_each_step_more_of_dpmpp_2m_is_a_gain(x: Tensor) -> None:
-    """Also where the steps do not divide the timesteps (6, 7, 12, 15, 30), and so end with a long and a tiny one."""
+def test_every_additional_step_of_dpmpp_2m_lowers_the_error(x: Tensor) -> None:
+    """Numbers of steps that do not divide the timesteps (6, 7, 12, 15, 30) end with a long step and a tiny one."""
     tables = [sampling_table(SPEC, steps) for steps in (4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 50)]
     errors = [_error(dpmpp_2m(gaussian_model, x, table), x, table) for table in tables]
     assert errors == sorted(errors, reverse=True)
 
 
-def test_dpmpp_2m_begins_as_ddim(x: Tensor) -> None:
+def test_the_first_step_of_dpmpp_2m_equals_ddim(x: Tensor) -> None:
     table = sampling_table(SPEC, 10)
-    firsts: list[list[Step]] = [[], []]
-    ddim(gaussian_model, x, table, on_step=firsts[0].append)
-    dpmpp_2m(gaussian_model, x, table, on_step=firsts[1].append)
-    torch.testing.assert_close(firsts[0][0].x, firsts[1][0].x)
-    assert not torch.allclose(firsts[0][1].x, firsts[1][1].x)
+    ddim_steps: list[Step] = []
+    dpmpp_steps: list[Step] = []
+    ddim(gaussian_model, x, table, on_step=ddim_steps.append)
+    dpmpp_2m(gaussian_model, x, table, on_step=dpmpp_steps.append)
+    torch.testing.assert_close(ddim_steps[0].x, dpmpp_steps[0].x)
+    assert not torch.allclose(ddim_steps[1].x, dpmpp_steps[1].x)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
@@ -87,13 +88,13 @@ def test_an_images_noise_does_not_depend_on_its_batch() -> None:
     alone, alone_generators = initial_noise([8], (8, 4, 4))
     assert torch.equal(noise[1:], alone)
     table = sampling_table(SPEC, 5)
-    both = ddim(gaussian_model, noise, table, eta=1.0, generators=generators)
-    one = ddim(gaussian_model, alone, table, eta=1.0, generators=alone_generators)
-    torch.testing.assert_close(both[1:], one)
+    batch_result = ddim(gaussian_model, noise, table, eta=1.0, generators=generators)
+    single_result = ddim(gaussian_model, alone, table, eta=1.0, generators=alone_generators)
+    torch.testing.assert_close(batch_result[1:], single_result)
 
 
 @pytest.mark.parametrize("sampler", [ddim, dpmpp_2m])
-def test_callback_counts_and_cancels(sampler: object, x: Tensor) -> None:
+def test_the_callback_counts_steps_and_can_stop_the_sampling(sampler: object, x: Tensor) -> None:
     calls: list[int] = []
 
     def counted(x: Tensor, t: int) -> Tensor:

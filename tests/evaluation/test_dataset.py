@@ -1,4 +1,4 @@
-"""Who is who, and which prediction belongs to which picture."""
+"""The people of the true pictures, and the predictions of each picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
+def test_pictures_that_references_connect_show_one_person(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", *(f"{name}.png" for name in "abcdefgh"))
     table = write(
         tmp_path / "r.csv",
         "gt_image,ref_image",
         "b.png,\"['a.png', 'c.png']\"",
-        "d.png,['c.png']",  # through c of the same person as b
+        "d.png,['c.png']",  # c connects d with b
         "e.png,['f.png']",
         "g.png,[]",
         "e.png,['f.png']",
@@ -39,7 +39,7 @@ def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
         "h.png,\"['a.png', 'lost.png']\"",
     )
     targets, findings = find_targets(faces, table)
-    assert {t.name: t.person for t in targets} == {
+    assert {target.name: target.person for target in targets} == {
         "b.png": "a.png",
         "d.png": "a.png",
         "h.png": "a.png",
@@ -47,7 +47,7 @@ def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
         "g.png": "g.png",
     }
     assert [photo.name for photo in targets[0].references] == ["a.png", "c.png"]
-    assert {(f.kind, f.what, f.mend) for f in findings} == {
+    assert {(finding.kind, finding.what, finding.mend) for finding in findings} == {
         ("duplicate", "e.png", True),
         ("ground truth missing", "z.png", True),
         ("reference missing", "h.png", True),
@@ -56,34 +56,34 @@ def test_people_are_what_the_references_connect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["../b.png,['a.png']", "a.png,['/etc/b.png']", "a.png,['..\\\\b.png']"])
-def test_names_that_lead_out_of_the_folder(row: str, tmp_path: Path) -> None:
+def test_name_that_leads_out_of_the_folder_is_refused(row: str, tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "../b.png")
     with pytest.raises(UnsafePathError, match=r"Line 2 of .*r\.csv names .* cannot be used"):
         find_targets(faces, write(tmp_path / "r.csv", "gt_image,ref_image", row))
 
 
-def test_deep_brackets(tmp_path: Path) -> None:
+def test_deeply_nested_references_are_an_error(tmp_path: Path) -> None:
     deep = "[" * 5000 + "]" * 5000
     with pytest.raises(DataError, match=r"Line 2 of .* has the references '\[+\.\.\."):
         find_targets(tmp_path, write(tmp_path / "r.csv", "gt_image,ref_image", f"a.png,{deep}"))
 
 
-def test_people_by_a_list(tmp_path: Path) -> None:
+def test_list_of_people_names_the_person_of_each_picture(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "b.png", "c.png", "sub/d.png")
     listed = write(tmp_path / "p.csv", "image,person,split", "a.png,anna,test", "b.png,anna,test", "c.png,cem,test")
     targets, findings = find_targets(faces, people=listed)
-    assert [(t.name, t.person) for t in targets] == [
+    assert [(target.name, target.person) for target in targets] == [
         ("a.png", "anna"),
         ("b.png", "anna"),
         ("c.png", "cem"),
         ("sub/d.png", "sub/d.png"),
     ]
-    assert {(f.kind, f.what) for f in findings} == {
+    assert {(finding.kind, finding.what) for finding in findings} == {
         ("person unknown", "sub/d.png"),
         ("one photo", "c.png"),
         ("one photo", "sub/d.png"),
     }
-    assert [t.person for t in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
+    assert [target.person for target in find_targets(faces)[0]] == ["a.png", "b.png", "c.png", "sub/d.png"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_people_by_a_list(tmp_path: Path) -> None:
         (",anna\n", "Line 2 of .* has no image"),
     ],
 )
-def test_a_row_of_people_without_a_person(rows: str, problem: str, tmp_path: Path) -> None:
+def test_row_without_image_or_person_is_an_error(rows: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"image,person\n{rows}", encoding="utf-8")
     for name in ("a.png", "b.png"):
@@ -103,7 +103,7 @@ def test_a_row_of_people_without_a_person(rows: str, problem: str, tmp_path: Pat
         find_targets(tmp_path, people=path)
 
 
-def test_predictions_belong_by_name(tmp_path: Path) -> None:
+def test_predictions_are_matched_by_name(tmp_path: Path) -> None:
     faces = save(tmp_path / "faces", "a.png", "b.jpg", "c.png", "c.jpg", "sub/a.png", "e.png", "f.png")
     targets, _ = find_targets(faces)
     names = (
@@ -120,7 +120,7 @@ def test_predictions_belong_by_name(tmp_path: Path) -> None:
         ".hidden.png",
     )
     predictions = save(tmp_path / "predictions", *names)
-    matched, findings = match_predictions("ours", predictions, targets, others=["o.jpg"])
+    matched, findings = match_predictions("ours", predictions, targets, other_pictures=["o.jpg"])
     assert {name: path.relative_to(predictions).as_posix() for name, path in matched.items()} == {
         "a.png": "a.webp",
         "b.jpg": "b.png",
@@ -128,16 +128,16 @@ def test_predictions_belong_by_name(tmp_path: Path) -> None:
         "c.png": "c.png.png",
         "sub/a.png": "sub/a.png",
     }
-    assert {(f.kind, f.what, f.method) for f in findings} == {
+    assert {(finding.kind, finding.what, finding.method) for finding in findings} == {
         ("duplicate", "e.png", "ours"),
         ("prediction missing", "f.png", "ours"),
         ("extra prediction", "x.png", "ours"),
     }
-    same, nothing = match_predictions("copy", faces, targets)
-    assert len(same) == len(targets) and not nothing
+    all_matched, no_findings = match_predictions("copy", faces, targets)
+    assert len(all_matched) == len(targets) and not no_findings
 
 
-def test_what_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_folder_or_csv_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
         find_targets(tmp_path / "empty")

@@ -1,4 +1,4 @@
-"""The metrics against the packages' own numbers, and where nothing must be downloaded against independent ones."""
+"""The metrics equal the numbers of their packages and, where no download is needed, independent computations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from refldm_core.face.errors import MissingPackageError
 
 
 def pictures(seed: int, size: int = 64) -> tuple[Picture, Picture]:
-    """A smooth picture and the same with noise."""
+    """Return a smooth picture with noise, and without."""
     random = np.random.default_rng(seed)
     coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
     truth = np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
@@ -30,33 +30,35 @@ def pictures(seed: int, size: int = 64) -> tuple[Picture, Picture]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_psnr_and_ssim_are_those_of_other_packages(seed: int) -> None:
+def test_psnr_and_ssim_equal_those_of_other_packages(seed: int) -> None:
     import pyiqa
 
     prediction, truth = pictures(seed)
     assert psnr(prediction, truth) == pytest.approx(peak_signal_noise_ratio(truth, prediction), abs=1e-5)
     error = np.mean((prediction.astype(float) - truth.astype(float)) ** 2)
     assert psnr(prediction, truth) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-5)
-    both = to_unit(prediction), to_unit(truth)
-    assert psnr(prediction, truth) == pytest.approx(float(pyiqa.create_metric("psnr", device="cpu")(*both)), abs=1e-3)
+    tensors = to_unit(prediction), to_unit(truth)
+    assert psnr(prediction, truth) == pytest.approx(
+        float(pyiqa.create_metric("psnr", device="cpu")(*tensors)), abs=1e-3
+    )
 
-    own = ssim(prediction, truth)
-    other = structural_similarity(
+    value = ssim(prediction, truth)
+    expected = structural_similarity(
         truth, prediction, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    assert own == pytest.approx(float(np.asarray(other)), abs=1e-4)
+    assert value == pytest.approx(float(np.asarray(expected)), abs=1e-4)
     rgb = pyiqa.create_metric("ssim", device="cpu", channels=3, test_y_channel=False)
-    assert own == pytest.approx(float(rgb(*both)), abs=1e-4)
+    assert value == pytest.approx(float(rgb(*tensors)), abs=1e-4)
 
 
-def test_equal_pictures() -> None:
+def test_equal_pictures_have_the_best_values() -> None:
     _, truth = pictures(0)
     assert psnr(truth, truth) == float("inf")
     assert ssim(truth, truth) == pytest.approx(1.0)
 
 
 class Thumbnail:
-    """A recognizer that sees 4 x 4 means."""
+    """A recognizer whose embedding holds the means of 4 x 4 areas."""
 
     def __init__(self) -> None:
         self.seen: list[Tensor] = []
@@ -74,7 +76,7 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
     similarity = judge.similarity(embed_picture(judge, prediction), embed_picture(judge, truth))[0, 0]
 
     def by_hand(picture: Picture) -> np.ndarray:
-        # 512 px: rows and columns 32 to 480, that is 448, and 4 x 4 blocks of 112 pixels.
+        # Of 512 pixels the crop has rows and columns 32 to 480: 4 x 4 blocks of 112 pixels.
         middle = picture[32:480, 32:480].astype(np.float64) / 127.5 - 1.0
         blocks = middle.reshape(4, 112, 4, 112, 3).mean(axis=(1, 3))
         return blocks.transpose(2, 0, 1).ravel()
@@ -84,8 +86,8 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
     assert similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
 
 
-def test_lpips_is_pyiqas_own_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With random weights, since the trained ones must be downloaded: what is shown to the network is what counts."""
+def test_lpips_equals_that_of_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are random, since trained weights must be downloaded. The test compares the input of the network."""
     import pyiqa
     from pyiqa.archs import lpips_arch
 
@@ -95,29 +97,29 @@ def test_lpips_is_pyiqas_own_number(monkeypatch: pytest.MonkeyPatch) -> None:
     metric = pyiqa.create_metric("lpips", device="cpu", pretrained=False)
     monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: metric)
     prediction, truth = pictures(2)
-    found = learned.open_pair_metric("lpips")(prediction, truth)
+    value = learned.open_pair_metric("lpips")(prediction, truth)
     a, b = (torch.tensor(p).permute(2, 0, 1)[None] / 255.0 for p in (prediction, truth))
-    assert found == float(metric(a, b)) > 0.0
+    assert value == float(metric(a, b)) > 0.0
 
 
-def test_a_metric_of_the_prediction_alone_is_not_shown_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_without_reference_does_not_see_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     import pyiqa
 
     class Brightness:
         metric_mode = "NR"
 
-        def __call__(self, *shown: Tensor) -> Tensor:
+        def __call__(self, *pictures: Tensor) -> Tensor:
             print("as loud as pyiqa")
-            assert len(shown) == 1
-            return shown[0].mean()
+            assert len(pictures) == 1
+            return pictures[0].mean()
 
     monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: Brightness())
     prediction, truth = pictures(2)
     assert learned.open_pair_metric("niqe")(prediction, truth) == pytest.approx(prediction.mean() / 255, abs=1e-6)
 
 
-def test_fid_is_the_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    """With pyiqa's own arithmetic on the mean colors, since its network's weights must be downloaded."""
+def test_fid_equals_the_frechet_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """The features are mean colors, since the weights of pyiqa's network must be downloaded."""
     import pyiqa
     from pyiqa.archs.fid_arch import FID
 
@@ -136,20 +138,20 @@ def test_fid_is_the_distance_of_the_sets(tmp_path: Path, monkeypatch: pytest.Mon
     random = np.random.default_rng(0)
     sets: list[list[Path]] = []
     colors = [random.integers(0, 256, (6, 3)) for _ in range(2)]
-    for name, of_set in zip("ab", colors, strict=True):
-        paths = [tmp_path / f"{name}{i}.png" for i in range(len(of_set))]
-        for path, color in zip(paths, of_set, strict=True):
+    for name, set_colors in zip("ab", colors, strict=True):
+        paths = [tmp_path / f"{name}{i}.png" for i in range(len(set_colors))]
+        for path, color in zip(paths, set_colors, strict=True):
             Image.new("RGB", (16, 16), tuple(int(c) for c in color)).save(path)
         sets.append(paths)
-    Image.new("RGB", (16, 16)).save(tmp_path / "another.png")  # not asked for
-    found = learned.open_set_metric("fid")(*sets)
+    Image.new("RGB", (16, 16)).save(tmp_path / "another.png")  # belongs to neither set
+    value = learned.open_set_metric("fid")(*sets)
     (mu_a, s_a), (mu_b, s_b) = ((c.mean(axis=0), np.cov(c, rowvar=False)) for c in colors)
     expected = ((mu_a - mu_b) ** 2).sum() + np.trace(s_a + s_b - 2 * scipy.linalg.sqrtm(s_a @ s_b).real)
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert value == pytest.approx(expected, rel=1e-4)
     assert capsys.readouterr().out == ""
 
 
-def test_weights_that_cannot_be_had_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_without_weights_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     import pyiqa
 
     def create_metric(name: str, device: object) -> object:
@@ -167,7 +169,7 @@ def test_weights_that_cannot_be_had_are_a_reason(monkeypatch: pytest.MonkeyPatch
     assert opened.absent["musiq"].endswith("(PytorchStreamReader failed)")
 
 
-def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     assert ".[evaluate]" in learned.open_learned(["fid"]).absent["fid"]
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)

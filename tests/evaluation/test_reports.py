@@ -1,4 +1,4 @@
-"""Reports of names that strangers chose: nothing runs in a spreadsheet or a browser, and a page stays small."""
+"""Reports with hostile file names: no name is executed by a spreadsheet or a browser, and pages stay small."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from refldm_core.evaluation.scores import COLUMNS, Row, Scores
 from refldm_core.evaluation.summary import MethodSummary, Summary, mean_seconds
 from refldm_core.markdown import as_code, as_text
 
-EVIL = [
+FORMULAS = [
     '=HYPERLINK("http://x","y").png',
     "+1+cmd|' /C calc'!A0.png",
     "-2+3.png",
@@ -32,7 +32,7 @@ EVIL = [
 ]
 
 
-@pytest.mark.parametrize("name", EVIL)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_no_cell_is_a_formula(name: str, tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
     table = Scores(path, resume=False)
@@ -43,14 +43,14 @@ def test_no_cell_is_a_formula(name: str, tmp_path: Path) -> None:
         cells = next(csv.DictReader(file))
     assert all(cells[column][0] not in "=+-@\t\r" for column in COLUMNS)
     assert cells["psnr"] == "-1.5", "a number stays a number"
-    assert list(Scores(path, resume=True).rows.values()) == [row], "and is read back as it was"
+    assert list(Scores(path, resume=True).rows.values()) == [row], "the row is read back unchanged"
     write_seconds(tmp_path / "seconds.csv", {(name, name, name): 2.0})
     with (tmp_path / "seconds.csv").open(encoding="utf-8", newline="") as file:
         assert all(cell[0] not in "=+-@\t\r" for cell in list(csv.reader(file))[1])
 
 
 @given(st.text(st.sampled_from("'=+-@\t\ra "), max_size=8))
-def test_cells_are_read_back(text: str) -> None:
+def test_cells_are_read_back_unchanged(text: str) -> None:
     assert from_cell(as_cell(text)) == text
     assert as_cell(text)[:1] not in {*"=+-@\t\r"}
 
@@ -79,7 +79,7 @@ def test_markdown_shows_names_as_they_are(name: str, tmp_path: Path) -> None:
     assert "0.500" in report
 
 
-def test_text_and_code() -> None:
+def test_markdown_text_and_code_are_escaped() -> None:
     assert as_text("a < b & c\nd") == "a &lt; b &amp; c d"
     assert as_code("a.png") == "`a.png`"
     assert as_code("a`b``c.png") == "``` a`b``c.png ```"
@@ -87,7 +87,7 @@ def test_text_and_code() -> None:
 
 
 @pytest.mark.parametrize("name", TAGS)
-def test_the_report_of_a_dataset(name: str) -> None:
+def test_report_of_a_dataset_shows_names_as_they_are(name: str) -> None:
     report = BuildReport(
         settings={"detector": name},
         photos=1,
@@ -103,20 +103,20 @@ def test_the_report_of_a_dataset(name: str) -> None:
         histogram=[0] * 20,
     )
     text = report.as_markdown()
-    outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", text)  # without code spans, which show everything
+    outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", text)  # code spans show every text as it is
     assert "<script" not in outside and "<img src=x" not in outside and "](" not in outside
     assert "\n# b" not in outside and text.count(as_code(name)) >= 5
 
 
 @pytest.mark.parametrize("count", [0, 3, MOST_FINDINGS, MOST_FINDINGS + 1, 20_000])
-def test_a_report_names_so_many_findings(count: int, tmp_path: Path) -> None:
+def test_report_limits_the_number_of_findings(count: int, tmp_path: Path) -> None:
     harmless = [Finding("one photo", f"{i}.png", "is the only one", mend=False) for i in range(5)]
     lost = [Finding("prediction missing", f"{i}.png", "x" * 10_000) for i in range(count)]
     summary = _summary([*harmless, *lost])
     table = findings_table(summary)
     assert len(table) <= MOST_FINDINGS + 2
     if count:
-        assert table[1][0] == "prediction missing", "what must be mended comes first"
+        assert table[1][0] == "prediction missing", "findings that need correction come first"
     if count + 5 > MOST_FINDINGS:
         assert table[-1][0] == f"{count + 5 - MOST_FINDINGS} more" and "summary.json" in table[-1][3]
     write_markdown(tmp_path / "report.md", "Evaluation", summary, {})
@@ -124,8 +124,8 @@ def test_a_report_names_so_many_findings(count: int, tmp_path: Path) -> None:
     assert len(summary.as_json()["findings"]) == count + 5
 
 
-@pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, -math.inf])
-def test_times_that_are_none(wrong: float) -> None:
+@pytest.mark.parametrize("invalid", [-1.0, math.nan, math.inf, -math.inf])
+def test_invalid_time_is_an_error(invalid: float) -> None:
     assert mean_seconds([]) is None and mean_seconds([1.0, 2.0]) == 1.5
     with pytest.raises(SettingsError, match=r"is no time in seconds \(1 of 3 times are none\)"):
-        mean_seconds([1.0, wrong, 2.0])
+        mean_seconds([1.0, invalid, 2.0])

@@ -1,4 +1,4 @@
-"""The table of scores: what a crash leaves, and that nothing is rounded."""
+"""The table of scores: it survives a crash, and rounds no number."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def row(image: str, **values: float) -> Row:
     return Row("ours, with a comma", image, 'a "person"', "1" * 64, "2" * 64, values)
 
 
-def test_what_is_written_while_the_work_goes_on_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_written_during_the_work_survive_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "per_image.csv"
     table = Scores(path, resume=True)
     table.add(row("a.png", psnr=1 / 3))
-    assert not path.exists(), "not after each picture"
-    monkeypatch.setattr(scores, "_EVERY", 0.0)
+    assert not path.exists(), "the file is not written after each picture"
+    monkeypatch.setattr(scores, "_WRITE_INTERVAL", 0.0)
     table.add(row("b.png", psnr=math.inf, ids=-0.25))
-    # No write() at the end: the process was killed here.
-    again = Scores(path, resume=True).rows
-    assert list(again.values()) == [row("a.png", psnr=1 / 3), row("b.png", psnr=math.inf, ids=-0.25)]
+    # There is no write() at the end, as in a process that was killed.
+    rows = Scores(path, resume=True).rows
+    assert list(rows.values()) == [row("a.png", psnr=1 / 3), row("b.png", psnr=math.inf, ids=-0.25)]
     assert not Scores(path, resume=False).rows
 
 
-def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_table_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
     Scores(path, resume=False).write()
     path.write_text(path.read_text(encoding="utf-8") + "ours,a.png,a,1,2,many" + "," * 7 + "\n", encoding="utf-8")

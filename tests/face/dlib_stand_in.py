@@ -1,4 +1,4 @@
-"""A module that takes dlib's place where it is not installed: the same calls, with descriptors that are mean colors."""
+"""A stand-in for dlib, for machines without it: the same functions, with descriptors that are mean colors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class _Network:
         assert Path(path).is_file()
 
     def compute_face_descriptor(self, chip: np.ndarray) -> list[float]:
-        # Four vertical strips; far from the origin, as dlib's descriptors are.
+        # One number for each of four vertical strips. Like dlib's descriptors, they are far from the origin.
         return [1.0 + float(strip.mean()) / 255 for strip in np.array_split(chip, 4, axis=1)]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Put the stand-in in dlib's place, with network files in a folder."""
+    """Replace dlib by the stand-in, with network files in `folder`."""
     files = folder / PREDICTOR, folder / NETWORK
     for file in files:
         file.write_bytes(file.name.encode())

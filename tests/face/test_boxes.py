@@ -1,4 +1,4 @@
-"""Boxes of ComfyUI's own detection nodes: read, written, and turned into faces."""
+"""Boxes of ComfyUI's own detection nodes: reading, writing, and conversion to faces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLAIN = {"x": 10, "y": 20, "width": 30, "height": 40}
 LABELED = {"x": 100.5, "y": 60.25, "width": 50.0, "height": 60.0, "label": "face", "score": 0.75}
 
 
-def bounds(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
+def frames_and_lefts(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
     return [(box.frame, box.box[0]) for box in boxes]
 
 
@@ -39,7 +39,7 @@ def bounds(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
     ("value", "expected"),
     [
         ([[PLAIN, LABELED], [], [LABELED]], [(0, 9.5), (0, 100.0), (2, 100.0)]),  # RT-DETR, SAM3, SDPose, MediaPipe
-        ([[PLAIN]], [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Create Bounding Boxes: one canvas for all pictures
+        ([[PLAIN]], [(0, 9.5), (1, 9.5), (2, 9.5)]),  # Create Bounding Boxes with one canvas for all pictures
         ([], []),  # Create Bounding Boxes with an empty canvas
         ([[], [], []], []),
         ([PLAIN, LABELED], [(0, 9.5), (0, 100.0), (1, 9.5), (1, 100.0), (2, 9.5), (2, 100.0)]),
@@ -47,17 +47,17 @@ def bounds(boxes: list[BoundingBox]) -> list[tuple[int, float]]:
     ],
 )
 def test_every_layout_of_the_host_is_read(value, expected):
-    assert bounds(parse_boxes(value, [SIZE] * 3)) == expected
+    assert frames_and_lefts(parse_boxes(value, [SIZE] * 3)) == expected
 
 
-def test_a_box_keeps_its_place_score_and_label():
+def test_a_parsed_box_keeps_position_score_and_label():
     plain, labeled = parse_boxes([PLAIN, LABELED], [SIZE])
-    # The host's x is the edge of a pixel, ours is 0 in the middle of the first pixel.
+    # The host's x is 0 at the edge of the first pixel. Our x is 0 at its center.
     assert plain == BoundingBox((9.5, 19.5, 39.5, 59.5))
     assert labeled == BoundingBox((100.0, 59.75, 150.0, 119.75), 0, 0.75, "face")
 
 
-def test_boxes_of_another_number_of_pictures_are_refused():
+def test_a_wrong_number_of_box_lists_is_refused():
     with pytest.raises(SettingsError, match="boxes of 3 pictures for 2 pictures"):
         parse_boxes([[PLAIN], [], [PLAIN]], [SIZE] * 2)
 
@@ -76,54 +76,54 @@ def test_boxes_of_another_number_of_pictures_are_refused():
         7,
     ],
 )
-def test_what_is_no_box_is_named(box):
-    with pytest.raises(FaceError, match="picture 2 has no place or no area"):
+def test_an_invalid_box_is_refused_by_its_picture(box):
+    with pytest.raises(FaceError, match="picture 2 has no position or no area"):
         parse_boxes([[], [PLAIN, box]], [SIZE] * 2)
 
 
-def test_what_holds_no_boxes_is_named():
-    with pytest.raises(FaceError, match="A str holds no boxes"):
+def test_a_value_without_boxes_is_refused_by_its_type():
+    with pytest.raises(FaceError, match="A value of type str holds no boxes"):
         parse_boxes("10 20 30 40", [SIZE])
 
 
-def test_a_box_outside_its_picture_is_refused_but_one_across_its_border_is_not():
+def test_a_box_outside_its_picture_is_refused_but_a_box_across_the_border_is_not():
     parse_boxes({**PLAIN, "x": -10, "y": 170}, [SIZE])
-    for place in ({"x": 512}, {"y": 512}, {"x": -40}, {"y": -50}):
+    for position in ({"x": 512}, {"y": 512}, {"x": -40}, {"y": -50}):
         with pytest.raises(FaceError, match="outside that picture of 256x192 pixels"):
-            parse_boxes({**PLAIN, **place}, [SIZE])
+            parse_boxes({**PLAIN, **position}, [SIZE])
 
 
-def test_an_upright_average_face_comes_back_from_its_box():
+def test_an_upright_average_face_is_recovered_from_its_box():
     landmarks = Landmarks5(0.3 * FFHQ_TEMPLATE + [40.0, -7.0])
     face = face_from_landmarks(landmarks, 2)
-    back = face_from_box(face.box, frame=2)
-    np.testing.assert_allclose(back.landmarks.points, landmarks.points, atol=1e-9)
-    assert back.box == face.box
-    assert (back.frame, back.score) == (2, 1.0)
+    recovered = face_from_box(face.box, frame=2)
+    np.testing.assert_allclose(recovered.landmarks.points, landmarks.points, atol=1e-9)
+    assert recovered.box == face.box
+    assert (recovered.frame, recovered.score) == (2, 1.0)
 
 
 @pytest.mark.parametrize("box", [(10.0, 20.0, 410.0, 310.0), (-20.0, -30.0, 192.0, 700.0)])
-def test_the_average_face_is_as_large_as_fits_and_in_the_middle(box):
-    """A square of SDPose, a box that reaches over the neck: the face does not grow with the longer side."""
+def test_the_average_face_fills_the_shorter_side_in_the_middle_of_the_box(box):
+    """Some boxes are wider or taller than a face: squares of SDPose, or boxes that include the neck."""
     face = face_from_box(box)
-    across = face.landmarks.points[1] - face.landmarks.points[0]
-    np.testing.assert_allclose(across, FFHQ_TEMPLATE[1] - FFHQ_TEMPLATE[0], atol=1e-9)
-    inner = face_from_landmarks(face.landmarks)
-    np.testing.assert_allclose(inner.center, face.center, atol=1e-9)
+    eye_to_eye = face.landmarks.points[1] - face.landmarks.points[0]
+    np.testing.assert_allclose(eye_to_eye, FFHQ_TEMPLATE[1] - FFHQ_TEMPLATE[0], atol=1e-9)
+    average_face = face_from_landmarks(face.landmarks)
+    np.testing.assert_allclose(average_face.center, face.center, atol=1e-9)
     assert face.box == box
 
 
 def detected(left: float, top: float, width: float, height: float, *, frame: int = 0, score: float = 0.9) -> Face:
-    """A face with landmarks that are not the average ones."""
+    """Make a face whose landmarks differ from those of an average face."""
     face = face_from_box((left, top, left + width, top + height), score=score, frame=frame)
     return replace(face, landmarks=Landmarks5(face.landmarks.points + np.array([1.0, 2.0])))
 
 
-def test_a_detected_face_gives_its_landmarks_to_the_box_around_it():
+def test_a_box_takes_the_landmarks_of_the_detected_face_inside():
     inside, beside = detected(12, 22, 28, 36), detected(150, 22, 28, 36)
     (face,) = faces_from_boxes(parse_boxes({**PLAIN, "score": 0.5}, [SIZE]), [beside, inside])
     assert face.landmarks is inside.landmarks
-    assert face.box == (9.5, 19.5, 39.5, 59.5), "the box is the user's"
+    assert face.box == (9.5, 19.5, 39.5, 59.5), "the user's box stays"
     assert face.score == 0.5
     (face,) = faces_from_boxes(parse_boxes(PLAIN, [SIZE]), [inside])
     assert face.score == 0.9, "a box without a score takes the detector's"
@@ -133,30 +133,30 @@ def test_a_detected_face_gives_its_landmarks_to_the_box_around_it():
     "elsewhere",
     [
         [],
-        [detected(150, 22, 28, 36)],  # beside it
+        [detected(150, 22, 28, 36)],  # beside the box
         [detected(12, 22, 28, 36, frame=1)],  # in another picture
-        [detected(14, 26, 5, 6)],  # an eye taken for a face
-        [detected(32, 22, 28, 36)],  # a neighbor whose middle is outside
+        [detected(14, 26, 5, 6)],  # an eye that was mistaken for a face
+        [detected(32, 22, 28, 36)],  # a neighbor whose middle is outside the box
     ],
 )
-def test_a_box_of_a_face_without_a_detected_one_holds_an_average_face(elsewhere):
+def test_a_box_without_a_detected_face_gives_an_average_face(elsewhere):
     (face,) = faces_from_boxes(parse_boxes([[PLAIN], []], [SIZE] * 2), elsewhere)
     expected = face_from_box((9.5, 19.5, 39.5, 59.5))
     np.testing.assert_array_equal(face.landmarks.points, expected.landmarks.points)
 
 
-def test_a_box_of_a_person_says_only_where_to_look():
+def test_a_box_of_a_person_only_limits_the_search():
     person = {"x": 0, "y": 0, "width": 100, "height": 190, "label": "person", "score": 0.99}
     chair = {"x": 110, "y": 100, "width": 80, "height": 90, "label": "chair", "score": 0.5}
     head, stranger = detected(30, 10, 24, 30), detected(200, 10, 24, 30)
     (face,) = faces_from_boxes(parse_boxes([[person, chair]], [SIZE]), [stranger, head])
-    assert face is head, "with its own box, landmarks and score; no face on the chair"
+    assert face is head, "the head keeps its own box, landmarks and score, and the chair has no face"
     assert faces_from_boxes(parse_boxes([[chair]], [SIZE]), [head]) == []
     with pytest.raises(FaceError, match='labeled "person"'):
         faces_from_boxes(parse_boxes([[LABELED, person]], [SIZE]))
 
 
-def test_two_boxes_never_share_a_face():
+def test_two_boxes_never_share_a_detected_face():
     boxes = parse_boxes(
         [{"x": 0, "y": 0, "width": 100, "height": 190, "label": "person"}, {**PLAIN, "label": "Face 1"}], [SIZE]
     )
@@ -164,11 +164,11 @@ def test_two_boxes_never_share_a_face():
     of_person, of_face = faces_from_boxes(boxes, [left, right])
     assert of_person is right
     assert of_face.landmarks is left.landmarks
-    (alone,) = faces_from_boxes(boxes, [left])
-    assert alone.landmarks is left.landmarks
+    (only_face,) = faces_from_boxes(boxes, [left])
+    assert only_face.landmarks is left.landmarks
 
 
-def test_faces_become_boxes_of_every_picture_and_come_back():
+def test_faces_survive_conversion_to_host_boxes_and_back():
     faces = [detected(12, 22, 28, 36, frame=2, score=0.5), detected(12.5, 30, 20, 24), detected(90, 9, 11, 13, frame=2)]
     transforms = tuple(crop_transform(face.landmarks, SIZE) for face in faces)
     boxes = host_boxes(Faces(tuple(faces), transforms, (SIZE,) * 3))
@@ -180,13 +180,13 @@ def test_faces_become_boxes_of_every_picture_and_come_back():
             {"x": 90.5, "y": 9.5, "width": 11.0, "height": 13.0, "label": "face", "score": 0.9},
         ],
     ]
-    back = faces_from_boxes(parse_boxes(boxes, [SIZE] * 3), faces)
-    assert [(face.box, face.score, face.frame) for face in back] == [
+    converted = faces_from_boxes(parse_boxes(boxes, [SIZE] * 3), faces)
+    assert [(face.box, face.score, face.frame) for face in converted] == [
         (faces[i].box, faces[i].score, faces[i].frame) for i in (1, 0, 2)
     ]
 
 
-def test_no_face_package_is_needed():
+def test_boxes_need_no_optional_package():
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('insightface', 'facexlib', 'onnxruntime', 'cv2', 'scipy')))\n"
@@ -203,7 +203,7 @@ def test_no_face_package_is_needed():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-def test_added_boxes_are_read():
+def test_added_boxes_are_parsed():
     assert parse_added_boxes(" ; \n") == []
     boxes = added_boxes("0: 120,80,60,70; 1 : -5, 5.5 ,40,40\n0:1,2,3,4", [SIZE, SIZE])
     assert [(box.frame, box.box) for box in boxes] == [
@@ -217,8 +217,8 @@ def test_added_boxes_are_read():
 @pytest.mark.parametrize(
     "text", ["120,80,60,70", "0: 1,2,3", "0: 1,2,3,4,5", "a: 1,2,3,4", "-1: 1,2,3,4", "0: 1,2,3,x"]
 )
-def test_what_is_no_added_box_is_refused(text):
-    with pytest.raises(SettingsError, match="is no box of a face") as caught:
+def test_an_invalid_added_box_is_refused(text):
+    with pytest.raises(SettingsError, match="is not a box of a face") as caught:
         parse_added_boxes(text)
     assert "0: 120,80,60,70" in caught.value.expected and caught.value.remedy
 
@@ -228,15 +228,15 @@ def test_added_boxes_are_checked_against_the_pictures():
         added_boxes("2: 1,2,3,4", [SIZE, SIZE])
     with pytest.raises(FaceError, match="outside that picture"):
         added_boxes("0: 300,80,60,70", [SIZE])
-    with pytest.raises(FaceError, match="no place or no area"):
+    with pytest.raises(FaceError, match="no position or no area"):
         added_boxes("0: 30,80,0,70", [SIZE])
 
 
-def test_an_added_box_adds_a_face_or_moves_one():
+def test_an_added_box_adds_a_face_or_moves_a_detected_face():
     first, second = face_from_box((10, 20, 70, 90), score=0.7), face_from_box((5, 6, 60, 70), frame=1)
     new, moved = added_boxes("0: 120,80,60,70; 1: 0,0,70,80", [SIZE, SIZE])
     faces = with_added_faces([first, second], [moved, new])
-    assert [face.frame for face in faces] == [0, 0, 1], "picture by picture"
+    assert [face.frame for face in faces] == [0, 0, 1], "faces are sorted by picture"
     assert faces[0] is first and faces[1].box == new.box and faces[1].score == 1.0
     assert faces[2].box == moved.box and faces[2].landmarks is second.landmarks
     assert with_added_faces([first, second], []) == [first, second]

@@ -1,4 +1,4 @@
-"""Color matching against scikit-image's color spaces."""
+"""Color matching, compared with scikit-image's color spaces."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ PICTURE = collage(256, 256)
 CAST = torch.tensor([0.15, -0.05, -0.1]).view(3, 1, 1)
 
 
-def test_lab_is_scikit_images_and_back():
+def test_lab_equals_that_of_scikit_image_and_is_invertible():
     oracle = rgb2lab(((PICTURE + 1) / 2).movedim(0, -1).double().numpy())
     np.testing.assert_allclose(rgb_to_lab(PICTURE).movedim(0, -1).numpy(), oracle, atol=0.02)
     torch.testing.assert_close(lab_to_rgb(rgb_to_lab(PICTURE)), PICTURE, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize("how", ["wavelet", "lab"])
-def test_a_color_cast_is_taken_back(how):
+@pytest.mark.parametrize("method", ["wavelet", "lab"])
+def test_a_color_cast_is_removed(method):
     original = PICTURE * 0.6
-    matched = match_colors(original + CAST, original, how)
+    matched = match_colors(original + CAST, original, method)
     assert (matched - original).abs().mean() < 0.15 * CAST.abs().mean()
 
 
-def test_lab_takes_mean_and_deviation_where_the_mask_is():
+def test_lab_matches_mean_and_deviation_inside_the_mask():
     mask = torch.zeros(256, 256)
     mask[64:192, 64:192] = 1
     restored = (PICTURE * 0.5 + CAST).clone()
     matched = rgb_to_lab(match_colors(restored, PICTURE * 0.7, "lab", mask))[:, 64:192, 64:192]
-    wanted = rgb_to_lab(PICTURE * 0.7)[:, 64:192, 64:192]
-    torch.testing.assert_close(matched.mean(dim=(1, 2)), wanted.mean(dim=(1, 2)), atol=0.6, rtol=0)
-    torch.testing.assert_close(matched.std(dim=(1, 2)), wanted.std(dim=(1, 2)), atol=0.8, rtol=0)
+    target = rgb_to_lab(PICTURE * 0.7)[:, 64:192, 64:192]
+    torch.testing.assert_close(matched.mean(dim=(1, 2)), target.mean(dim=(1, 2)), atol=0.6, rtol=0)
+    torch.testing.assert_close(matched.std(dim=(1, 2)), target.std(dim=(1, 2)), atol=0.8, rtol=0)
     assert torch.equal(match_colors(restored, PICTURE, "lab", torch.zeros(256, 256)), restored)
 
 
-def test_wavelet_keeps_the_restored_detail():
+def test_wavelet_keeps_restored_detail():
     original = gaussian_blur(PICTURE, 4.0)
     matched = match_colors(PICTURE + CAST, original, "wavelet")
     detail = PICTURE - gaussian_blur(PICTURE, 2.0)
@@ -48,7 +48,7 @@ def test_wavelet_keeps_the_restored_detail():
     assert (matched.mean(dim=(1, 2)) - original.mean(dim=(1, 2))).abs().max() < 0.01
 
 
-def test_none_is_the_crop_itself_and_others_are_refused():
+def test_none_returns_the_crop_and_unknown_methods_are_refused():
     assert match_colors(PICTURE, -PICTURE, "none") is PICTURE
     with pytest.raises(SettingsError, match="no color match"):
         match_colors(PICTURE, PICTURE, "adain")

@@ -1,4 +1,4 @@
-"""Search over scales, tiles and turns, with insightface's own SCRFD on a file that finds toy faces of few sizes."""
+"""Search over scales, tiles and turns, with insightface's SCRFD and a weight file that finds toy faces."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ import torch
 
 from refldm_core.errors import SettingsError
 from refldm_core.face.backends import ScrfdNetwork
-from refldm_core.face.detection import (
-    DetectionSettings,
-    Findings,
-    SearchingDetector,
-    detect_batch,
-    iou,
-    scales,
-    suppress,
-)
+from refldm_core.face.detection import DetectionSettings, SearchingDetector, detect_batch
+from refldm_core.face.findings import Findings, iou, suppress
+from refldm_core.face.tiling import scales
 from tests.face.toys import LOOKS, draw_face, save_scrfd
 
 
@@ -33,8 +27,8 @@ def gray(height, width):
     return np.full((height, width, 3), 127, dtype=np.uint8)
 
 
-def turned(turn):
-    """Directions of the toy face's landmarks after quarter turns counter-clockwise (y points down)."""
+def turned_looks(turn):
+    """Return the toy face's landmarks after counter-clockwise quarter turns (y points down)."""
     angle = -turn * np.pi / 2
     return np.array(LOOKS) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
@@ -42,7 +36,7 @@ def turned(turn):
 @pytest.mark.parametrize(
     ("size", "picture"), [(24, (300, 400)), (60, (500, 700)), (600, (900, 1100)), (1080, (1600, 1800))]
 )
-def test_tiny_and_huge_faces_are_found_where_they_are(network, size, picture):
+def test_tiny_and_huge_faces_are_found_at_their_positions(network, size, picture):
     image = gray(*picture)
     center = (picture[1] * 0.55, picture[0] * 0.5)
     draw_face(image, center, size)
@@ -58,17 +52,17 @@ def test_turned_faces_are_found_with_landmarks_turned_back(network, turn):
     (face,) = SearchingDetector(network, DetectionSettings(0.4, turns=(0, 1, 2, 3))).detect(image)
     np.testing.assert_allclose(face.center, (250, 120), atol=8)
     looks = (face.landmarks.points - np.array(face.center)) / face.size
-    np.testing.assert_allclose(looks, turned(turn), atol=0.02)
+    np.testing.assert_allclose(looks, turned_looks(turn), atol=0.02)
 
 
-def test_a_turned_face_needs_its_turn(network):
+def test_a_turned_face_is_not_found_without_its_turn(network):
     image = gray(300, 420)
     draw_face(image, (250, 120), 60, 1)
     assert SearchingDetector(network, DetectionSettings(0.4, turns=(0,))).detect(image) == []
 
 
-class Surer:
-    """The network, surer in turned pictures."""
+class StricterWhenTurned:
+    """A network with another threshold for turned pictures."""
 
     def __init__(self, network, turned_threshold):
         self.network, self.turned_threshold = network, turned_threshold
@@ -77,22 +71,24 @@ class Surer:
         return getattr(self.network, name)
 
 
-def test_a_face_on_its_side_may_have_to_be_surer(network):
+def test_turned_pictures_use_their_own_threshold_unless_settings_have_one(network):
     image = gray(300, 420)
     draw_face(image, (250, 120), 60, 1)
     (face,) = SearchingDetector(network).detect(image)
-    assert SearchingDetector(Surer(network, face.score - 0.01)).detect(image)
-    assert not SearchingDetector(Surer(network, face.score + 0.01)).detect(image)
+    assert SearchingDetector(StricterWhenTurned(network, face.score - 0.01)).detect(image)
+    assert not SearchingDetector(StricterWhenTurned(network, face.score + 0.01)).detect(image)
     draw_face(image, (100, 120), 60)
-    assert len(SearchingDetector(Surer(network, 1.0)).detect(image)) == 1, "an upright one need not be"
-    assert len(SearchingDetector(Surer(network, 1.0), DetectionSettings(0.4)).detect(image)) == 2, "asked for"
+    assert len(SearchingDetector(StricterWhenTurned(network, 1.0)).detect(image)) == 1, "only the upright face"
+    assert len(SearchingDetector(StricterWhenTurned(network, 1.0), DetectionSettings(0.4)).detect(image)) == 2, (
+        "own threshold"
+    )
 
 
 def test_each_face_of_a_crowd_is_found_once_across_tiles_scales_and_turns(network):
     image = gray(1000, 1500)
     centers = [(130 + 120 * i, 110 + 130 * j) for i in range(11) for j in range(7)]
-    for n, center in enumerate(centers):
-        draw_face(image, center, 44 + n % 3 * 4)
+    for i, center in enumerate(centers):
+        draw_face(image, center, 44 + i % 3 * 4)
     faces = SearchingDetector(network, DetectionSettings(0.4, smallest=40)).detect(image)
     assert len(faces) == len(centers)
     distances = np.linalg.norm(np.array([f.center for f in faces])[:, None] - np.array(centers)[None], axis=-1)
@@ -100,7 +96,7 @@ def test_each_face_of_a_crowd_is_found_once_across_tiles_scales_and_turns(networ
     assert [f.score for f in faces] == sorted((f.score for f in faces), reverse=True)
 
 
-def test_a_face_at_the_border_is_found_and_may_reach_beyond(network):
+def test_the_box_of_a_face_at_the_border_may_extend_beyond_the_picture(network):
     image = gray(300, 400)
     draw_face(image, (392, 150), 60)
     (face,) = SearchingDetector(network, DetectionSettings(0.3, turns=(0,))).detect(image)
@@ -108,16 +104,16 @@ def test_a_face_at_the_border_is_found_and_may_reach_beyond(network):
     np.testing.assert_allclose(face.center, (392, 150), atol=12)
 
 
-def test_a_batch_numbers_its_pictures_and_can_be_stopped(network):
+def test_detection_of_a_batch_numbers_the_pictures_and_can_be_stopped(network):
     images = [gray(200, 300), gray(240, 200)]
     for image in images:
         draw_face(image, (100, 90), 60)
     tensors = [torch.as_tensor(i).movedim(-1, 0).float() / 127.5 - 1 for i in (*images, gray(90, 80))]
     detector = SearchingDetector(network, DetectionSettings(turns=(0,)))
-    seen = []
-    faces = detect_batch(tensors, detector, lambda done, total: seen.append((done, total)))
+    progress = []
+    faces = detect_batch(tensors, detector, lambda done, total: progress.append((done, total)))
     assert [face.frame for face in faces] == [0, 1]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
     def stop(done, total):
         raise KeyboardInterrupt
@@ -126,7 +122,7 @@ def test_a_batch_numbers_its_pictures_and_can_be_stopped(network):
         detect_batch(tensors, detector, stop)
 
 
-def test_no_face_is_an_empty_list(network):
+def test_a_picture_without_a_face_gives_an_empty_list(network):
     assert SearchingDetector(network, DetectionSettings(0.5)).detect(gray(200, 300)) == []
     assert SearchingDetector(network, DetectionSettings(0.5)).detect(gray(20, 9)) == []
 
@@ -135,26 +131,26 @@ def test_no_face_is_an_empty_list(network):
     ("size", "tile"), [((480, 640), 640), ((3000, 4000), 640), ((3000, 4000), 1280), ((64, 48), 640)]
 )
 def test_scales_cover_the_smallest_face_and_the_whole_picture(size, tile):
-    found = scales(size, tile, 24)
-    assert found == sorted(found, reverse=True)
-    assert found[0] * 24 == pytest.approx(40)
-    assert found[-2] * max(size) <= tile + 1e-9
-    assert all(fine / coarse <= 4 * 1.1 for fine, coarse in pairwise(found))
+    searched = scales(size, tile, 24)
+    assert searched == sorted(searched, reverse=True)
+    assert searched[0] * 24 == pytest.approx(40)
+    assert searched[-2] * max(size) <= tile + 1e-9
+    assert all(fine / coarse <= 4 * 1.1 for fine, coarse in pairwise(searched))
 
 
-def test_automatic_smallest_face_grows_with_large_pictures():
+def test_the_default_smallest_face_grows_with_large_pictures():
     assert scales((1500, 2000), 640, None)[0] == pytest.approx(40 / 24)
     assert scales((6000, 8192), 640, None)[0] == pytest.approx(40 / 96)
 
 
 def test_suppression_keeps_the_most_confident_of_overlapping_boxes():
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [30, 0, 40, 10]], dtype=float)
-    kept = suppress(Findings(boxes, np.array([0.5, 0.9, 0.7]), np.zeros((3, 5, 2))), 0.4)
-    assert kept.scores.tolist() == [0.9, 0.7]
+    remaining = suppress(Findings(boxes, np.array([0.5, 0.9, 0.7]), np.zeros((3, 5, 2))), 0.4)
+    assert remaining.scores.tolist() == [0.9, 0.7]
     np.testing.assert_allclose(iou(boxes[0], boxes), [1, 81 / 119, 0])
 
 
 @pytest.mark.parametrize("bad", [{"threshold": 0.0}, {"turns": ()}, {"smallest": 2.0}, {"overlap": 1.5}])
-def test_settings_without_meaning_are_refused(bad):
+def test_invalid_settings_are_refused(bad):
     with pytest.raises(SettingsError):
         DetectionSettings(**bad)

@@ -1,4 +1,4 @@
-"""dlib's recognizer: its measure, its files, and where dlib is installed the network itself."""
+"""dlib's recognizer: its similarity, its files, and the network itself where dlib is installed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_similarity_is_one_minus_the_distance(monkeypatch: pytest.MonkeyPatch, t
     assert "Euclidean" in judge.measure and "cosine" not in judge.measure
 
 
-def test_crops_of_any_size_and_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_crops_of_any_size_and_number_are_embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, tmp_path)
     judge = DlibRecognizer()
     white = torch.ones(2, 3, 96, 96)
@@ -43,7 +43,7 @@ def test_crops_of_any_size_and_none(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert judge.embed_crops(torch.zeros(0, 3, 96, 96)).shape == (0, 128)
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(MissingPackageError, match=r"(?s)dlib cannot be imported.*-m pip install .*dlib-bin"):
         DlibRecognizer()
@@ -57,13 +57,17 @@ def test_missing_network_files_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture(scope="module")
 def crops() -> Tensor:
-    """Two pictures of each of two rendered people."""
-    pictures = [portrait(person(who), conditions(picture), 128).picture for who in (1, 2) for picture in (2 * who, 5)]
+    """Return two pictures of each of two rendered people."""
+    pictures = [
+        portrait(person(person_seed), conditions(seed), 128).picture
+        for person_seed in (1, 2)
+        for seed in (2 * person_seed, 5)
+    ]
     return u8_to_tensor(torch.tensor(np.stack(pictures)).movedim(-1, 1))
 
 
 @needs_dlib
-def test_one_person_is_more_alike_than_two(crops: Tensor) -> None:
+def test_photos_of_one_person_are_more_similar_than_photos_of_two(crops: Tensor) -> None:
     judge = DlibRecognizer()
     descriptors = judge.embed_crops(crops)
     assert descriptors.shape == (4, 128) and descriptors.dtype == np.float32
@@ -76,14 +80,14 @@ def test_one_person_is_more_alike_than_two(crops: Tensor) -> None:
 
 
 @needs_dlib
-def test_descriptors_are_dlibs_own(crops: Tensor) -> None:
-    """dlib's one-call way with the landmarks of the same box; and the files are what the package holds."""
+def test_descriptors_equal_those_of_dlib(crops: Tensor) -> None:
+    """The oracle is dlib's single call that aligns and embeds, with landmarks of the same box."""
     import dlib
 
     predictor, network = DlibRecognizer.files()
     picture = ((crops[0] + 1) * 127.5).round().byte().movedim(0, -1).contiguous().numpy()
     box = dlib.rectangle(*(round(128 * share) for share in (0.184, 0.288, 0.793, 0.897)))
     landmarks = dlib.shape_predictor(str(predictor))(picture, box)
-    theirs = dlib.face_recognition_model_v1(str(network)).compute_face_descriptor(picture, landmarks)
-    np.testing.assert_allclose(DlibRecognizer().embed_crops(crops[:1])[0], np.array(theirs), atol=1e-6)
+    oracle = dlib.face_recognition_model_v1(str(network)).compute_face_descriptor(picture, landmarks)
+    np.testing.assert_allclose(DlibRecognizer().embed_crops(crops[:1])[0], np.array(oracle), atol=1e-6)
     assert network.name == NETWORK and len(digest_of(DLIB).split()) == 2

@@ -11,7 +11,8 @@ from skimage import data
 
 from refldm_core import embedded
 from refldm_core.checkpoints.faces import load_detector
-from refldm_core.face.detection import SearchingDetector, iou
+from refldm_core.face.detection import SearchingDetector
+from refldm_core.face.findings import iou
 from refldm_core.face.types import Face
 from refldm_core.samples import albums, groups
 from refldm_core.synthetic import Scene, person, scene

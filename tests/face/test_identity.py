@@ -1,4 +1,4 @@
-"""Embeddings by onnxruntime, against insightface's own class on the same file."""
+"""Embeddings by onnxruntime, compared with insightface's own class on the same file."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def path(tmp_path_factory):
     return path
 
 
-def test_embeddings_are_insightfaces(path):
+def test_embeddings_equal_those_of_insightface(path):
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
     model = ArcFaceONNX(model_file=str(path))
     pictures = np.random.default_rng(0).integers(0, 256, (40, 112, 112, 3), dtype=np.uint8)
-    theirs = normalize(model.get_feat([np.ascontiguousarray(p[..., ::-1]) for p in pictures]))
+    oracle = normalize(model.get_feat([np.ascontiguousarray(p[..., ::-1]) for p in pictures]))
     crops = torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1
-    ours = ArcFaceRecognizer(path).embed(crops)
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, rtol=1e-6)
-    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    embeddings = ArcFaceRecognizer(path).embed(crops)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(embeddings, oracle, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*estimate:FutureWarning")
-def test_faces_are_cut_out_as_insightface_does(path):
+def test_faces_are_cut_out_like_insightface_does(path):
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
     from insightface.utils.face_align import estimate_norm
 
@@ -53,17 +53,17 @@ def test_faces_are_cut_out_as_insightface_does(path):
     oracle = estimate_norm(face.landmarks.points.astype(np.float32))
     np.testing.assert_allclose(similarity(face.landmarks.points, ARCFACE_TEMPLATE), oracle, atol=2e-3)
 
-    class Found:
+    class DetectedFace:
         kps = face.landmarks.points.astype(np.float32)
         embedding = None
 
     pixels = ((image + 1) * 127.5).round().byte().movedim(0, -1).numpy()[..., ::-1]
-    theirs = normalize(ArcFaceONNX(model_file=str(path)).get(np.ascontiguousarray(pixels), Found())[None])
-    ours = embed_faces(ArcFaceRecognizer(path), [image], [face])
-    assert cosine(ours, theirs)[0, 0] > 0.99  # insightface shrinks without antialiasing
+    expected = normalize(ArcFaceONNX(model_file=str(path)).get(np.ascontiguousarray(pixels), DetectedFace())[None])
+    embeddings = embed_faces(ArcFaceRecognizer(path), [image], [face])
+    assert cosine(embeddings, expected)[0, 0] > 0.99  # insightface shrinks without antialiasing
 
 
-def test_crops_embed_as_the_picture_they_were_cut_from(path):
+def test_crops_embed_like_the_pictures_that_they_were_cut_from(path):
     recognizer, image = ArcFaceRecognizer(path), collage(400, 500)
     placed = np.array([[0.4, -0.06, 130], [0.06, 0.4, 60.0]])
     face = face_from_landmarks(Landmarks5(transform_points(placed, FFHQ_TEMPLATE)))
@@ -71,18 +71,18 @@ def test_crops_embed_as_the_picture_they_were_cut_from(path):
     direct = embed_faces(recognizer, [image], [face])
     assert cosine(direct, embed_aligned(recognizer, crops, faces))[0, 0] > 0.995
     assert cosine(direct, embed_crops(recognizer, crops))[0, 0] > 0.995
-    half = torch.nn.functional.interpolate(crops, 256, mode="bilinear", antialias=True)
-    assert cosine(direct, embed_aligned(recognizer, half, faces))[0, 0] > 0.995
+    small_crops = torch.nn.functional.interpolate(crops, 256, mode="bilinear", antialias=True)
+    assert cosine(direct, embed_aligned(recognizer, small_crops, faces))[0, 0] > 0.995
 
 
-def test_no_face_is_no_row(path):
+def test_no_faces_give_no_embeddings(path):
     assert len(embed_faces(ArcFaceRecognizer(path), [], [])) == 0
     assert transform_of(10, 0, (20, 20)).crop_size == 512
 
 
-def test_other_files_are_refused(tmp_path):
+def test_missing_and_foreign_files_are_refused(tmp_path):
     save_scrfd(tmp_path / "det.onnx")
-    with pytest.raises(CheckpointError, match="no ArcFace recognizer"):
+    with pytest.raises(CheckpointError, match="not an ArcFace recognizer"):
         ArcFaceRecognizer(tmp_path / "det.onnx")
     with pytest.raises(CheckpointError, match="There is no file"):
         ArcFaceRecognizer(tmp_path / "absent.onnx")

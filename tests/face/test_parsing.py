@@ -1,4 +1,4 @@
-"""facexlib's own parsing networks on weight files of the published layout."""
+"""facexlib's own parsing networks, with weight files of the published layout."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from refldm_core.errors import CheckpointError
 from refldm_core.face.parsing import FaceParser
 
 
-def parser_saying(tmp_path, kind, label):
-    """A network of random weights whose last layer calls every pixel `label`."""
+def constant_parser(tmp_path, kind, label):
+    """Make a network of random weights whose last layer gives every pixel the label `label`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind == "parsenet":
@@ -28,7 +28,8 @@ def parser_saying(tmp_path, kind, label):
     if kind == "parsenet":
         tensors["out_mask_conv.conv2d.weight"].zero_()
         tensors["out_mask_conv.conv2d.bias"].copy_(torch.eye(19)[label])
-    else:  # its last convolution has no bias: one class follows the mean of positive features, the others nothing
+    else:
+        # The last convolution has no bias. The logit of one class is the mean of positive features, all others are 0.
         tensors["conv_out.conv_out.weight"].zero_()
         tensors["conv_out.conv_out.weight"][label] = 1
         tensors["conv_out.conv.bn.bias"].fill_(1)
@@ -37,16 +38,16 @@ def parser_saying(tmp_path, kind, label):
     return FaceParser(kind, read_tensors(path).tensors)
 
 
-def test_parsenet_labels_and_mask(tmp_path):
-    parser = parser_saying(tmp_path, "parsenet", 17)  # neck
+def test_parsenet_neck_is_not_face(tmp_path):
+    parser = constant_parser(tmp_path, "parsenet", 17)  # neck
     crops = torch.zeros(1, 3, 96, 96)
     mask = parser.mask(crops)
     assert mask.shape == (1, 512, 512)
     assert not mask.any()
 
 
-def test_bisenet_hair_is_face_by_choice(tmp_path):
-    parser = parser_saying(tmp_path, "bisenet", 17)  # hair
+def test_bisenet_hair_is_face_only_if_chosen(tmp_path):
+    parser = constant_parser(tmp_path, "bisenet", 17)  # hair
     crops = torch.zeros(2, 3, 128, 128)
     assert (parser.labels(crops) == 17).all()
     assert parser.mask(crops).all()
@@ -55,6 +56,6 @@ def test_bisenet_hair_is_face_by_choice(tmp_path):
 
 
 def test_a_file_of_the_other_network_is_refused(tmp_path):
-    bisenet = parser_saying(tmp_path, "bisenet", 0)
+    bisenet = constant_parser(tmp_path, "bisenet", 0)
     with pytest.raises(CheckpointError, match="the face parser parsenet"):
         FaceParser("parsenet", bisenet.module.state_dict())

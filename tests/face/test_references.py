@@ -1,4 +1,4 @@
-"""Choosing reference photos: the right person, good, no copies, different views."""
+"""Choice of reference photos: the right person, good quality, no copies, different views."""
 
 from __future__ import annotations
 
@@ -7,39 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from skimage import data
-from skimage.measure import blur_effect
 
 from refldm_core.errors import ReferencesError, SettingsError
-from refldm_core.face.alignment import align, crop_transform
 from refldm_core.face.backends import ScrfdNetwork
+from refldm_core.face.candidates import Candidate, find_candidates
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
 from refldm_core.face.identity import ArcFaceRecognizer, centroid, cosine
-from refldm_core.face.quality import (
-    Pose,
-    Quality,
-    blur,
-    estimate_pose,
-    hash_distance,
-    inside_share,
-    measure_quality,
-    perceptual_hash,
-)
-from refldm_core.face.references import (
-    Candidate,
-    ReferenceSettings,
-    choose_references,
-    find_candidates,
-    group_people,
-    select_references,
-)
+from refldm_core.face.quality import Pose, Quality
+from refldm_core.face.reference_rules import ReferenceSettings, group_people
+from refldm_core.face.references import choose_references, select_references
 from refldm_core.face.types import Face, Landmarks5
-from refldm_core.face.warping import gaussian_blur
-from tests.face.toys import collage, draw_face, people, save_arcface, save_scrfd, transform_of
+from tests.face.toys import draw_face, people, save_arcface, save_scrfd
 
 LOOKS = Landmarks5([[0, 0], [4, 0], [2, 2], [0, 4], [4, 4]])
 GOOD = Quality(size=200, blur=0.3, confidence=0.95, inside=1.0, visible=None, pose=Pose(0, 0, 0))
-HEAD = np.array([[-0.5, 0, 0], [0.5, 0, 0], [0, 0.58, 0.38], [-0.43, 1.04, 0.08], [0.43, 1.04, 0.08]])
 
 
 def candidate(photo, embedding, fingerprint=None, **quality):
@@ -54,40 +35,40 @@ def names(count):
 
 @pytest.mark.parametrize("spread", [0.5, 1.0])
 @pytest.mark.parametrize("strangers", ["three people", "one person"])
-def test_three_wrong_people_among_twelve_are_dropped(spread, strangers):
-    who = people(4, 9, spread)
-    wrong = [who[i, 0] for i in (1, 2, 3)] if strangers == "three people" else list(who[1, :3])
-    photos = [*who[0], *wrong]
+def test_three_photos_of_strangers_among_twelve_are_dropped(spread, strangers):
+    embeddings = people(4, 9, spread)
+    other_people = [embeddings[i, 0] for i in (1, 2, 3)] if strangers == "three people" else list(embeddings[1, :3])
+    photos = [*embeddings[0], *other_people]
     order = np.random.default_rng(3).permutation(12)
     chosen = choose_references(names(12), [candidate(i, photos[j]) for i, j in enumerate(order)], ReferenceSettings(12))
     dropped = {i for i, verdict in enumerate(chosen.verdicts) if not verdict.kept}
     assert dropped == {i for i, j in enumerate(order) if j >= 9}
     assert all("another person" in chosen.verdicts[i].reason for i in dropped)
-    assert cosine(chosen.centroid[None], centroid(who[0])[None])[0, 0] > 0.99
+    assert cosine(chosen.centroid[None], centroid(embeddings[0])[None])[0, 0] > 0.99
 
 
-def test_a_known_person_is_looked_for_even_in_the_minority():
-    who = people(2, 6, 0.8)
-    photos = [*who[0, :5], *who[1, :2]]
-    found = choose_references(names(7), [candidate(i, e) for i, e in enumerate(photos)], person=centroid(who[1, 2:]))
-    assert sorted(found.names) == ["05.jpg", "06.jpg"]
-    assert "similarity to the person" in found.verdicts[0].reason
+def test_a_known_person_is_chosen_even_in_a_minority_of_photos():
+    embeddings = people(2, 6, 0.8)
+    candidates = [candidate(i, e) for i, e in enumerate([*embeddings[0, :5], *embeddings[1, :2]])]
+    chosen = choose_references(names(7), candidates, person=centroid(embeddings[1, 2:]))
+    assert sorted(chosen.names) == ["05.jpg", "06.jpg"]
+    assert "similarity to the person" in chosen.verdicts[0].reason
 
 
-def test_in_group_photos_only_the_persons_own_face_counts():
-    who = people(5, 4, 0.8)
+def test_only_the_persons_face_is_chosen_from_group_photos():
+    embeddings = people(5, 4, 0.8)
     crowd = [
-        candidate(photo, who[person, photo])
+        candidate(photo, embeddings[person, photo])
         for photo in range(4)
         for person in ((0, photo + 1)[:: 1 - 2 * (photo % 2)])
     ]
     chosen = choose_references(names(4), crowd)
     assert sorted(chosen.names) == names(4)
-    assert all(cosine(face.embedding[None], who[0]).max() > 0.9 for face in chosen.faces)
+    assert all(cosine(face.embedding[None], embeddings[0]).max() > 0.9 for face in chosen.faces)
 
 
-def test_flawed_photos_are_dropped_with_their_flaw():
-    who = people(1, 8, 0.8)[0]
+def test_flawed_photos_are_dropped_with_the_reason():
+    embeddings = people(1, 8, 0.8)[0]
     flaws = [
         ({"size": 20.0}, "tiny face (20 of 80 pixels)"),
         ({"blur": 0.8}, "blurred"),
@@ -95,8 +76,8 @@ def test_flawed_photos_are_dropped_with_their_flaw():
         ({"inside": 0.4}, "cut off by the border"),
         ({"confidence": 0.5}, "hardly a face"),
     ]
-    found = [candidate(i, who[i], **flaw) for i, (flaw, _) in enumerate(flaws)]
-    chosen = choose_references(names(8), [*found, candidate(5, who[5]), candidate(6, who[6])])
+    flawed = [candidate(i, embeddings[i], **flaw) for i, (flaw, _) in enumerate(flaws)]
+    chosen = choose_references(names(8), [*flawed, candidate(5, embeddings[5]), candidate(6, embeddings[6])])
     for verdict, (_, reason) in zip(chosen.verdicts, flaws, strict=False):
         assert not verdict.kept
         assert reason in verdict.reason
@@ -105,27 +86,27 @@ def test_flawed_photos_are_dropped_with_their_flaw():
     assert len(chosen.report.splitlines()) == 8
 
 
-def test_of_copies_the_best_is_kept():
-    who = people(1, 4, 0.8)[0]
+def test_only_the_best_copy_of_a_photo_is_chosen():
+    embeddings = people(1, 4, 0.8)[0]
     bits = np.random.default_rng(0).random(64) < 0.5
-    near = bits.copy()
-    near[:5] ^= True
+    similar_bits = bits.copy()
+    similar_bits[:5] ^= True
     faces = [
-        candidate(0, who[0], bits, size=100.0),
-        candidate(1, who[0], near, size=250.0),
-        candidate(2, who[0], ~bits),  # the same embedding, but another picture
-        candidate(3, who[1], bits),  # another face at the same place
+        candidate(0, embeddings[0], bits, size=100.0),
+        candidate(1, embeddings[0], similar_bits, size=250.0),
+        candidate(2, embeddings[0], ~bits),  # the same embedding, but another picture
+        candidate(3, embeddings[1], bits),  # another face at the same place
     ]
     chosen = choose_references(names(4), faces)
     assert [v.kept for v in chosen.verdicts] == [False, True, True, True]
     assert "copy of 01.jpg" in chosen.verdicts[0].reason
 
 
-def test_the_best_comes_first_and_the_rest_spread_over_poses():
-    who = people(1, 7, 0.3)[0]
+def test_the_best_photo_is_first_and_the_others_differ_in_pose():
+    embeddings = people(1, 7, 0.3)[0]
     yaws = [0, 2, -3, 4, 45, -40, 1]
-    faces = [candidate(i, who[i], pose=Pose(yaw, 0, 0), size=200.0 + i % 2) for i, yaw in enumerate(yaws)]
-    faces[3] = candidate(3, who[3], pose=Pose(4, 0, 0), size=256.0)
+    faces = [candidate(i, embeddings[i], pose=Pose(yaw, 0, 0), size=200.0 + i % 2) for i, yaw in enumerate(yaws)]
+    faces[3] = candidate(3, embeddings[3], pose=Pose(4, 0, 0), size=256.0)
     chosen = choose_references(names(7), faces, ReferenceSettings(3))
     assert chosen.names[0] == "03.jpg"
     assert set(chosen.names[1:]) == {"04.jpg", "05.jpg"}
@@ -134,24 +115,24 @@ def test_the_best_comes_first_and_the_rest_spread_over_poses():
     assert float(chosen.crops[0, 0, 0, 0]) == pytest.approx(0.03)
 
 
-def test_nothing_left_is_an_error_with_all_verdicts():
-    who = people(1, 2, 0.8)[0]
+def test_no_usable_photo_is_an_error_with_all_verdicts():
+    embeddings = people(1, 2, 0.8)[0]
     with pytest.raises(ReferencesError, match=r"(?s)00\.jpg: blurred.*01\.jpg: no face found"):
-        choose_references(names(2), [candidate(0, who[0], blur=0.9)])
+        choose_references(names(2), [candidate(0, embeddings[0], blur=0.9)])
     with pytest.raises(ReferencesError, match="None of the photos"):
         choose_references(names(3), [])
     with pytest.raises(SettingsError):
         ReferenceSettings(count=0)
 
 
-def test_one_face_like_two_people_does_not_join_them():
-    who = people(2, 5, 0.5)
-    between = centroid(np.stack([who[0, 0], who[1, 0]]))
-    groups = group_people(np.concatenate([who[0], who[1], between[None]]), 0.35)
+def test_a_face_that_resembles_two_people_does_not_join_them():
+    embeddings = people(2, 5, 0.5)
+    between = centroid(np.stack([embeddings[0, 0], embeddings[1, 0]]))
+    groups = group_people(np.concatenate([embeddings[0], embeddings[1], between[None]]), 0.35)
     assert set(groups[:5]).isdisjoint(groups[5:10])
 
 
-def test_whole_photos_through_real_networks(tmp_path):
+def test_references_are_selected_from_photos_with_real_networks(tmp_path):
     save_scrfd(tmp_path / "det.onnx")
     save_arcface(tmp_path / "rec.onnx")
     detector = SearchingDetector(ScrfdNetwork(tmp_path / "det.onnx"), DetectionSettings(0.5, smallest=40))
@@ -168,57 +149,6 @@ def test_whole_photos_through_real_networks(tmp_path):
     assert chosen.names == ("large",)
     assert chosen.crops.shape == (1, 3, 512, 512)
     assert [v.reason.split(" (")[0] for v in chosen.verdicts] == ["best quality", "no face found", "tiny face"]
-    (found,) = find_candidates(7, tensors[0], detector, ArcFaceRecognizer(tmp_path / "rec.onnx"))
-    assert found.photo == 7
-    np.testing.assert_allclose(found.face.center, (223.5, 159.5), atol=2)
-
-
-PORTRAIT = torch.as_tensor(data.astronaut()).movedim(-1, 0).float() / 127.5 - 1.0
-PORTRAIT_LOOKS = Landmarks5([[206, 110], [246, 109], [226, 132], [209, 153], [245, 152]])
-
-
-def test_blur_rises_with_blur_as_scikit_images_does():
-    transform = crop_transform(PORTRAIT_LOOKS, (512, 512))
-    crops = [align(gaussian_blur(PORTRAIT, sigma), transform) for sigma in (0.0, 0.5, 1.0, 2.0, 4.0)]
-    ours = [blur(crop) for crop in crops]
-    oracle = [blur_effect(crop.mean(dim=0).numpy()[102:-102, 102:-102]) for crop in crops]
-    assert ours == sorted(ours)
-    assert np.corrcoef(ours, oracle)[0, 1] > 0.95
-    assert ours[0] < ReferenceSettings().max_blur < ours[3]
-    assert blur(torch.zeros(3, 512, 512)) == 1
-
-
-@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-45, 0, 10), (0, 20, 0), (0, -20, -30)])
-def test_poses_of_a_solid_head(yaw, pitch, roll):
-    y, p, r = np.radians([yaw, pitch, roll])
-    turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
-    tilt = np.array([[np.cos(r), -np.sin(r)], [np.sin(r), np.cos(r)]])
-    pose = estimate_pose(Landmarks5(100 * (HEAD @ (nod @ turn).T)[:, :2] @ tilt.T + 300))
-    np.testing.assert_allclose([pose.yaw, pose.pitch, pose.roll], [yaw, pitch, roll], atol=2)
-
-
-def test_poses_are_apart_by_angle_and_not_by_roll():
-    assert Pose(0, 0, 0).apart(Pose(0, 0, 90)) == 0
-    assert Pose(-20, 0, 0).apart(Pose(10, 0, 0)) == pytest.approx(0.5)
-    assert Pose(-90, 0, 0).apart(Pose(90, 0, 0)) == 1
-
-
-def test_hashes_tell_copies_from_other_pictures():
-    crop = align(PORTRAIT, crop_transform(PORTRAIT_LOOKS, (512, 512)))
-    copy = (torch.nn.functional.interpolate(crop[None], 200, mode="bilinear", antialias=True)[0] * 0.9 + 0.05).clamp(
-        -1, 1
-    )
-    assert hash_distance(perceptual_hash(crop), perceptual_hash(copy)) <= 4
-    for other in (crop.flip(-1), collage(512, 512), -crop):
-        assert hash_distance(perceptual_hash(crop), perceptual_hash(other)) > 16
-
-
-def test_quality_of_a_face_half_outside():
-    transform = transform_of(100, 0, (200, 200), (100.0, 0.0))
-    assert inside_share(transform) == pytest.approx(0.5, abs=0.02)
-    assert inside_share(transform_of(100, 30, (200, 200))) == 1
-    face = Face((150, 50, 250, 150), 0.8, LOOKS)
-    quality = measure_quality(face, torch.rand(3, 512, 512), transform, 0.9)
-    assert (quality.size, quality.confidence, quality.visible) == (100, 0.8, 0.9)
-    assert 0 < quality.overall < 0.8 * 0.9 * 0.52
+    (found_candidate,) = find_candidates(7, tensors[0], detector, ArcFaceRecognizer(tmp_path / "rec.onnx"))
+    assert found_candidate.photo == 7
+    np.testing.assert_allclose(found_candidate.face.center, (223.5, 159.5), atol=2)

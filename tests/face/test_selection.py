@@ -1,4 +1,4 @@
-"""Choosing faces: sizes and places in the picture decide, and nothing chosen is never everything."""
+"""Selection of faces by size and position in the picture. An empty selection never means all faces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOKS = Landmarks5([[0, 0], [4, 0], [2, 2], [0, 4], [4, 4]])
 
 
 def boxes(*rows, frames=1):
-    """Each row (x, y, size, score, frame): a square around (x, y); its crop has the same size as every other."""
+    """Make square faces from rows (x, y, size, score, frame), with centers (x, y). All crops have the same size."""
     faces = [Face((x - s / 2, y - s / 2, x + s / 2, y + s / 2), score, LOOKS, frame) for x, y, s, score, frame in rows]
     return Faces(tuple(faces), tuple(transform_of(50, 0, (100, 200)) for _ in rows), ((100, 200),) * frames)
 
@@ -24,8 +24,8 @@ def boxes(*rows, frames=1):
 GROUP = boxes((150, 20, 30, 0.7, 0), (20, 80, 40, 0.9, 0), (95, 55, 20, 0.8, 0))
 
 
-def order_of(faces, chosen):
-    return [faces.faces.index(face) for face in chosen.faces]
+def indices_of(faces, selected):
+    return [faces.faces.index(face) for face in selected.faces]
 
 
 @pytest.mark.parametrize(
@@ -38,42 +38,42 @@ def order_of(faces, chosen):
         ("confidence", [1, 2, 0]),
     ],
 )
-def test_orders(order, expected):
-    assert order_of(GROUP, select_faces(GROUP, order=order)) == expected
-    assert order_of(GROUP, select_faces(GROUP, order=order, count=1)) == expected[:1]
-    assert order_of(GROUP, select_faces(GROUP, order=order, indices=[2, 0])) == [expected[2], expected[0]]
+def test_faces_are_selected_in_every_order(order, expected):
+    assert indices_of(GROUP, select_faces(GROUP, order=order)) == expected
+    assert indices_of(GROUP, select_faces(GROUP, order=order, count=1)) == expected[:1]
+    assert indices_of(GROUP, select_faces(GROUP, order=order, indices=[2, 0])) == [expected[2], expected[0]]
 
 
-def test_each_picture_of_a_batch_is_chosen_from_for_itself():
+def test_pictures_of_a_batch_are_independent():
     faces = boxes((50, 50, 10, 1, 0), (50, 50, 30, 1, 0), (50, 50, 5, 1, 2), (50, 50, 8, 1, 2), frames=3)
-    assert order_of(faces, select_faces(faces, count=1)) == [1, 3]
+    assert indices_of(faces, select_faces(faces, count=1)) == [1, 3]
 
 
-def test_small_and_unsure_faces_take_no_position():
-    assert order_of(GROUP, select_faces(GROUP, order="left to right", min_size=25, indices=[1])) == [0]
-    assert order_of(GROUP, select_faces(GROUP, min_score=0.75)) == [1, 2]
+def test_small_and_uncertain_faces_have_no_position():
+    assert indices_of(GROUP, select_faces(GROUP, order="left to right", min_size=25, indices=[1])) == [0]
+    assert indices_of(GROUP, select_faces(GROUP, min_score=0.75)) == [1, 2]
 
 
 @pytest.mark.parametrize("choice", [{"min_size": 99}, {"min_score": 1.0}, {"indices": []}, {"indices": [3]}])
-def test_an_empty_selection_is_an_error_or_empty_but_never_all(choice):
+def test_an_empty_selection_is_an_error_or_empty_and_never_all_faces(choice):
     with pytest.raises(FaceError):
         select_faces(GROUP, **choice)
     assert len(select_faces(GROUP, when_empty="pass", **choice)) == 0
 
 
-def test_no_face_and_an_absent_number_are_told_apart():
+def test_errors_distinguish_no_face_from_a_missing_position():
     with pytest.raises(FaceError, match="No face was found in 2 pictures"):
         select_faces(boxes(frames=2))
     with pytest.raises(FaceError, match="no face number 5: 3 were found"):
         select_faces(GROUP, indices=[0, 5])
-    assert order_of(GROUP, select_faces(GROUP, indices=[0, 5], when_empty="pass")) == [1]
+    assert indices_of(GROUP, select_faces(GROUP, indices=[0, 5], when_empty="pass")) == [1]
 
 
-def test_a_batch_without_faces_passes_by_choice():
+def test_a_batch_without_faces_passes_if_chosen():
     assert select_faces(boxes(frames=2), when_empty="pass").image_sizes == ((100, 200),) * 2
 
 
-def test_impossible_settings_are_refused():
+def test_invalid_settings_are_refused():
     for bad in ({"count": 0}, {"indices": [-1]}, {"order": "prettiest"}):
         with pytest.raises(SettingsError):
             select_faces(GROUP, **bad)
@@ -82,12 +82,12 @@ def test_impossible_settings_are_refused():
 @pytest.mark.parametrize(
     ("text", "expected"), [("0", [0]), ("0, 2-4", [0, 2, 3, 4]), ("3-1,2", [1, 2, 3]), (" ALL ", None)]
 )
-def test_positions_typed_in(text, expected):
+def test_typed_positions_are_parsed(text, expected):
     assert parse_indices(text) == expected
 
 
 @pytest.mark.parametrize("text", ["0-99999999999", "30000000-0", "2-" + "9" * 900, ",".join(["0-9999999"] * 90)])
-def test_huge_ranges_take_no_memory(text):
+def test_huge_ranges_need_little_memory(text):
     tracemalloc.start()
     try:
         positions = parse_indices(text)
@@ -102,13 +102,13 @@ def test_huge_ranges_take_no_memory(text):
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "0," * 5000])
-def test_very_long_texts_are_refused_in_short(text):
-    with pytest.raises(SettingsError, match=r"\.\.\. is no list of faces") as caught:
+def test_long_texts_are_refused_with_a_short_message(text):
+    with pytest.raises(SettingsError, match=r"\.\.\. is not a list of faces") as caught:
         parse_indices(text)
     assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("text", ["", "1;2", "-1", "x", "1,,2"])
-def test_other_texts_are_refused(text):
-    with pytest.raises(SettingsError, match="no list of faces"):
+def test_texts_of_another_form_are_refused(text):
+    with pytest.raises(SettingsError, match="not a list of faces"):
         parse_indices(text)

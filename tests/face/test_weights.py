@@ -1,4 +1,4 @@
-"""The registry of published weights."""
+"""The list of published weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from refldm_core.face import weights
 
 
-def test_every_file_has_its_authors_address_and_a_whole_hash():
+def test_every_file_has_an_address_of_its_authors_and_a_complete_hash():
     files = [value for value in vars(weights).values() if isinstance(value, weights.FaceWeights)]
     assert len(files) == 7
     for file in files:

@@ -1,4 +1,4 @@
-"""Pictures, and weight files of the published layouts with known answers, made for these tests."""
+"""Pictures for tests, and weight files of the published layouts with known results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from refldm_core.face.types import CropTransform
 
 LOOKS = [[-0.25, -0.2], [0.25, -0.2], [0.0, 0.05], [-0.18, 0.3], [0.2, 0.28]]
-"""Landmarks of the toy face, from its middle, in its sizes."""
+"""Landmarks of the toy face, relative to its middle, as fractions of its size."""
 
 
 def collage(height: int, width: int) -> Tensor:
-    """Photos side by side at their own resolution, and their copies: (3, height, width) in [-1, 1]."""
+    """Tile photos at their own resolution into a picture (3, height, width) in [-1, 1]."""
     photos = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     rows = [np.concatenate([np.roll(p, i, axis=1)[:300, :400] for i, p in enumerate(photos)], axis=1)]
     row = np.tile(rows[0], (1, -(-width // 1600), 1))[:, :width]
@@ -28,7 +28,7 @@ def collage(height: int, width: int) -> Tensor:
 
 
 def transform_of(side: float, degrees: float, image_size: tuple[int, int], shift=(0.0, 0.0), crop=512) -> CropTransform:
-    """A crop of `side` pixels around the middle of the picture."""
+    """Return the transform of a crop that covers a square of `side` pixels around the middle of the picture."""
     scale, angle = crop / side, np.radians(degrees)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.array([(image_size[1] - 1) / 2 + shift[0], (image_size[0] - 1) / 2 + shift[1]])
@@ -36,7 +36,14 @@ def transform_of(side: float, degrees: float, image_size: tuple[int, int], shift
 
 
 def draw_face(picture: NDArray[np.uint8], center: tuple[float, float], size: int, turn: int = 0) -> None:
-    """A toy face: green above, red on the left, blue on the right; turned by quarter turns counter-clockwise."""
+    """Draw a toy face with a green upper half, a red left half and a blue right half.
+
+    Args:
+        picture: (height, width, 3), changed in place.
+        center: (x, y) in pixels.
+        size: Pixels along each side.
+        turn: Number of counter-clockwise quarter turns.
+    """
     half = size // 2
     face = np.zeros((2 * half, 2 * half, 3), dtype=np.uint8)
     face[:, :half, 0] = face[:, half:, 2] = face[:half, :, 1] = 255
@@ -48,10 +55,15 @@ def draw_face(picture: NDArray[np.uint8], center: tuple[float, float], size: int
 
 
 def save_scrfd(path: Path, size: int | None = None) -> None:
-    """An ONNX file with the inputs and outputs of SCRFD with landmarks that finds toy faces.
+    """Save an ONNX file that finds toy faces, with the inputs and outputs of SCRFD with landmarks.
 
-    At the strides 8, 16 and 32 it finds upright toy faces of some 6 strides, and says that they are just so large. The
-    score is what both halves and the upper half have of their colors, less what is colored around them.
+    At each of the strides 8, 16 and 32, it finds upright toy faces of about 6 strides. The box is always exactly 6
+    strides large. The score is the amount of the right colors in the left, right and upper half, minus the amount of
+    color around the face.
+
+    Args:
+        path: Path of the file.
+        size: Fixed pixels along each side of the input. None allows any size.
     """
     nodes, constants = [], []
 
@@ -92,7 +104,7 @@ def save_scrfd(path: Path, size: int | None = None) -> None:
         node("Sub", [f"inner{s}", f"outer{s}"], f"raw{s}")
         node("Clip", [f"raw{s}", "zero", "one"], f"clipped{s}")
         node("Reshape", [f"clipped{s}", "one_column"], f"column{s}")
-        node("Mul", [f"column{s}", "zero"], f"none{s}")  # the second anchor of each cell finds nothing
+        node("Mul", [f"column{s}", "zero"], f"none{s}")  # the second anchor of each cell has score 0
         node("Concat", [f"column{s}", f"none{s}"], f"both{s}", axis=1)
         outputs["score"].append(node("Reshape", [f"both{s}", "one_column"], f"score{s}"))
         node("Mul", [f"score{s}", "zero"], f"null{s}")
@@ -111,7 +123,7 @@ def save_scrfd(path: Path, size: int | None = None) -> None:
 
 
 def save_arcface(path: Path, seed: int = 0) -> None:
-    """An ONNX file with the inputs and outputs of w600k_r50.onnx: a random linear map of a 7x7 thumbnail."""
+    """Save an ONNX file with the inputs and outputs of w600k_r50.onnx: a random linear map of a 7x7 thumbnail."""
     generator = np.random.default_rng(seed)
     weights = generator.normal(size=(3 * 49, 512)).astype(np.float32)
     nodes = [
@@ -125,7 +137,10 @@ def save_arcface(path: Path, seed: int = 0) -> None:
 
 
 def people(count: int, photos: int, spread: float, seed: int = 0) -> NDArray[np.float32]:
-    """(count, photos, 512) unit embeddings: photos of one person differ by `spread`, people are strangers."""
+    """Return random embeddings of unit length: (count, photos, 512) for `count` people with `photos` photos each.
+
+    `spread` is the deviation of the photos of one person from their mean. Different people are nearly orthogonal.
+    """
     generator = np.random.default_rng(seed)
     means = generator.normal(size=(count, 1, 512))
     values = means / np.linalg.norm(means, axis=-1, keepdims=True) + spread * generator.normal(

@@ -1,4 +1,4 @@
-"""Face networks on a simulated GPU, and resizing on Apple's."""
+"""Face networks and guidance on a simulated NVIDIA GPU, and resizing on a simulated Apple GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facexlib.parsing.parsenet import ParseNet
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.simulated_gpu import GPU, CopyCounter
+from benchmarks.common.simulated_gpu import GPU, CopyCounter
 from refldm_core.diffusion.guidance import guided
 from refldm_core.face.backends import RetinaFaceNetwork
 from refldm_core.face.parsing import FaceParser, ParserKind
@@ -20,8 +20,8 @@ from refldm_core.images import antialiased
 
 
 @pytest.fixture(autouse=True)
-def convertible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Module.to` cannot convert fake parameters in place; here it replaces them. Fake tensors have no values."""
+def movable_fake_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `Module.to` replace fake parameters, which it cannot convert in place. Skip the check of their values."""
 
     def to(module: nn.Module, device: torch.device | str) -> nn.Module:
         moved = {name: tensor.to(device) for name, tensor in module.state_dict().items()}
@@ -33,29 +33,29 @@ def convertible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parsenet", "bisenet"])
-def test_parsers(kind: ParserKind) -> None:
+def test_parsers_copy_little_between_devices(kind: ParserKind) -> None:
     network = ParseNet(in_size=512, out_size=512, parsing_ch=19) if kind == "parsenet" else BiSeNet(num_class=19)
     parser = FaceParser(kind, network.state_dict(), GPU)
     crops = torch.zeros(2, 3, 128, 128)
     with CopyCounter() as counter:
         mask = parser.mask(crops)
     assert (mask.device.type, mask.shape) == ("cuda", (2, 512, 512))
-    # The crops once, and numbers that do not depend on them.
+    # One copy of the crops, and copies of constants.
     assert len(counter.copies) <= 4
 
 
-def test_retinaface() -> None:
-    """Its three outputs; what follows reads them, on the CPU."""
-    published = RetinaFace(network_name="mobile0.25", half=False, device=torch.device("cpu"))
-    network = RetinaFaceNetwork("mobile0.25", published.state_dict(), GPU)
+def test_retinaface_copies_nothing_between_devices() -> None:
+    """The network itself stays on the GPU. The steps after it read its three outputs on the CPU."""
+    package_network = RetinaFace(network_name="mobile0.25", half=False, device=torch.device("cpu"))
+    network = RetinaFaceNetwork("mobile0.25", package_network.state_dict(), GPU)
     with CopyCounter() as counter:
         outputs = network.module(torch.zeros(1, 3, 128, 160, device=GPU))
     assert {output.device.type for output in outputs} == {"cuda"}
     assert counter.copies == []
 
 
-class Operations(TorchDispatchMode):
-    """Lists the operations on tensors that are not on the CPU, and lets tensors be copied to an Apple GPU."""
+class OperationRecorder(TorchDispatchMode):
+    """Records the operations on tensors outside the CPU, and allows copies of fake tensors to an Apple GPU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,19 +71,19 @@ class Operations(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-def test_resizing_needs_no_kernel_that_apple_s_gpus_lack(mode: Literal["bilinear", "bicubic"]) -> None:
-    """Antialiased resizing came with torch 2.7."""
+def test_resizing_needs_no_kernel_that_apple_gpus_lack(mode: Literal["bilinear", "bicubic"]) -> None:
+    """Before torch 2.7, Apple's GPUs have no kernel for antialiased resizing."""
     images = torch.zeros(1, 3, 16, 16, device="mps")
-    with Operations() as operations:
+    with OperationRecorder() as recorder:
         resized = antialiased(images, (8, 8), mode)
     assert (resized.device.type, resized.shape) == ("mps", (1, 3, 8, 8))
-    assert not [name for name in operations.names if "_aa" in name]
+    assert not [name for name in recorder.names if "_aa" in name]
 
 
-def test_guidance_needs_no_kernel_that_apple_s_gpus_lack() -> None:
-    """`index_copy` came with torch 2.8."""
+def test_guidance_needs_no_kernel_that_apple_gpus_lack() -> None:
+    """Before torch 2.8, Apple's GPUs have no kernel for `index_copy`."""
     x = torch.zeros(3, 8, 4, 4, device=GPU)
     predict = guided(lambda images, t, conditions: images * 2.0, [1, 2, 3], [None, 5, None], 1.5)
-    with Operations() as operations:
+    with OperationRecorder() as recorder:
         assert predict(x, 10).shape == x.shape
-    assert operations.names and not [name for name in operations.names if "index" in name]
+    assert recorder.names and not [name for name in recorder.names if "index" in name]

@@ -1,4 +1,4 @@
-"""Restoring on a simulated GPU: devices, types, and copies between the CPU and the GPU."""
+"""Restoring on a simulated GPU: devices, dtypes, and copies between the CPU and the GPU."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import TINY
-from benchmarks.simulated_gpu import GPU, CopyCounter, simulated_restorer
+from benchmarks.common.measuring import TINY
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, simulated_restorer
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import References
 from refldm_core.pipeline import ReferenceEncoding, Restorer, SamplingSettings
@@ -37,7 +37,7 @@ def restorer(request: pytest.FixtureRequest) -> Restorer:
 
 
 @pytest.fixture(scope="module")
-def small() -> Restorer:
+def bfloat16_restorer() -> Restorer:
     return simulated_restorer(TINY, torch.bfloat16)
 
 
@@ -49,8 +49,8 @@ def reference_sets(restorer: Restorer, counts: tuple[int, ...]) -> list[Referenc
     return [restorer.encode_references(photos(count)) if count else None for count in counts]
 
 
-class CopiesOfSteps:
-    """An `OnStep` that notes how many copies there were at the end of each step."""
+class CopiesPerStep:
+    """An `OnStep` that records the number of copies at the end of each step."""
 
     def __init__(self, counter: CopyCounter) -> None:
         self._counter = counter
@@ -62,14 +62,15 @@ class CopiesOfSteps:
         self._totals.append(len(self._counter.copies))
 
     def between_steps(self) -> list[int]:
+        """Return the number of copies in each step but the first."""
         return [after - before for before, after in zip(self._totals, self._totals[1:], strict=False)]
 
 
 def restore(
     restorer: Restorer, references: References, faces: int, settings: SamplingSettings
-) -> tuple[Tensor, CopiesOfSteps]:
+) -> tuple[Tensor, CopiesPerStep]:
     with CopyCounter() as counter:
-        copies = CopiesOfSteps(counter)
+        copies = CopiesPerStep(counter)
         return restorer.restore(photos(faces), references, [1] * faces, settings, copies), copies
 
 
@@ -84,23 +85,23 @@ def test_no_step_copies_between_devices(restorer: Restorer, settings: SamplingSe
 
 @pytest.mark.parametrize("settings", [SETTINGS["uniform"], SETTINGS["interval"]], ids=["all", "interval"])
 @pytest.mark.parametrize("counts", [(1, 1), (1, 3), (3, 1, 3), (2, 0), (0, 0), (1, 0, 4)], ids=str)
-def test_unequal_references_copy_nothing_either(
-    small: Restorer, counts: tuple[int, ...], settings: SamplingSettings
+def test_unequal_reference_counts_copy_nothing_between_devices(
+    bfloat16_restorer: Restorer, counts: tuple[int, ...], settings: SamplingSettings
 ) -> None:
-    _, copies = restore(small, reference_sets(small, counts), len(counts), settings)
+    _, copies = restore(bfloat16_restorer, reference_sets(bfloat16_restorer, counts), len(counts), settings)
     assert set(copies.between_steps()) == {0}
 
 
-def test_eta_copies_its_noise_once_a_step(small: Restorer) -> None:
-    """The noise is drawn on the CPU, so that it does not depend on the device."""
-    _, copies = restore(small, None, 2, SamplingSettings(4, eta=1.0))
+def test_eta_copies_noise_once_a_step(bfloat16_restorer: Restorer) -> None:
+    """The noise comes from the CPU, so that it does not depend on the device."""
+    _, copies = restore(bfloat16_restorer, None, 2, SamplingSettings(4, eta=1.0))
     assert set(copies.between_steps()) == {1}
 
 
-def test_the_whole_copies_only_the_pictures_the_noise_and_whether_all_is_finite(small: Restorer) -> None:
-    references = reference_sets(small, (2,))[0]
+def test_restoring_copies_only_pictures_noise_and_the_finiteness_check(bfloat16_restorer: Restorer) -> None:
+    references = reference_sets(bfloat16_restorer, (2,))[0]
     with CopyCounter() as counter:
-        small.restore(photos(2), references, [1, 2], SamplingSettings(4))
+        bfloat16_restorer.restore(photos(2), references, [1, 2], SamplingSettings(4))
     assert len(counter.copies) == 3
 
 
@@ -110,25 +111,25 @@ def test_references_are_encoded_on_the_gpu(restorer: Restorer, encoding: Referen
     with CopyCounter() as counter:
         references = restorer.encode_references(crops, encoding)
     assert (references.device.type, references.dtype, references.count) == ("cuda", restorer.dtype, 3)
-    assert len(counter.copies) == 1, "whether all is finite"
+    assert len(counter.copies) == 1, "the result of the finiteness check"
 
 
-def test_choosing_references_copies_nothing(small: Restorer) -> None:
-    references = small.encode_references(photos(4))
+def test_selecting_references_copies_nothing_between_devices(bfloat16_restorer: Restorer) -> None:
+    references = bfloat16_restorer.encode_references(photos(4))
     with CopyCounter() as counter:
-        chosen = ReferenceKV.concat([references.select(2, 0, 2), references.select(3)])
-    assert (chosen.count, chosen.device.type) == (4, "cuda")
+        selected = ReferenceKV.concat([references.select(2, 0, 2), references.select(3)])
+    assert (selected.count, selected.device.type) == (4, "cuda")
     assert counter.copies == []
 
 
-def test_moving_references_keeps_their_type(small: Restorer) -> None:
-    references = small.encode_references(photos(2)).to("cpu")
+def test_moving_references_keeps_their_dtype(bfloat16_restorer: Restorer) -> None:
+    references = bfloat16_restorer.encode_references(photos(2)).to("cpu")
     assert references.device.type == "cpu"
-    assert references.to(GPU).dtype == small.dtype
+    assert references.to(GPU).dtype == bfloat16_restorer.dtype
 
 
-def test_weights_lie_in_channels_last_in_16_bit(restorer: Restorer) -> None:
-    """The layout of tensor cores; the codebook stays float32."""
+def test_16_bit_weights_are_in_channels_last(restorer: Restorer) -> None:
+    """Tensor cores use this memory layout. The codebook stays in float32."""
     assert restorer.first_stage.quantize.embedding.weight.dtype == torch.float32
     for network, in_16_bit in (
         (restorer.unet, restorer.dtype != torch.float32),

@@ -1,20 +1,20 @@
-"""The forward pass of a training step on a simulated GPU. Backward passes need a real one."""
+"""The forward pass of a training step on a simulated GPU. Backward passes need a real GPU."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import TINY
-from benchmarks.simulated_gpu import GPU, CopyCounter, simulated_restorer
+from benchmarks.common.measuring import TINY
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, simulated_restorer
 from refldm_core.training.losses import DiffusionLossSpec, IdentitySpec
 from refldm_core.training.restoration_loss import RestorationLoss
 
 BATCH, REFERENCES = 4, 3
 
 
-class StandIn(nn.Module):
-    """A linear recognizer."""
+class LinearRecognizer(nn.Module):
+    """A recognizer with one linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,13 +24,13 @@ class StandIn(nn.Module):
         return crops.flatten(1) @ self.weight.T
 
 
-def test_a_training_step_stays_on_the_gpu() -> None:
+def test_training_step_stays_on_the_gpu() -> None:
     restorer = simulated_restorer(TINY, torch.float32)
     unet = restorer.unet.train().requires_grad_(True)
     restorer.first_stage.requires_grad_(False)
     alphas = torch.zeros(TINY.noise.timesteps, device=GPU)
     spec = DiffusionLossSpec(identity=IdentitySpec(weight=0.1))
-    loss = RestorationLoss(spec, alphas, restorer.first_stage, 1.0, StandIn())
+    loss = RestorationLoss(spec, alphas, restorer.first_stage, 1.0, LinearRecognizer())
     shape = (BATCH, TINY.unet.out_channels, TINY.latent_size, TINY.latent_size)
     x_0, lq, noise = (torch.zeros(shape, device=GPU) for _ in range(3))
     reference_latents = torch.zeros(BATCH * REFERENCES, *shape[1:], device=GPU)
@@ -38,10 +38,10 @@ def test_a_training_step_stays_on_the_gpu() -> None:
     target = torch.zeros(BATCH, 3, TINY.crop_size, TINY.crop_size, device=GPU)
 
     with CopyCounter() as counter:
-        together = unet.encode_references(reference_latents)
-        sets = [together.select(*range(i * REFERENCES, (i + 1) * REFERENCES)) for i in range(BATCH)]
+        batch_references = unet.encode_references(reference_latents)
+        reference_sets = [batch_references.select(*range(i * REFERENCES, (i + 1) * REFERENCES)) for i in range(BATCH)]
         x_t = loss.noised(x_0, noise, t)
-        eps = unet(torch.cat([x_t, lq], dim=1), t, sets)
+        eps = unet(torch.cat([x_t, lq], dim=1), t, reference_sets)
         terms = loss(eps, x_t, noise, t, target)
 
     assert terms.identity is not None

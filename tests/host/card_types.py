@@ -1,6 +1,11 @@
-"""Run by a host's own Python, in its folder: the types that the loader chooses on cards that are described as JSON.
+"""Print the dtypes that the loader chooses on graphics cards that are described as JSON.
 
-python card_types.py PACK_LOADER CARDS [FLAG...]    CARDS: a list of properties, as torch.cuda.get_device_properties
+The host's own Python runs this file in the host's folder:
+
+    python card_types.py PACK_LOADER CARDS [FLAG...]
+
+PACK_LOADER is the path of tests/nodes/pack.py. CARDS is a list of properties, named as those that
+torch.cuda.get_device_properties returns. Each FLAG is an option of ComfyUI.
 """
 
 from __future__ import annotations
@@ -12,8 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 _, pack_loader, cards, *flags = sys.argv
-sys.path[0] = "."  # the host's folder instead of this one, which has a comfy.py of its own
-sys.argv = ["main.py", "--cpu", *flags]  # without --cpu the host looks for a card when it is imported
+sys.path[0] = "."  # the host's folder; this file's folder has a comfy.py of its own
+sys.argv = ["main.py", "--cpu", *flags]  # without --cpu, the host looks for a card when it is imported
 
 import comfy.options  # noqa: E402
 
@@ -37,21 +42,25 @@ supported = _load("nodes.host.model").ReFLDMConfig.supported_inference_dtypes
 weights = {"": torch.zeros(1000)}
 
 
-def _types(dtype: str, device: str, types: list[torch.dtype]) -> list[str]:
-    return [str(one).removeprefix("torch.") for one in loading._types(dtype, weights, torch.device(device), types)]
+def _chosen_dtypes(choice: str, device: str, supported: list[torch.dtype]) -> list[str]:
+    dtypes = loading._types(choice, weights, torch.device(device), supported)
+    return [str(dtype).removeprefix("torch.") for dtype in dtypes]
 
 
-told: dict[str, Any] = {}
+dtypes: dict[str, Any] = {}
 loading.has_fast_bfloat16 = lambda: True
-told["cpu"] = _types("auto", "cpu", supported)
-told["cpu, float32 alone"] = _types("auto", "cpu", [torch.float32])
+dtypes["cpu"] = _chosen_dtypes("auto", "cpu", supported)
+dtypes["cpu, float32 alone"] = _chosen_dtypes("auto", "cpu", [torch.float32])
 comfy.cli_args.args.cpu = False
 management.cpu_state = management.CPUState.GPU
 management.get_total_memory = lambda *args, **kwargs: 6 * 2**30
-torch.cuda.is_bf16_supported = lambda *args, **kwargs: True  # with emulation it is, on every card
+torch.cuda.is_bf16_supported = lambda *args, **kwargs: True  # every card supports it by emulation
 for card in json.loads(cards):
     torch.version.hip = "6.4" if card["gcnArchName"].startswith("gfx") else None
     torch.cuda.get_device_properties = lambda device, card=card: SimpleNamespace(**card)
-    ways = {"auto": supported, "float16": supported, "float32 alone": [torch.float32]}
-    told[card["name"]] = {way: _types(way.replace("float32 alone", "auto"), "cuda:0", ways[way]) for way in ways}
-print(json.dumps(told))
+    dtypes[card["name"]] = {
+        "auto": _chosen_dtypes("auto", "cuda:0", supported),
+        "float16": _chosen_dtypes("float16", "cuda:0", supported),
+        "float32 alone": _chosen_dtypes("auto", "cuda:0", [torch.float32]),
+    }
+print(json.dumps(dtypes))

@@ -1,4 +1,4 @@
-"""A real ComfyUI in a subprocess: found, started on a free port with a base folder of its own, talked to over HTTP."""
+"""Find a ComfyUI, start it in a subprocess with a base folder of its own, and talk to it over HTTP."""
 
 from __future__ import annotations
 
@@ -30,25 +30,30 @@ HOW_TO_GET_A_HOST = (
 )
 
 Api = dict[str, dict[str, Any]]
-"""A graph in the format of POST /prompt: node number -> class_type and inputs."""
+"""A graph in the format of POST /prompt. It maps each node number to a class_type and inputs."""
 
 
 def find_hosts() -> list[Path]:
-    """COMFYUI_PATH (several with the path separator), the ComfyUI that this checkout is in, or the cached ones."""
-    named = [Path(path).expanduser() for path in os.environ.get("COMFYUI_PATH", "").split(os.pathsep) if path]
-    inside = [PACK.parent.parent] if PACK.parent.name == "custom_nodes" else []
+    """Return the folders of the ComfyUIs that the tests run in.
+
+    They are the paths in COMFYUI_PATH, separated as in PATH. Without that variable it is the ComfyUI whose custom_nodes
+    folder holds this checkout, or else each one in ~/.cache/comfyui-refldm.
+    """
+    listed = [Path(path).expanduser() for path in os.environ.get("COMFYUI_PATH", "").split(os.pathsep) if path]
+    surrounding = [PACK.parent.parent] if PACK.parent.name == "custom_nodes" else []
     cached = sorted((Path.home() / ".cache" / "comfyui-refldm").glob("*"))
-    return [path for path in (named or inside or cached) if (path / "main.py").is_file() and (path / "comfy").is_dir()]
+    candidates = listed or surrounding or cached
+    return [path for path in candidates if (path / "main.py").is_file() and (path / "comfy").is_dir()]
 
 
 def python_of(host: Path) -> str:
-    """The interpreter of the host's own environment, else this one."""
+    """Return the Python of the host's own environment, or else the one that runs the tests."""
     candidates = [host / ".venv" / "bin" / "python", host / ".venv" / "Scripts" / "python.exe"]
     return next((str(path) for path in candidates if path.exists()), sys.executable)
 
 
 def make_base(base: Path, pack: Path = PACK) -> Path:
-    """The folders of a ComfyUI without its code, with a copy of this pack and the test probe linked into it."""
+    """Make the folders of a ComfyUI without its code. They hold a link to the pack and a copy of the test probe."""
     for name in ("models/refldm", "models/loras", "custom_nodes", "input", "output", "temp", "user"):
         (base / name).mkdir(parents=True)
     (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)
@@ -57,23 +62,23 @@ def make_base(base: Path, pack: Path = PACK) -> Path:
 
 
 class PromptError(Exception):
-    """A prompt that the host refused or that failed; the text is the node's message."""
+    """The host refused a prompt, or a node failed. The text is the message of the node."""
 
 
 class Server:
-    """One running ComfyUI."""
+    """A running ComfyUI."""
 
     def __init__(self, host: Path, base: Path, flags: Sequence[str] = ()) -> None:
         self.host = host
         self.base = base
         self.log_path = base / "server.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        with socket.socket() as free_socket:
+            free_socket.bind(("127.0.0.1", 0))
+            self.port = free_socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         command = [python_of(host), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
-        # One thread: with more, torch's threads wait for each other actively, which takes minutes on a busy machine.
+        # One thread. More threads of torch would wait for each other in busy loops, for minutes on a busy machine.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._log = self.log_path.open("ab")
         self._process = subprocess.Popen(
@@ -121,29 +126,31 @@ class Server:
     def free(self) -> None:
         """Empty the host's cache of node outputs and unload its models.
 
-        The host does it between prompts, and misses a request that comes while it still tidies up after one: the second
-        request finds it waiting.
+        The host does so between prompts. It misses a request that comes while it still tidies up after a prompt, so the
+        request is sent twice.
         """
         for _ in range(2):
             self.post("/free", {"unload_models": True, "free_memory": True})
             time.sleep(0.75)
 
     def queue(self, api: Api) -> str:
-        """Send a graph; its prompt id.
+        """Send a graph, and return its prompt id.
 
         Raises:
-            PromptError: it is not valid.
+            PromptError: The host refused the graph.
         """
         answer = self.post("/prompt", {"prompt": api, "client_id": uuid.uuid4().hex})
         content = answer.json()
         errors = content.get("node_errors") or {}
         if not answer.ok or errors:
-            details = [f"{e['message']}: {e['details']}" for node in errors.values() for e in node["errors"]]
+            details = [
+                f"{error['message']}: {error['details']}" for node in errors.values() for error in node["errors"]
+            ]
             raise PromptError("\n".join(details) or str(content))
         return content["prompt_id"]
 
     def wait(self, prompt_id: str, seconds: float = 240.0) -> dict[str, Any]:
-        """The history entry of a prompt that has ended, well or not."""
+        """Wait until a prompt has succeeded or failed, and return its entry in the history."""
         end = time.monotonic() + seconds
         pause = 0.02
         while time.monotonic() < end:
@@ -156,10 +163,10 @@ class Server:
         raise TimeoutError(f"prompt {prompt_id} did not end:\n{self.log[-4000:]}")
 
     def run(self, api: Api) -> dict[str, Any]:
-        """Run a graph: node number -> its outputs for the page.
+        """Run a graph, and return what each node number sends to the page.
 
         Raises:
-            PromptError: it is not valid, or a node failed.
+            PromptError: The host refused the graph, or a node failed.
         """
         entry = self.wait(self.queue(api))
         for kind, content in entry["status"]["messages"]:
@@ -168,26 +175,26 @@ class Server:
         assert entry["status"]["status_str"] == "success", entry["status"]
         return entry["outputs"]
 
-    def picture(self, saved: dict[str, Any]) -> NDArray[np.uint8]:
-        """A picture that a node saved or previewed: (height, width, 3)."""
-        answer = requests.get(f"{self.url}/view", params=saved, timeout=60)
+    def picture(self, file: dict[str, Any]) -> NDArray[np.uint8]:
+        """Fetch a picture that a node saved or previewed, as (height, width, 3)."""
+        answer = requests.get(f"{self.url}/view", params=file, timeout=60)
         answer.raise_for_status()
         return np.array(Image.open(io.BytesIO(answer.content)).convert("RGB"))
 
     def pictures(self, api: Api) -> list[NDArray[np.uint8]]:
-        """Run a graph with one node that saves or previews pictures, and fetch them."""
+        """Run a graph, and fetch the pictures that its nodes SaveImage and PreviewImage made."""
         outputs = self.run(api)
         ends = [node for node, content in api.items() if content["class_type"] in ("SaveImage", "PreviewImage")]
-        return [self.picture(saved) for node in ends for saved in outputs[node]["images"]]
+        return [self.picture(file) for node in ends for file in outputs[node]["images"]]
 
     def probe(self) -> dict[str, Any]:
-        """What the probe counted since it was last asked."""
+        """Return what the probe counted since the last call."""
         return self.get("/refldm_probe")
 
 
 @contextlib.contextmanager
 def running(host: Path, base: Path, *flags: str) -> Iterator[Server]:
-    """A server that is stopped whatever happens."""
+    """Start a server, and stop it at the end, also after an error."""
     server = Server(host, base, flags)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""One running ComfyUI for each host found, with a small random-weight model and four pictures."""
+"""Start each ComfyUI that is found, with a tiny random-weight model, four pictures, and photos of toy faces."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from refldm_core.pipeline import Restorer
 from tests.weights import GOLDEN, write_tiny
 
 from .comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
+from .faces import PEOPLE, photo, require_packages, save_networks, save_picture
 
 HOSTS = find_hosts()
 
@@ -31,7 +32,7 @@ def host(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with tiny.safetensors, and raw.safetensors: another model with the same first stage."""
+    """A folder with tiny.safetensors (EMA weights) and raw.safetensors (raw weights, the same first stage)."""
     folder = tmp_path_factory.mktemp("models")
     tiny = write_tiny(folder / "source")
     convert(tiny.ckpt, folder / "tiny.safetensors", config=tiny.config)
@@ -41,11 +42,11 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ComfyUI's folders with everything that the tests' graphs name."""
+    """The folders of a ComfyUI, with the models and pictures that the tests' graphs name."""
     base = make_base(tmp_path_factory.mktemp(host.name) / "base")
     for model in model_files.glob("*.safetensors"):
         (base / "models" / "refldm" / model.name).symlink_to(model)
-    # The name in the shipped workflows; the kind of a file is told by its content.
+    # The shipped workflows use this name. The loader recognizes the kind of a file by its content.
     (base / "models" / "refldm" / "refldm.ckpt").symlink_to(model_files / "tiny.safetensors")
     save_file(lora_weights(), base / "models" / "loras" / "lora.safetensors")
     golden = load_file(GOLDEN / "golden.safetensors")
@@ -61,19 +62,19 @@ def base(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def server(host: Path, base: Path) -> Iterator[Server]:
     with running(host, base, "--preview-method", "latent2rgb") as server:
-        server.probe()  # starts counting
+        server.probe()  # the first call starts the counting
         yield server
 
 
 @pytest.fixture(scope="session")
 def core(model_files: Path) -> Restorer:
-    """The same model without a host: what `refldm restore` runs."""
+    """The same model without a host, as `refldm restore` runs it."""
     model = load_model(model_files / "tiny.safetensors")
     return Restorer(model.unet, model.first_stage, model.spec)
 
 
 def lora_weights() -> dict[str, Tensor]:
-    """A LoRA on two layers of the tiny U-Net, in the naming that LoRA files use."""
+    """Return a LoRA on two layers of the tiny U-Net, with the key names of LoRA files."""
     generator = torch.Generator().manual_seed(3)
     shapes = {"middle_block_1_qkv": (384, 128), "input_blocks_3_1_proj_out": (64, 64)}
     weights: dict[str, Tensor] = {}
@@ -85,5 +86,28 @@ def lora_weights() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="session")
 def pictures(base: Path) -> dict[str, Tensor]:
-    """Name -> (3, 128, 128) in [-1, 1]."""
+    """File name -> the picture as (3, 128, 128) in [-1, 1]."""
     return {path.name: to_tensor(load_image(path), 128) for path in (base / "input").glob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def face_server(host: Path, base: Path, server: Server) -> Iterator[Server]:
+    """The server with toy face networks and photos of toy faces."""
+    require_packages(host)
+    save_networks(base / "models" / "refldm")
+    pictures = {
+        "group.png": photo([2, -2, 1, 0]),
+        "one.png": photo([2]),
+        "empty.png": photo([]),
+        "frame_1.png": photo([2, 0]),
+        "frame_2.png": photo([2, 0], shift=16),
+        "frame_3.png": photo([None, 0], shift=32),
+    }
+    for name, person in PEOPLE.items():
+        pictures[f"{name}_1.png"] = photo([person])
+        pictures[f"{name}_2.png"] = photo([person], background=110)
+    for name, picture in pictures.items():
+        save_picture(picture, base / "input" / name)
+    yield server
+    for name in pictures:
+        (base / "input" / name).unlink()

@@ -1,6 +1,8 @@
-"""Run by a host's Python: HostUNet and FirstStage with the host's layers, on a simulated GPU. Prints JSON.
+"""Run HostUNet and FirstStage with the host's layers on a simulated GPU, and print the results as JSON.
 
-fake_gpu.py PACK HOST
+The host's own Python runs this file:
+
+    python fake_gpu.py PACK HOST
 """
 
 import itertools
@@ -10,9 +12,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 pack, host = Path(sys.argv[1]), Path(sys.argv[2])
-# There is no real GPU that the host could ask about. The attention is what it takes on NVIDIA's.
+# The host must not look for a GPU, since there is none. The attention is the one that it chooses on NVIDIA's GPUs.
 sys.argv = [sys.argv[0], "--cpu", "--use-pytorch-cross-attention"]
-# Without this folder, whose comfy.py would hide the host's package.
+# Remove this file's folder: its comfy.py would hide the host's package.
 sys.path[:1] = [str(host), str(pack)]
 
 import comfy.options  # noqa: E402
@@ -23,26 +25,26 @@ import comfy.ldm.modules.diffusionmodules.model as host_model  # noqa: E402
 import comfy.ops  # noqa: E402
 import torch  # noqa: E402
 
-from benchmarks.measuring import TINY  # noqa: E402
-from benchmarks.simulated_gpu import GPU, CopyCounter, MemoryMeter, simulated_gpu  # noqa: E402
+from benchmarks.common.measuring import TINY  # noqa: E402
+from benchmarks.common.simulated_gpu import GPU, CopyCounter, MemoryMeter, simulated_gpu  # noqa: E402
 
 
-def described(result, counter):
+def describe(result, counter):
     return {"device": result.device.type, "dtype": str(result.dtype), "copies": counter.copies}
 
 
 def unet(operations, storage, compute):
     """One guided step of two faces with different numbers of references."""
-    network = hosted.HostUNet(TINY.unet, device=GPU, dtype=storage, operations=operations)
+    network = host_network.HostUNet(TINY.unet, device=GPU, dtype=storage, operations=operations)
     size = TINY.latent_size
     latents = torch.zeros(3, TINY.unet.out_channels, size, size, device=GPU, dtype=compute)
     references = network.encode_references(latents)
     null = network.encode_references(torch.zeros_like(latents[:1]))
     x = torch.zeros(4, TINY.unet.in_channels, size, size, device=GPU, dtype=compute)
-    batch = hosted.ReferenceBatch((null.repeat(3), null.repeat(1), references, references.select(0)))
+    batch = host_conditioning.ReferenceBatch((null.repeat(3), null.repeat(1), references, references.select(0)))
     with CopyCounter() as counter:
         result = network(x, torch.zeros(4, device=GPU), batch)
-    return described(result, counter)
+    return describe(result, counter)
 
 
 def first_stage(operations, storage, compute):
@@ -56,11 +58,11 @@ def first_stage(operations, storage, compute):
     pictures = torch.zeros(2, 3, TINY.crop_size, TINY.crop_size, device=GPU)
     with CopyCounter() as counter:
         result = network.decode(network.encode(pictures))
-    return described(result, counter)
+    return describe(result, counter)
 
 
 def estimates(dtype):
-    """The memory that the host is told of, as multiples of what encoding and decoding one picture takes."""
+    """Return the pack's memory estimates for encoding and decoding one picture, divided by the memory they take."""
     network = vqgan.FirstStage(
         RELEASED.first_stage,
         operations=comfy.ops.disable_weight_init,
@@ -78,7 +80,7 @@ def estimates(dtype):
 
 
 def largest_difference(host_function):
-    """From the core's attention, of the host's attention for VAEs as the first stage calls it, on the CPU."""
+    """Return the largest difference between the core's attention and a host's attention for VAEs, on the CPU."""
     q, k, v = torch.randn(3, 2, 1, 12, 64, generator=torch.Generator().manual_seed(0))
     host_model.vae_attention = lambda: host_function
     return (first_stages._host_attention()(q, k, v) - attention.plain_attention(q, k, v)).abs().max().item()
@@ -89,7 +91,8 @@ pack_loader = module_from_spec(pack_loader_spec)
 pack_loader_spec.loader.exec_module(pack_loader)
 
 RELEASED = pack_loader.load("refldm_core.model.variants").RELEASED
-hosted = pack_loader.load("nodes.host.model")
+host_network = pack_loader.load("nodes.host.network")
+host_conditioning = pack_loader.load("nodes.host.conditioning")
 first_stages = pack_loader.load("nodes.host.first_stage")
 vqgan = pack_loader.load("refldm_core.model.vqgan")
 attention = pack_loader.load("refldm_core.model.attention")

@@ -1,21 +1,24 @@
-"""Graphs in the format of POST /prompt, built piece by piece."""
+"""Build graphs in the format of POST /prompt, node by node."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .comfy import Api
+import numpy as np
+from numpy.typing import NDArray
+
+from .comfy import Api, Server
 
 
 class Link(NamedTuple):
-    """An output of a node."""
+    """An output of a node in a graph."""
 
     node: str
     output: int
 
 
 class Node:
-    """A node that was added; `node[i]` is its i-th output."""
+    """A node of a graph. `node[i]` is its i-th output."""
 
     def __init__(self, number: str) -> None:
         self.number = number
@@ -25,22 +28,22 @@ class Node:
 
 
 class Graph:
-    """A graph under construction; `api` is its JSON."""
+    """A graph that grows by one node with each call. `api` is its JSON."""
 
     def __init__(self) -> None:
         self.api: Api = {}
 
     def add(self, class_type: str, **inputs: Any) -> Node:
         number = str(len(self.api) + 1)
-        wired = {name: [v.node, v.output] if isinstance(v, Link) else v for name, v in inputs.items()}
-        self.api[number] = {"class_type": class_type, "inputs": wired}
+        values = {name: [v.node, v.output] if isinstance(v, Link) else v for name, v in inputs.items()}
+        self.api[number] = {"class_type": class_type, "inputs": values}
         return Node(number)
 
     def load_model(self, checkpoint: str = "tiny.safetensors", dtype: str = "float32") -> Node:
         return self.add("ReFLDM_LoadModel", checkpoint=checkpoint, first_stage="(inside the checkpoint)", dtype=dtype)
 
     def image(self, *names: str) -> Link:
-        """Pictures as one batch."""
+        """Load pictures as one batch."""
         links = [self.add("LoadImage", image=name)[0] for name in names]
         batch = links[0]
         for link in links[1:]:
@@ -61,8 +64,8 @@ class Graph:
             "scheduler": "trailing",
             "denoise": 1.0,
         }
-        given = {} if references is None else {"references": references}
-        return self.add("ReFLDM_Sampler", model=model, vae=vae, image=image, **given, **{**defaults, **settings})
+        optional = {} if references is None else {"references": references}
+        return self.add("ReFLDM_Sampler", model=model, vae=vae, image=image, **optional, **{**defaults, **settings})
 
     def ksampler(self, model: Link, conditioning: Node, **settings: Any) -> Link:
         defaults = {
@@ -73,8 +76,8 @@ class Graph:
             "scheduler": "simple",
             "denoise": 1.0,
         }
-        wired = {"positive": conditioning[0], "negative": conditioning[1], "latent_image": conditioning[2]}
-        return self.add("KSampler", model=model, **{**wired, **defaults, **settings})[0]
+        sockets = {"positive": conditioning[0], "negative": conditioning[1], "latent_image": conditioning[2]}
+        return self.add("KSampler", model=model, **{**sockets, **defaults, **settings})[0]
 
     def decode(self, samples: Link, vae: Link) -> None:
         self.save(self.add("VAEDecode", samples=samples, vae=vae)[0])
@@ -83,15 +86,31 @@ class Graph:
         self.add("SaveImage", images=images, filename_prefix="test")
 
 
-def with_files(api: Api) -> Api:
-    """A shipped workflow with the files of the model folder instead of the embedded models, in the core's type here."""
-    chosen = {
+def fetch_pictures(server: Server, graph: Graph, *images: Link) -> list[list[NDArray[np.uint8]]]:
+    """Run a graph, and return the pictures of each of these outputs."""
+    ends = [graph.add("SaveImage", images=link, filename_prefix="faces") for link in images]
+    outputs = server.run(graph.api)
+    return [[server.picture(file) for file in outputs[end.number]["images"]] for end in ends]
+
+
+def fetch_text(server: Server, graph: Graph, link: Link) -> str:
+    """Run a graph, and return the text of this output."""
+    end = graph.add("PreviewAny", source=link)
+    return server.run(graph.api)[end.number]["text"][0]
+
+
+def with_model_files(api: Api) -> Api:
+    """Return a shipped workflow that uses the files in the model folder instead of the embedded models.
+
+    The model computes in float32, as the core does in these tests.
+    """
+    replacements = {
         "ReFLDM_LoadModel": {"checkpoint": "refldm.ckpt", "dtype": "float32"},
         "ReFLDM_LoadFaceDetector": {"backend": "insightface"},
         "ReFLDM_LoadFaceRecognizer": {"model": "buffalo_l"},
     }
     return {
-        number: {**node, "inputs": {**node["inputs"], **chosen.get(node["class_type"], {})}}
+        number: {**node, "inputs": {**node["inputs"], **replacements.get(node["class_type"], {})}}
         for number, node in api.items()
     }
 
@@ -99,8 +118,8 @@ def with_files(api: Api) -> Api:
 REFERENCES = ("reference_1.png", "reference_2.png", "reference_3.png")
 
 
-def restoring(checkpoint: str = "tiny.safetensors", dtype: str = "float32", **settings: Any) -> Graph:
-    """face.png restored by ReFLDM_Sampler with three references."""
+def restoration_graph(checkpoint: str = "tiny.safetensors", dtype: str = "float32", **settings: Any) -> Graph:
+    """Return a graph in which ReFLDM_Sampler restores face.png with three references."""
     graph = Graph()
     model = graph.load_model(checkpoint, dtype)
     references = graph.encode(model[0], model[1], *REFERENCES)
@@ -108,8 +127,8 @@ def restoring(checkpoint: str = "tiny.safetensors", dtype: str = "float32", **se
     return graph
 
 
-class Prepared(NamedTuple):
-    """A graph up to the conditioning, for the host's own samplers."""
+class ConditionedGraph(NamedTuple):
+    """A graph that ends at the conditioning, for a sampler of the host."""
 
     graph: Graph
     model: Link
@@ -118,10 +137,10 @@ class Prepared(NamedTuple):
     conditioning: Node
 
 
-def prepared(face: tuple[str, ...] = ("face.png",)) -> Prepared:
-    """face.png and three references up to the conditioning."""
+def conditioned_graph(faces: tuple[str, ...] = ("face.png",)) -> ConditionedGraph:
+    """Return a graph that ends at the conditioning for these faces and three references."""
     graph = Graph()
     model = graph.load_model()
     references = graph.encode(model[0], model[1], *REFERENCES)
-    conditioning = graph.add("ReFLDM_Conditioning", vae=model[1], image=graph.image(*face), references=references)
-    return Prepared(graph, model[0], model[1], references, conditioning)
+    conditioning = graph.add("ReFLDM_Conditioning", vae=model[1], image=graph.image(*faces), references=references)
+    return ConditionedGraph(graph, model[0], model[1], references, conditioning)

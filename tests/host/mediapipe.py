@@ -1,4 +1,4 @@
-"""A weight file for ComfyUI's own MediaPipe nodes that finds one face at a known place of every picture."""
+"""Write a weight file for ComfyUI's MediaPipe nodes that finds one face at a fixed place in every picture."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 NAME = "mediapipe_face_fp32.safetensors"
-"""The file that ComfyUI's blueprints and the workflow name."""
+"""The file name in ComfyUI's blueprints and in workflow 08."""
 
 LANDMARKS = np.array([[72, 77], [120, 77], [96, 101], [79, 125], [115, 123]], dtype=np.float64)
-"""Of the toy face at place 0 of `photo`: left eye, right eye, nose, left and right corner of the mouth."""
+"""Landmarks of the toy face at place 0 of `photo`: left eye, right eye, nose, left and right corner of the mouth."""
 
 TEXT = " ".join(f"{value:g}" for value in LANDMARKS.flatten())
-"""The same, typed in."""
+"""The same landmarks as text for Faces from Landmarks."""
 
 MESH = (48, 48, 144, 144)
-"""(left, top, right, bottom): the extent of the mesh, around that face."""
+"""Extent of the face mesh around that face: (left, top, right, bottom)."""
 
 _FIVE = [468, 473, 1, 61, 291]  # irises, tip of the nose, corners of the mouth
 _PARTS = ("face_oval", "left_eye", "right_eye", "left_eyebrow", "right_eyebrow", "lips", "irises", "nose")
-_INPUT = 192  # pixels of the face mesh's input
-_REGION = 12.0  # its side in the picture by the picture's longer side: the detector's box, 8, times the margin, 1.5
+_INPUT = 192  # side of the face mesh's input, in pixels
+_REGION = 12.0  # side of that input over the picture's longer side: the detector's box, 8, times the margin, 1.5
 
 
 def save_mediapipe(host: Path, detection: Path, size: tuple[int, int]) -> None:
-    """Write the file into a folder models/detection.
+    """Write the file into the folder models/detection.
 
     Args:
-        host: a ComfyUI with MediaPipe nodes, whose own classes name the tensors.
-        detection: the folder.
-        size: (height, width) of the pictures that the places are meant for.
+        host: A ComfyUI with MediaPipe nodes. Its classes name the tensors.
+        detection: The folder models/detection.
+        size: (height, width) of the pictures in which the face is found.
     """
     path = host / "comfy_extras" / "mediapipe" / "face_landmarker.py"
     spec = spec_from_file_location("face_landmarker_of_the_host", path)
@@ -48,8 +48,8 @@ def save_mediapipe(host: Path, detection: Path, size: tuple[int, int]) -> None:
         for name, value in network.state_dict().items():
             prefix = f"detector_{variant}." if name.startswith("detector.") else ""
             tensors[prefix + name.removeprefix("detector." if prefix else "")] = torch.zeros_like(value)
-    # One anchor in each of 8x8 cells of the short-range detector sees a face far larger than the picture. They overlap
-    # so much that they become one, in the middle of the picture. Nothing else is a face.
+    # One anchor in each of the 8x8 cells of the short-range detector sees a face far larger than the picture. These
+    # faces overlap so much that they become one face in the middle of the picture. All other anchors see nothing.
     for name in ("detector_short.cls_16.bias", "detector_short.cls_8.bias", "detector_full.cls_dw.bias"):
         tensors[name].fill_(-50.0)
     tensors["detector_short.cls_8.bias"][0] = 3.0
@@ -71,7 +71,7 @@ def save_mediapipe(host: Path, detection: Path, size: tuple[int, int]) -> None:
 
 
 def _mesh() -> NDArray[np.float64]:
-    """(478, 2): the five landmarks, two corners of the extent, and points between them."""
+    """Return (478, 2) points: the five landmarks, two corners of the extent, and random points between them."""
     low, high = np.array(MESH[:2]), np.array(MESH[2:])
     mesh = np.random.default_rng(0).uniform(low, high, (478, 2))
     mesh[[0, 2]] = low, high

@@ -1,4 +1,4 @@
-"""The same restorations without a host, and how close pictures must be to them."""
+"""Restore pictures with the core alone, and compare the pictures of a host with the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refldm_core.pipeline import ReferenceEncoding, Restorer, SamplingSettings
 from refldm_core.progress import Step
 
 GRAY_LEVELS = 2
-"""Largest difference in float32: another order of the same sums, then truncation to 8 bits."""
+"""Largest allowed difference in float32. The host adds in another order, and both truncate to 8 bits."""
 
 
 def restore(
@@ -25,7 +25,7 @@ def restore(
     settings: SamplingSettings | None = None,
     encoding: ReferenceEncoding = "joint",
 ) -> NDArray[np.uint8]:
-    """One face: (height, width, 3)."""
+    """Restore one face, and return it as (height, width, 3)."""
     kv = core.encode_references(torch.stack(list(references)), encoding) if references else None
     return to_u8(core.restore(face.unsqueeze(0), kv, [2024], settings))
 
@@ -34,18 +34,18 @@ def to_u8(restored: Tensor) -> NDArray[np.uint8]:
     return tensor_to_u8(restored[0]).movedim(0, -1).numpy()
 
 
-def last_clean_latent(
+def final_latents(
     core: Restorer, face: Tensor, references: Sequence[Tensor], settings: SamplingSettings
 ) -> tuple[Tensor, Tensor]:
-    """The latent that sampling ends at, and the clean one predicted in the last step."""
-    seen: list[Step] = []
+    """Return the latent at which sampling ends, and the clean latent x_0 that the last step predicts."""
+    steps: list[Step] = []
     kv = core.encode_references(torch.stack(list(references)))
-    end = core.sample(core.encode(face.unsqueeze(0)), kv, [2024], settings, seen.append)
-    return end, seen[-1].x_0
+    end = core.sample(core.encode(face.unsqueeze(0)), kv, [2024], settings, steps.append)
+    return end, steps[-1].x_0
 
 
 def with_lora(core: Restorer, lora: dict[str, Tensor], strength: float) -> Restorer:
-    """A copy of the core with the LoRA's products added to its weights."""
+    """Return a copy of the core whose weights include the LoRA."""
     unet = copy.deepcopy(core.unet)
     with torch.no_grad():
         for name, parameter in unet.named_parameters():
@@ -56,12 +56,12 @@ def with_lora(core: Restorer, lora: dict[str, Tensor], strength: float) -> Resto
     return Restorer(unet, core.first_stage, core.spec)
 
 
-def assert_same(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], levels: int = GRAY_LEVELS) -> None:
-    assert ours.shape == theirs.shape
-    difference = int(np.abs(ours.astype(int) - theirs.astype(int)).max())
+def assert_same(picture: NDArray[np.uint8], expected: NDArray[np.uint8], levels: int = GRAY_LEVELS) -> None:
+    assert picture.shape == expected.shape
+    difference = int(np.abs(picture.astype(int) - expected.astype(int)).max())
     assert difference <= levels, f"pictures differ by {difference} gray levels"
 
 
-def differ(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> float:
-    """Mean difference in gray levels."""
-    return float(np.abs(ours.astype(float) - theirs.astype(float)).mean())
+def mean_difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Return the mean absolute difference in gray levels."""
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())

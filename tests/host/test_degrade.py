@@ -1,4 +1,4 @@
-"""The Degrade node in a running host: what the core does, a seed for each picture, and a degraded face restored."""
+"""The Degrade node in a running host: the same degradations as in the core, with one seed for each picture."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from .graphs import REFERENCES, Graph
 FACES = ("face.png", "reference_1.png", "reference_2.png")
 
 
-def degraded(server: Server, names: tuple[str, ...], kind: str, seed: int) -> tuple[list[np.ndarray], str]:
+def run_degrade(server: Server, names: tuple[str, ...], kind: str, seed: int) -> tuple[list[np.ndarray], str]:
+    """Run Degrade on these files, and return the pictures and the report."""
     graph = Graph()
     node = graph.add("ReFLDM_Degrade", image=graph.image(*names), kind=kind, seed=seed)
-    told = graph.add("PreviewAny", source=node[1])
+    report = graph.add("PreviewAny", source=node[1])
     end = graph.add("SaveImage", images=node[0], filename_prefix="degraded")
     outputs = server.run(graph.api)
-    return [server.picture(one) for one in outputs[end.number]["images"]], outputs[told.number]["text"][0]
+    return [server.picture(file) for file in outputs[end.number]["images"]], outputs[report.number]["text"][0]
 
 
 @pytest.mark.parametrize("kind", RANGES)
-def test_as_without_a_host(kind: Kind, server: Server) -> None:
-    ours, report = degraded(server, FACES, kind, 5)
+def test_degradation_equals_the_core(kind: Kind, server: Server) -> None:
+    pictures, report = run_degrade(server, FACES, kind, 5)
     lines = report.splitlines()
-    assert len(ours) == len(lines) == 3
+    assert len(pictures) == len(lines) == 3
     for i, name in enumerate(FACES):
-        drawn = draw(RANGES[kind], 5 + i)
-        picture = np.array(load_image(server.base / "input" / name))
-        right = degrade(picture, drawn)
-        # The host's own Pillow may bring another JPEG library, and saving truncates.
-        difference = np.abs(ours[i].astype(int) - right)
+        degradation = draw(RANGES[kind], 5 + i)
+        clean = np.array(load_image(server.base / "input" / name))
+        expected = degrade(clean, degradation)
+        # The host's Pillow may contain another JPEG library, and SaveImage truncates.
+        difference = np.abs(pictures[i].astype(int) - expected)
         assert difference.max() <= 8 and difference.mean() < 1
-        assert np.abs(ours[i].astype(int) - picture).mean() > 2
-        assert lines[i].startswith(f"{i + 1}: seed {5 + i}, blur {drawn.blur_sigma:.2f}, ")
-        assert lines[i].endswith(f"JPEG quality {drawn.jpeg_quality}")
+        assert np.abs(pictures[i].astype(int) - clean).mean() > 2
+        assert lines[i].startswith(f"{i + 1}: seed {5 + i}, blur {degradation.blur_sigma:.2f}, ")
+        assert lines[i].endswith(f"JPEG quality {degradation.jpeg_quality}")
 
 
-def test_a_picture_alone_is_as_in_its_batch(server: Server) -> None:
-    largest = 0xFFFFFFFFFFFFFFFF
-    batch, _ = degraded(server, ("face.png", "reference_1.png"), "training", largest - 1)
-    (alone,), report = degraded(server, ("reference_1.png",), "training", largest)
-    assert (alone == batch[1]).all()
-    assert f"seed {largest}," in report
-    beyond, _ = degraded(server, ("face.png", "reference_1.png"), "training", largest)
-    assert len(beyond) == 2
+def test_degradation_does_not_depend_on_the_batch(server: Server) -> None:
+    largest_seed = 0xFFFFFFFFFFFFFFFF
+    batch, _ = run_degrade(server, ("face.png", "reference_1.png"), "training", largest_seed - 1)
+    (single,), report = run_degrade(server, ("reference_1.png",), "training", largest_seed)
+    assert (single == batch[1]).all()
+    assert f"seed {largest_seed}," in report
+    beyond_largest, _ = run_degrade(server, ("face.png", "reference_1.png"), "training", largest_seed)
+    assert len(beyond_largest) == 2
 
 
-def test_an_unknown_kind_is_refused(server: Server) -> None:
+def test_unknown_kind_is_refused(server: Server) -> None:
     with pytest.raises(PromptError, match="gentle"):
-        degraded(server, ("face.png",), "gentle", 1)
+        run_degrade(server, ("face.png",), "gentle", 1)
 
 
-def test_degrade_and_restore(server: Server) -> None:
+def test_degraded_face_is_restored(server: Server) -> None:
     graph = Graph()
     model = graph.load_model()
-    low = graph.add("ReFLDM_Degrade", image=graph.image("face.png"), kind="severe", seed=1)
+    degraded = graph.add("ReFLDM_Degrade", image=graph.image("face.png"), kind="severe", seed=1)
     references = graph.encode(model[0], model[1], *REFERENCES)
-    graph.save(graph.sampler(model[0], model[1], low[0], references, steps=2)[0])
+    graph.save(graph.sampler(model[0], model[1], degraded[0], references, steps=2)[0])
     (restored,) = server.pictures(graph.api)
     assert restored.shape == (128, 128, 3)

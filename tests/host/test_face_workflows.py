@@ -1,4 +1,4 @@
-"""The shipped workflows with whole photos, run on toy faces."""
+"""The shipped workflows for whole photos and videos, run on toy faces."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from .comfy import PACK, Api, Server
-from .faces import SAME_TOY, SEARCH, changed, photo, require_packages, save, save_networks
-from .graphs import with_files
+from .faces import PEOPLE, SAME_TOY, TOY_DETECTION, face_change, photo, require_packages, save_networks, save_picture
+from .graphs import with_model_files
 
 ORDER = [2, -2, 1, 0]
-NAMES = {"anna": -2, "ben": 0, "cem": 2}
+"""The people in the group photo, from the left."""
 
 
 @pytest.fixture(scope="module")
-def faces(host: Path, base: Path, server: Server) -> Iterator[Server]:
-    """The server with networks and the pictures that the workflows name."""
+def workflow_server(host: Path, base: Path, server: Server) -> Iterator[Server]:
+    """The server with toy face networks and the pictures and video that the workflows name."""
     require_packages(host)
     save_networks(base / "models" / "refldm")
     inputs = base / "input"
@@ -30,9 +30,10 @@ def faces(host: Path, base: Path, server: Server) -> Iterator[Server]:
     pictures = {"photo.png": photo(ORDER[:1]), "group.png": photo(ORDER)}
     # The third photo of the person shows somebody else.
     pictures |= {f"reference_{i}.png": photo([2 if i < 3 else -2], background=127 - 8 * i) for i in (1, 2, 3)}
-    pictures |= {f"{name}_{i}.png": photo([NAMES[name]], background=127 - 8 * i) for name in NAMES for i in (1, 2)}
+    for name, number in PEOPLE.items():
+        pictures |= {f"{name}_{i}.png": photo([number], background=127 - 8 * i) for i in (1, 2)}
     for name, picture in pictures.items():
-        save(picture, inputs / name)
+        save_picture(picture, inputs / name)
     save_video(inputs / "video.mp4", frames())
     yield server
     for path in [path for path in inputs.iterdir() if path.is_file()]:
@@ -42,7 +43,7 @@ def faces(host: Path, base: Path, server: Server) -> Iterator[Server]:
 
 
 def frames() -> list[NDArray[np.uint8]]:
-    """A known face that moves, beside a stranger; then nobody."""
+    """Return frames in which a saved person moves beside a stranger, and a last frame without faces."""
     return [photo([2, -2], shift=16 * i) for i in range(3)] + [photo([None, None])]
 
 
@@ -55,24 +56,24 @@ def save_video(path: Path, pictures: list[NDArray[np.uint8]]) -> None:
 
 
 def load_video(path: Path) -> list[NDArray[np.uint8]]:
-    reader, found = cv2.VideoCapture(str(path)), []
+    reader, pictures = cv2.VideoCapture(str(path)), []
     while True:
-        there, picture = reader.read()
-        if not there:
-            return found
-        found.append(np.asarray(picture[..., ::-1], dtype=np.uint8))
+        success, picture = reader.read()
+        if not success:
+            return pictures
+        pictures.append(np.asarray(picture[..., ::-1], dtype=np.uint8))
 
 
-def for_toys(name: str) -> Api:
-    """The shipped graph with the search and the likeness that toys need, and few steps."""
-    path = next((PACK / "tests" / "workflows").glob(f"{name}*.api.json"))
-    return adapted_to_toys(with_files(json.loads(path.read_text(encoding="utf-8"))))
+def toy_workflow(number: str) -> Api:
+    """Return the shipped workflow of this number, with settings for toy faces."""
+    path = next((PACK / "tests" / "workflows").glob(f"{number}*.api.json"))
+    return adapt_to_toys(with_model_files(json.loads(path.read_text(encoding="utf-8"))))
 
 
-def adapted_to_toys(api: Api) -> Api:
-    """The graph itself, with the settings that toy faces need."""
+def adapt_to_toys(api: Api) -> Api:
+    """Change the graph in place to the settings that toy faces need and to few steps, and return it."""
     changes: dict[str, dict[str, Any]] = {
-        "ReFLDM_DetectFaces": SEARCH,
+        "ReFLDM_DetectFaces": TOY_DETECTION,
         "ReFLDM_SelectReferences": {"threshold": 0.5, "same_person": SAME_TOY},
         "ReFLDM_MatchPeople": {"threshold": SAME_TOY},
         "ReFLDM_Sampler": {"steps": 2},
@@ -83,40 +84,41 @@ def adapted_to_toys(api: Api) -> Api:
 
 
 def run(server: Server, api: Api) -> tuple[NDArray[np.uint8], list[str]]:
-    """The saved picture, and the texts shown in the graph."""
+    """Run a graph, and return its saved picture and the texts that it shows."""
     outputs = server.run(api)
     end = next(number for number, node in api.items() if node["class_type"] == "SaveImage")
-    shown = [number for number, node in api.items() if node["class_type"] == "PreviewAny"]
-    return server.picture(outputs[end]["images"][0]), [outputs[number]["text"][0] for number in shown]
+    previews = [number for number, node in api.items() if node["class_type"] == "PreviewAny"]
+    return server.picture(outputs[end]["images"][0]), [outputs[number]["text"][0] for number in previews]
 
 
-def test_04_a_face_in_a_photo(faces: Server) -> None:
-    after, (report,) = run(faces, for_toys("04"))
+def test_04_restores_the_face_in_a_photo(workflow_server: Server) -> None:
+    after, (report,) = run(workflow_server, toy_workflow("04"))
     before = photo(ORDER[:1])
     assert [line.split()[0] for line in report.splitlines()] == ["kept", "kept", "dropped"] or "copy of" in report
     assert "photo 3: another person" in report
-    assert changed(before, after, 0) > 5
-    assert (after[:, 216:] == before[:, 216:]).all(), "outside the crop, to the last bit"
+    assert face_change(before, after, 0) > 5
+    assert (after[:, 216:] == before[:, 216:]).all(), "outside the crop every pixel stays the same"
 
 
-def test_05_each_face_its_own_person(faces: Server) -> None:
-    after, (report,) = run(faces, for_toys("05"))
-    found = [line.rpartition(": ")[2].rpartition(" (")[0] for line in report.splitlines()]
-    assert found == ["Cem", "Anna", "nobody", "Ben"]
+def test_05_restores_each_face_with_its_own_person(workflow_server: Server) -> None:
+    after, (report,) = run(workflow_server, toy_workflow("05"))
+    people = [line.rpartition(": ")[2].rpartition(" (")[0] for line in report.splitlines()]
+    assert people == ["Cem", "Anna", "nobody", "Ben"]
     before = photo(ORDER)
-    assert [changed(before, after, place) > 5 for place in range(4)] == [True, True, False, True]
-    assert (after[:, 512 + 20 : 768 - 80] == before[:, 512 + 20 : 768 - 80]).all(), "the stranger, to the last bit"
+    assert [face_change(before, after, place) > 5 for place in range(4)] == [True, True, False, True]
+    stranger = slice(512 + 20, 768 - 80)
+    assert (after[:, stranger] == before[:, stranger]).all(), "every pixel of the stranger stays the same"
 
 
-def test_06_video_frames(faces: Server, base: Path) -> None:
-    faces.run(for_toys("06"))
-    written = sorted((base / "output" / "refldm").glob("video*"))
-    before, after = load_video(base / "input" / "video.mp4"), load_video(written[-1])
+def test_06_restores_the_person_in_a_video(workflow_server: Server, base: Path) -> None:
+    workflow_server.run(toy_workflow("06"))
+    videos = sorted((base / "output" / "refldm").glob("video*"))
+    before, after = load_video(base / "input" / "video.mp4"), load_video(videos[-1])
     assert len(after) == len(before) == 4
 
     def change(frame: int, place: int) -> float:
-        back = -16 * frame  # to where the face was in the first frame
-        return changed(np.roll(before[frame], back, axis=1), np.roll(after[frame], back, axis=1), place)
+        shift = -16 * frame  # moves the face to its place in the first frame
+        return face_change(np.roll(before[frame], shift, axis=1), np.roll(after[frame], shift, axis=1), place)
 
     assert all(change(frame, 0) > 10 for frame in range(3)), "the person"
     assert all(change(frame, 1) < 5 for frame in range(3)), "the stranger"

@@ -1,4 +1,4 @@
-"""Restoring without insightface, onnxruntime and facexlib: with ComfyUI's own face detection, and with typed places."""
+"""Restore faces without insightface, onnxruntime and facexlib, from ComfyUI's MediaPipe or from typed landmarks."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ import pytest
 
 from .comfy import Api, PromptError, Server, make_base, running
 from .converting import to_api
-from .faces import FaceGraph, changed, photo, save
-from .graphs import with_files
+from .faces import FaceGraph, face_change, photo, save_picture
+from .graphs import fetch_pictures, with_model_files
 from .mediapipe import NAME, TEXT, save_mediapipe
-from .test_faces import saved
 from .test_workflows import WORKFLOWS, api_of, require_nodes
 
-PATH = next(path for path in WORKFLOWS if path.stem.startswith("08"))
+WORKFLOW = next(path for path in WORKFLOWS if path.stem.startswith("08"))
 
 BLOCKED = "import sys\nsys.modules.update(dict.fromkeys(('insightface', 'onnxruntime', 'facexlib')))\n"
-"""Python runs it when it starts: importing these packages then fails as if they were not there."""
+"""Python runs this file when it starts. Then these packages cannot be imported, as if they were not installed."""
 
 
 @pytest.fixture(scope="module")
-def bare(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ComfyUI without any face package, with the file of its MediaPipe nodes and the workflow's pictures."""
+def bare_server(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ComfyUI without face packages, with the weight file of its MediaPipe nodes and the pictures of the workflow."""
     folder = tmp_path_factory.mktemp(f"{host.name}-bare")
     (folder / "sitecustomize.py").write_text(BLOCKED, encoding="utf-8")
     base = make_base(folder / "base")
     (base / "models" / "refldm" / "refldm.ckpt").symlink_to(model_files / "tiny.safetensors")
     (base / "models" / "refldm" / "tiny.safetensors").symlink_to(model_files / "tiny.safetensors")
-    save(photo([2]), base / "input" / "photo.png")
+    save_picture(photo([2]), base / "input" / "photo.png")
     for i in (1, 2, 3):
-        save(photo([2], background=127 - 8 * i), base / "input" / f"reference_{i}.png")
+        save_picture(photo([2], background=127 - 8 * i), base / "input" / f"reference_{i}.png")
     if (host / "comfy_extras" / "nodes_mediapipe.py").is_file():
         save_mediapipe(host, base / "models" / "detection", (192, 256))
     with pytest.MonkeyPatch.context() as patch:
@@ -43,62 +42,62 @@ def bare(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory
             yield server
 
 
-def test_the_pack_loads_without_face_packages(bare: Server) -> None:
-    assert "IMPORT FAILED" not in bare.log
+def test_pack_loads_without_face_packages(bare_server: Server) -> None:
+    assert "IMPORT FAILED" not in bare_server.log
     graph = FaceGraph()
     graph.save(graph.detect(graph.image("photo.png"))[2])
     with pytest.raises(PromptError, match="insightface"):
-        bare.run(graph.api)
+        bare_server.run(graph.api)
 
 
-def test_typed_landmarks_restore_without_face_packages(bare: Server) -> None:
+def test_typed_landmarks_restore_without_face_packages(bare_server: Server) -> None:
     graph = FaceGraph()
     model, image = graph.load_model(), graph.image("photo.png")
-    known = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=TEXT, crop_size=128)
-    restored = graph.sampler(model[0], model[1], known[1], steps=2, faces=known[0])
-    ((after,),) = saved(bare, graph, graph.paste(image, known[0], restored[0])[0])
-    assert changed(photo([2]), after, 0) > 5
+    faces = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=TEXT, crop_size=128)
+    restored = graph.sampler(model[0], model[1], faces[1], steps=2, faces=faces[0])
+    ((after,),) = fetch_pictures(bare_server, graph, graph.paste(image, faces[0], restored[0])[0])
+    assert face_change(photo([2]), after, 0) > 5
 
 
-def test_the_workflow_says_which_host_it_needs() -> None:
-    notes = [node["widgets_values"][0] for node in workflow()["nodes"] if node["type"] == "MarkdownNote"]
+def test_workflow_08_names_the_host_version_that_it_needs() -> None:
+    notes = [node["widgets_values"][0] for node in read_workflow()["nodes"] if node["type"] == "MarkdownNote"]
     assert any("ComfyUI 0.23 or newer" in note for note in notes)
 
 
-def test_the_workflow_uses_no_face_network_of_ours() -> None:
-    kinds = {node["class_type"] for node in api_of(PATH).values()}
+def test_workflow_08_loads_no_face_network_of_the_pack() -> None:
+    kinds = {node["class_type"] for node in api_of(WORKFLOW).values()}
     assert {"LoadMediaPipeFaceLandmarker", "MediaPipeFaceLandmarker", "ReFLDM_FacesFromLandmarks"} <= kinds
     assert not {kind for kind in kinds if kind.startswith("ReFLDM_LoadFace") or kind == "ReFLDM_SelectReferences"}
 
 
-def test_workflow_08_restores_the_face(bare: Server) -> None:
-    """The host's own MediaPipe nodes run; their file was made for this test, since the published one is not here."""
-    require_nodes(bare, PATH)
-    api = with_files(to_api(workflow(), bare.get("/object_info")))
+def test_workflow_08_restores_the_face(bare_server: Server) -> None:
+    """The host's own MediaPipe nodes run. Their weight file is made for this test, since tests download nothing."""
+    require_nodes(bare_server, WORKFLOW)
+    api = with_model_files(to_api(read_workflow(), bare_server.get("/object_info")))
     loaders = [node["inputs"] for node in api.values() if node["class_type"] == "LoadMediaPipeFaceLandmarker"]
     assert loaders == [{"model_name": NAME}]
     for node in api.values():
         if node["class_type"] == "ReFLDM_Sampler":
             node["inputs"]["steps"] = 2
-    crop, after = bare.pictures(api)
+    crop, after = bare_server.pictures(api)
     before = photo([2])
-    assert changed(before, after, 0) > 5
-    assert (after[:, 216:] == before[:, 216:]).all(), "outside the crop, to the last bit"
-    same_crop, same = bare.pictures(with_typed_landmarks(api))
-    assert np.abs(crop.astype(int) - same_crop).max() <= 1
-    # The mesh is float32, and this random network is touchy: close, not equal.
-    assert (np.abs(after.astype(int) - same) <= 8).mean() > 0.9
+    assert face_change(before, after, 0) > 5
+    assert (after[:, 216:] == before[:, 216:]).all(), "outside the crop every pixel stays the same"
+    typed_crop, typed_after = bare_server.pictures(with_typed_landmarks(api))
+    assert np.abs(crop.astype(int) - typed_crop).max() <= 1
+    # The mesh is float32, and the random network magnifies rounding: the pictures are close, not equal.
+    assert (np.abs(after.astype(int) - typed_after) <= 8).mean() > 0.9
 
 
 def with_typed_landmarks(api: Api) -> Api:
-    """The same graph with the landmarks as text, without the host's face detection."""
-    changed = {number: node for number, node in api.items() if "MediaPipe" not in node["class_type"]}
-    for number, node in changed.items():
+    """Return the same graph with the landmarks as text, without the host's face detection."""
+    nodes = {number: node for number, node in api.items() if "MediaPipe" not in node["class_type"]}
+    for number, node in nodes.items():
         if node["class_type"] == "ReFLDM_FacesFromLandmarks":
             inputs = {name: value for name, value in node["inputs"].items() if name != "face_landmarks"}
-            changed[number] = {**node, "inputs": {**inputs, "text": TEXT}}
-    return changed
+            nodes[number] = {**node, "inputs": {**inputs, "text": TEXT}}
+    return nodes
 
 
-def workflow() -> dict:
-    return json.loads(PATH.read_text(encoding="utf-8"))
+def read_workflow() -> dict:
+    return json.loads(WORKFLOW.read_text(encoding="utf-8"))

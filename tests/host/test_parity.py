@@ -14,8 +14,8 @@ from refldm_core.model.precision import has_fast_bfloat16
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .comfy import Server
-from .graphs import REFERENCES, Graph, prepared, restoring
-from .oracle import assert_same, differ, last_clean_latent, restore
+from .graphs import REFERENCES, Graph, conditioned_graph, restoration_graph
+from .oracle import assert_same, final_latents, mean_difference, restore
 
 Pictures = dict[str, Tensor]
 
@@ -29,13 +29,13 @@ def references(pictures: Pictures) -> list[Tensor]:
 def test_sampler_with_the_published_settings_is_refldm_restore(
     server: Server, core: Restorer, pictures: Pictures
 ) -> None:
-    ours = server.pictures(restoring().api)[0]
+    ours = server.pictures(restoration_graph().api)[0]
     assert_same(ours, restore(core, pictures["face.png"], references(pictures)))
 
 
 def test_auto_type_is_the_fast_one_of_the_processor(server: Server, core: Restorer, pictures: Pictures) -> None:
     seen = len(server.log)
-    ours = server.pictures(restoring(dtype="auto", steps=10).api)[0].astype(int)
+    ours = server.pictures(restoration_graph(dtype="auto", steps=10).api)[0].astype(int)
     expected = "bfloat16, manual cast: None" if has_fast_bfloat16() else "float32, manual cast: None"
     assert f"model weight dtype torch.{expected}" in server.log[seen:]
     right = restore(core, pictures["face.png"], references(pictures), SHORT)
@@ -56,7 +56,7 @@ def test_auto_type_is_the_fast_one_of_the_processor(server: Server, core: Restor
 def test_sampler_settings_mean_the_same(
     server: Server, core: Restorer, pictures: Pictures, node: dict[str, Any], settings: SamplingSettings
 ) -> None:
-    ours = server.pictures(restoring(**node).api)[0]
+    ours = server.pictures(restoration_graph(**node).api)[0]
     assert_same(ours, restore(core, pictures["face.png"], references(pictures), settings))
 
 
@@ -65,7 +65,7 @@ def test_stock_samplers_on_our_sigmas_are_refldm_restore(
     server: Server, core: Restorer, pictures: Pictures, sampler: str
 ) -> None:
     """SamplerCustom, and SamplerCustomAdvanced with CFGGuider and RandomNoise."""
-    graph, model, vae, _, conditioning = prepared()
+    graph, model, vae, _, conditioning = conditioned_graph()
     select = graph.add("KSamplerSelect", sampler_name=sampler)
     sigmas = graph.add("ReFLDM_Scheduler", model=model, steps=10, scheduler="trailing", denoise=1.0)
     custom = graph.add(
@@ -106,14 +106,14 @@ def test_what_remains_of_stock_ksampler(  # noqa: PLR0917
 
     The published end has a trace of noise in it and is not scaled up; before decoding that is all that remains.
     """
-    graph, model, vae, _, conditioning = prepared()
+    graph, model, vae, _, conditioning = conditioned_graph()
     samples = graph.ksampler(model, conditioning, sampler_name=sampler, steps=steps)
     graph.decode(samples, vae)
     graph.add("SaveLatent", samples=samples, filename_prefix=f"end_{sampler}_{steps}")
     ours = server.pictures(graph.api)[0]
     latent = load_file(next((base / "output").glob(f"end_{sampler}_{steps}*.latent")))["latent_tensor"]
     settings = SamplingSettings(steps=steps)
-    end, clean = last_clean_latent(core, pictures["face.png"], references(pictures), settings)
+    end, clean = final_latents(core, pictures["face.png"], references(pictures), settings)
     rms = end.square().mean().sqrt()
     assert (latent - clean).abs().max() / rms < 1e-3
     assert 1e-4 < (latent - end).square().mean().sqrt() / rms < 0.02
@@ -137,7 +137,7 @@ def test_encoding_joint_and_separate(server: Server, core: Restorer, pictures: P
     ours = server.pictures(graph.api)[0]
     face, photos = pictures["face.png"], references(pictures)
     assert_same(ours, restore(core, face, photos, SHORT, "separate"))
-    assert differ(ours, restore(core, face, photos, SHORT, "joint")) > 1.0
+    assert mean_difference(ours, restore(core, face, photos, SHORT, "joint")) > 1.0
 
 
 def test_a_picture_of_another_size_is_resized_as_published(

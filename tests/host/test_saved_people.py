@@ -1,4 +1,4 @@
-"""The routes behind the gallery in Load References."""
+"""The HTTP routes that the gallery in Load References uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .comfy import Server
 
 
 def save_person(path: Path, photos: int = 3) -> None:
-    """A file that Save References could have written, for a model that nobody has."""
+    """Write a file as Save References does, for a model that does not exist."""
     key = torch.zeros(2, 4 * photos, 8)
     kv = ReferenceKV({"layer": KeyValue(key, key)}, photos, (2, 2), "0123456789abcdef")
     shades = torch.linspace(60, 220, photos).to(torch.uint8)
@@ -32,7 +32,7 @@ def save_person(path: Path, photos: int = 3) -> None:
 
 @pytest.fixture
 def folder(base: Path) -> Iterator[Path]:
-    """The model folder with Anna, Ben and a file that is none."""
+    """The folder of saved people with Anna, Ben and a broken file."""
     folder = base / "models" / "refldm_references"
     before = set(folder.glob("*")) if folder.is_dir() else set()
     save_person(folder / "Anna.safetensors")
@@ -44,9 +44,10 @@ def folder(base: Path) -> Iterator[Path]:
 
 
 def post(server: Server, path: str, content: Any, **headers: str) -> requests.Response:
-    own = {"Origin": server.url, "Content-Type": "application/json"}
+    """Post to a route as the host's own page does, apart from these headers."""
+    defaults = {"Origin": server.url, "Content-Type": "application/json"}
     return requests.post(
-        f"{server.url}/refldm/people/{path}", json.dumps(content), headers={**own, **headers}, timeout=30
+        f"{server.url}/refldm/people/{path}", json.dumps(content), headers={**defaults, **headers}, timeout=30
     )
 
 
@@ -66,7 +67,7 @@ def test_people_are_listed_with_their_pictures(server: Server, folder: Path) -> 
     assert [abs(strip.getpixel((x, 16)) - shade) < 8 for x, shade in ((16, 60), (48, 140), (80, 220))] == [True] * 3
 
 
-def test_rename(server: Server, folder: Path) -> None:
+def test_rename_moves_the_file(server: Server, folder: Path) -> None:
     answer = post(server, "rename", {"name": "Anna.safetensors", "new_name": " Anna Lee "})
     assert answer.json() == "Anna Lee.safetensors"
     assert not (folder / "Anna.safetensors").exists()
@@ -74,14 +75,14 @@ def test_rename(server: Server, folder: Path) -> None:
     assert "Anna Lee.safetensors" in names and "Anna.safetensors" not in names
 
 
-def test_rename_changes_capitals_and_replaces_nobody(server: Server, folder: Path) -> None:
+def test_rename_changes_capitals_but_replaces_no_file(server: Server, folder: Path) -> None:
     assert post(server, "rename", {"name": "Anna.safetensors", "new_name": "anna"}).json() == "anna.safetensors"
     answer = post(server, "rename", {"name": "anna.safetensors", "new_name": "BEN"})
     assert answer.status_code == 400 and "exists already" in answer.json()["error"]
     assert (folder / "anna.safetensors").is_file() and (folder / "Ben.safetensors").is_file()
 
 
-def test_delete(server: Server, folder: Path) -> None:
+def test_delete_removes_only_that_file(server: Server, folder: Path) -> None:
     assert post(server, "delete", {"name": "Anna.safetensors"}).json() is None
     assert not (folder / "Anna.safetensors").exists() and (folder / "Ben.safetensors").is_file()
 
@@ -151,6 +152,6 @@ def test_foreign_pages_see_no_people(server: Server, folder: Path) -> None:
 @pytest.mark.parametrize(
     "content", [[], "x", {"name": 5}, {}, {"name": "Anna.safetensors", "more": "x"}, {"name": "x" * 9000}]
 )
-def test_other_contents_are_refused(server: Server, folder: Path, content: Any) -> None:
+def test_malformed_requests_are_refused(server: Server, folder: Path, content: Any) -> None:
     assert post(server, "delete", content).status_code == 400
     assert (folder / "Anna.safetensors").is_file()

@@ -1,4 +1,4 @@
-"""The loader's types on recorded cards, by the host's own functions; NaN is an error, and no black picture."""
+"""The loader follows the host's choice of dtypes on recorded graphics cards. NaN is an error, not a black picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from .comfy import PACK, PromptError, Server, python_of
-from .graphs import Graph, restoring
+from .graphs import Graph, restoration_graph
 
 CARDS = {
     "NVIDIA GeForce GTX 1660 Ti": (7, 5, ""),
@@ -23,56 +23,56 @@ CARDS = {
     "AMD Radeon RX 6800": (10, 3, "gfx1030"),
     "AMD Radeon RX 7900 XTX": (11, 0, "gfx1100"),
 }
-"""Name -> compute capability and AMD architecture."""
+"""Name -> major and minor compute capability, and AMD architecture."""
 
 
-def types_on(host: Path, *flags: str) -> dict[str, Any]:
-    """Card -> way to choose -> types of the weights and of a manual cast."""
+def chosen_dtypes(host: Path, *flags: str) -> dict[str, Any]:
+    """Run card_types.py: card -> choice in the loader -> dtypes of the weights and of a manual cast."""
     cards = [
         {"name": name, "major": major, "minor": minor, "gcnArchName": architecture or name}
         for name, (major, minor, architecture) in CARDS.items()
     ]
     script = Path(__file__).parent / "card_types.py"
-    words = [python_of(host), str(script), str(PACK / "tests" / "nodes" / "pack.py"), json.dumps(cards), *flags]
+    command = [python_of(host), str(script), str(PACK / "tests" / "nodes" / "pack.py"), json.dumps(cards), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=host, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, cwd=host, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def test_auto_type_is_the_hosts(host: Path) -> None:
-    told = types_on(host)
+def test_auto_dtype_is_the_choice_of_the_host(host: Path) -> None:
+    dtypes = chosen_dtypes(host)
     for card in ("NVIDIA GeForce GTX 1660 Ti", "Quadro T1000"):
-        assert told[card]["auto"] == ["float32", "None"]
-        assert told[card]["float16"] == ["float16", "float32"], "stored in 16 bit, never computed in them"
+        assert dtypes[card]["auto"] == ["float32", "None"]
+        assert dtypes[card]["float16"] == ["float16", "float32"], "stored in 16 bits, computed in 32"
     for card in ("NVIDIA GeForce RTX 2060", "NVIDIA GeForce RTX 3060", "AMD Radeon RX 6800", "AMD Radeon RX 7900 XTX"):
-        assert told[card]["auto"] == ["float16", "None"]
-    assert {tuple(told[card]["float32 alone"]) for card in CARDS} == {("float32", "None")}
-    assert told["cpu"] == ["bfloat16", "None"]
-    assert told["cpu, float32 alone"] == ["float32", "None"]
+        assert dtypes[card]["auto"] == ["float16", "None"]
+    assert {tuple(dtypes[card]["float32 alone"]) for card in CARDS} == {("float32", "None")}
+    assert dtypes["cpu"] == ["bfloat16", "None"]
+    assert dtypes["cpu, float32 alone"] == ["float32", "None"]
 
 
 @pytest.mark.parametrize(
     ("flag", "expected"), [("--fp32-unet", ["float32", "None"]), ("--bf16-unet", ["bfloat16", "None"])]
 )
-def test_auto_type_follows_the_hosts_flags(flag: str, expected: list[str], host: Path) -> None:
-    assert types_on(host, flag)["NVIDIA GeForce RTX 3060"]["auto"] == expected
+def test_auto_dtype_follows_the_flags_of_the_host(flag: str, expected: list[str], host: Path) -> None:
+    assert chosen_dtypes(host, flag)["NVIDIA GeForce RTX 3060"]["auto"] == expected
 
 
 @pytest.fixture
 def overflowing(base: Path) -> str:
-    """A checkpoint that is sound in float32, with weights beyond 65504, the largest number of float16."""
-    sound, name = base / "models" / "refldm" / "tiny.safetensors", "overflowing.safetensors"
-    weights = load_file(sound)
+    """A checkpoint with weights beyond 65504, the largest number of float16. It works in float32."""
+    original, name = base / "models" / "refldm" / "tiny.safetensors", "overflowing.safetensors"
+    weights = load_file(original)
     first = next(key for key in weights if key.endswith("input_blocks.0.0.weight"))
     weights[first] = weights[first] / weights[first].abs().max() * 1e5
-    opened: Any = safe_open(sound, framework="pt")
-    with opened as file:
+    reader: Any = safe_open(original, framework="pt")
+    with reader as file:
         save_file(weights, base / "models" / "refldm" / name, file.metadata())
     return name
 
 
-def _restoring(checkpoint: str, dtype: str, *, stock: bool) -> Graph:
-    """Without references: with ReF-LDM Sampler, or with KSampler and VAE Decode."""
+def _unreferenced_graph(checkpoint: str, dtype: str, *, stock: bool) -> Graph:
+    """Return a graph that restores face.png with ReF-LDM Sampler, or with KSampler and VAE Decode."""
     graph = Graph()
     model, vae = (graph.load_model(checkpoint, dtype)[i] for i in (0, 1))
     face = graph.image("face.png")
@@ -89,11 +89,11 @@ def test_nan_is_an_error_that_names_the_loaders_dtype(server: Server, overflowin
     with pytest.raises(
         PromptError, match=r"(?s)restored pictures .* not finite.*float32 as dtype in .*Load ReF-LDM Mod"
     ):
-        server.pictures(_restoring(overflowing, "float16", stock=stock).api)
-    assert server.pictures(_restoring(overflowing, "float32", stock=stock).api)[0].std() > 1.0
+        server.pictures(_unreferenced_graph(overflowing, "float16", stock=stock).api)
+    assert server.pictures(_unreferenced_graph(overflowing, "float32", stock=stock).api)[0].std() > 1.0
 
 
-def test_nan_in_references_is_an_error_at_once(server: Server, overflowing: str) -> None:
-    graph = restoring(dtype="float16", checkpoint=overflowing)
+def test_nan_in_references_is_an_error(server: Server, overflowing: str) -> None:
+    graph = restoration_graph(dtype="float16", checkpoint=overflowing)
     with pytest.raises(PromptError, match=r"(?s)encoded references .* not finite.*float32 as dtype"):
         server.pictures(graph.api)

@@ -1,4 +1,4 @@
-"""A ComfyUI without facexlib, insightface, onnxruntime and OpenCV: the rest works, and loaders say what to install."""
+"""Without facexlib, insightface, onnxruntime and OpenCV the pack still works, and loaders say what to install."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .comfy import PromptError, Server, make_base, python_of, running
-from .faces import FaceGraph, changed, photo, save, save_networks, save_retinaface
+from .faces import FaceGraph, face_change, photo, save_networks, save_picture, save_retinaface
 from .graphs import Link
 
 HIDDEN = ("facexlib", "insightface", "onnxruntime", "onnx", "cv2")
@@ -17,8 +17,8 @@ LANDMARKS = "72 77 120 77 96 101 79 125 115 123"
 
 
 @pytest.fixture(scope="module")
-def bare(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server in which the packages cannot be imported, although there are weight files that need them."""
+def bare_server(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that has the weight files, but cannot import the packages that they need."""
     base = make_base(tmp_path_factory.mktemp(f"{host.name}-bare") / "base")
     hider = base / "custom_nodes" / "a_hider"
     hider.mkdir()
@@ -28,13 +28,13 @@ def bare(host: Path, model_files: Path, tmp_path_factory: pytest.TempPathFactory
     (models / "tiny.safetensors").symlink_to(model_files / "tiny.safetensors")
     save_networks(models)
     save_retinaface(models)
-    save(PICTURE, base / "input" / "one.png")
+    save_picture(PICTURE, base / "input" / "one.png")
     with running(host, base) as server:
         yield server
 
 
-def loading(loader: str, **inputs: str) -> FaceGraph:
-    """A graph that runs a loader node, and Detect Faces or Face Similarity with it."""
+def loader_graph(loader: str, **inputs: str) -> FaceGraph:
+    """Return a graph that runs a loader node, and Detect Faces or Face Similarity with its output."""
     graph = FaceGraph()
     image = graph.image("one.png")
     network = graph.add(loader, **inputs)[0]
@@ -46,13 +46,13 @@ def loading(loader: str, **inputs: str) -> FaceGraph:
     return graph
 
 
-def test_the_pack_loads_with_all_nodes(bare: Server) -> None:
-    assert "IMPORT FAILED" not in bare.log
-    nodes = [name for name in bare.get("/object_info") if name.startswith("ReFLDM_")]
+def test_pack_loads_without_optional_packages(bare_server: Server) -> None:
+    assert "IMPORT FAILED" not in bare_server.log
+    nodes = [name for name in bare_server.get("/object_info") if name.startswith("ReFLDM_")]
     assert {"ReFLDM_LoadFaceDetector", "ReFLDM_DetectFaces", "ReFLDM_Sampler", "ReFLDM_PasteFaces"} <= set(nodes)
 
 
-def test_a_face_is_cut_restored_and_pasted_by_its_landmarks(bare: Server) -> None:
+def test_typed_landmarks_restore_a_face(bare_server: Server) -> None:
     graph = FaceGraph()
     image = graph.image("one.png")
     faces = graph.add("ReFLDM_FacesFromLandmarks", image=image, text=LANDMARKS, crop_size=128)
@@ -60,10 +60,10 @@ def test_a_face_is_cut_restored_and_pasted_by_its_landmarks(bare: Server) -> Non
     restored = graph.sampler(model[0], model[1], faces[1], steps=2)[0]
     pasted = graph.paste(image, faces[0], restored)
     graph.add("PreviewImage", images=Link(pasted.number, 0))
-    (after,) = bare.pictures(graph.api)
+    (after,) = bare_server.pictures(graph.api)
     assert after.shape == PICTURE.shape
-    assert changed(PICTURE, after, 0) > 1
-    assert (after[:, 400:] == PICTURE[:, 400:]).all(), "far from the face nothing changes"
+    assert face_change(PICTURE, after, 0) > 1
+    assert (after[:, 400:] == PICTURE[:, 400:]).all(), "nothing changes far from the face"
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_a_face_is_cut_restored_and_pasted_by_its_landmarks(bare: Server) -> Non
         ("ReFLDM_LoadFaceRecognizer", {"model": "embedded"}, "onnxruntime"),
     ],
 )
-def test_a_loader_names_the_command_for_this_python(
-    bare: Server, host: Path, loader: str, inputs: dict[str, str], package: str
+def test_loader_error_names_the_install_command_of_this_python(
+    bare_server: Server, host: Path, loader: str, inputs: dict[str, str], package: str
 ) -> None:
-    with pytest.raises(PromptError, match=f"{package} cannot be imported") as refused:
-        bare.run(loading(loader, **inputs).api)
-    assert f'"{python_of(host)}" -m pip install' in str(refused.value)
-    assert package in str(refused.value).partition("Remedy:")[2]
+    with pytest.raises(PromptError, match=f"{package} cannot be imported") as failure:
+        bare_server.run(loader_graph(loader, **inputs).api)
+    assert f'"{python_of(host)}" -m pip install' in str(failure.value)
+    assert package in str(failure.value).partition("Remedy:")[2]

@@ -1,4 +1,4 @@
-"""The shipped workflows: listed by the host, the same graph as their API twins, and running."""
+"""The host lists the shipped workflows. They equal their API files, and they run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from refldm_core.pipeline import Restorer
 
 from .comfy import PACK, PACK_NAME, Api, PromptError, Server
 from .converting import to_api
-from .graphs import REFERENCES, with_files
+from .graphs import REFERENCES, with_model_files
 from .oracle import assert_same, restore
 
 Pictures = dict[str, Tensor]
 
 WORKFLOWS = sorted((PACK / "workflows").glob("*.json"))
-NEWER = {"08 core MediaPipe detection": {"LoadMediaPipeFaceLandmarker", "MediaPipeFaceLandmarker"}}
-"""Workflows that need nodes which the oldest supported host has not."""
+NEWER_NODES = {"08 core MediaPipe detection": {"LoadMediaPipeFaceLandmarker", "MediaPipeFaceLandmarker"}}
+"""Workflow -> the nodes that it needs and that the oldest supported host lacks."""
 
 NODES = (
     "LoadModel",
@@ -50,15 +50,15 @@ def api_of(path: Path) -> Api:
     return json.loads((PACK / "tests" / "workflows" / f"{path.stem}.api.json").read_text(encoding="utf-8"))
 
 
-def test_the_pack_loads_and_creates_nothing(server: Server, base: Path) -> None:
+def test_pack_loads_with_all_nodes(server: Server) -> None:
     assert "IMPORT FAILED" not in server.log
     assert "Traceback" not in server.log.split("got prompt")[0]
-    found = server.get("/object_info")
-    assert {f"ReFLDM_{name}" for name in NODES} == {name for name in found if name.startswith("ReFLDM_")}
-    assert all(found[f"ReFLDM_{name}"]["category"] == "ReF-LDM" for name in NODES)
+    nodes = server.get("/object_info")
+    assert {f"ReFLDM_{name}" for name in NODES} == {name for name in nodes if name.startswith("ReFLDM_")}
+    assert all(nodes[f"ReFLDM_{name}"]["category"] == "ReF-LDM" for name in NODES)
 
 
-def test_every_input_is_explained(server: Server) -> None:
+def test_every_node_and_input_is_explained(server: Server) -> None:
     for name, node in server.get("/object_info").items():
         if not name.startswith("ReFLDM_"):
             continue
@@ -75,24 +75,25 @@ def test_the_host_lists_the_workflows(server: Server) -> None:
 
 
 def require_nodes(server: Server, path: Path) -> None:
-    """Skip where the host is too old for a workflow that says so."""
-    absent = {node["class_type"] for node in api_of(path).values()} - set(server.get("/object_info"))
-    if absent:
-        assert absent == NEWER.get(path.stem)
+    """Skip the test if the host lacks nodes that the workflow is known to need."""
+    missing = {node["class_type"] for node in api_of(path).values()} - set(server.get("/object_info"))
+    if missing:
+        assert missing == NEWER_NODES.get(path.stem)
         pytest.skip(
-            f"{server.host.name} has no {', '.join(sorted(absent))}: workflow {path.stem} needs a newer ComfyUI"
+            f"{server.host.name} has no {', '.join(sorted(missing))}: workflow {path.stem} needs a newer ComfyUI"
         )
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflow_and_api_twin_are_the_same_graph(server: Server, path: Path) -> None:
+def test_workflow_equals_its_api_file(server: Server, path: Path) -> None:
     require_nodes(server, path)
     workflow = json.loads(path.read_text(encoding="utf-8"))
     assert to_api(workflow, server.get("/object_info"), muted=True) == api_of(path)
 
 
-def boxes(workflow: dict[str, Any]) -> list[tuple[str, float, float, float, float]]:
-    title = 30
+def node_boxes(workflow: dict[str, Any]) -> list[tuple[str, float, float, float, float]]:
+    """Return the name, left, top, right and bottom of each node."""
+    title = 30  # height of a node's title
     return [
         (f"{node['type']} {node['id']}", x, y - title, x + node["size"][0], y + node["size"][1])
         for node in workflow["nodes"]
@@ -103,29 +104,29 @@ def boxes(workflow: dict[str, Any]) -> list[tuple[str, float, float, float, floa
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_no_nodes_overlap_and_notes_explain(path: Path) -> None:
     workflow = json.loads(path.read_text(encoding="utf-8"))
-    for (a, ax, ay, ar, ab), (b, bx, by, br, bb) in combinations(boxes(workflow), 2):
+    for (a, ax, ay, ar, ab), (b, bx, by, br, bb) in combinations(node_boxes(workflow), 2):
         assert ar <= bx or br <= ax or ab <= by or bb <= ay, f"{a} overlaps {b}"
     assert sum(node["type"] == "MarkdownNote" for node in workflow["nodes"]) >= 2
 
 
 @pytest.mark.parametrize("path", WORKFLOWS[:2], ids=lambda path: path.stem)
-def test_a_workflow_restores_the_face(server: Server, core: Restorer, pictures: Pictures, path: Path) -> None:
-    ours = server.pictures(with_files(api_of(path)))[0]
-    assert_same(ours, restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES]))
+def test_workflow_restores_the_face(server: Server, core: Restorer, pictures: Pictures, path: Path) -> None:
+    restored = server.pictures(with_model_files(api_of(path)))[0]
+    assert_same(restored, restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES]))
 
 
-def test_saving_a_person_and_reusing_them(server: Server, base: Path, core: Restorer, pictures: Pictures) -> None:
+def test_saved_person_restores_like_the_photos(server: Server, base: Path, core: Restorer, pictures: Pictures) -> None:
     path = WORKFLOWS[2]
     workflow = json.loads(path.read_text(encoding="utf-8"))
-    whole = with_files(api_of(path))
+    loading_graph = with_model_files(api_of(path))
     with pytest.raises(PromptError, match=r"There are no saved references person\.safetensors"):
-        server.run(whole)
-    saving = with_files(to_api(workflow, server.get("/object_info")))
-    outputs = server.run(saving)
-    node = next(number for number, content in saving.items() if content["class_type"] == "ReFLDM_SaveReferences")
+        server.run(loading_graph)
+    saving_graph = with_model_files(to_api(workflow, server.get("/object_info")))
+    outputs = server.run(saving_graph)
+    node = next(number for number, content in saving_graph.items() if content["class_type"] == "ReFLDM_SaveReferences")
     assert len(outputs[node]["images"]) == 3, "small pictures of the three photos"
     assert (base / "models" / "refldm_references" / "person.safetensors").is_file()
-    ours = server.pictures(whole)[0]
-    # The file is in 16 bit, and this random network is touchy: close, not equal.
+    restored = server.pictures(loading_graph)[0]
+    # The random network magnifies the rounding to 16 bits in the file: the pictures are close, not equal.
     expected = restore(core, pictures["face.png"], [pictures[name] for name in REFERENCES])
-    assert (abs(ours.astype(int) - expected.astype(int)) <= 8).mean() > 0.9
+    assert (abs(restored.astype(int) - expected.astype(int)) <= 8).mean() > 0.9

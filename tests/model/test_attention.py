@@ -1,4 +1,4 @@
-"""Attention where torch may have no fused kernel, and the mask that a key's bias becomes."""
+"""Attention where torch may have no fused kernel, and the mask that is made of a bias."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.parity import difference
 
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize("logits_at_once", [1, 4 * 3 * 50 * 7, 2**26])
-def test_slices_are_the_whole(monkeypatch: pytest.MonkeyPatch, logits_at_once: int, with_bias: bool) -> None:
+def test_slices_give_the_result_of_whole_attention(
+    monkeypatch: pytest.MonkeyPatch, logits_at_once: int, with_bias: bool
+) -> None:
     q, k, v = (torch.randn(4, 3, tokens, 16) for tokens in (23, 50, 50))
     bias = torch.randn(50) if with_bias else None
     monkeypatch.setattr(attention, "_may_be_unfused", lambda q: True)
@@ -20,8 +22,8 @@ def test_slices_are_the_whole(monkeypatch: pytest.MonkeyPatch, logits_at_once: i
     assert difference(fused_attention(q, k, v, bias), plain_attention(q, k, v, bias)) <= 1e-5
 
 
-def test_a_mask_has_rows_in_memory_except_on_the_cpu() -> None:
-    """cuDNN reads a row stride of 0 as it stands and fails."""
+def test_the_rows_of_a_mask_are_contiguous_except_on_the_cpu() -> None:
+    """cuDNN fails on a row stride of 0."""
     q, bias = torch.empty(2, 4, 6, 8, device="meta", dtype=torch.float16), torch.zeros(10, device="meta")
     mask = key_mask(bias, q)
     assert mask is not None

@@ -1,4 +1,4 @@
-"""The quicker ways of `plain_layers` give the same numbers as the layers that they stand for."""
+"""The speed tricks of `plain_layers` give the same numbers as the layers that they replace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPES = pytest.mark.parametrize("dtype", TOLERANCE)
 
 
 @pytest.fixture(autouse=True)
-def _random() -> None:
+def _seed() -> None:
     torch.manual_seed(0)
 
 
@@ -42,15 +42,15 @@ def test_norm_is_exact_where_the_mean_is_large(dtype: torch.dtype) -> None:
     norm = make_norm(64, dtype)
     x = in_channels_last((torch.randn(2, 64, 75, 130) * 0.3 + 4.0).to(dtype))  # parts of unequal height
     right = in_float64(norm, x)
-    normed = norm(x)
-    assert normed.dtype == dtype and normed.is_contiguous(memory_format=torch.channels_last)
-    assert (normed.double() - right).abs().max() <= TOLERANCE[dtype]
-    if dtype == torch.float32:  # why there is a norm of our own
+    normalized = norm(x)
+    assert normalized.dtype == dtype and normalized.is_contiguous(memory_format=torch.channels_last)
+    assert (normalized.double() - right).abs().max() <= TOLERANCE[dtype]
+    if dtype == torch.float32:  # the reason for our own norm
         assert (nn.GroupNorm.forward(norm, x).double() - right).abs().max() > 10 * TOLERANCE[dtype]
 
 
 @torch.no_grad()
-def test_other_layouts_are_left_to_torch() -> None:
+def test_torch_normalizes_other_layouts() -> None:
     norm, x = make_norm(64, torch.float32), torch.randn(2, 64, 9, 8)
     assert torch.equal(norm(x), nn.GroupNorm.forward(norm, x))
     assert torch.equal(norm(x.flatten(2)), nn.GroupNorm.forward(norm, x.flatten(2)))
@@ -59,7 +59,9 @@ def test_other_layouts_are_left_to_torch() -> None:
 @TYPES
 @pytest.mark.parametrize("strip_bytes", [1, 70_000, 1 << 30], ids=["single rows", "unequal strips", "one strip"])
 @torch.no_grad()
-def test_strips_are_the_whole(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, strip_bytes: int) -> None:
+def test_strips_give_the_result_of_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, strip_bytes: int
+) -> None:
     monkeypatch.setattr(layers, "_STRIP_BYTES", strip_bytes)
     norm, conv = make_norm(64, dtype), nn.Conv2d(64, 40, 3, padding=1).to(dtype)
     x = in_channels_last(torch.randn(2, 64, 37, 29).to(dtype))
@@ -68,12 +70,12 @@ def test_strips_are_the_whole(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtyp
     assert (norm_silu_conv(norm, conv, x).double() - right).abs().max() <= TOLERANCE[dtype]
     assert torch.equal(x, before)
     square = nn.Conv2d(64, 64, 3, padding=1).to(dtype)
-    apart = norm_silu_conv(norm, square, x)
+    expected = norm_silu_conv(norm, square, x)
     assert norm_silu_conv(norm, square, x, overwrite=True).data_ptr() == x.data_ptr()
-    assert torch.equal(x, apart)
+    assert torch.equal(x, expected)
 
 
-def test_gradients_take_torchs_way() -> None:
+def test_gradients_reach_the_layers() -> None:
     norm, conv = make_norm(64, torch.float32), nn.Conv2d(64, 8, 3, padding=1)
     x = in_channels_last(torch.randn(1, 64, 6, 5)).requires_grad_()
     norm_silu_conv(norm, conv, x).sum().backward()
@@ -84,26 +86,26 @@ def test_gradients_take_torchs_way() -> None:
 @TYPES
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @torch.no_grad()
-def test_upsampling_and_convolution_are_one_transposed_convolution(
+def test_upsampling_and_convolution_equal_one_transposed_convolution(
     dtype: torch.dtype, layout: torch.memory_format
 ) -> None:
     conv = nn.Conv2d(48, 40, 3, padding=1).to(dtype)
     x = torch.randn(2, 48, 7, 9).to(dtype, memory_format=layout)
     enlarged = F.interpolate(x, scale_factor=2.0, mode="nearest")
     right = F.conv2d(enlarged.double(), conv.weight.double(), conv.bias.double(), padding=1)  # pyright: ignore
-    with FlopCounterMode(display=False) as ours:
-        found = upsample_conv(conv, x)
-    with FlopCounterMode(display=False) as plain:
+    with FlopCounterMode(display=False) as transposed_flops:
+        result = upsample_conv(conv, x)
+    with FlopCounterMode(display=False) as plain_flops:
         conv(enlarged)
-    assert found.dtype == dtype
-    assert (found.double() - right).abs().max() <= TOLERANCE[dtype]
-    convolution = torch.ops.aten.convolution  # besides, ours adds up the kernel
-    assert ours.get_flop_counts()["Global"][convolution] * 9 == plain.get_total_flops() * 4
+    assert result.dtype == dtype
+    assert (result.double() - right).abs().max() <= TOLERANCE[dtype]
+    convolution = torch.ops.aten.convolution  # without the sum of the kernel's weights
+    assert transposed_flops.get_flop_counts()["Global"][convolution] * 9 == plain_flops.get_total_flops() * 4
 
 
 @torch.no_grad()
-def test_other_classes_run_as_they_are() -> None:
-    """A host's layers move and cast their weights in forward, which must not be passed by."""
+def test_layers_of_a_host_run_their_own_forward() -> None:
+    """A host's layers move and cast their weights in `forward`, so the speed tricks must not bypass it."""
 
     class HostConv(nn.Conv2d):
         def forward(self, input: Tensor) -> Tensor:

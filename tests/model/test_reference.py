@@ -38,7 +38,7 @@ def _equal(a: ReferenceKV, b: ReferenceKV) -> bool:
     )
 
 
-def test_it_is_a_value(kv: ReferenceKV) -> None:
+def test_references_are_immutable(kv: ReferenceKV) -> None:
     with pytest.raises(FrozenInstanceError):
         kv.count = 1  # type: ignore[misc]
     with pytest.raises(TypeError):
@@ -51,7 +51,7 @@ def test_select_and_concat_are_inverse(kv: ReferenceKV) -> None:
     assert kv.nbytes == sum(kv.select(i).nbytes for i in range(3))
 
 
-def test_repeated_references_are_as_written_out(kv: ReferenceKV, tmp_path: Path) -> None:
+def test_repeated_references_equal_written_out_ones(kv: ReferenceKV, tmp_path: Path) -> None:
     twice = kv.repeat(2)
     assert twice.count == 6 and twice.nbytes == kv.nbytes
     assert _equal(twice.written_out(), ReferenceKV.concat([kv, kv]))
@@ -75,14 +75,14 @@ def test_memory_of_one_released_reference() -> None:
     assert kv.nbytes == 2 * 4_587_520
 
 
-def test_to(kv: ReferenceKV) -> None:
+def test_to_changes_the_type_and_returns_the_same_object_where_nothing_changes(kv: ReferenceKV) -> None:
     assert kv.to("cpu", torch.float32) is kv
     assert kv.to(dtype=torch.bfloat16).dtype == torch.bfloat16
     assert kv.dtype == torch.float32
 
 
 @pytest.mark.parametrize("indices", [(), (3,), (-1,)])
-def test_select_outside(kv: ReferenceKV, indices: tuple[int, ...]) -> None:
+def test_select_refuses_indices_outside(kv: ReferenceKV, indices: tuple[int, ...]) -> None:
     with pytest.raises(ReferencesError):
         kv.select(*indices)
 
@@ -118,7 +118,7 @@ def test_select_passes_gradients_to_the_chosen_references_alone() -> None:
     assert k.grad[0, :, 0].tolist() == [1, 1, 0, 0, 2, 2]
 
 
-def test_another_model_or_size_is_refused_by_name(kv: ReferenceKV, restorer: Restorer) -> None:
+def test_another_model_or_latent_size_is_refused(kv: ReferenceKV, restorer: Restorer) -> None:
     x, t = torch.randn(1, 16, 16, 16), torch.tensor([5])
     with pytest.raises(ReferencesError, match="built with model 0123456789abcdef, not with model " + kv.fingerprint):
         restorer.unet(x, t, replace(kv, fingerprint="0123456789abcdef"))
@@ -142,17 +142,17 @@ def test_file_round_trip(kv: ReferenceKV, tmp_path: Path) -> None:
     latents = torch.randn(3, 8, 16, 16)
     stored = StoredReferences(kv, ("a", "b", "ü"), thumbnails, latents)
     save_references(stored, tmp_path / "me.safetensors", torch.float32)
-    again = load_references(tmp_path / "me.safetensors")
-    assert _equal(again.references, kv)
-    assert (again.references.fingerprint, again.references.latent_size) == (kv.fingerprint, kv.latent_size)
-    assert again.names == ("a", "b", "ü")
-    assert again.thumbnails is not None and torch.equal(again.thumbnails, thumbnails)
-    assert again.latents is not None and torch.equal(again.latents, latents)
+    loaded = load_references(tmp_path / "me.safetensors")
+    assert _equal(loaded.references, kv)
+    assert (loaded.references.fingerprint, loaded.references.latent_size) == (kv.fingerprint, kv.latent_size)
+    assert loaded.names == ("a", "b", "ü")
+    assert loaded.thumbnails is not None and torch.equal(loaded.thumbnails, thumbnails)
+    assert loaded.latents is not None and torch.equal(loaded.latents, latents)
     save_references(stored, tmp_path / "me.safetensors")  # 16 bit by default, and replaces the older file
     assert load_references(tmp_path / "me.safetensors").references.dtype == torch.float16
 
 
-def test_file_refusals(kv: ReferenceKV, tmp_path: Path, tiny: object) -> None:
+def test_references_that_a_file_cannot_hold_are_refused(kv: ReferenceKV, tmp_path: Path, tiny: object) -> None:
     path = tmp_path / "me.safetensors"
     with pytest.raises(ReferencesError, match="do not fit 3 references"):
         StoredReferences(kv, ("a", "b"))
@@ -252,7 +252,7 @@ def test_a_summary_reads_no_keys_and_values(kv: ReferenceKV, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("case", DAMAGES)
-def test_damaged_files(case: str, kv: ReferenceKV, tmp_path: Path) -> None:
+def test_damaged_files_are_refused(case: str, kv: ReferenceKV, tmp_path: Path) -> None:
     damage, says = DAMAGES[case]
     path = tmp_path / "me.safetensors"
     _damaged(kv, path, damage)
@@ -263,7 +263,7 @@ def test_damaged_files(case: str, kv: ReferenceKV, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "9" * 5000, "{"])
-def test_damaged_metadata(text: str, kv: ReferenceKV, tmp_path: Path) -> None:
+def test_damaged_metadata_is_refused(text: str, kv: ReferenceKV, tmp_path: Path) -> None:
     path = tmp_path / "me.safetensors"
     _damaged(kv, path, lambda t, d: None, text)
     with pytest.raises(CheckpointError, match="its metadata does not describe any"):
@@ -277,11 +277,11 @@ def _more_heads(t: Tensor) -> Tensor:
 def test_layers_of_another_model_are_refused_whatever_the_fingerprint_says(kv: ReferenceKV, restorer: Restorer) -> None:
     """A file may claim the fingerprint of the model in use."""
     x, t = torch.randn(1, 16, 16, 16), torch.tensor([5])
-    layer, *others = kv.layers
-    heads = {name: KeyValue(_more_heads(own.k), _more_heads(own.v)) for name, own in kv.layers.items()}
+    layer, *remaining = kv.layers
+    heads = {n: KeyValue(_more_heads(v.k), _more_heads(v.v)) for n, v in kv.layers.items()}
     fewer = {n: KeyValue(v.k[:, ::2], v.v[:, ::2]) for n, v in kv.layers.items() if v.tokens % 6 == 0}
     for layers, says in (
-        ({n: kv.layers[n] for n in others}, f"the layer {layer} is missing"),
+        ({n: kv.layers[n] for n in remaining}, f"the layer {layer} is missing"),
         ({**kv.layers, "extra": kv.layers[layer]}, "the layer extra has the shape"),
         (heads, rf"the layer {layer} has the shape \({2 * len(kv.layers[layer].k)}, "),
         ({**kv.layers, **fewer}, "has the shape"),
@@ -293,8 +293,8 @@ def test_layers_of_another_model_are_refused_whatever_the_fingerprint_says(kv: R
         restorer.unet.encode_references(torch.zeros(1, 4, 16, 16))
 
 
-def test_a_file_without_pictures(kv: ReferenceKV, tmp_path: Path) -> None:
-    """Thumbnails show the photos, and the first stage decodes latents into them."""
+def test_a_file_without_pictures_holds_no_thumbnails_and_latents(kv: ReferenceKV, tmp_path: Path) -> None:
+    """Thumbnails show the photos, and the first stage can decode the latents as photos."""
     thumbnails, latents = torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 16, 16)
     stored = StoredReferences(kv, ("a", "b", "c"), thumbnails, latents)
     assert replace(stored, latents=None).holds_pictures and replace(stored, thumbnails=None).holds_pictures

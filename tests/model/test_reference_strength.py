@@ -1,4 +1,4 @@
-"""The strength of references: a weight on their keys, exactly."""
+"""The strength of references is a weight on their keys, and exact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXACT = 1e-12
 
 @pytest.fixture(scope="module")
 def exact(restorer: Restorer) -> Restorer:
-    """In float64, so that nothing but a mistake tells two ways of computing the same apart."""
+    """A restorer in float64, where only a mistake makes two equal computations differ."""
     torch.manual_seed(0)
     return Restorer(UNet(SMALL).double(), restorer.first_stage, replace(restorer.spec, unet=SMALL))
 
@@ -60,11 +60,11 @@ def test_a_weight_multiplies_what_each_key_counts(strength: float) -> None:
     attended = attend_with_references(fused_attention, q, k, v, [reference])
     logits = torch.cat([q @ k.mT, q @ reference.k.mT], dim=-1) / 2.0  # the root of 4 channels
     weights = logits.exp() * torch.tensor([1.0] * 6 + [3.0 * strength] * 9, dtype=torch.float64)
-    right = weights / weights.sum(-1, keepdim=True) @ torch.cat([v, reference.v.expand(1, -1, -1, -1)], dim=2)
-    assert difference(attended, right) <= EXACT
+    expected = weights / weights.sum(-1, keepdim=True) @ torch.cat([v, reference.v.expand(1, -1, -1, -1)], dim=2)
+    assert difference(attended, expected) <= EXACT
 
 
-def test_strength_1_is_the_references_themselves(exact: Restorer, kv: ReferenceKV) -> None:
+def test_strength_1_changes_nothing(exact: Restorer, kv: ReferenceKV) -> None:
     assert kv.with_strength(1.0) is kv and kv.strength == 1.0
     assert torch.equal(_sampled(exact, kv, reference_strength=1.0), _sampled(exact, kv))
 
@@ -84,16 +84,16 @@ def test_strength_2_is_every_key_given_twice(exact: Restorer, kv: ReferenceKV) -
     assert difference(_noise(exact, twice.with_strength(0.5)), _noise(exact, kv)) <= EXACT
 
 
-def test_guidance_weighs_its_null_references_alike(exact: Restorer, kv: ReferenceKV) -> None:
-    """Twice the strength is twice the references, whose null is twice as many too; and none is reached smoothly."""
+def test_null_references_get_the_same_strength(exact: Restorer, kv: ReferenceKV) -> None:
+    """Strength 2 equals every reference given twice, also in the null branch. Strength 0 is reached smoothly."""
     stronger = _sampled(exact, kv, reference_strength=2.0, guidance=3.0)
     assert difference(stronger, _sampled(exact, ReferenceKV.concat([kv, kv]), guidance=3.0)) <= tolerance("ddim.x")
     assert difference(stronger, _sampled(exact, kv, guidance=3.0)) > 10.0 * tolerance("ddim.x")
-    hardly = _sampled(exact, kv, reference_strength=1e-6, guidance=3.0)
-    assert difference(hardly, _sampled(exact, None)) <= tolerance("ddim.x")
+    almost_none = _sampled(exact, kv, reference_strength=1e-6, guidance=3.0)
+    assert difference(almost_none, _sampled(exact, None)) <= tolerance("ddim.x")
 
 
-def test_images_of_a_batch_have_strengths_of_their_own(exact: Restorer, kv: ReferenceKV) -> None:
+def test_images_of_a_batch_may_have_different_strengths(exact: Restorer, kv: ReferenceKV) -> None:
     sets = [kv.with_strength(2.0), kv, None, kv.with_strength(0.5), kv.select(0, 2).repeat(3).with_strength(1.5)]
     together = _noise(exact, *sets)
     for i, references in enumerate(sets):
@@ -103,10 +103,10 @@ def test_images_of_a_batch_have_strengths_of_their_own(exact: Restorer, kv: Refe
 def test_a_strength_stays_with_its_references(kv: ReferenceKV, tmp_path: Path) -> None:
     stronger = kv.with_strength(3.0)
     assert stronger is not None and stronger.nbytes == kv.nbytes
-    again = stronger.with_strength(0.5)
-    assert again is not None and again.strength == 1.5
-    for kept in (stronger.repeat(2).written_out(), stronger.select(2), stronger.to(dtype=torch.float32)):
-        assert kept.strength == 3.0
+    weaker = stronger.with_strength(0.5)
+    assert weaker is not None and weaker.strength == 1.5
+    for references in (stronger.repeat(2).written_out(), stronger.select(2), stronger.to(dtype=torch.float32)):
+        assert references.strength == 3.0
     assert ReferenceKV.concat([stronger, stronger]).strength == 3.0
     with pytest.raises(ReferencesError, match="strengths 3 and 1 cannot be joined"):
         ReferenceKV.concat([stronger, kv])

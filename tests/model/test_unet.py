@@ -1,4 +1,4 @@
-"""Batches: each image equals itself alone, whatever stands beside it."""
+"""The U-Net with references. No image's result depends on the rest of its batch."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_attention_weighs_own_and_reference_tokens_in_one_softmax() -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 1, 1, 5, 4, generator=generator)
     rk, rv = torch.randn(2, 1, 7, 4, generator=generator)
-    ours = attend_with_references(fused_attention, q, k, v, [KeyValue(rk, rv)])
+    attended = attend_with_references(fused_attention, q, k, v, [KeyValue(rk, rv)])
     keys, values = torch.cat([k[0, 0], rk[0]]), torch.cat([v[0, 0], rv[0]])
     expected = (q[0, 0] @ keys.T / 2.0).softmax(-1) @ values
-    torch.testing.assert_close(ours[0, 0], expected)
+    torch.testing.assert_close(attended[0, 0], expected)
 
 
 @pytest.mark.parametrize("attention", [fused_attention, plain_attention])
@@ -83,9 +83,9 @@ def test_a_key_that_counts_n_times_is_n_equal_keys(attention: Attention) -> None
     once = KeyValue(rk, rv, copies=4)
     written_out = once.written_out()
     assert (written_out.tokens, written_out.copies) == (28, 1)
-    ours = attend_with_references(attention, q, k, v, [once, once])
-    theirs = attend_with_references(attention, q, k, v, [written_out, written_out])
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    from_one_copy = attend_with_references(attention, q, k, v, [once, once])
+    from_all_copies = attend_with_references(attention, q, k, v, [written_out, written_out])
+    torch.testing.assert_close(from_one_copy, from_all_copies, rtol=1e-6, atol=1e-6)
 
 
 def test_null_references_are_computed_once_and_count_each_time(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
@@ -95,11 +95,11 @@ def test_null_references_are_computed_once_and_count_each_time(restorer: Restore
     assert null.nbytes * 3 == null.written_out().nbytes == kv.nbytes
     t = torch.full((3,), 499)
     with torch.no_grad():
-        ours = restorer.unet(x[:3], t, [null, kv, None])
-        theirs = restorer.unet(x[:3], t, [null.written_out(), kv, None])
+        from_one_copy = restorer.unet(x[:3], t, [null, kv, None])
+        from_all_copies = restorer.unet(x[:3], t, [null.written_out(), kv, None])
         fewer = restorer.unet(x[:3], t, [restorer.null_references(1, (16, 16)), kv, None])
-    assert difference(ours, theirs) <= ALONE
-    assert difference(fewer[:1], theirs[:1]) > 100 * ALONE  # their number does count
+    assert difference(from_one_copy, from_all_copies) <= ALONE
+    assert difference(fewer[:1], from_all_copies[:1]) > 100 * ALONE  # their number does count
 
 
 def test_attention_gets_contiguous_tensors() -> None:
@@ -141,7 +141,7 @@ def test_keys_and_values_keep_their_gradient() -> None:
     assert latent.grad is not None and latent.grad.abs().max() > 0
 
 
-def test_wrong_number_of_sets(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
+def test_a_wrong_number_of_sets_is_refused(restorer: Restorer, kv: ReferenceKV, x: Tensor) -> None:
     with pytest.raises(ReferencesError, match="2 reference sets were given for 4 images"):
         restorer.unet(x, torch.zeros(4), [kv, None])
 
@@ -154,13 +154,13 @@ def test_wrong_number_of_sets(restorer: Restorer, kv: ReferenceKV, x: Tensor) ->
         ({"in_channels": 8}, "LQ latent"),
     ],
 )
-def test_specs_without_meaning(changed: dict[str, int], says: str) -> None:
+def test_specs_without_meaning_are_refused(changed: dict[str, int], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         UNetSpec(**changed)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
-def test_equal_images_are_computed_once_until_their_references_part_them(
+def test_equal_images_share_the_stem_and_give_the_same_result(
     restorer: Restorer, kv: ReferenceKV, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = x[[0, 1, 0, 0, 1]]
@@ -172,11 +172,11 @@ def test_equal_images_are_computed_once_until_their_references_part_them(
     try:
         shared = restorer.unet(batch, t, sets)
         monkeypatch.setattr(restorer.unet, "share_equal_images", False)
-        apart = restorer.unet(batch, t, sets)
+        separate = restorer.unet(batch, t, sets)
     finally:
         hook.remove()
     assert seen == [3, 5]
-    assert difference(shared, apart) <= ALONE
+    assert difference(shared, separate) <= ALONE
     assert difference(shared[2:3], shared[:1]) > 10 * ALONE  # one picture with other references
 
 

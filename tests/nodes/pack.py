@@ -1,4 +1,4 @@
-"""The pack as ComfyUI imports it: a package whose name is not that of its folder."""
+"""Loads the pack as ComfyUI does: as a package whose name is not the name of its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "refldm_pack_under_test"
 
 
 def load(module: str) -> Any:
-    """A module of the pack, such as "nodes.filenames", that needs no host."""
+    """Import a module of the pack that needs no host, such as "nodes.filenames"."""
     if NAME not in sys.modules:
         spec = spec_from_file_location(NAME, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
         assert spec is not None and spec.loader is not None

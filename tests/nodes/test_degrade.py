@@ -1,4 +1,4 @@
-"""What the Degrade node's help page says is what the core does."""
+"""The help page of Degrade Faces agrees with the core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_help_page_states_the_ranges() -> None:
     page = (PACK / "js" / "docs" / "ReFLDM_Degrade.md").read_text(encoding="utf-8")
     table = page[page.rindex("| | moderate") :].splitlines()
     assert [cell.strip() for cell in table[0].strip("|").split("|")[1:]] == list(RANGES)
-    told = [[tuple(map(float, pair)) for pair in re.findall(r"(\d+) to (\d+)", line)] for line in table[2:6]]
-    assert told == [
-        list(parameter) for parameter in zip(*(asdict(one).values() for one in RANGES.values()), strict=True)
+    stated = [[tuple(map(float, pair)) for pair in re.findall(r"(\d+) to (\d+)", line)] for line in table[2:6]]
+    assert stated == [
+        list(parameter) for parameter in zip(*(asdict(ranges).values() for ranges in RANGES.values()), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Names that users type become one file in one folder, or an error that says why not."""
+"""A name that a user types becomes one file in one folder, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ OutputError = load("refldm_core.errors").OutputError
         ("console", "console.safetensors"),
     ],
 )
-def test_plain_names(typed: str, file: str) -> None:
+def test_plain_names_become_file_names(typed: str, file: str) -> None:
     assert safetensors_name(typed) == file
 
 
 PATHS = ["", " ", ".safetensors", ".", "..", "../x", "x/y", "x\\y", "/x", "\\\\server\\x", "C:x", "C:\\x", "a:stream"]
 DEVICES = ["CON", "con", "Nul.txt", "aux.", "COM1", "lpt9.x", "COM¹", "CONIN$", "com1 .txt"]
-OTHERS = ["a\0b", "a\nb", "what?", "a*", '"a"', "<a>", "a|b", ".hidden", "end.", "x" * 200, "é" * 100]
+ODD_NAMES = ["a\0b", "a\nb", "what?", "a*", '"a"', "<a>", "a|b", ".hidden", "end.", "x" * 200, "é" * 100]
 
 
-@pytest.mark.parametrize("typed", [*PATHS, *DEVICES, *OTHERS])
-def test_refused(typed: str) -> None:
+@pytest.mark.parametrize("typed", [*PATHS, *DEVICES, *ODD_NAMES])
+def test_paths_devices_and_odd_names_are_refused(typed: str) -> None:
     with pytest.raises(OutputError, match="cannot be the name of a file"):
         safetensors_name(typed)
 
 
 @given(st.text())
-def test_what_is_accepted_is_one_name_everywhere(typed: str) -> None:
+def test_an_accepted_name_is_one_file_name_on_every_system(typed: str) -> None:
     try:
         name = safetensors_name(typed)
     except (OutputError, UnicodeEncodeError):
@@ -58,7 +58,7 @@ def test_what_is_accepted_is_one_name_everywhere(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "typed", "file"),
+    ("existing", "typed", "file"),
     [
         ([], "anna", "anna"),
         (["Anna"], "Anna", "Anna"),
@@ -68,26 +68,28 @@ def test_what_is_accepted_is_one_name_everywhere(typed: str) -> None:
         (["Anna"], "Ann", "Ann"),
     ],
 )
-def test_capitals_name_the_same_file(there: list[str], typed: str, file: str, tmp_path: Path) -> None:
-    for name in there:
+def test_names_that_differ_in_capitals_name_the_same_file(
+    existing: list[str], typed: str, file: str, tmp_path: Path
+) -> None:
+    for name in existing:
         (tmp_path / f"{name}.safetensors").touch()
     assert filenames.safetensors_path(tmp_path, typed) == tmp_path / f"{file}.safetensors"
 
 
-def test_an_exact_name_goes_before_its_twin(tmp_path: Path) -> None:
-    for name in ("Anna", "anna"):  # of a folder that came from Linux
+def test_an_exact_name_wins_over_one_with_other_capitals(tmp_path: Path) -> None:
+    for name in ("Anna", "anna"):  # a folder from Linux may hold both
         (tmp_path / f"{name}.safetensors").touch()
     if len(list(tmp_path.iterdir())) < 2:
-        pytest.skip("this file system takes them for one")
+        pytest.skip("this file system takes both names for one file")
     assert filenames.safetensors_path(tmp_path, "anna").name == "anna.safetensors"
 
 
-def test_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
+def test_a_folder_may_be_missing(tmp_path: Path) -> None:
     assert filenames.safetensors_path(tmp_path / "new", "Anna") == tmp_path / "new" / "Anna.safetensors"
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc", "a/../../b", "C:\\x", "..\\x", "", "a\0b"])
-def test_a_name_of_a_workflow_stays_in_the_model_folder(name: str, tmp_path: Path) -> None:
+def test_a_name_from_a_workflow_stays_in_the_model_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "secret").mkdir()
     unsafe = load("refldm_core.errors").UnsafePathError
@@ -95,7 +97,7 @@ def test_a_name_of_a_workflow_stays_in_the_model_folder(name: str, tmp_path: Pat
         filenames.place_of(name, [tmp_path / "models"])
 
 
-def test_the_place_that_holds_a_file(tmp_path: Path) -> None:
+def test_the_place_that_holds_the_file_is_found(tmp_path: Path) -> None:
     places = [tmp_path / "a", tmp_path / "b"]
     (tmp_path / "b" / "pack").mkdir(parents=True)
     assert filenames.place_of("pack", places) == tmp_path / "b"
@@ -104,18 +106,21 @@ def test_the_place_that_holds_a_file(tmp_path: Path) -> None:
 
 def test_hidden_files_are_not_listed() -> None:
     names = ["anna.safetensors", "._anna.safetensors", ".refldm-0123456789ab.part", "sub/.x.part.safetensors"]
-    assert filenames.visible([*names, ".trash/b.safetensors", "sub\\._c.safetensors", "d/e.f"]) == [names[0], "d/e.f"]
+    assert filenames.visible_names([*names, ".trash/b.safetensors", "sub\\._c.safetensors", "d/e.f"]) == [
+        names[0],
+        "d/e.f",
+    ]
 
 
 @pytest.fixture
 def host_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Modules of nodes/host with a stand-in for the host's model folders, all of which are tmp_path."""
+    """A loader of modules of nodes/host, with a stand-in for the host's model folders. All of them are tmp_path."""
     stand_in: Any = ModuleType("folder_paths")
     stand_in.get_folder_paths = lambda folder: [str(tmp_path)]
     stand_in.get_filename_list = lambda folder: sorted(path.name for path in tmp_path.iterdir())
     stand_in.get_full_path = lambda folder, name: str(tmp_path / name)
     package = ModuleType(f"{NAME}.nodes.host")
-    package.__path__ = [str(PACK / "nodes" / "host")]  # its own __init__ needs all of ComfyUI
+    package.__path__ = [str(PACK / "nodes" / "host")]  # the real __init__ needs all of ComfyUI
     monkeypatch.setitem(sys.modules, "folder_paths", stand_in)
     monkeypatch.setitem(sys.modules, package.__name__, package)
     for name in ("folders", "face_files"):
@@ -124,7 +129,7 @@ def host_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 
 def test_model_folders_are_listed_without_hidden_files(host_module: Callable[[str], Any], tmp_path: Path) -> None:
-    """A killed Save References left .x.part.safetensors, which Load References offered."""
+    """Regression: a killed Save References left .x.part.safetensors, and Load References listed it."""
     for name in ("anna.safetensors", ".0123456789ab.part.safetensors", "._anna.safetensors", "a.onnx", "._a.onnx"):
         (tmp_path / name).touch()
     folders = host_module("folders")
@@ -134,7 +139,7 @@ def test_model_folders_are_listed_without_hidden_files(host_module: Callable[[st
     assert host_module("face_files").recognizers() == ["a.onnx"]
 
 
-def test_face_networks_stay_in_the_model_folder(host_module: Callable[[str], Any], tmp_path: Path) -> None:
+def test_names_of_face_networks_stay_in_the_model_folder(host_module: Callable[[str], Any], tmp_path: Path) -> None:
     face_files = host_module("face_files")
     assert face_files.face_folder("pack") == tmp_path
     with pytest.raises(load("refldm_core.errors").UnsafePathError):

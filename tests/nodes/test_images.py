@@ -1,4 +1,4 @@
-"""What the nodes' IMAGE and MASK inputs refuse, with words instead of a library's message."""
+"""IMAGE and MASK inputs refuse wrong values with an error of our own instead of a library's message."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_image(case: str) -> None:
+def test_a_wrong_image_is_refused(case: str) -> None:
     value, problem = WRONG[case]
     for check in (
         lambda: images.require_images(value, "photos"),
@@ -69,41 +69,41 @@ def test_what_is_no_image(case: str) -> None:
         torch.rand(1, 4, 4, 4),
         GOOD[:0],
         GOOD * 3 - 1,
-        torch.full((1, 600, 600, 3), 60000.0).half(),  # whose sum no 16-bit number holds
+        torch.full((1, 600, 600, 3), 60000.0).half(),  # a 16-bit number cannot hold the sum
         torch.full((1, 64, 64, 3), 1e38),
     ],
 )
-def test_images(value: torch.Tensor) -> None:
+def test_an_image_passes_unchanged(value: torch.Tensor) -> None:
     assert images.require_images(value, "image") is value
 
 
 @pytest.mark.parametrize("value", [torch.rand(4, 5), torch.rand(2, 4, 5), torch.rand(0, 4, 5)])
-def test_masks(value: torch.Tensor) -> None:
+def test_a_mask_passes_unchanged(value: torch.Tensor) -> None:
     assert images.require_mask(value, "mask") is value
 
 
 @pytest.mark.parametrize("value", [None, torch.rand(4), torch.rand(1, 1, 4, 5), torch.full((4, 5), float("nan"))])
-def test_what_is_no_mask(value: Any) -> None:
+def test_a_wrong_mask_is_refused(value: Any) -> None:
     with pytest.raises(errors.PictureError, match=r"^mask "):
         images.require_mask(value, "mask")
 
 
-def test_no_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch would say: stack expects a non-empty TensorList."""
+def test_an_empty_batch_of_references_is_refused() -> None:
+    """Without the check, torch raises: stack expects a non-empty TensorList."""
     for batches in ({"images": GOOD[:0]}, {"images": GOOD[:0], "images_2": torch.rand(0, 16, 16, 3)}):
         with pytest.raises(errors.ReferencesError, match="the batch is empty") as caught:
             crops.reference_crops(batches, 16)
         assert "Select References" in caught.value.remedy
 
 
-def test_references_in_the_order_of_the_inputs() -> None:
-    several = {"images_2": torch.full((1, 8, 8, 3), 0.25), "images": torch.rand(0, 4, 4, 3), "images_3": GOOD}
-    found = crops.reference_crops(several, 8)
-    assert found.shape == (3, 8, 8, 3) and torch.equal(found[0], several["images_2"][0])
+def test_references_have_the_order_of_the_inputs() -> None:
+    batches = {"images_2": torch.full((1, 8, 8, 3), 0.25), "images": torch.rand(0, 4, 4, 3), "images_3": GOOD}
+    references = crops.reference_crops(batches, 8)
+    assert references.shape == (3, 8, 8, 3) and torch.equal(references[0], batches["images_2"][0])
 
 
 def test_every_node_checks_its_pictures() -> None:
-    """A module that brings an IMAGE to the core also imports a function that checks it."""
+    """A module that converts an IMAGE for the core also imports a function that checks it."""
     for path in sorted((PACK / "nodes").glob("*.py")):
         names = {
             alias.name

@@ -1,4 +1,4 @@
-"""Requests from foreign pages are refused."""
+"""The check of HTTP requests refuses foreign pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOST = {"Host": "localhost:8188"}
 OWN = {**HOST, "Origin": "http://localhost:8188", "Content-Type": "application/json; charset=utf-8"}
 
 
-def test_own_page() -> None:
+def test_requests_of_the_own_page_are_allowed() -> None:
     assert reason_to_refuse(OWN, writes=True) == ""
     assert reason_to_refuse({**OWN, "Sec-Fetch-Site": "same-origin"}, writes=True) == ""
     assert reason_to_refuse(HOST, writes=False) == "", "browsers send no Origin with their own page's GET"
@@ -22,12 +22,12 @@ def test_own_page() -> None:
     ("host", "origin"),
     [("example.org", "https://example.org"), ("example.org:443", "https://example.org"), ("[::1]:80", "http://[::1]")],
 )
-def test_default_ports_and_proxies(host: str, origin: str) -> None:
+def test_default_ports_and_proxies_are_allowed(host: str, origin: str) -> None:
     assert reason_to_refuse({**OWN, "Host": host, "Origin": origin}, writes=True) == ""
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("changed_headers", "reason"),
     [
         ({"Sec-Fetch-Site": "cross-site"}, "another site"),
         ({"Sec-Fetch-Site": "same-site"}, "another site"),
@@ -43,13 +43,13 @@ def test_default_ports_and_proxies(host: str, origin: str) -> None:
     ],
 )
 @pytest.mark.parametrize("writes", [True, False])
-def test_foreign_pages(change: dict[str, str], says: str, writes: bool) -> None:
-    assert says in reason_to_refuse({**OWN, **change}, writes=writes)
+def test_foreign_pages_are_refused(changed_headers: dict[str, str], reason: str, writes: bool) -> None:
+    assert reason in reason_to_refuse({**OWN, **changed_headers}, writes=writes)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_only_json_writes(kind: str) -> None:
-    """A foreign page's form sends one of these without asking the server first."""
+def test_only_json_may_write(kind: str) -> None:
+    """A form of a foreign page can send one of these types without asking the server first."""
     assert "application/json" in reason_to_refuse({**OWN, "Content-Type": kind}, writes=True)
 
 

@@ -1,4 +1,4 @@
-"""What the Sampler's help page says of the presets is what they are."""
+"""The help page of ReF-LDM Sampler agrees with the presets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .pack import PACK
 def test_the_help_page_states_the_presets() -> None:
     page = (PACK / "js" / "docs" / "ReFLDM_Sampler.md").read_text(encoding="utf-8")
     table = page[page.index("| preset | steps") :].partition("\n\n")[0].splitlines()[2:]
-    told = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table]
-    assert told == [
+    stated = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table]
+    assert stated == [
         (
             name,
             str(preset.settings.steps),

@@ -1,4 +1,4 @@
-"""What `comfy node pack` puts into the archive for ComfyUI's registry, and what the nodes import."""
+"""Find the files in the archive that `comfy node pack` makes, and the files that the nodes import."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 @functools.cache
 def archived_files() -> tuple[str, ...]:
-    """The files of the archive, as paths from the project's folder.
+    """Return the files of the archive, as paths from the project's folder.
 
-    They are the files that git tracks without those that `.comfyignore` names. Its patterns are those of a .gitignore,
-    so git itself tells which files they name.
+    They are the files that git tracks, without those that `.comfyignore` excludes. Its patterns are written as in a
+    .gitignore, so git itself lists the files that they exclude.
     """
     excluded = _git_files("--cached", "--ignored", "--exclude-from=.comfyignore")
     tracked = _git_files("--cached")
@@ -29,19 +29,19 @@ def archived_files() -> tuple[str, ...]:
 def _git_files(*options: str) -> list[str]:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("the archive holds what git tracks, and this folder is no checkout")
-    done = subprocess.run(
+    process = subprocess.run(
         ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, check=True, encoding="utf-8"
     )
-    return sorted(filter(None, done.stdout.split("\0")))
+    return sorted(filter(None, process.stdout.split("\0")))
 
 
 def modules() -> list[str]:
-    """The archive's Python files."""
+    """Return the Python files of the archive."""
     return [name for name in archived_files() if name.endswith(".py")]
 
 
 def imported_modules() -> set[str]:
-    """The Python files that ComfyUI imports, directly or not, when it loads and runs the pack."""
+    """Return the Python files that ComfyUI imports, directly or indirectly, when it loads and runs the pack."""
     reached: set[Path] = set()
     waiting = [ROOT / "__init__.py"]
     while waiting:
@@ -53,7 +53,7 @@ def imported_modules() -> set[str]:
 
 
 def _imports(path: Path) -> Iterator[Path]:
-    """The files that a file imports relatively, wherever in it, with the packages that they are in."""
+    """Yield the files of a file's relative imports, also of those inside functions, and of the packages around them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             package = path.parents[node.level - 1]
@@ -63,8 +63,9 @@ def _imports(path: Path) -> Iterator[Path]:
 
 
 def _files_of(module: Path) -> Iterator[Path]:
-    below_root = [folder for folder in (module, *module.parents) if folder == ROOT or ROOT in folder.parents]
-    for candidate in (module.with_name(f"{module.name}.py"), *(folder / "__init__.py" for folder in below_root)):
+    """Yield the file of a module, and the __init__.py of each package around it."""
+    packages = [folder for folder in (module, *module.parents) if folder == ROOT or ROOT in folder.parents]
+    for candidate in (module.with_name(f"{module.name}.py"), *(folder / "__init__.py" for folder in packages)):
         if candidate.is_file():
             yield candidate
 

@@ -17,7 +17,7 @@ from refldm_core import __version__
 
 from .archive import ROOT, archived_files, imported_modules, modules, unpack_archive
 
-BESIDE_THE_CODE = (
+NEEDED_PATTERNS = (
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
@@ -29,46 +29,46 @@ BESIDE_THE_CODE = (
     "subgraphs/*",
     "workflows/*",
 )
-"""Files that a user of the nodes needs and that no module imports."""
+"""Patterns of the files that the nodes or their users need and that no module imports."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
-"""Module -> the distribution that has it, where the names differ."""
-OF_THE_HOST = {"aiohttp", "comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
-"""Modules that every ComfyUI has. ComfyUI brings torch itself, in the build for the machine."""
+"""Module -> the distribution that contains it, if the names differ."""
+HOST_MODULES = {"aiohttp", "comfy", "comfy_api", "comfy_execution", "folder_paths", "latent_preview", "server", "torch"}
+"""Modules that every ComfyUI has. ComfyUI installs torch in the build for the machine."""
 
 
-def test_it_holds_the_modules_that_the_nodes_import_and_no_other() -> None:
-    assert set(modules()) == imported_modules(), "name what the nodes do not import in .comfyignore"
+def test_archive_holds_exactly_the_modules_that_the_nodes_import() -> None:
+    assert set(modules()) == imported_modules(), "list modules that the nodes do not import in .comfyignore"
 
 
-def test_it_holds_no_file_that_the_nodes_do_not_need() -> None:
-    others = set(archived_files()) - set(modules())
-    assert {name for name in others if not any(fnmatchcase(name, pattern) for pattern in BESIDE_THE_CODE)} == set()
+def test_archive_holds_only_files_that_the_nodes_need() -> None:
+    other_files = set(archived_files()) - set(modules())
+    assert {name for name in other_files if not any(fnmatchcase(name, pattern) for pattern in NEEDED_PATTERNS)} == set()
     for pattern in ("js/docs/*.md", "workflows/*.json", "refldm_core/embedded/*.safetensors"):
-        assert any(fnmatchcase(name, pattern) for name in others), pattern
+        assert any(fnmatchcase(name, pattern) for name in other_files), pattern
 
 
-def test_it_is_small() -> None:
-    """Even before compression. The embedded models are nearly all of it."""
+def test_archive_is_small() -> None:
+    """The limit holds even without compression. Most of the size is that of the embedded models."""
     assert sum((ROOT / name).stat().st_size for name in archived_files()) < 45_000_000
 
 
-def test_requirements_are_what_it_imports() -> None:
+def test_requirements_equal_the_imports() -> None:
     imported = {name for module in modules() for name in _absolute_imports(ROOT / module)}
-    imported |= {"scipy"}  # refldm_core/face/scipy_functions.py imports it by its name
-    needed = {DISTRIBUTIONS.get(name, name) for name in imported - OF_THE_HOST - set(sys.stdlib_module_names)}
+    imported |= {"scipy"}  # refldm_core/face/scipy_functions.py imports it through importlib
+    distributions = {DISTRIBUTIONS.get(name, name) for name in imported - HOST_MODULES - set(sys.stdlib_module_names)}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert needed == {re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")}
+    assert distributions == {re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")}
 
 
 def _absolute_imports(path: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    named |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.partition(".")[0] for name in named}
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
 
 
-def test_its_core_imports_where_the_rest_of_the_project_is_not(tmp_path: Path) -> None:
+def test_core_of_the_archive_imports_without_the_rest_of_the_project(tmp_path: Path) -> None:
     pack = unpack_archive(tmp_path / "pack")
     core = [name for name in modules() if name.startswith("refldm_core/")]
     names = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in core]
@@ -89,7 +89,7 @@ def project() -> dict[str, Any]:
 
 
 def test_the_registry_finds_the_version(project: dict[str, Any]) -> None:
-    """It reads the file without running it."""
+    """The registry reads the file and does not run it."""
     assert project["project"]["dynamic"] == ["version"] and "version" not in project["project"]
     source = (ROOT / project["tool"]["comfy"]["version"]["path"]).read_text(encoding="utf-8")
     assert re.findall(r'^__version__ = "(\d+\.\d+\.\d+)"$', source, re.MULTILINE) == [__version__]
@@ -114,14 +114,14 @@ def test_icon_and_banner_have_the_registrys_shapes(project: dict[str, Any]) -> N
         assert banner.width * 9 == banner.height * 21
 
 
-def test_addresses_of_the_project_agree(project: dict[str, Any]) -> None:
+def test_repository_addresses_agree(project: dict[str, Any]) -> None:
     repository = project["project"]["urls"]["Repository"]
     for name in ("mkdocs.yml", "CITATION.cff", ".github/ISSUE_TEMPLATE/config.yml"):
         assert repository in (ROOT / name).read_text(encoding="utf-8"), name
 
 
-def test_extras_that_include_others_name_this_project(project: dict[str, Any]) -> None:
-    """Under another name, pip would look for a package of strangers."""
+def test_extras_that_include_extras_name_this_project(project: dict[str, Any]) -> None:
+    """With another name, pip would install a package of strangers."""
     extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
     included = [requirement for requirements in extras.values() for requirement in requirements if "[" in requirement]
     assert included

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,30 +15,31 @@ from refldm_core.face import packages
 from refldm_core.face.errors import MissingPackageError
 from refldm_core.face.packages import import_optional, install_commands
 
-from .recorded import ENVIRONMENTS, Versions, recreate, to_install_from_index
+from .recorded import ENVIRONMENTS, Versions, dry_run_with_index, recreate
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = {"cv2": "opencv", "onnxruntime": "onnxruntime", "skimage": "scikit-image"}
-"""Module -> how the names of the distributions that have it begin."""
+"""Module -> the beginning that the names of all distributions with this module share."""
 
 
-def installed_in(versions: Versions) -> object:
+def is_installed_in(versions: Versions) -> Callable[[str], bool]:
+    """Return a function that says whether a module is in a recorded environment."""
     return lambda module: any(name.startswith(FAMILIES.get(module, module)) for name in versions)
 
 
 @pytest.mark.parametrize("package", ["facexlib", "insightface", "onnxruntime"])
 @pytest.mark.parametrize("recording", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_the_commands_replace_nothing(
+def test_install_commands_replace_nothing(
     recording: Path, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, versions = recreate(recording.read_text(encoding="utf-8"), tmp_path / "env")
-    monkeypatch.setattr(packages, "_is_installed", installed_in(versions))
+    monkeypatch.setattr(packages, "_is_installed", is_installed_in(versions))
     monkeypatch.setattr(packages, "version", versions.__getitem__)
     if packages._is_installed(package):
         return
     for command in install_commands(package):
-        words = shlex.split(command)
-        added = to_install_from_index(python, words[words.index("install") + 1 :])
+        arguments = shlex.split(command)
+        added = dry_run_with_index(python, arguments[arguments.index("install") + 1 :])
         assert added and not set(added) & set(versions)
         assert not [name for name in added if name.startswith("opencv") and packages._is_installed("cv2")]
         assert not [name for name in added if name.startswith("onnxruntime") and packages._is_installed("onnxruntime")]
@@ -49,13 +51,13 @@ def test_any_flavor_counts_as_installed(monkeypatch: pytest.MonkeyPatch) -> None
     assert command.endswith("-m pip install --no-deps insightface")
 
 
-def test_torchvision_fits_the_torch_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_keeps_the_installed_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "_is_installed", lambda module: False)
     (command,) = install_commands("torchvision")
     assert f" torchvision torch=={version('torch')} " in command
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_install_only_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "_is_installed", lambda module: module not in ("facexlib", "cv2"))
     assert [command.partition("install ")[2] for command in install_commands("facexlib")] == [
         "--no-deps facexlib",
@@ -63,15 +65,15 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_requirement_of_an_installed_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """insightface 0.7.3 imports albumentations, which no later version needs."""
+def test_missing_requirement_of_an_installed_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """insightface 0.7.3 imports albumentations. Later versions do not."""
     monkeypatch.setattr(packages, "_is_installed", lambda module: True)
     (command,) = install_commands("insightface", "albumentations.core")
     assert command.partition("install ")[2].startswith("albumentations numpy==")
 
 
-def test_the_commands_are_those_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The portable build's is started with -s, and in no PATH."""
+def test_commands_use_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of the portable build runs with -s, and is in no PATH."""
     portable = r"C:\ComfyUI_windows_portable\python_embeded\python.exe"
     monkeypatch.setattr(sys, "executable", portable)
     monkeypatch.setattr(packages, "_is_installed", lambda module: False)
@@ -81,7 +83,7 @@ def test_the_commands_are_those_of_this_python(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("package", sorted(packages._NEEDS))
-def test_a_package_that_is_not_there_is_named_with_the_commands(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_missing_package_holds_the_commands(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
     with pytest.raises(MissingPackageError, match=rf"(?s){package} cannot be imported.*-m pip install .*{package}"):
         import_optional(package, package)
@@ -96,7 +98,7 @@ def test_a_package_that_is_not_there_is_named_with_the_commands(package: str, mo
         ("insightface.model_zoo.scrfd", "albumentations matplotlib sklearn pandas"),
     ],
 )
-def test_the_packages_need_no_more_than_the_commands_install(module: str, unneeded: str) -> None:
+def test_packages_import_without_what_the_commands_leave_out(module: str, unneeded: str) -> None:
     script = f"""
 import sys, warnings
 warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What runs on the hosting service has not run yet, so what can be checked without running is checked here."""
+"""The hosted workflows have never run. These tests check what can be checked without running them."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def jobs_of(name: str) -> dict[str, Any]:
 
 
 def commands(job: dict[str, Any]) -> dict[str, str]:
-    """Command -> the condition of its step."""
+    """Return each command of a job with the condition of its step."""
     return {step["run"].strip(): step.get("if", "") for step in job["steps"] if "run" in step}
 
 
-def test_every_system_and_every_supported_python() -> None:
+def test_hosted_tests_cover_every_system_and_supported_python() -> None:
     matrix = jobs_of("tests.yml")["without-host"]["strategy"]["matrix"]
     assert matrix["system"] == ["ubuntu-latest", "windows-latest", "macos-latest"]
-    assert matrix["python"] == ["3.10", "3.11", "3.12", "3.13"], "as strings: 3.10 is not 3.1"
+    assert matrix["python"] == ["3.10", "3.11", "3.12", "3.13"], "strings, because YAML reads 3.10 as 3.1"
     metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.findall(r"Python :: (3\.\d+)", metadata) == matrix["python"]
 
 
-def test_its_commands_are_those_that_people_are_told() -> None:
+def test_hosted_commands_are_those_in_readme_and_contributing() -> None:
     windows = "runner.os == 'Windows'"
     assert commands(jobs_of("tests.yml")["without-host"]) == {
         "python3 dev.py test": windows.replace("==", "!="),
@@ -53,37 +53,37 @@ def test_its_commands_are_those_that_people_are_told() -> None:
     assert test == "python3 dev.py test tests/host"
     assert clone.replace('--depth 1 --branch "$VERSION" ', "") in CONTRIBUTING
     lines = install.replace("$GITHUB_WORKSPACE", "path/to/this/checkout").replace('"', "").splitlines()
-    missing = [line for line in lines if line not in CONTRIBUTING]
-    assert missing == [line for line in lines if "whl/cpu" in line], "but for the smaller PyTorch"
+    undocumented = [line for line in lines if line not in CONTRIBUTING]
+    assert undocumented == [line for line in lines if "whl/cpu" in line], "only the CPU build of PyTorch may differ"
 
 
-def test_the_oldest_host_is_the_one_that_the_metadata_names() -> None:
+def test_oldest_tested_host_is_the_required_version() -> None:
     oldest, *newer = jobs_of("tests.yml")["with-host"]["strategy"]["matrix"]["comfyui"]
     assert f'requires-comfyui = ">={oldest.removeprefix("v")}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert newer and jobs_of("nightly.yml")["newest-host"]["with"]["comfyui"] == "master"
 
 
-def test_workflows_that_are_called_exist() -> None:
+def test_called_workflows_exist() -> None:
     called = {job["uses"] for name in WORKFLOWS for job in jobs_of(name).values() if "uses" in job}
     assert called == {"./.github/workflows/host.yml", "./.github/workflows/tests.yml"}
     for path in called:
         assert "workflow_call:" in (ROOT / path).read_text(encoding="utf-8")
 
 
-def test_they_say_that_they_never_ran() -> None:
+def test_workflows_and_contributing_say_that_they_never_ran() -> None:
     assert all(text.startswith("# Never run so far") for text in WORKFLOWS.values())
     assert "They have never run" in " ".join(CONTRIBUTING.split())
 
 
-def test_hooks_and_hosted_tests_check_the_same() -> None:
+def test_commit_hook_runs_the_checks_of_dev_py() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     (hook,) = repository["hooks"]
     assert hook["entry"] == "python dev.py check" and "dev.py check" in str(dev.__doc__)
 
 
 @pytest.mark.parametrize("path", sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem)
-def test_issue_forms_are_complete(path: Path) -> None:
-    """The service rejects a form whose ids repeat, or that has no name, description or body."""
+def test_issue_forms_have_all_required_fields(path: Path) -> None:
+    """The hosting service rejects a form with repeated ids, or without a name, description or body."""
     form = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert form["name"] and form["description"]
     fields = [field for field in form["body"] if field["type"] != "markdown"]
@@ -91,7 +91,7 @@ def test_issue_forms_are_complete(path: Path) -> None:
     assert len({field["id"] for field in fields}) == len(fields)
 
 
-def test_the_form_for_problems_asks_for_versions_workflow_and_log() -> None:
+def test_problem_form_asks_for_versions_workflow_and_log() -> None:
     form = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / "problem.yml").read_text(encoding="utf-8"))
     required = {field["id"] for field in form["body"] if field.get("validations", {}).get("required")}
     assert {"version", "versions", "workflow", "log"} <= required
@@ -106,7 +106,7 @@ def release() -> ModuleType:
     return module
 
 
-def test_the_version_may_be_published(release: ModuleType) -> None:
+def test_this_version_may_be_published(release: ModuleType) -> None:
     assert release.version() == __version__
     assert release.problems(f"v{__version__}", release.repository()) == []
 
@@ -119,13 +119,13 @@ def test_the_version_may_be_published(release: ModuleType) -> None:
         (f"v{__version__}", "https://github.com/somebody/fork", "somebody/fork"),
     ],
 )
-def test_what_does_not_belong_together_is_not_published(
+def test_tag_that_contradicts_the_files_is_not_published(
     release: ModuleType, tag: str, address: str | None, problem: str
 ) -> None:
     assert any(problem in line for line in release.problems(tag, address))
 
 
-def test_the_notes_of_a_release_are_its_section_alone(
+def test_release_notes_are_the_section_of_that_version(
     release: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = {"[Unreleased]": "new", "[1.2.0] - 2026-01-02": "middle", "[1.1.0] - 2025-01-02": "old"}
@@ -135,7 +135,7 @@ def test_the_notes_of_a_release_are_its_section_alone(
     assert [release.notes(number) for number in ("1.2.0", "1.1.0", "1.3.0")] == ["- middle", "- old", ""]
 
 
-def test_release_exits_with_the_verdict(tmp_path: Path) -> None:
+def test_release_exit_code_says_whether_to_publish(tmp_path: Path) -> None:
     folder = tmp_path / ".github"
     folder.mkdir()
     shutil.copy(GITHUB / "release.py", folder)
@@ -143,6 +143,6 @@ def test_release_exits_with_the_verdict(tmp_path: Path) -> None:
     (tmp_path / "refldm_core" / "__init__.py").write_text('__version__ = "1.0.0"\n', encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text("## [1.0.0] - 2026-01-02\n\n- first\n", encoding="utf-8")
     command = [sys.executable, str(folder / "release.py")]
-    done = subprocess.run([*command, "v1.0.0"], capture_output=True, text=True, check=True)
-    assert done.stdout == "- first\n"
+    process = subprocess.run([*command, "v1.0.0"], capture_output=True, text=True, check=True)
+    assert process.stdout == "- first\n"
     assert subprocess.run([*command, "v1.0.1"], capture_output=True, check=False).returncode == 1

@@ -1,7 +1,7 @@
-"""What ComfyUI's registry scans an archive for: code that could harm the machine of whoever installs the pack.
+"""Scan the archive as ComfyUI's registry does, for code that could harm a user's machine.
 
-The scanner is not public. This is what its documentation and its findings in other packs name: programs that are
-started, code made from text, hidden code, the network, the environment, and pickles.
+The registry's scanner is not public. These tests look for what its documentation and its findings in other packs name:
+starting programs, code made from text, hidden code, the network, the environment, and pickles.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MODULES = {
     **dict.fromkeys(("pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"), "pickles"),
     **dict.fromkeys(("base64", "binascii", "codecs", "zlib", "bz2", "lzma", "runpy", "code"), "hidden code"),
     **dict.fromkeys(("importlib", "imp"), "imports by name"),
-    "server": "network",  # ComfyUI's own: its messages to the page
+    "server": "network",  # ComfyUI's own module, which sends messages to the page
 }
-"""Top-level module -> what it can do."""
+"""Top-level module -> the ability that the scanner reports."""
 
 CALLS = {
     **dict.fromkeys(("eval", "exec", "compile", "__import__"), "code from text"),
@@ -32,27 +32,27 @@ CALLS = {
     **dict.fromkeys(("os.getenv", "os.environ", "os.putenv", "os.environb"), "environment"),
     **dict.fromkeys(("torch.hub", "torch.load", "numpy.load", "np.load"), "pickles"),
 }
-"""Name, as written with its module -> what it can do. `os.exec*` and `os.spawn*` count as `os.system`."""
+"""Name with its module -> the ability that the scanner reports. `os.exec*` and `os.spawn*` count as `os.system`."""
 
 LONGEST_WORD = 200
-"""Characters without a space in a string; encoded code is longer."""
+"""Longest allowed run of characters without a space in a string. Encoded code is longer."""
 
 ALLOWED = {
     "nodes/host/messages.py: network (server)": "ComfyUI's own server object sends a node's messages to the open page",
     "nodes/host/routes.py: network (aiohttp)": "answers of the routes under /refldm, in the types of ComfyUI's server",
     "nodes/host/routes.py: network (server)": "ComfyUI's own server object, which the routes are added to",
-    "nodes/origin.py: network (urllib)": "urllib.parse takes the address in a header apart; nothing is opened",
+    "nodes/origin.py: network (urllib)": "urllib.parse splits the address in a header; no connection is opened",
     "refldm_core/checkpoints/reading.py: pickles (pickle)": "the names of pickle's errors; torch reads weights only",
     "refldm_core/checkpoints/reading.py: pickles (torch.load)": "weights_only=True, after pickles.py checked the file",
     "refldm_core/images.py: hidden code (zlib)": "zlib.error, which Pillow lets through from damaged pictures",
     "refldm_core/face/packages.py: imports by name (importlib)": "the face packages, which not everybody installs",
     "refldm_core/face/scipy_functions.py: imports by name (importlib)": "SciPy's modules, which have no types",
 }
-"""Findings -> why they are harmless."""
+"""Finding -> the reason why it is harmless."""
 
 
 def findings(tree: ast.AST) -> Iterator[str]:
-    """What a scanner finds in a module, as "ability (name)"."""
+    """Yield what the scanner finds in a module, as "ability (name)"."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -72,7 +72,7 @@ def findings(tree: ast.AST) -> Iterator[str]:
 
 
 def _ability(name: str) -> str | None:
-    """What a name can do, with the name; None for nothing of concern."""
+    """Return the ability and the name, as "ability (name)", or None for a harmless name."""
     if name in CALLS:
         return f"{CALLS[name]} ({name})"
     if re.match(r"os\.(exec|spawn|posix_spawn)", name):
@@ -81,10 +81,10 @@ def _ability(name: str) -> str | None:
     return f"{MODULES[top]} ({top})" if top in MODULES else None
 
 
-def test_only_what_is_explained_is_found() -> None:
+def test_scan_finds_only_explained_findings() -> None:
     trees = {name: ast.parse((ROOT / name).read_text(encoding="utf-8")) for name in modules()}
-    found = {f"{name}: {finding}" for name, tree in trees.items() for finding in findings(tree)}
-    assert found == set(ALLOWED)
+    scanned = {f"{name}: {finding}" for name, tree in trees.items() for finding in findings(tree)}
+    assert scanned == set(ALLOWED)
 
 
 def test_checkpoints_are_read_without_running_code() -> None:
@@ -97,7 +97,7 @@ def test_checkpoints_are_read_without_running_code() -> None:
         assert options["weights_only"] == "True"
 
 
-def test_its_scripts_and_pages_fetch_nothing() -> None:
+def test_scripts_and_pages_fetch_nothing() -> None:
     pattern = re.compile(r"\beval\(|\bFunction\(|XMLHttpRequest|WebSocket|\b(?:import|fetch)\(\s*[\"'`]http|<script")
     for name in archived_files():
         if name.endswith((".js", ".html", ".css", ".md")):
@@ -118,5 +118,5 @@ def test_its_scripts_and_pages_fetch_nothing() -> None:
         (f"code = {'x' * 300!r}", "hidden code (line 1)"),
     ],
 )
-def test_the_scan_itself_finds(source: str, finding: str) -> None:
+def test_scan_detects_harmful_code(source: str, finding: str) -> None:
     assert finding in set(findings(ast.parse(source)))

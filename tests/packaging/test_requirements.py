@@ -1,4 +1,4 @@
-"""Installing the pack's requirements changes nothing that a ComfyUI has: dry runs of pip in recorded environments."""
+"""Installing the pack's requirements changes no package of a ComfyUI: dry runs of pip in recorded environments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .recorded import ENVIRONMENTS, REQUIREMENTS, recording_of, recreate, to_install, to_install_from_index
+from .recorded import ENVIRONMENTS, REQUIREMENTS, dry_run, dry_run_with_index, read_recording, recreate
 
 
 def test_four_environments_are_recorded() -> None:
@@ -15,26 +15,26 @@ def test_four_environments_are_recorded() -> None:
 
 
 @pytest.mark.parametrize("recording", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_nothing_is_installed_or_replaced(recording: Path, tmp_path: Path) -> None:
-    """Without an index, so that pip can do no more than accept what is there."""
+def test_requirements_install_and_replace_nothing(recording: Path, tmp_path: Path) -> None:
+    """Without a package index, pip can only accept the installed packages."""
     python, versions = recreate(recording.read_text(encoding="utf-8"), tmp_path / "env")
     assert len(versions) > 20
-    assert to_install(python, "--no-index", *REQUIREMENTS) == {}
+    assert dry_run(python, "--no-index", *REQUIREMENTS) == {}
 
 
-def test_what_is_missing_is_added_and_the_rest_stays(tmp_path: Path) -> None:
-    """An environment without SciPy keeps its NumPy: pip takes a SciPy that fits it."""
-    recording = recording_of("portable-numpy-1")
+def test_missing_packages_are_added_and_the_rest_stays(tmp_path: Path) -> None:
+    """An environment without SciPy keeps its NumPy, because pip chooses a SciPy that fits it."""
+    recording = read_recording("portable-numpy-1")
     text = re.sub(r"^(scipy|PyYAML)==.*\n(?:    .*\n)*", "", recording, flags=re.MULTILINE)
     python, versions = recreate(text, tmp_path / "env")
     assert "scipy" not in versions and "numpy" in versions
-    added = to_install_from_index(python, REQUIREMENTS)
+    added = dry_run_with_index(python, REQUIREMENTS)
     assert {"scipy", "pyyaml"} <= set(added) and not set(added) & set(versions)
 
 
-def test_a_dry_run_shows_replacements(tmp_path: Path) -> None:
-    """The check itself: the requirements of before replaced what ReActor needs."""
-    python, versions = recreate(recording_of("reactor"), tmp_path / "env")
-    changes = to_install_from_index(python, ["--no-deps", "facexlib>=0.3.0", "insightface>=1.0", "onnxruntime>=1.17"])
+def test_dry_run_shows_replacements(tmp_path: Path) -> None:
+    """The dry run would notice replacements: earlier requirements replaced packages that ReActor needs."""
+    python, versions = recreate(read_recording("reactor"), tmp_path / "env")
+    changes = dry_run_with_index(python, ["--no-deps", "facexlib>=0.3.0", "insightface>=1.0", "onnxruntime>=1.17"])
     assert set(changes) == {"insightface", "onnxruntime"}
     assert changes["insightface"] != versions["insightface"] and "onnxruntime-gpu" in versions

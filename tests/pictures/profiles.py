@@ -1,4 +1,4 @@
-"""ICC profiles of well-known color spaces, written from their published primaries and curves (ICC.1:2001-04)."""
+"""ICC profiles (ICC.1:2001-04) of well-known color spaces, built from their published primaries and curves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SRGB_CURVE = np.where(
 
 
 def rgb_profile(primaries: Primaries, curve: float | NDArray[np.float64], name: str) -> bytes:
-    """A display profile of three primaries and one curve: a gamma, or a table of linear light."""
+    """Return a display profile with three primaries and one curve, which is a gamma or a table of linear light."""
     tags = {f"{channel}XYZ": _xyz(values) for channel, values in zip("rgb", primaries, strict=True)}
     tags |= {f"{channel}TRC": _curve(curve) for channel in "rgb"}
     return _profile("mntr", "RGB ", "XYZ ", {**tags, "wtpt": _xyz(D50)}, name)
@@ -46,25 +46,28 @@ def srgb() -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """A press profile with a table from CMYK to Lab, of two points for each ink: `cmyk_lab` is what it says."""
+    """Return the profile of a printing press: a table from CMYK to Lab, with two points for each ink (see `_ink`)."""
     corners = [[(i >> 3) & 1, (i >> 2) & 1, (i >> 1) & 1, i & 1] for i in range(16)]
     return _profile("prtr", "CMYK", "Lab ", {"A2B0": _lut8(4, [_ink(c) for c in corners]), "wtpt": _xyz(D50)}, "press")
 
 
 def scanner_profile() -> bytes:
-    """A scanner's profile: a table from RGB to Lab and none back; gray is what it says, and colors half as strong."""
+    """Return the profile of a scanner: a table from RGB to Lab, and none back.
+
+    Equal RGB values are neutral, and colors are weak.
+    """
     corners = [[(i >> 2) & 1, (i >> 1) & 1, i & 1] for i in range(8)]
     table = [(100.0 * sum(c) / 3, 60.0 * (c[0] - c[1]), 60.0 * ((c[0] + c[1]) / 2 - c[2])) for c in corners]
     return _profile("scnr", "RGB ", "Lab ", {"A2B0": _lut8(3, table), "wtpt": _xyz(D50)}, "scanner")
 
 
 def _ink(amounts: Sequence[int]) -> tuple[float, float, float]:
-    """Lab of solid inks over each other: roughly those of a coated paper."""
+    """Return the Lab color of solid inks printed over each other, roughly as on coated paper."""
     cyan, magenta, yellow, black = amounts
     lightness = 100.0 - 40.0 * cyan - 45.0 * magenta - 8.0 * yellow
     a, b = -35.0 * cyan + 70.0 * magenta - 5.0 * yellow, -45.0 * cyan - 5.0 * magenta + 90.0 * yellow
-    keep = 1.0 - 0.9 * black
-    return max(lightness, 12.0) * keep, a * keep * 0.8, b * keep * 0.8
+    remaining = 1.0 - 0.9 * black
+    return max(lightness, 12.0) * remaining, a * remaining * 0.8, b * remaining * 0.8
 
 
 def _profile(kind: str, space: str, connection: str, tags: Mapping[str, bytes], name: str) -> bytes:
@@ -120,6 +123,6 @@ def srgb_of_linear(linear: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def as_srgb(values: NDArray[np.float64], primaries: Primaries, gamma: float | None) -> NDArray[np.float64]:
-    """What (..., 3) values in 0..1 of a space look like in sRGB, by the definition; gamma None is sRGB's curve."""
+    """Convert values (..., 3) in 0..1 of a color space to sRGB, by the definition. Gamma None is sRGB's curve."""
     linear = linear_of_srgb(values) if gamma is None else values**gamma
     return srgb_of_linear(linear @ np.array(primaries) @ np.linalg.inv(np.array(SRGB)))

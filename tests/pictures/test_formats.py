@@ -1,4 +1,4 @@
-"""The formats that are read and written, and files that only look like pictures."""
+"""Formats that are read and written, and files that only look like pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture() -> Image.Image:
 
 
 @pytest.mark.parametrize("ending", READ)
-def test_formats_that_are_read(ending: str, tmp_path: Path) -> None:
+def test_every_readable_format_is_read(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
     picture().save(path, "GIF" if ending == "gif" else image_format(path))
     assert is_picture(path) and pictures_in(tmp_path, subfolders=False) == [path]
@@ -42,7 +42,7 @@ def test_formats_that_are_read(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", NOT_READ)
-def test_other_endings_are_no_pictures(ending: str, tmp_path: Path) -> None:
+def test_files_with_other_endings_are_not_pictures(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
     picture().save(path, "PNG")
     assert not is_picture(path) and pictures_in(tmp_path, subfolders=True) == []
@@ -68,7 +68,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
-def test_other_contents_under_a_picture_name(kind: str, tmp_path: Path) -> None:
+def test_other_content_with_a_picture_name_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(CONTENTS[kind])
     with pytest.raises(ImageFileError, match="is not a picture that can be read") as caught:
@@ -77,8 +77,8 @@ def test_other_contents_under_a_picture_name(kind: str, tmp_path: Path) -> None:
 
 
 @AVIF
-def test_a_damaged_avif_file(tmp_path: Path) -> None:
-    """Pillow raises RuntimeError for it."""
+def test_a_damaged_avif_file_is_refused(tmp_path: Path) -> None:
+    """Pillow raises RuntimeError for such a file."""
     path = tmp_path / "a.avif"
     save_image(picture(), path)
     content = bytearray(path.read_bytes())
@@ -106,7 +106,7 @@ def _folder(folder: Path) -> Path:
     return folder / "folder.png"
 
 
-NO_FILES: dict[str, Callable[[Path], Path]] = {
+NOT_FILES: dict[str, Callable[[Path], Path]] = {
     "pipe": _fifo,
     "device": lambda folder: Path("/dev/zero"),
     "loop of links": _loop,
@@ -117,18 +117,18 @@ NO_FILES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other names, and no pipes in folders")
-@pytest.mark.parametrize("kind", NO_FILES)
-def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
-    path = NO_FILES[kind](tmp_path)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other file names, and no pipes in folders")
+@pytest.mark.parametrize("kind", NOT_FILES)
+def test_a_path_that_is_not_a_file_is_refused(kind: str, tmp_path: Path) -> None:
+    path = NOT_FILES[kind](tmp_path)
     with pytest.raises(ImageFileError) as caught:
         load_image(path)
     assert caught.value.expected and caught.value.remedy and "\n" not in caught.value.problem
     assert not is_picture(path) and pictures_in(tmp_path, subfolders=True) == []
 
 
-def test_hidden_files_are_no_pictures_of_a_folder(tmp_path: Path) -> None:
-    """A killed process leaves temporary files; macOS keeps ._a.png beside a.png on foreign disks."""
+def test_hidden_files_are_not_pictures_of_a_folder(tmp_path: Path) -> None:
+    """A killed process leaves temporary files. macOS writes ._a.png beside a.png on some disks."""
     for name in (
         "a.png",
         "b/c.png",

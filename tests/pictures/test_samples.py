@@ -1,4 +1,4 @@
-"""16-bit, 32-bit and floating-point files of other programs' making, read through Pillow alone."""
+"""Reading of 16-bit, 32-bit and floating-point files that other programs wrote."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def _read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_every_bit_of_16_is_read(case: str, tmp_path: Path) -> None:
+def test_all_16_bits_are_read(case: str, tmp_path: Path) -> None:
     name, samples, write = FILES[case]
     write(tmp_path / name, samples)
     assert np.array_equal(_read(tmp_path / name), np.atleast_3d(samples))
 
 
-def test_a_turned_file_is_read_upright(tmp_path: Path) -> None:
-    turned = tmp_path / "a.tif"
-    tifffile.imwrite(turned, COLORS[..., :3], photometric="rgb", extratags=[(274, 3, 1, 6, True)])
-    assert np.array_equal(_read(turned), np.rot90(COLORS[..., :3], -1))
+def test_a_rotated_file_is_read_upright(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COLORS[..., :3], photometric="rgb", extratags=[(274, 3, 1, 6, True)])
+    assert np.array_equal(_read(path), np.rot90(COLORS[..., :3], -1))
 
 
-def test_white_is_zero(tmp_path: Path) -> None:
+def test_a_file_whose_zero_is_white_is_inverted(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", COLORS[..., 0], photometric="miniswhite")
     assert np.array_equal(_read(tmp_path / "a.tif")[..., 0], 65535 - COLORS[..., 0])
 
@@ -82,7 +82,7 @@ ENCODERS = {"png": encode_png, "tif": encode_tiff}
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("ending", ENCODERS)
-def test_others_read_what_is_written(ending: str, channels: int, tmp_path: Path) -> None:
+def test_other_programs_read_the_written_files(ending: str, channels: int, tmp_path: Path) -> None:
     samples = np.random.default_rng(1).integers(0, 65536, (300, 41, channels), dtype=np.uint16)
     path = tmp_path / f"a.{ending}"
     metadata = Metadata(profiles.gray_profile(1.8) if channels < 3 else profiles.adobe_rgb(), (300.0, 200.0))
@@ -91,10 +91,10 @@ def test_others_read_what_is_written(ending: str, channels: int, tmp_path: Path)
         assert np.array_equal(np.atleast_3d(tifffile.imread(path)), samples)
         with tifffile.TiffFile(path) as file:
             assert file.pages[0].tags["InterColorProfile"].value == metadata.profile
-    elif channels != 2:  # of which OpenCV makes BGRA
+    elif channels != 2:  # OpenCV reads gray with alpha as BGRA
         read = np.atleast_3d(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
         assert np.array_equal(read if channels == 1 else read[..., [2, 1, 0, 3][:channels]], samples)
-    if (ending, channels) != ("tif", 2):  # which Pillow does not know
+    if (ending, channels) != ("tif", 2):  # Pillow cannot read TIFF files of gray with alpha
         with Image.open(path) as opened:
             assert opened.info["icc_profile"] == metadata.profile
             assert opened.info["dpi"] == pytest.approx((300, 200), abs=0.01)
@@ -116,7 +116,7 @@ SCALED = {
 
 
 @pytest.mark.parametrize("case", SCALED)
-def test_another_range_is_scaled(case: str, tmp_path: Path) -> None:
+def test_samples_of_another_range_are_scaled(case: str, tmp_path: Path) -> None:
     samples, options = SCALED[case]
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", **options)  # type: ignore[arg-type]
     assert np.abs(_read(tmp_path / "a.tif")[..., 0] / 65535 - RAMP).max() < 1e-4
@@ -134,21 +134,21 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_an_unknown_range_is_refused(case: str, tmp_path: Path) -> None:
-    samples, says = REFUSED[case]
+def test_samples_of_an_unknown_range_are_refused(case: str, tmp_path: Path) -> None:
+    samples, message = REFUSED[case]
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack")
-    with pytest.raises(ImageFileError, match=says) as caught:
+    with pytest.raises(ImageFileError, match=message) as caught:
         load_image(tmp_path / "a.tif")
     assert "16-bit PNG or TIFF" in caught.value.remedy
 
 
-def test_a_layout_that_pillow_reads_wrongly_is_refused(tmp_path: Path) -> None:
+def test_a_layout_that_pillow_misreads_is_refused(tmp_path: Path) -> None:
     planes = np.moveaxis(COLORS[..., :3], -1, 0)
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
     with pytest.raises(ImageFileError, match="cannot be read without loss"):
         load_image(tmp_path / "a.tif")
 
 
-def test_black_stays_black(tmp_path: Path) -> None:
+def test_a_black_picture_is_not_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16), np.float32), photometric="minisblack")
     assert not np.asarray(load_image(tmp_path / "a.tif")).any()

@@ -1,4 +1,4 @@
-"""Whom the seeds give: women and men, all ages and skins, and mostly faces that look at the camera."""
+"""The distribution of people and conditions over seeds: genders, ages, skins, traits and poses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_genders_are_balanced() -> None:
     assert 0.42 < share([p.gender == "female" for p in PEOPLE]) < 0.58
 
 
-def test_ages_and_skins_are_spread() -> None:
+def test_all_ages_and_skins_occur() -> None:
     ages = np.array([p.age for p in PEOPLE])
     assert ages.min() >= 18
     assert ages.max() <= 75
@@ -29,7 +29,7 @@ def test_ages_and_skins_are_spread() -> None:
     assert all(share(list((melanin >= low) & (melanin <= low + 0.34))) > 0.2 for low in (0.0, 0.33, 0.66))
 
 
-def test_traits_are_neither_rare_nor_usual() -> None:
+def test_frequencies_of_traits() -> None:
     assert 0.15 < share([p.glasses is not None for p in PEOPLE]) < 0.35
     assert 0.15 < share([p.beard is not None for p in PEOPLE]) < 0.35
     assert not any(p.beard for p in PEOPLE if p.gender == "female")
@@ -40,7 +40,7 @@ def test_traits_are_neither_rare_nor_usual() -> None:
     assert styles.most_common(1)[0][1] < 0.25 * len(PEOPLE)
 
 
-def test_shapes_tell_people_apart() -> None:
+def test_shapes_of_people_differ() -> None:
     shapes = [dict(p.shape) for p in PEOPLE[:40]]
     for i, first in enumerate(shapes):
         for second in shapes[:i]:

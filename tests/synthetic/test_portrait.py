@@ -1,4 +1,4 @@
-"""Portraits: the same everywhere, aligned as crops of photos are, and true to what they say about themselves."""
+"""Portraits: reproducible, aligned as crops of photos are, and consistent with their attributes."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ SEEDS = range(8)
 
 
 def frontal(seed: int) -> Conditions:
-    """A straight, calm face that looks into the camera."""
+    """Conditions of a straight, calm face that looks into the camera."""
     return replace(conditions(seed), pose=Pose(0.0, 0.0, 0.0), expression=Expression(raise_brows=0.2))
 
 
 @lru_cache(maxsize=32)
-def straight(seed: int, size: int = SIZE) -> Portrait:
+def frontal_portrait(seed: int, size: int = SIZE) -> Portrait:
     return portrait(person(seed), frontal(seed), size)
 
 
 @lru_cache(maxsize=32)
-def free(seed: int, size: int = SIZE) -> Portrait:
+def portrait_of_seed(seed: int, size: int = SIZE) -> Portrait:
     return portrait(person(seed), conditions(seed), size)
 
 
-def test_the_same_seeds_give_the_same_bytes() -> None:
+def test_equal_seeds_give_equal_bytes() -> None:
     again = portrait(person(3), conditions(3), SIZE)
-    assert again.picture.tobytes() == free(3).picture.tobytes()
-    np.testing.assert_array_equal(again.landmarks, free(3).landmarks)
+    assert again.picture.tobytes() == portrait_of_seed(3).picture.tobytes()
+    np.testing.assert_array_equal(again.landmarks, portrait_of_seed(3).landmarks)
     assert person(3) == person(3) != person(4)
     assert conditions(5) == conditions(5) != conditions(6)
 
 
-def test_rounding_changes_hardly_anything() -> None:
-    """Another math library rounds differently; the tolerance that `portrait` states holds for a last bit's change."""
+def test_rounding_stays_within_the_documented_tolerance() -> None:
+    """Math libraries round differently. A change of the last bit stays within `portrait`'s tolerance."""
     turned = replace(
         conditions(3), pose=replace(conditions(3).pose, yaw=float(np.nextafter(conditions(3).pose.yaw, 90)))
     )
-    difference = np.abs(portrait(person(3), turned, SIZE).picture.astype(float) - free(3).picture)
+    difference = np.abs(portrait(person(3), turned, SIZE).picture.astype(float) - portrait_of_seed(3).picture)
     assert difference.mean() < 0.5
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_portraits_are_aligned(seed: int) -> None:
-    landmarks = free(seed).landmarks
+    landmarks = portrait_of_seed(seed).landmarks
     np.testing.assert_allclose(similarity(landmarks, template(SIZE)), [[1, 0, 0], [0, 1, 0]], atol=1e-9)
     assert np.abs(landmarks - template(SIZE)).max() < 0.16 * SIZE
 
 
 def test_a_small_portrait_is_the_large_one_resized() -> None:
-    small, large = free(2), free(2, 2 * SIZE)
+    small, large = portrait_of_seed(2), portrait_of_seed(2, 2 * SIZE)
     resized = np.asarray(Image.fromarray(large.picture).resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float64)
     difference = np.abs(resized - small.picture)
     assert difference.mean() < 6.0
@@ -70,73 +70,73 @@ def test_a_small_portrait_is_the_large_one_resized() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_eye_landmarks_are_the_middles_of_the_irises(seed: int) -> None:
-    shown = straight(seed, 160)
-    eye_distance = np.linalg.norm(shown.landmarks[1] - shown.landmarks[0])
+    rendered = frontal_portrait(seed, 160)
+    eye_distance = np.linalg.norm(rendered.landmarks[1] - rendered.landmarks[0])
     for iris, landmark in (
-        (shown.attributes.left_iris, shown.landmarks[0]),
-        (shown.attributes.right_iris, shown.landmarks[1]),
+        (rendered.attributes.left_iris, rendered.landmarks[0]),
+        (rendered.attributes.right_iris, rendered.landmarks[1]),
     ):
         if iris.sum() < 8:  # behind the rim of glasses or a narrow lid
             continue
         y, x = np.nonzero(iris)
         assert abs(x.mean() - landmark[0]) < 0.07 * eye_distance
         assert abs(y.mean() - landmark[1]) < 0.10 * eye_distance
-    assert shown.attributes.left_iris.any() or shown.attributes.right_iris.any()
+    assert rendered.attributes.left_iris.any() or rendered.attributes.right_iris.any()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_mask_covers_the_face(seed: int) -> None:
-    shown = straight(seed)
-    x, y = np.rint(shown.landmarks).astype(int).T
-    assert shown.face[y, x].all()
-    assert 0.15 < shown.face.mean() < 0.65
-    chin_and_forehead = shown.face[:, SIZE // 2].nonzero()[0]
+def test_face_mask_covers_the_face_only(seed: int) -> None:
+    rendered = frontal_portrait(seed)
+    x, y = np.rint(rendered.landmarks).astype(int).T
+    assert rendered.face[y, x].all()
+    assert 0.15 < rendered.face.mean() < 0.65
+    chin_and_forehead = rendered.face[:, SIZE // 2].nonzero()[0]
     assert chin_and_forehead[0] < 0.42 * SIZE < 0.78 * SIZE < chin_and_forehead[-1]
-    corners = shown.face[[0, 0, -1, -1], [0, -1, 0, -1]]
+    corners = rendered.face[[0, 0, -1, -1], [0, -1, 0, -1]]
     assert not corners.any()
 
 
 def test_mouth_corners_are_at_the_ends_of_the_lips() -> None:
-    """The corner of the mouth is redder than the cheek beside it."""
+    """A corner of the mouth is redder than the cheek beside it."""
     redder = 0
     for seed in SEEDS:
-        shown = straight(seed)
-        picture = shown.picture.astype(float)
-        center = shown.landmarks[3:].mean(0)
-        for corner in shown.landmarks[3:]:
+        rendered = frontal_portrait(seed)
+        picture = rendered.picture.astype(float)
+        center = rendered.landmarks[3:].mean(0)
+        for corner in rendered.landmarks[3:]:
             inside, outside = corner + 0.25 * (center - corner), corner + 0.45 * (corner - center)
             a, b = (picture[round(p[1]), round(p[0])] for p in (inside, outside))
             redder += a[0] / a.sum() > b[0] / b.sum() or a.sum() < b.sum()
     assert redder >= 14  # of 16
 
 
-def test_somebody_stays_the_same_under_other_conditions() -> None:
-    who = person(11)
-    first, second = (portrait(who, conditions(seed), SIZE) for seed in (21, 22))
+def test_attributes_do_not_depend_on_the_conditions() -> None:
+    somebody = person(11)
+    first, second = (portrait(somebody, conditions(seed), SIZE) for seed in (21, 22))
     assert np.abs(first.picture.astype(float) - second.picture).mean() > 10
     assert first.attributes.iris_color == second.attributes.iris_color
     assert first.attributes.hair_color == second.attributes.hair_color
     assert (first.attributes.glasses, first.attributes.beard) == (second.attributes.glasses, second.attributes.beard)
 
 
-def test_moles_stay_in_their_place() -> None:
-    """Under another expression and light, a mole is where it was, relative to the landmarks."""
-    seen = 0
+def test_moles_keep_their_positions() -> None:
+    """Under another expression and light, a mole keeps its position relative to the landmarks."""
+    compared = 0
     for seed in (2, 5, 7):
-        calm = straight(seed)
-        other = portrait(person(seed), replace(frontal(seed + 50), expression=Expression(smile=0.4)), SIZE)
-        if len(calm.attributes.moles) == len(other.attributes.moles):
-            seen += len(calm.attributes.moles)
-            moved = np.abs(calm.attributes.moles[:, :2] - other.attributes.moles[:, :2])
+        calm = frontal_portrait(seed)
+        smiling = portrait(person(seed), replace(frontal(seed + 50), expression=Expression(smile=0.4)), SIZE)
+        if len(calm.attributes.moles) == len(smiling.attributes.moles):
+            compared += len(calm.attributes.moles)
+            moved = np.abs(calm.attributes.moles[:, :2] - smiling.attributes.moles[:, :2])
             assert (moved < 0.05 * SIZE).all()
-    assert seen >= 3
+    assert compared >= 3
 
 
-def test_moles_are_seen_where_they_are_said_to_be() -> None:
+def test_moles_are_visible_at_their_listed_positions() -> None:
     contrasts: list[float] = []
     for seed in SEEDS:
-        shown = straight(seed, 160)
-        contrasts += [mole_contrast(lab(shown.picture), mole) for mole in shown.attributes.moles]
+        rendered = frontal_portrait(seed, 160)
+        contrasts += [mole_contrast(lab(rendered.picture), mole) for mole in rendered.attributes.moles]
     assert len(contrasts) >= 5
     assert np.mean(np.array(contrasts) > 4.0) > 0.8
 
@@ -153,32 +153,32 @@ def test_hidden_moles_are_not_listed() -> None:
     pytest.fail("nobody has a mole at the side")
 
 
-def test_irises_have_the_color_that_they_are_said_to_have() -> None:
-    said, measured = [], []
+def test_visible_irises_have_the_listed_color() -> None:
+    stated, measured = [], []
     for seed in range(12):
-        shown = straight(seed, 160)
-        iris = shown.attributes.left_iris | shown.attributes.right_iris
+        rendered = frontal_portrait(seed, 160)
+        iris = rendered.attributes.left_iris | rendered.attributes.right_iris
         if iris.sum() >= 6:
-            said.append(linear(shown.attributes.iris_color))
-            measured.append(linear(shown.picture[iris].mean(0) / 255.0))
-    blue = [[c[2] / c.sum() for c in colors] for colors in (said, measured)]
-    assert len(said) >= 8
+            stated.append(linear(rendered.attributes.iris_color))
+            measured.append(linear(rendered.picture[iris].mean(0) / 255.0))
+    blue = [[c[2] / c.sum() for c in colors] for colors in (stated, measured)]
+    assert len(stated) >= 8
     assert np.corrcoef(blue[0], blue[1])[0, 1] > 0.8
 
 
-def test_glasses_are_seen() -> None:
+def test_glasses_are_visible_only_if_worn() -> None:
     wearers = [seed for seed in range(20) if person(seed).glasses is not None][:2]
     for seed in wearers:
-        shown = straight(seed)
-        assert shown.attributes.glasses
-        assert shown.attributes.frame.sum() > 30
+        rendered = frontal_portrait(seed)
+        assert rendered.attributes.glasses
+        assert rendered.attributes.frame.sum() > 30
     without = next(seed for seed in range(20) if person(seed).glasses is None)
-    assert not straight(without).attributes.glasses
-    assert not straight(without).attributes.frame.any()
+    assert not frontal_portrait(without).attributes.glasses
+    assert not frontal_portrait(without).attributes.frame.any()
 
 
 @pytest.mark.parametrize("size", [0, 31, -5])
-def test_a_portrait_too_small_is_refused(size: int) -> None:
+def test_too_small_portraits_are_refused(size: int) -> None:
     with pytest.raises(SettingsError, match="too small"):
         portrait(person(0), conditions(0), size)
 

@@ -1,4 +1,4 @@
-"""A page of a real ComfyUI in a headless Chromium."""
+"""Control a page of a real ComfyUI in a headless Chromium."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
 
 _BOUNDS = """() => app.graph.nodes.map((node) => {
-  // Nodes 2.0 lays nodes out as elements; the classic canvas knows their sizes itself.
+  // Nodes 2.0 draws nodes as HTML elements. In the classic canvas each node knows its bounds.
   const element = document.querySelector(`[data-node-id="${node.id}"]`);
   const name = `${node.type} ${node.id}`;
   if (!element) return [name, ...node.boundingRect];
@@ -34,7 +34,7 @@ _BOUNDS = """() => app.graph.nodes.map((node) => {
 
 
 class Bounds(NamedTuple):
-    """Where a node is, in pixels of the graph."""
+    """The rectangle of a node, in pixels of the graph."""
 
     name: str
     left: float
@@ -43,10 +43,10 @@ class Bounds(NamedTuple):
     height: float
 
     def overlaps(self, other: Bounds) -> bool:
-        apart = 1.0  # pixels that rounding may cost
-        across = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
-        down = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
-        return across > apart and down > apart
+        tolerance = 1.0  # pixels, for rounding
+        width = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        height = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        return width > tolerance and height > tolerance
 
 
 class Canvas:
@@ -55,23 +55,24 @@ class Canvas:
     def __init__(self, page: Page, server: Server) -> None:
         self.page = page
         self.server = server
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
+        self.messages: list[str] = []
+        page.on("pageerror", lambda error: self.messages.append(f"{error}\n{error.stack}"))
         page.on(
             "console",
             lambda message: (
-                self.complaints.append(f"{message.text} ({message.location.get('url')})")
+                self.messages.append(f"{message.text} ({message.location.get('url')})")
                 if message.type in ("error", "warning")
                 else None
             ),
         )
 
     @property
-    def own_complaints(self) -> list[str]:
-        """Errors and warnings in the console that name this pack's files."""
-        return [text for text in self.complaints if PACK_NAME in text or "ReFLDM" in text]
+    def own_messages(self) -> list[str]:
+        """The errors and warnings in the console that name a file or node of this pack."""
+        return [text for text in self.messages if PACK_NAME in text or "ReFLDM" in text]
 
     def visit(self) -> None:
+        """Open the page, and wait until it has a graph."""
         self.page.goto(self.server.url)
         self.page.wait_for_function("() => window.app?.extensionManager && window.app.canvas?.graph", timeout=60_000)
 
@@ -82,31 +83,32 @@ class Canvas:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the nodes have their sizes."""
-        before: Any = None
+        """Wait until the bounds of all nodes stay the same, or three seconds have passed."""
+        previous: Any = None
         for _ in range(20):
             self.page.wait_for_timeout(150)
             bounds = self.page.evaluate(_BOUNDS)
-            if bounds == before:
+            if bounds == previous:
                 return
-            before = bounds
+            previous = bounds
 
     def bounds(self) -> list[Bounds]:
         return [Bounds(*values) for values in self.page.evaluate(_BOUNDS)]
 
-    def node(self, kind: str, what: str) -> Any:
-        """A JavaScript expression of `node`, the first of a type."""
-        code = f"(kind) => {{ const node = app.graph.nodes.find((item) => item.comfyClass === kind); return {what}; }}"
+    def evaluate(self, kind: str, expression: str) -> Any:
+        """Evaluate a JavaScript expression in which `node` is the first node of a type."""
+        find_node = "app.graph.nodes.find((item) => item.comfyClass === kind)"
+        code = f"(kind) => {{ const node = {find_node}; return {expression}; }}"
         return self.page.evaluate(code, f"ReFLDM_{kind}")
 
     def value(self, kind: str, widget: str) -> Any:
-        return self.node(kind, f"node.widgets.find((widget) => widget.name === {widget!r}).value")
+        return self.evaluate(kind, f"node.widgets.find((widget) => widget.name === {widget!r}).value")
 
     def set_value(self, kind: str, widget: str, value: Any) -> None:
-        self.node(kind, f"node.widgets.find((widget) => widget.name === {widget!r}).value = {json.dumps(value)}")
+        self.evaluate(kind, f"node.widgets.find((widget) => widget.name === {widget!r}).value = {json.dumps(value)}")
 
-    def spread(self, kinds: tuple[str, ...]) -> None:
-        """Move nodes of these types into a row of their own, and show them."""
+    def show_in_row(self, kinds: tuple[str, ...]) -> None:
+        """Move the nodes of these types into a row, and scroll the page to it."""
         code = """(kinds) => {
           kinds.forEach((kind, i) => {
             const node = app.graph.nodes.find((item) => item.comfyClass === kind);
@@ -121,28 +123,33 @@ class Canvas:
         self.settle()
 
     def run(self) -> None:
-        """Queue the graph as the button Run does, and wait for its end."""
-        before = len(requests.get(f"{self.server.url}/history", timeout=60).json())
+        """Queue the graph as the button Run does, and wait until it has run."""
+        earlier_runs = len(self._history())
         self.page.evaluate("() => app.queuePrompt(0, 1)")
-        self.wait(lambda: len(requests.get(f"{self.server.url}/history", timeout=60).json()) > before, 240)
-        entry = list(requests.get(f"{self.server.url}/history", timeout=60).json().values())[-1]
+        self.wait(lambda: len(self._history()) > earlier_runs, 240)
+        entry = self._history()[-1]
         assert entry["status"]["status_str"] == "success", entry["status"]
         self.settle()
 
     def outputs(self) -> dict[str, Any]:
-        """Node number -> its outputs in the last run."""
-        return list(requests.get(f"{self.server.url}/history", timeout=60).json().values())[-1]["outputs"]
+        """Return the outputs of the last run for each node number."""
+        return self._history()[-1]["outputs"]
+
+    def _history(self) -> list[dict[str, Any]]:
+        """Return the host's entries of the runs so far."""
+        return list(requests.get(f"{self.server.url}/history", timeout=60).json().values())
 
     def wait(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        """Wait until a condition holds. Fail if that takes too long."""
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "this did not happen in time"
+            assert time.monotonic() < end, "the condition did not become true in time"
             self.page.wait_for_timeout(100)
 
 
 @contextmanager
-def opened(browser: Browser, server: Server, *, nodes_2: bool, **options: Any) -> Iterator[Canvas]:
-    """A page with an empty graph, in the classic canvas or with Nodes 2.0."""
+def open_canvas(browser: Browser, server: Server, *, nodes_2: bool, **options: Any) -> Iterator[Canvas]:
+    """Open a page, in the classic canvas or with Nodes 2.0, and close it at the end."""
     for name, value in {**_SETTINGS, "Comfy.VueNodes.Enabled": nodes_2}.items():
         requests.post(f"{server.url}/settings/{name}", json=value, timeout=60).raise_for_status()
     context = browser.new_context(viewport={"width": 1800, "height": 1000}, **options)

@@ -1,4 +1,4 @@
-"""A headless Chromium on each host that was found, in the classic canvas and with Nodes 2.0."""
+"""Start a headless Chromium and each host that is found, with pages in the classic canvas and with Nodes 2.0."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from PIL import Image
 
-from refldm_core.demo.story import draw_story, workflow_inputs
+from refldm_core.demo.inputs import write_workflow_inputs
 from tests.host.comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
 from tests.host.faces import require_packages
 from tests.host.test_saved_people import save_person
 
-from .browser import FLAGS, Canvas, opened
+from .browser import FLAGS, Canvas, open_canvas
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
 class View(NamedTuple):
-    """A host, and how its page draws nodes."""
+    """A host, and the way in which its page draws nodes."""
 
     host: Path
     nodes_2: bool
@@ -40,7 +39,7 @@ def _views() -> list[View]:
 
 
 def _has_nodes_2(host: Path) -> bool:
-    """Whether the page has Nodes 2.0 with widgets of packs: 0.3.64 has a hidden experiment without."""
+    """Whether Nodes 2.0 of this host shows the widgets of packs. 0.3.64 has a hidden experiment that does not."""
     version = (host / "comfyui_version.py").read_text(encoding="utf-8")
     return tuple(map(int, re.findall(r"\d+", version.partition("=")[2])[:2])) >= (0, 4)
 
@@ -75,8 +74,7 @@ def server(view: View, browser: Browser, tmp_path_factory: pytest.TempPathFactor
     """A ComfyUI with this pack, the pictures of `refldm demo`, and two saved people."""
     require_packages(view.host)
     base = make_base(tmp_path_factory.mktemp(view.name) / "base")
-    for name, picture in workflow_inputs(draw_story(1), 1).items():
-        Image.fromarray(picture).save(base / "input" / name)
+    write_workflow_inputs(base / "input")
     for name in ("person", "Ben"):
         save_person(base / "models" / "refldm_references" / f"{name}.safetensors")
     with running(view.host, base) as server:
@@ -85,6 +83,6 @@ def server(view: View, browser: Browser, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def canvas(view: View, server: Server, browser: Browser) -> Iterator[Canvas]:
-    """A page that the tests of a module share."""
-    with opened(browser, server, nodes_2=view.nodes_2) as canvas:
+    """A page that all tests of a module share."""
+    with open_canvas(browser, server, nodes_2=view.nodes_2) as canvas:
         yield canvas

@@ -1,13 +1,14 @@
-"""How fluent the page stays with the face picker: run it as `python -m tests.web.frames`.
+"""Measure how smoothly the page runs with the face picker: `python -m tests.web.frames`.
 
-Measures the time between frames while the graph is zoomed and panned, while the pointer goes over every face, and while
-faces are clicked: with 30 faces in a picture of 12 megapixels, and without the picker's node for comparison.
+The measure is the time between frames while the graph is zoomed and panned, while the pointer moves over every face,
+and while every face is clicked. The picture has 12 megapixels and 30 faces. An empty graph serves as comparison.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,23 @@ from PIL import Image
 
 from tests.host.comfy import find_hosts, make_base, running
 
-from .browser import FLAGS, Canvas, opened
+from .browser import FLAGS, Canvas, open_canvas
 from .conftest import VIEWS
 
-SIZE = (4000, 3000)
-COLUMNS, ROWS = 6, 5
+SIZE = (4000, 3000)  # (width, height) of the picture
+COLUMNS, ROWS = 6, 5  # of faces
 
 _START = """() => {
-  window.frames_seen = [];
+  window.frame_times = [];
   let last = performance.now();
-  const tick = (now) => {
-    window.frames_seen.push(now - last);
-    last = now;
+  const tick = (time) => {
+    window.frame_times.push(time - last);
+    last = time;
     window.frame_request = requestAnimationFrame(tick);
   };
   window.frame_request = requestAnimationFrame(tick);
 }"""
-_STOP = "() => { cancelAnimationFrame(window.frame_request); return window.frames_seen.slice(1); }"
+_STOP = "() => { cancelAnimationFrame(window.frame_request); return window.frame_times.slice(1); }"
 _MOVE = """async (steps) => {
   const { ds } = app.canvas;
   for (let i = 0; i < steps; i++) {
@@ -53,8 +54,8 @@ _SHOW = """() => {
 }"""
 
 
-def result(filename: str) -> dict[str, Any]:
-    """What Detect Faces would show of 30 faces."""
+def detection_result(filename: str) -> dict[str, Any]:
+    """Return what Detect Faces sends to the page for 30 faces."""
     width, height = SIZE[0] / COLUMNS, SIZE[1] / ROWS
     faces = [
         {
@@ -75,9 +76,10 @@ def result(filename: str) -> dict[str, Any]:
     return {"images": [picture], "refldm_faces": [{"size": list(SIZE), "picture": picture, "faces": faces}]}
 
 
-def measured(canvas: Canvas, act: Any) -> str:
+def measure_frames(canvas: Canvas, action: Callable[[], object]) -> str:
+    """Do an action on the page, and return a report of the times between frames."""
     canvas.page.evaluate(_START)
-    act()
+    action()
     times = np.array(canvas.page.evaluate(_STOP))
     return (
         f"{len(times):4d} frames, median {np.median(times):5.1f} ms, 95 % below {np.percentile(times, 95):5.1f} ms, "
@@ -85,10 +87,11 @@ def measured(canvas: Canvas, act: Any) -> str:
     )
 
 
-def measure(canvas: Canvas) -> None:
+def measure_page(canvas: Canvas) -> None:
+    """Print the times between frames in several situations."""
     page = canvas.page
     canvas.load({"nodes": [], "links": [], "version": 0.4})
-    print("  moving the empty graph   ", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
+    print("  moving the empty graph   ", measure_frames(canvas, lambda: page.evaluate(_MOVE, 120)))
     page.evaluate(
         """() => {
           const node = LiteGraph.createNode("ReFLDM_DetectFaces");
@@ -98,11 +101,11 @@ def measure(canvas: Canvas) -> None:
         }"""
     )
     canvas.settle()
-    print("  moving the node alone    ", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
-    receiving = "(result) => { const node = app.graph.nodes[0]; node.onExecuted(result); }"
+    print("  moving the node alone    ", measure_frames(canvas, lambda: page.evaluate(_MOVE, 120)))
+    deliver = "(result) => { const node = app.graph.nodes[0]; node.onExecuted(result); }"
 
     def receive() -> None:
-        page.evaluate(receiving, result("large.jpg"))
+        page.evaluate(deliver, detection_result("large.jpg"))
         page.wait_for_function(
             """() => {
               const picker = document.querySelector("[data-refldm=face_picker]");
@@ -110,25 +113,25 @@ def measure(canvas: Canvas) -> None:
             }"""
         )
 
-    print("  receiving the result     ", measured(canvas, receive))
+    print("  receiving the result     ", measure_frames(canvas, receive))
     page.evaluate(_SHOW)
     canvas.settle()
-    print("  moving the node and faces", measured(canvas, lambda: page.evaluate(_MOVE, 120)))
+    print("  moving the node and faces", measure_frames(canvas, lambda: page.evaluate(_MOVE, 120)))
     page.evaluate(_SHOW)
     canvas.settle()
     options = page.locator("[data-refldm=face_picker] [role=option]")
     places = [options.nth(i).bounding_box() for i in range(options.count())]
 
-    def over(click: bool) -> None:
+    def visit_faces(click: bool) -> None:
         for place in places:
             page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2, steps=3)
             if click:
                 page.mouse.down()
                 page.mouse.up()
 
-    print("  pointing at 30 faces     ", measured(canvas, lambda: over(False)))
-    print("  clicking 30 faces        ", measured(canvas, lambda: over(True)))
-    assert canvas.node("DetectFaces", "node.widgets.find((widget) => widget.name === 'select').value") != "all"
+    print("  pointing at 30 faces     ", measure_frames(canvas, lambda: visit_faces(False)))
+    print("  clicking 30 faces        ", measure_frames(canvas, lambda: visit_faces(True)))
+    assert canvas.evaluate("DetectFaces", "node.widgets.find((widget) => widget.name === 'select').value") != "all"
 
 
 def main() -> None:
@@ -143,8 +146,8 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
                 for view in (view for view in VIEWS if view.host == host):
                     print(view.name)
-                    with opened(browser, server, nodes_2=view.nodes_2) as canvas:
-                        measure(canvas)
+                    with open_canvas(browser, server, nodes_2=view.nodes_2) as canvas:
+                        measure_page(canvas)
                 browser.close()
 
 

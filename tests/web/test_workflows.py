@@ -1,4 +1,4 @@
-"""Every shipped workflow in the page: all nodes known, none over another, nothing of ours in the console."""
+"""Every shipped workflow loads in the page: all nodes exist, no nodes overlap, and the console stays clean."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .conftest import View
 pytestmark = needs_embedded
 
 OVERLAPPING = ("01", "04", "05", "06", "08")
-"""Workflows that were laid out in the classic canvas, whose nodes are lower than those of Nodes 2.0."""
+"""Workflows whose layout was made in the classic canvas. Nodes 2.0 draws taller nodes."""
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_loads(canvas: Canvas, path: Path) -> None:
+def test_workflow_loads_without_missing_nodes_or_messages(canvas: Canvas, path: Path) -> None:
     require_nodes(canvas.server, path)
     canvas.load(path)
     types = canvas.page.evaluate("() => app.graph.nodes.map((node) => node.type)")
-    known = canvas.page.evaluate("() => Object.keys(LiteGraph.registered_node_types)")
-    assert set(types) - set(known) == set(), "missing nodes"
-    assert canvas.own_complaints == []
+    registered = canvas.page.evaluate("() => Object.keys(LiteGraph.registered_node_types)")
+    assert set(types) - set(registered) == set(), "missing nodes"
+    assert canvas.own_messages == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_node_lies_over_another(canvas: Canvas, view: View, path: Path) -> None:
+def test_no_nodes_overlap(canvas: Canvas, view: View, path: Path) -> None:
     require_nodes(canvas.server, path)
     canvas.load(path)
-    over = [f"{a.name} and {b.name}" for a, b in combinations(canvas.bounds(), 2) if a.overlaps(b)]
-    if over and view.nodes_2 and path.stem.startswith(OVERLAPPING):
-        pytest.xfail(f"laid out for the classic canvas: {over}")
-    assert over == []
+    overlaps = [f"{a.name} and {b.name}" for a, b in combinations(canvas.bounds(), 2) if a.overlaps(b)]
+    if overlaps and view.nodes_2 and path.stem.startswith(OVERLAPPING):
+        pytest.xfail(f"the layout is for the classic canvas: {overlaps}")
+    assert overlaps == []

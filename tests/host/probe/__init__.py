@@ -1,4 +1,4 @@
-"""A test-only ComfyUI pack: counts what the networks do, and lets a test see and slow it down."""
+"""A ComfyUI pack for tests. It counts the work of the networks, and lets a test read the counts and slow the U-Net."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ from . import detection
 
 
 class PlainConditioning:
-    """A conditioning without anything of ReF-LDM's in it."""
+    """A conditioning without data of ReF-LDM, as a text encoder outputs it."""
 
     RETURN_TYPES = ("CONDITIONING",)
     FUNCTION = "make"
@@ -35,8 +35,8 @@ class PlainConditioning:
         return ([[torch.zeros(1, 77, 768), {}]],)
 
 
-class Traced:
-    """TorchCompileModel with a back end that runs the traced graph as it is."""
+class TracedModel:
+    """TorchCompileModel with a back end that runs the traced graph unchanged."""
 
     RETURN_TYPES = ("MODEL",)
     FUNCTION = "trace"
@@ -52,7 +52,7 @@ class Traced:
 
 
 class Landmarks:
-    """What the host's own MediaPipe node gives, for five points x y of one face in each picture."""
+    """The output of the host's MediaPipe node for one face in each picture, from the x and y of five points."""
 
     RETURN_TYPES = ("FACE_LANDMARKS",)
     FUNCTION = "make"
@@ -68,7 +68,7 @@ class Landmarks:
 
 
 class OddImage:
-    """Pictures as a faulty node of another pack may give them."""
+    """Images as a faulty node of another pack may output them."""
 
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "make"
@@ -79,7 +79,7 @@ class OddImage:
 
     def make(self, kind):
         good = torch.full((1, 128, 128, 3), 0.5)
-        odd = {
+        images = {
             "empty": good[:0],
             "gray": good[..., :1],
             "two channels": good[..., :2],
@@ -89,26 +89,26 @@ class OddImage:
             "array": good.numpy(),
             "nothing": None,
         }
-        return (odd[kind],)
+        return (images[kind],)
 
 
 NODE_CLASS_MAPPINGS = {
     "RefldmProbeOddImage": OddImage,
     "RefldmProbeConditioning": PlainConditioning,
-    "RefldmProbeCompile": Traced,
+    "RefldmProbeCompile": TracedModel,
     "RefldmProbeLandmarks": Landmarks,
     **detection.NODES,
 }
 
 counts: Counter = Counter()
 batches: list = []
-slowness = 0.0
-memory = 0
-widest = 0
+step_delay = 0.0  # seconds
+device_memory = 0  # bytes; 0 means the real size
+widest_picture = 0  # pixels; 0 means no limit
 
 
 def _end_with_the_tests() -> None:
-    """A test run that is killed cannot stop its server."""
+    """End this server when the tests' process is gone. A killed process cannot stop its server."""
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(2)
@@ -118,41 +118,37 @@ def _end_with_the_tests() -> None:
 threading.Thread(target=_end_with_the_tests, daemon=True).start()
 
 
-def _host():
-    return next(m for name, m in list(sys.modules.items()) if name.endswith(".nodes.host") and hasattr(m, "HostUNet"))
-
-
-def _kv():
-    return next(m.ReferenceKV for n, m in list(sys.modules.items()) if n.endswith(".refldm_core.model.reference"))
+def _pack_module(name):
+    """Return a module of the loaded pack, such as "nodes.host"."""
+    return next(module for key, module in list(sys.modules.items()) if key.endswith(f".{name}"))
 
 
 def _limit_pictures() -> None:
-    """The first stage runs out of memory in pictures that are wider than `widest` pixels; 0 is no limit."""
-    name = next(name for name in list(sys.modules) if name.endswith(".refldm_core.model.vqgan"))
-    first_stage = sys.modules[name].FirstStage
+    """Let the first stage run out of memory in pictures wider than `widest_picture` pixels. 0 means no limit."""
+    first_stage = _pack_module("refldm_core.model.vqgan").FirstStage
     encode = first_stage.encode
 
     def limited_encode(self, image):
-        if widest and image.shape[3] > widest:
+        if widest_picture and image.shape[3] > widest_picture:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory (of the probe).")
         return encode(self, image)
 
     first_stage.encode = limited_encode
 
 
-def _instrument() -> None:
-    host = _host()
+def _instrument(host) -> None:
+    """Count the calls of the networks, previews and progress."""
     _limit_pictures()
-    total = comfy.model_management.get_total_memory
-    comfy.model_management.get_total_memory = lambda *args, **kwargs: memory or total(*args, **kwargs)
+    get_total_memory = comfy.model_management.get_total_memory
+    comfy.model_management.get_total_memory = lambda *args, **kwargs: device_memory or get_total_memory(*args, **kwargs)
     forward, encode = host.HostUNet.forward, host.HostUNet.encode_references
     preview = latent_preview.LatentPreviewer.decode_latent_to_preview_image
 
-    @torch.compiler.disable  # or each number that is counted here would be compiled for
+    @torch.compiler.disable  # otherwise each count would cause another compilation
     def count(x):
         counts["unet"] += 1
         batches.append(x.shape[0])
-        time.sleep(slowness)
+        time.sleep(step_delay)
 
     def counted_forward(self, x, *args, **kwargs):
         count(x)
@@ -163,17 +159,17 @@ def _instrument() -> None:
         return encode(self, latents, *args, **kwargs)
 
     def counted_preview(self, *args, **kwargs):
-        told = preview(self, *args, **kwargs)
+        decoded = preview(self, *args, **kwargs)
         counts["previews"] += 1
-        counts["preview_colors"] = len(set(told[1].getdata()))
-        return told
+        counts["preview_colors"] = len(set(decoded[1].getdata()))
+        return decoded
 
-    show = comfy.utils.ProgressBar.update_absolute
+    update_absolute = comfy.utils.ProgressBar.update_absolute
 
     def counted_progress(self, value, total=None, preview=None):
         counts["progress"] += 1
         counts["progress_pictures"] += preview is not None and isinstance(preview[1], Image.Image)
-        return show(self, value, total, preview)
+        return update_absolute(self, value, total, preview)
 
     comfy.utils.ProgressBar.update_absolute = counted_progress
     host.HostUNet.forward, host.HostUNet.encode_references = counted_forward, counted_encode
@@ -182,24 +178,32 @@ def _instrument() -> None:
 
 @PromptServer.instance.routes.get("/refldm_probe")
 async def report(request):
-    """What was counted since the last report; ?alive=1 counts living objects as well, ?slow=S slows the U-Net,
-    ?memory=N makes the device that small (0: as it is), ?widest=N lets no wider picture be encoded."""
-    global slowness, memory, widest  # noqa: PLW0603
-    if not hasattr(_host().HostUNet, "_probed"):
-        _host().HostUNet._probed = True
-        _instrument()
-    slowness = float(request.query.get("slow", slowness))
-    memory = int(request.query.get("memory", memory))
-    widest = int(request.query.get("widest", widest))
-    told = {"unet": 0, "references": 0, "null": 0, "previews": 0, **counts, "batches": batches[:]}
-    told["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    """Return what was counted since the last report.
+
+    ?alive=1 also counts the objects that are alive. ?slow=S delays each call of the U-Net by S seconds. ?memory=N
+    reports a device of N bytes, or its real size for 0. ?widest=N lets the first stage fail on pictures wider than N
+    pixels, or on none for 0.
+    """
+    global step_delay, device_memory, widest_picture  # noqa: PLW0603
+    host = _pack_module("nodes.host")
+    if not hasattr(host.HostUNet, "_probed"):
+        host.HostUNet._probed = True
+        _instrument(host)
+    step_delay = float(request.query.get("slow", step_delay))
+    device_memory = int(request.query.get("memory", device_memory))
+    widest_picture = int(request.query.get("widest", widest_picture))
+    answer = {"unet": 0, "references": 0, "null": 0, "previews": 0, **counts, "batches": batches[:]}
+    answer["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     counts.clear()
     batches.clear()
     if request.query.get("alive"):
         gc.collect()
-        host = _host()
-        kinds = {"models": host.ReFLDMModel, "vaes": host.ReFLDMVAE, "kv": _kv()}
+        kinds = {
+            "models": host.ReFLDMModel,
+            "vaes": host.ReFLDMVAE,
+            "kv": _pack_module("refldm_core.model.reference").ReferenceKV,
+        }
         objects = gc.get_objects()
-        told |= {name: sum(type(o) is kind for o in objects) for name, kind in kinds.items()}
-        told["tensors"] = sum(type(o) is torch.Tensor for o in objects)
-    return web.json_response(told)
+        answer |= {name: sum(type(o) is kind for o in objects) for name, kind in kinds.items()}
+        answer["tensors"] = sum(type(o) is torch.Tensor for o in objects)
+    return web.json_response(answer)

@@ -1,4 +1,4 @@
-"""Detection networks of the host that find what a test says, for the host's own detection nodes to run with."""
+"""Stand-ins for the host's detection networks. The host's own nodes run them, and they find the boxes of a test."""
 
 import json
 
@@ -6,8 +6,8 @@ import comfy.model_patcher
 import torch
 
 
-class Network(torch.nn.Module):
-    """What RTDETR_detect and SAM3_Detect call: finds the same boxes in every picture."""
+class FixedDetector(torch.nn.Module):
+    """A network for RTDETR_detect and SAM3_Detect that finds the same boxes in every picture."""
 
     def __init__(self, kind, boxes):
         super().__init__()
@@ -39,12 +39,12 @@ class DetectionModel:
         return {"required": {"kind": ("STRING",), "boxes": ("STRING",)}}
 
     def make(self, kind, boxes):
-        network, cpu = Network(kind, json.loads(boxes)), torch.device("cpu")
+        network, cpu = FixedDetector(kind, json.loads(boxes)), torch.device("cpu")
         return (comfy.model_patcher.ModelPatcher(network, load_device=cpu, offload_device=cpu),)
 
 
-class Keypoints:
-    """What SDPoseKeypointExtractor gives for one person in each picture: 70 points of a face, all around a box."""
+class FaceKeypoints:
+    """The output of SDPoseKeypointExtractor for one person in each picture: 70 face points at the corners of a box."""
 
     RETURN_TYPES = ("POSE_KEYPOINT",)
     FUNCTION = "make"
@@ -61,4 +61,4 @@ class Keypoints:
         return ([{"canvas_width": width, "canvas_height": height, "people": people} for _ in range(count)],)
 
 
-NODES = {"RefldmProbeDetectionModel": DetectionModel, "RefldmProbeKeypoints": Keypoints}
+NODES = {"RefldmProbeDetectionModel": DetectionModel, "RefldmProbeKeypoints": FaceKeypoints}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NOBODY, assign, formatAssignments, knownName, parseAssignments, peopleOf } from "../../../js/assignments.js";
 
-test("assignments are written and read back", () => {
+test("assignments are formatted and parsed back", () => {
   const assigned = parseAssignments(" 3: nobody, 2 : Anna Lee ");
   assert.deepEqual(
     [...assigned],
@@ -16,13 +16,13 @@ test("assignments are written and read back", () => {
   for (const wrong of ["Anna", "x: Anna", "2:"]) assert.equal(parseAssignments(wrong), undefined, wrong);
 });
 
-test("only corrections are written", () => {
-  const one = assign(new Map(), 1, "Ben", NOBODY);
-  assert.deepEqual([...one], [[1, "Ben"]]);
-  assert.equal(assign(one, 1, NOBODY, NOBODY).size, 0, "what the recognizer found needs no entry");
-  assert.equal(assign(one, 1, undefined, NOBODY).size, 0, "taken back");
+test("only differences from the recognizer are stored", () => {
+  const corrections = assign(new Map(), 1, "Ben", NOBODY);
+  assert.deepEqual([...corrections], [[1, "Ben"]]);
+  assert.equal(assign(corrections, 1, NOBODY, NOBODY).size, 0, "a person that the recognizer found needs no entry");
+  assert.equal(assign(corrections, 1, undefined, NOBODY).size, 0, "an assignment can be removed");
   assert.deepEqual(
-    [...assign(one, 0, NOBODY, "Anna")],
+    [...assign(corrections, 0, NOBODY, "Anna")],
     [
       [1, "Ben"],
       [0, NOBODY],
@@ -38,7 +38,7 @@ test("a correction wins over the recognizer", () => {
   assert.deepEqual(peopleOf(faces, new Map([[1, "Ben"]])), ["Anna", "Ben"]);
 });
 
-test("capitals of a name do not matter", () => {
+test("names are found whatever their capitals", () => {
   assert.equal(knownName("anna", ["Anna", "Ben"]), "Anna");
   assert.equal(knownName("Nobody", ["Anna"]), NOBODY);
   assert.equal(knownName("Cem", ["Anna"]), undefined);

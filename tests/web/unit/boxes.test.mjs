@@ -12,7 +12,7 @@ import {
 
 const size = { width: 200, height: 100 };
 
-test("added boxes are written and read back", () => {
+test("added boxes are formatted and parsed back", () => {
   const boxes = parseAddedBoxes("0: 120,80,60,70; 2: 5, 5, 40, 40");
   assert.deepEqual(boxes[1], { picture: 2, x: 5, y: 5, width: 40, height: 40 });
   assert.equal(formatAddedBoxes(boxes), "0: 120,80,60,70; 2: 5,5,40,40");
@@ -30,10 +30,10 @@ test("a drag in any direction is a box inside the picture", () => {
   assert.deepEqual(boxBetween({ x: 20, y: 10 }, { x: 60, y: 40 }, size), box);
   assert.deepEqual(boxBetween({ x: 60, y: 40 }, { x: 20, y: 10 }, size), box);
   assert.deepEqual(boxBetween({ x: 150, y: 50 }, { x: 999, y: -9 }, size), { x: 150, y: 0, width: 50, height: 50 });
-  assert.equal(boxBetween({ x: 20, y: 10 }, { x: 22, y: 90 }, size), undefined, "a slip");
+  assert.equal(boxBetween({ x: 20, y: 10 }, { x: 22, y: 90 }, size), undefined, "a drag of two pixels is a slip");
 });
 
-test("places are shares of the picture, cut at its edges", () => {
+test("boxes become percentages of the picture, cut at its edges", () => {
   assert.deepEqual(percentages(fromCorners([50, 25, 150, 75]), size), { left: 25, top: 25, width: 50, height: 50 });
   assert.deepEqual(percentages(fromCorners([-50, -25, 100, 200]), size), { left: 0, top: 0, width: 50, height: 100 });
 });
@@ -47,11 +47,11 @@ test("the enlarged part is a square inside the picture", () => {
 });
 
 test("an arrow leads to the nearest face ahead", () => {
-  const at = (x, y) => ({ x, y, width: 10, height: 10 });
-  const boxes = [at(50, 50), at(80, 52), at(150, 50), at(50, 10), at(20, 90)];
+  const boxAt = (x, y) => ({ x, y, width: 10, height: 10 });
+  const boxes = [boxAt(50, 50), boxAt(80, 52), boxAt(150, 50), boxAt(50, 10), boxAt(20, 90)];
   assert.equal(neighbor(boxes, 0, "ArrowRight"), 1);
   assert.equal(neighbor(boxes, 1, "ArrowRight"), 2);
-  assert.equal(neighbor(boxes, 2, "ArrowRight"), 2, "nothing there");
+  assert.equal(neighbor(boxes, 2, "ArrowRight"), 2, "there is no face to the right");
   assert.equal(neighbor(boxes, 0, "ArrowUp"), 3);
   assert.equal(neighbor(boxes, 0, "ArrowDown"), 4);
   assert.equal(neighbor(boxes, 1, "ArrowLeft"), 0);

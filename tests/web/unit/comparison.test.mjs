@@ -10,7 +10,7 @@ test("the pointer sets the position, within the picture", () => {
   assert.equal(positionAt(5, { left: 0, width: 0 }), 50, "a picture that is not laid out yet");
 });
 
-test("keys move the slider as keys of a slider do", () => {
+test("keys move the slider as in a standard slider", () => {
   assert.equal(positionAfterKey(50, "ArrowRight"), 51);
   assert.equal(positionAfterKey(50.4, "ArrowLeft"), 49);
   assert.equal(positionAfterKey(50, "ArrowLeft", true), 40);
@@ -20,7 +20,7 @@ test("keys move the slider as keys of a slider do", () => {
   assert.equal(positionAfterKey(7, "x"), undefined);
 });
 
-test("pictures go in pairs", () => {
+test("pictures are compared in pairs", () => {
   assert.deepEqual(pairs(["a", "b"], ["A", "B"]), [
     { before: "a", after: "A" },
     { before: "b", after: "B" },

@@ -1,0 +1,265 @@
+"""How much of a person's likeness a model brings back, judged on rendered people that it has never seen.
+
+python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
+    --cases people --output report.md --json data.json
+python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
+    --cases people --quick                                      a first look at a checkpoint in few minutes
+python -m benchmarks.likeness ... --share 1/2 --json 1.json     half of the people, for one of two processes
+python -m benchmarks.likeness ... --json data.json --resume     the people that are not yet in the file
+python -m benchmarks.likeness --merge 1.json 2.json --output report.md
+python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablation.md
+
+Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own. The
+people are rendered into the folder of --cases, once for each size; later runs read them from there.
+The recognizer must be one that no model was trained against; --trained-recognizer adds that one's opinion, and
+--second-recognizer that of another one, such as dlib's (pip install -e ".[judge]").
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from refldm_core.checkpoints.building import load_model
+from refldm_core.cli.options import DTYPES, add_model_arguments, dtype_of
+from refldm_core.data.corpus import Picture
+from refldm_core.errors import SettingsError
+from refldm_core.evaluation.identity import (
+    DLIB,
+    IdentityJudge,
+    RecognizerSource,
+    digest_of,
+    name_of,
+    open_identity_judge,
+    recognizer_source,
+)
+from refldm_core.face.identity import ArcFaceRecognizer
+from refldm_core.images import require_image_format, save_image
+from refldm_core.model.fingerprint import fingerprint
+from refldm_core.pipeline import Restorer, SamplingSettings
+
+from ..common.measuring import machine
+from ..common.reporting import run_and_report
+from .cases import FIRST_PERSON, REFERENCES, Case, Cases, hash_of, render_with_progress
+from .contact_sheet import Cell, contact_sheet
+from .protocol import (
+    ARMS,
+    QUICK_ARMS,
+    PersonScores,
+    Recognizers,
+    copy_truth,
+    identity_scores,
+    restore_all,
+    score,
+)
+from .report import compare, describe, quick_reading
+from .scores import Run, merge, read_run, require_same
+
+HELD_OUT, TRAINED, SECOND = "held out", "trained against", "second"
+
+_SHOWN = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own 1": "1 own", "own 3": "3 own"}
+"""Picture -> heading of its column in the sheet."""
+
+_PEOPLE, _STEPS = 200, 50
+_QUICK_PEOPLE, _QUICK_STEPS = 40, 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if not (args.compare or args.merge or (args.model and args.recognizer and args.cases)):
+        parser.error("--model, --recognizer and --cases are needed, or --merge, or --compare")
+    if args.quick and (args.json or args.sheet or args.resume):
+        parser.error("--quick writes no --json and no --sheet, and resumes nothing")
+    people, steps = (_QUICK_PEOPLE, _QUICK_STEPS) if args.quick else (_PEOPLE, _STEPS)
+    args.people = people if args.people is None else args.people
+    args.steps = steps if args.steps is None else args.steps
+
+    def make() -> str:
+        if args.sheet is not None:
+            require_image_format(args.sheet)
+        if args.compare:
+            return compare(_named_runs(args.compare))
+        if not args.merge:
+            return quick_reading(evaluate(args)) if args.quick else describe(evaluate(args))
+        merged = merge([read_run(path) for path in args.merge])
+        if args.json:
+            merged.write(args.json)
+        return describe(merged)
+
+    return run_and_report(make, args.output, args.json, args.sheet)
+
+
+def evaluate(args: argparse.Namespace) -> Run:
+    """Restore and judge the people of this process's share; what is found is written after each batch.
+
+    Raises:
+        ReFLDMError: unusable files or settings, or --resume with a file of another model or other settings.
+    """
+    loaded = load_model(args.model, args.vqgan, args.config, dtype=dtype_of(args.dtype), device=args.device)
+    restorer = Restorer(loaded.unet, loaded.first_stage, loaded.spec)
+    settings = SamplingSettings(args.steps, args.sampler, guidance=args.guidance)
+    recognizers = Recognizers(
+        ArcFaceRecognizer(args.recognizer),
+        ArcFaceRecognizer(args.trained_recognizer) if args.trained_recognizer else None,
+        open_identity_judge(recognizer_source(args.second_recognizer)) if args.second_recognizer else None,
+    )
+    share = _share(args)
+    cases_of_all = Cases(args.cases, args.first_person, args.people, loaded.spec.crop_size)
+    render_with_progress(cases_of_all)
+    model = {
+        "file": args.model.name,
+        "fingerprint": restorer.unet.fingerprint,
+        "weights": loaded.weights,
+        "parameters": sum(p.numel() for p in restorer.unet.parameters()),
+        "first_stage": fingerprint(restorer.first_stage.state_dict()),
+    }
+    run = _start(args, model, settings, cases_of_all, recognizers.second)
+    # Their pictures are not in the file: where the sheet is not there yet, they are restored again.
+    shown = share[: args.sheet_people] if args.sheet and not (args.resume and args.sheet.exists()) else []
+    rows: list[list[Cell]] = []
+    todo = [who for who in share if who in shown or who not in run.people]
+    for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
+        cases = [cases_of_all.case(who) for who in todo[start : start + args.batch]]
+        arms = QUICK_ARMS if args.quick else tuple(ARMS)
+        begin = time.perf_counter()
+        restored = restore_all(restorer, cases, settings, arms)
+        run.seconds += time.perf_counter() - begin
+        run.faces += len(cases) * len(arms)
+        if args.quick:
+            for case, of_case in zip(cases, restored, strict=True):
+                run.people[case.person] = identity_scores(case, {"LQ": case.lq, **of_case}, recognizers)
+            continue
+        for case, of_case, copy in zip(cases, restored, copy_truth(restorer, cases), strict=True):
+            pictures = {"LQ": case.lq, **of_case, "first stage": copy, "own photo": case.own[0]}
+            scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizers)
+            run.people[case.person] = scores
+            if case.person in shown:
+                rows.append(_row(case, pictures, scores))
+        if args.json:
+            run.write(args.json)
+        if rows and len(rows) == len(shown):
+            photos = [f"reference {i + 1}" for i in range(REFERENCES)]
+            save_image(contact_sheet([*_SHOWN.values(), "truth", *photos], rows), args.sheet)
+            shown, rows = [], []
+    return run
+
+
+def _row(case: Case, pictures: dict[str, Picture], scores: PersonScores) -> list[Cell]:
+    cells = [Cell(pictures[name], f"IDS {scores[name]['ids']:.3f}") for name in _SHOWN]
+    return [*cells, Cell(case.truth.picture, f"person {case.person}"), *(Cell(photo, "") for photo in case.own)]
+
+
+def _start(
+    args: argparse.Namespace,
+    model: dict[str, Any],
+    settings: SamplingSettings,
+    cases: Cases,
+    second: IdentityJudge | None,
+) -> Run:
+    """An empty run, or the one to go on with."""
+    names: dict[str, Path | None] = {
+        HELD_OUT: args.recognizer,
+        TRAINED: args.trained_recognizer,
+        SECOND: args.second_recognizer,
+    }
+    recognizers: dict[str, RecognizerSource] = {
+        role: recognizer_source(name) for role, name in names.items() if name is not None
+    }
+    about: dict[str, Any] = {
+        "model": model,
+        "people": {"first": args.first_person, "pictures": hash_of(cases.case(cases.first))},
+        "size": cases.size,
+        "sampling": settings.as_json(),
+        "dtype": args.dtype,
+        "recognizers": {
+            role: {"file": name_of(source), "sha256": digest_of(source)} for role, source in recognizers.items()
+        },
+    }
+    if second is not None:
+        about["recognizers"][SECOND]["measure"] = second.measure
+    if args.resume and args.json and args.json.exists():
+        run = read_run(args.json)
+        require_same(run.about, about)
+        return run
+    return Run(about, f"{machine(args.device)}, torch {torch.__version__}")
+
+
+def _share(args: argparse.Namespace) -> list[int]:
+    """Seeds of the people of this process."""
+    part, _, parts = str(args.share).partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise SettingsError(
+            f"The share {args.share} has no meaning.",
+            expected="I/N, such as 1/2 and 2/2 for two processes",
+            remedy="correct --share",
+        )
+    if args.people < 1 or args.batch < 1 or args.first_person < 0:
+        raise SettingsError(
+            f"{args.people} people from seed {args.first_person}, {args.batch} at a time, cannot be evaluated.",
+            expected="one person or more, from a seed of 0 or more, one or more at a time",
+            remedy="correct --people, --first-person or --batch",
+        )
+    return list(range(args.first_person, args.first_person + args.people))[int(part) - 1 :: int(parts)]
+
+
+def _named_runs(words: Sequence[str]) -> dict[str, Run]:
+    pairs = [word.partition("=") for word in words]
+    if len({name for name, _, _ in pairs}) < len(pairs) or not all(name and path for name, _, path in pairs):
+        raise SettingsError(
+            f"The models to compare are {' '.join(words)}.",
+            expected="NAME=FILE for each, with different names",
+            remedy="correct --compare",
+        )
+    return {name: read_run(Path(path)) for name, _, path in pairs}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.likeness", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
+    add_model_arguments(parser)
+    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
+    parser.add_argument("--trained-recognizer", type=Path, metavar="ONNX", help="the one of the identity loss")
+    parser.add_argument(
+        "--second-recognizer",
+        type=Path,
+        metavar="ONNX",
+        help=f"another held-out recognizer: an ONNX file, or {DLIB}",
+    )
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        metavar="FOLDER",
+        help="where the rendered people are; those that are missing are rendered",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"a quick reading: only the identity, of {_QUICK_PEOPLE} people in {_QUICK_STEPS} steps, without "
+        "references, with a wrong person's and with 3 of their own",
+    )
+    parser.add_argument("--people", type=int, metavar="N", help=f"number of people (default: {_PEOPLE})")
+    parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
+    parser.add_argument("--batch", type=int, default=10, help="people at a time")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"sampling steps (default: {_STEPS})")
+    parser.add_argument("--sampler", choices=("ddim", "dpmpp_2m"), default="ddim")
+    parser.add_argument("--guidance", type=float, default=1.5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the U-Net")
+    parser.add_argument("--share", default="1/1", metavar="I/N", help="every N-th person, from the I-th")
+    parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="JSON", help="report of several shares")
+    parser.add_argument("--compare", nargs="+", metavar="NAME=JSON", help="report of several models")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file of every person's scores to write")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="picture of the first people to write")
+    parser.add_argument("--sheet-people", type=int, default=8, metavar="N")
+    return parser

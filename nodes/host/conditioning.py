@@ -1,0 +1,90 @@
+"""References and low-quality (LQ) latents in the host's conditioning: writing, batching and measuring them."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.conds
+import comfy.model_management
+import torch
+from torch import Tensor
+
+from ...refldm_core.errors import ReferencesError
+from ...refldm_core.model.reference import ReferenceKV
+from ..types import ReferenceSet
+
+# Keys of a CONDITIONING entry that `ReFLDMModel.extra_conds` reads.
+REFERENCES_KEY = "refldm_references"
+NULL_KEY = "refldm_null"
+STRENGTH_KEY = "refldm_reference_strength"
+LQ_KEY = "concat_latent_image"
+
+
+def build_conditioning(
+    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
+) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
+    """Return positive and negative CONDITIONING, and the empty LATENT from which sampling starts.
+
+    Args:
+        lq_latents: (batch, c, h, w), as the VAE encodes the LQ pictures.
+        people: One set of references for all pictures, or one for each picture (None for a picture without
+            references). An empty tuple means no references.
+        strength: Strength of the references, see `ReferenceKV.with_strength`.
+
+    Raises:
+        ReferencesError: there are several sets, but not one for each picture.
+    """
+    if len(people) > 1 and len(people) != len(lq_latents):
+        raise ReferencesError(
+            f"{len(people)} people were given for {len(lq_latents)} pictures.",
+            expected="one person for all pictures, or one for each",
+            remedy="join as many references as there are pictures with the node Batch References",
+        )
+    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
+    # Every CONDITIONING of the host holds a text embedding, and some nodes compute with it. This model has no text.
+    unused = torch.zeros(1, 1, 1)
+    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
+
+
+def _empty(latents: Tensor) -> dict[str, Tensor]:
+    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
+
+
+class ReferenceBatch:
+    """The references of each image of a batch, as the U-Net takes them.
+
+    This is a class of its own because the host would cast a list or a tensor.
+    """
+
+    def __init__(self, sets: tuple[ReferenceKV | None, ...]) -> None:
+        self.sets = sets
+
+    def to(self, device: torch.device) -> ReferenceBatch:
+        return ReferenceBatch(tuple(None if kv is None else kv.to(device) for kv in self.sets))
+
+
+class CondReferences(comfy.conds.CONDRegular):
+    """References in the host's conditioning. Entries with different numbers of references fit into one batch."""
+
+    cond: tuple[ReferenceKV | None, ...]
+
+    def process_cond(self, batch_size: int, **_: Any) -> CondReferences:
+        repeats = -(-batch_size // len(self.cond))
+        return CondReferences((self.cond * repeats)[:batch_size])
+
+    def can_concat(self, other: Any) -> bool:
+        return isinstance(other, CondReferences)
+
+    def concat(self, others: Sequence[CondReferences]) -> ReferenceBatch:
+        return ReferenceBatch(sum((entry.cond for entry in others), self.cond))
+
+    def size(self) -> list[int]:
+        distinct = {id(kv): kv for kv in self.cond if kv is not None}
+        return [sum(count_elements(kv) for kv in distinct.values())]
+
+
+def count_elements(kv: ReferenceKV) -> int:
+    """Return how many numbers the keys and values of all layers hold."""
+    return sum(layer.k.numel() + layer.v.numel() for layer in kv.layers.values())

@@ -1,0 +1,57 @@
+"""Inputs that several sampling nodes share."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .types import ADVANCED
+
+_SPACINGS = ["trailing", "uniform"]
+_REFERENCE_STRENGTH = (
+    "Set how much the references count. Its logarithm is added to the attention logits of the references, so 2 has the "
+    "effect of giving every reference twice. 1 is the published value. 0 restores without references."
+)
+
+
+def steps_input() -> io.Int.Input:
+    return io.Int.Input(
+        "steps",
+        default=50,
+        min=1,
+        max=1000,
+        tooltip="Set the number of steps. 50 is the published value. A number that does not divide 1000 gives a few "
+        "more steps, as in the published code.",
+    )
+
+
+def spacing_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "scheduler",
+        options=_SPACINGS,
+        default=_SPACINGS[0],
+        tooltip="Choose the spacing of the noise levels. trailing is the spacing of the published code. uniform is the "
+        "spacing of the paper, for 10, 20, 25, 50 or 100 steps.",
+        **ADVANCED,
+    )
+
+
+def percent_input(
+    name: str, default: float, tooltip: str, *, low: float = 0.0, step: float = 0.001, display_name: str | None = None
+) -> io.Float.Input:
+    return io.Float.Input(
+        name, default=default, min=low, max=1.0, step=step, tooltip=tooltip, display_name=display_name
+    )
+
+
+def reference_strength_input() -> io.Float.Input:
+    return io.Float.Input(
+        "reference_strength",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        step=0.05,
+        round=0.001,
+        optional=True,
+        tooltip=_REFERENCE_STRENGTH,
+    )
