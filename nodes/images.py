@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..refldm_core.errors import PictureError, shortened
+from ..refldm_core.errors import PictureError, shorten
 from ..refldm_core.images import bhwc_to_model
 
 _REMEDY = "connect an IMAGE output, such as that of Load Image"
@@ -62,7 +62,7 @@ def to_model(images: Any, name: str) -> Tensor:
 def _require_tensor(value: Any, name: str, expected: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    description = "nothing" if value is None else f"a {type(value).__name__} ({shortened(value)})"
+    description = "nothing" if value is None else f"a {type(value).__name__} ({shorten(value)})"
     raise PictureError(f"{name} is {description}.", expected=expected, remedy=_REMEDY)
 
 

@@ -134,7 +134,7 @@ class SelectReferences(io.ComfyNode):
         photos_with_progress = with_progress(photos_in_turn, sum(len(batch) for batch in batches))
         chosen = select_references(photos_with_progress, detector, face_recognizer[0], settings, parser=face_parser[0])
         cells = [
-            SheetCell(small_photos[verdict.photo], f"{verdict.photo}: {verdict.reason}", verdict.kept)
+            SheetCell(small_photos[verdict.photo], f"{verdict.photo}: {verdict.reason}", verdict.chosen)
             for verdict in _best_first(chosen)
         ]
         display = {"images": save_pictures([draw_sheet(cells)], cls)}

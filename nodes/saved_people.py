@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from ..refldm_core.checkpoints.references import summarize_references
-from ..refldm_core.errors import CheckpointError, OutputError, shortened
+from ..refldm_core.errors import CheckpointError, OutputError, shorten
 from ..refldm_core.files import folded, output_error
 from ..refldm_core.paths import path_inside, require_plain
 from . import host
@@ -105,7 +105,7 @@ def _path_to_read(name: str) -> Path:
     path = host.path_in(host.REFERENCES, name)
     if path is None:
         raise CheckpointError(
-            f"There is no saved person {shortened(name)}.",
+            f"There is no saved person {shorten(name)}.",
             expected="the name of a file in the model folder refldm_references",
             remedy="press R to refresh the list",
         )

@@ -94,7 +94,7 @@ class NotEnoughMemoryError(ReFLDMError):
     """The memory of the machine or of its GPU is not enough for the task."""
 
 
-def shortened(value: object, length: int = 80) -> str:
+def shorten(value: object, length: int = 80) -> str:
     """Return a value's `repr` for a message, cut to `length` characters. For a container, return only its type.
 
     The `repr` of nested containers that share their parts (YAML aliases) can have gigabytes.

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from .errors import UnsafePathError, shortened
+from .errors import UnsafePathError, shorten
 
 WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 """Names that Windows reserves for devices. Only the part of a file's name before its first dot counts."""
@@ -83,7 +83,7 @@ def _reason_to_refuse(name: str) -> str:
 
 def _unsafe_error(name: object, source: str, reason: str) -> UnsafePathError:
     return UnsafePathError(
-        f"{source} names {shortened(name)}, which cannot be used: {reason}.",
+        f"{source} names {shorten(name)}, which cannot be used: {reason}.",
         expected='a file name, or a path below the folder with "/", such as people/anna.png',
         remedy="correct that name; do not use the file if it comes from somebody whom you do not trust",
     )

@@ -102,13 +102,13 @@ class RestoredPhoto(NamedTuple):
         image: (3, height, width) in [-1, 1]. Outside the restored faces it is bit-identical to the photo or its canvas.
         mask: (height, width) in [0, 1], how much of each pixel comes from restored faces.
         faces: The restored faces, with the person that each was matched to.
-        found: Number of faces that the detector found.
+        detected_count: Number of faces that the detector found.
     """
 
     image: Tensor
     mask: Tensor
     faces: tuple[Face, ...]
-    found: int
+    detected_count: int
 
 
 class PhotoRestorer:

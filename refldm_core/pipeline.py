@@ -21,7 +21,7 @@ from .model.unet import References, UNet
 from .model.variants import ModelSpec
 from .model.vqgan import FirstStage
 from .progress import OnStep, ignore_steps
-from .ranges import bounded, check_ranges
+from .ranges import check_ranges, ranged_field
 
 ReferenceEncoding = Literal["joint", "separate"]
 
@@ -56,8 +56,8 @@ class SamplingSettings:
     guidance: float = 1.5
     eta: float = 0.0
     guidance_interval: Interval = ALL_TIMESTEPS
-    strength: float = bounded(1.0, 0.0, 1.0)
-    reference_strength: float = bounded(1.0, 0.0, MOST_STRENGTH)
+    strength: float = ranged_field(1.0, 0.0, 1.0)
+    reference_strength: float = ranged_field(1.0, 0.0, MOST_STRENGTH)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
-from .errors import OutOfRangeError, shortened
+from .errors import OutOfRangeError, shorten
 
 Number = TypeVar("Number", int, float)
 
@@ -45,11 +45,11 @@ class Range:
         """
         number = _to_finite_number(value)
         if number is None or not self.low <= number <= self.high or (self.whole and number != int(number)):
-            raise OutOfRangeError(name, shortened(value), str(self))
+            raise OutOfRangeError(name, shorten(value), str(self))
         return int(number) if self.whole else float(number)
 
 
-def bounded(default: Number, low: Number, high: Number) -> Number:
+def ranged_field(default: Number, low: Number, high: Number) -> Number:
     """Return a dataclass field with a default and a range (bounds included), which `check_ranges` checks."""
     return cast(Any, field(default=default, metadata={_KEY: Range(low, high, isinstance(default, int))}))
 
@@ -68,7 +68,7 @@ def check_ranges(spec: Any) -> None:
     for name, allowed in ranges_of(cast("type[Any]", type(spec))).items():
         value: object = getattr(spec, name)
         if not isinstance(value, int if allowed.whole else int | float):
-            raise OutOfRangeError(name, shortened(value), str(allowed))
+            raise OutOfRangeError(name, shorten(value), str(allowed))
         allowed.number(name, value)
 
 

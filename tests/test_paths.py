@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.errors import UnsafePathError, shortened
+from refldm_core.errors import UnsafePathError, shorten
 from refldm_core.paths import path_inside, require_plain
 
 UNSAFE = {
@@ -72,7 +72,7 @@ def test_values_in_messages_are_short() -> None:
     nested: list[object] = []
     for _ in range(60):
         nested = [nested, nested]  # its text would have 2**60 parts
-    assert shortened(nested) == "a list"
-    assert shortened("x" * 10**7) == "'" + "x" * 76 + "..."
-    assert shortened(10**100_000) == "a number of more than 70 digits"
-    assert (shortened(7), shortened(None), shortened(0.5), shortened("a")) == ("7", "None", "0.5", "'a'")
+    assert shorten(nested) == "a list"
+    assert shorten("x" * 10**7) == "'" + "x" * 76 + "..."
+    assert shorten(10**100_000) == "a number of more than 70 digits"
+    assert (shorten(7), shorten(None), shorten(0.5), shorten("a")) == ("7", "None", "0.5", "'a'")

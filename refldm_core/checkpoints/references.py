@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, OutOfRangeError, ReferencesError, shortened
+from ..errors import CheckpointError, OutOfRangeError, ReferencesError, shorten
 from ..model.attention import KeyValue
 from ..model.reference import ReferenceKV
 from ..ranges import Range
@@ -192,7 +192,7 @@ class _Description:
         height, width = (int(_SIDE.number("latent_size", side)) for side in entries["latent_size"])
         fingerprint = entries["fingerprint"]
         if not isinstance(fingerprint, str) or not 1 <= len(fingerprint) <= 200:
-            raise OutOfRangeError("fingerprint", shortened(fingerprint), "a text of 1 to 200 characters")
+            raise OutOfRangeError("fingerprint", shorten(fingerprint), "a text of 1 to 200 characters")
         names = tuple(name if isinstance(name, str) else str(name)[:80] for name in entries["names"])
         return cls(int(_COUNT.number("count", entries["count"])), (height, width), fingerprint, names)
 

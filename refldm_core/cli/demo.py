@@ -29,10 +29,10 @@ from typing import Any
 from PIL import Image
 
 from ..demo.inputs import write_workflow_inputs
-from ..demo.sheet import album_sheet, contact_sheet, marked, video_sheet
-from ..demo.showing import COLUMNS, Row, Shown, choose, load_networks, show, to_picture
+from ..demo.sheet import album_sheet, contact_sheet, mark_faces, video_sheet
+from ..demo.showing import COLUMNS, DemoResult, Row, choose_album_references, load_networks, restore_story, to_picture
 from ..demo.story import Story, make_story
-from ..demo.video import FRAMES, RATE, VIDEO_COLUMNS, film, show_video
+from ..demo.video import FRAMES, RATE, VIDEO_COLUMNS, film, restore_video
 from ..demo.video_file import write_video
 from ..files import make_folder
 from ..images import save_image
@@ -60,20 +60,20 @@ def run(args: argparse.Namespace, output: Output) -> int:
     folder: Path = args.output
     make_folder(folder / "input")
     with explained_memory_errors(Stage("run the demo", expected="about 1.3 GB")):
-        return _show(folder, args.seed, args.video, start, output)
+        return _run_demo(folder, args.seed, args.video, start, output)
 
 
-def _show(folder: Path, seed: int, video: bool, start: float, output: Output) -> int:
+def _run_demo(folder: Path, seed: int, video: bool, start: float, output: Output) -> int:
     networks = load_networks()
     story = make_story(seed)
     output.remark("Choosing references from the albums ...")
-    chosen = choose(story, networks)
+    chosen = choose_album_references(story, networks)
     output.remark("Finding, recognizing and restoring the faces of the group photo ...")
     with output.steps("restoring") as on_step:
-        shown = show(story, networks, chosen, seed, on_step)
-    pictures = _save(story, shown, folder, seed)
-    means = _means(shown.rows)
-    words = list(_in_words(story, shown, means, folder))
+        result = restore_story(story, networks, chosen, seed, on_step)
+    pictures = _save(story, result, folder, seed)
+    means = _means(result.rows)
+    words = list(_in_words(story, result, means, folder))
     described: dict[str, Any] = {
         "pictures": pictures,
         "faces": [
@@ -82,7 +82,7 @@ def _show(folder: Path, seed: int, video: bool, start: float, output: Output) ->
                 "recognized as": row.matched,
                 "similarity": dict(zip(COLUMNS, row.similarities, strict=True)),
             }
-            for row in shown.rows
+            for row in result.rows
         ],
         "mean": dict(zip(COLUMNS, means, strict=True)),
         "references": {name: list(references.names) for name, references in chosen.items()},
@@ -92,29 +92,29 @@ def _show(folder: Path, seed: int, video: bool, start: float, output: Output) ->
         name = next(iter(chosen))
         output.remark(f"Rendering and restoring a video of {name} ...")
         with output.steps("restoring frames") as on_step:
-            moving = show_video(film(name, seed), networks, chosen[name], seed, on_step)
-        path = write_video(video_sheet(moving), folder / "video", RATE)
-        words.append(f"The video of {name}: {path}; {moving.detected} of {FRAMES} frames were restored.")
+            restored_video = restore_video(film(name, seed), networks, chosen[name], seed, on_step)
+        path = write_video(video_sheet(restored_video), folder / "video", RATE)
+        words.append(f"The video of {name}: {path}; {restored_video.detected} of {FRAMES} frames were restored.")
         described["video"] = {
             "file": str(path),
             "person": name,
-            "restored": moving.detected,
+            "restored": restored_video.detected,
             "frames": FRAMES,
-            "similarity": dict(zip(VIDEO_COLUMNS, moving.similarities, strict=True)),
+            "similarity": dict(zip(VIDEO_COLUMNS, restored_video.similarities, strict=True)),
         }
     described["seconds"] = round(time.perf_counter() - start, 1)
     output.result("\n".join(words), described)
     return 0
 
 
-def _save(story: Story, shown: Shown, folder: Path, seed: int) -> list[str]:
+def _save(story: Story, result: DemoResult, folder: Path, seed: int) -> list[str]:
     pictures: dict[str, Picture | Image.Image] = {
-        "01_albums.png": album_sheet(story.albums, shown.chosen),
+        "01_albums.png": album_sheet(story.albums, result.chosen),
         "02_group_truth.png": story.truth,
         "03_group_lq.png": story.lq,
-        "04_detected.png": marked(story.lq, shown.photo.faces),
-        "05_restored.png": to_picture(shown.photo.image),
-        "sheet.png": contact_sheet(shown.rows, seed),
+        "04_detected.png": mark_faces(story.lq, result.photo.faces),
+        "05_restored.png": to_picture(result.photo.image),
+        "sheet.png": contact_sheet(result.rows, seed),
     }
     for name, picture in pictures.items():
         save_image(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), folder / name)
@@ -126,14 +126,14 @@ def _means(rows: Sequence[Row]) -> list[float]:
     return [sum(row.similarities[i] for row in rows) / max(1, len(rows)) for i in range(len(COLUMNS))]
 
 
-def _in_words(story: Story, shown: Shown, means: Sequence[float], folder: Path) -> Iterator[str]:
+def _in_words(story: Story, result: DemoResult, means: Sequence[float], folder: Path) -> Iterator[str]:
     columns = COLUMNS[:-1]  # the truth resembles itself
     yield "Likeness to the truth (cosine similarity, 1 is the same):"
     yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognized as"])
-    for row in shown.rows:
+    for row in result.rows:
         yield _line(row.name, row.similarities[:-1], row.matched or "nobody")
     yield _line("mean", means[:-1], "")
-    missing = [name for name in story.albums if name not in {row.name for row in shown.rows}]
+    missing = [name for name in story.albums if name not in {row.name for row in result.rows}]
     if missing:
         yield f"Not found in the degraded photo: {', '.join(missing)}."
     yield f"The comparison: {folder / 'sheet.png'}; the stages: {folder / '01_albums.png'} to 05_restored.png"

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from .. import __version__
-from ..errors import ReFLDMError, SettingsError, shortened
+from ..errors import ReFLDMError, SettingsError, shorten
 from .memory import Stage, explained_memory_errors
 from .output import Output, escape_what_cannot_be_encoded
 
@@ -127,7 +127,7 @@ def _require_names(words: Sequence[str]) -> None:
     for before, word in pairwise(("", *words)):
         if "\0" in word or not word.strip() or _NO_VALUE.fullmatch(word):
             raise SettingsError(
-                f"{before} {shortened(word)} cannot be used.".lstrip(),
+                f"{before} {shorten(word)} cannot be used.".lstrip(),
                 expected="a path or a value",
                 remedy="check the words of the command, and the variables that a script puts into them",
             )
@@ -135,7 +135,7 @@ def _require_names(words: Sequence[str]) -> None:
 
 def _refused(error: OSError) -> ReFLDMError:
     return ReFLDMError(
-        f"{shortened(error.filename, 200)} cannot be used ({error.strerror}).",
+        f"{shorten(error.filename, 200)} cannot be used ({error.strerror}).",
         expected="a path that the operating system takes, to a file or folder that may be used",
         remedy="check the path for typing mistakes and loops of links, and the permissions",
     )

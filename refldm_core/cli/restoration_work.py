@@ -140,7 +140,7 @@ def _whole_photos(
     def restore(photo: Photo, on_step: OnStep) -> tuple[Tensor, dict[str, Any]]:
         restored = photos.restore(photo.srgb(), on_step, photo.canvas())
         described = [{"box": [round(v, 1) for v in face.box], "person": face.person} for face in restored.faces]
-        return restored.image, {"found": restored.found, "faces": described}
+        return restored.image, {"found": restored.detected_count, "faces": described}
 
     return restore
 

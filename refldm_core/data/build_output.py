@@ -70,7 +70,9 @@ def write_references(path: Path, rows: Iterable[tuple[str, Sequence[str]]], *, d
     _write_csv(path, header, ([gt, str(list(references))] + [gt] * degraded for gt, references in rows))
 
 
-def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, each: ShowProgress) -> None:
+def degrade_tests(
+    output: Path, names: Sequence[str], kinds: Iterable[Kind], seed: int, *, show_progress: ShowProgress
+) -> None:
     """Write the low-quality test pictures.
 
     Pictures that are up to date are not written again. Pictures whose target is no longer a test target are deleted.
@@ -80,7 +82,7 @@ def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], see
         names: names of the test targets.
         kinds: kinds of degradation; each has its own folder.
         seed: seed of the whole set. The degradation of a picture depends on this seed and its name only.
-        each: shows progress.
+        show_progress: shows the progress.
 
     Raises:
         OutputError: a file cannot be written.
@@ -100,7 +102,7 @@ def degrade_tests(output: Path, names: Sequence[str], kinds: Iterable[Kind], see
         todo = [n for n in names if not _is_up_to_date(output / IMAGES / n, paths[n], table.get(n), seeds[n])]
         done: list[Degraded] = []
         try:
-            for name in each(todo, f"{kind} test pictures", len(todo)):
+            for name in show_progress(todo, f"{kind} test pictures", len(todo)):
                 done.append(degrade_file(output / IMAGES / name, paths[name], name, kind, seeds[name]))
         finally:  # an interrupted run records what it did
             write_table(path, table, done)

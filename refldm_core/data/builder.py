@@ -67,7 +67,7 @@ def build_dataset(
     output: Path,
     reader: PhotoReader,
     settings: BuildSettings | None = None,
-    each: ShowProgress = show_no_progress,
+    show_progress: ShowProgress = show_no_progress,
 ) -> BuildReport:
     """Build a dataset, or continue an earlier build that was interrupted or has new photos.
 
@@ -79,7 +79,7 @@ def build_dataset(
         output: folder for the dataset: a new or empty folder, or one with an earlier build.
         reader: finds, aligns and embeds faces.
         settings: None uses the defaults.
-        each: shows progress.
+        show_progress: shows the progress.
 
     Returns:
         The report, which is also written to the folder.
@@ -92,8 +92,8 @@ def build_dataset(
     require_new_or_earlier(output, STATE)
     store = PhotoStore(output / STATE, reader.described)
     try:
-        read_photos(photos, output / IMAGES, store, reader, each)
-        return _Build(photos, output, store, settings or BuildSettings(), each).finish()
+        read_photos(photos, output / IMAGES, store, reader, show_progress)
+        return _Build(photos, output, store, settings or BuildSettings(), show_progress).finish()
     finally:
         store.close()
 
@@ -131,7 +131,7 @@ class _Build:
     output: Path
     store: PhotoStore
     settings: BuildSettings
-    each: ShowProgress
+    show_progress: ShowProgress
 
     def finish(self) -> BuildReport:
         records = self.store.records()
@@ -146,7 +146,7 @@ class _Build:
         settings = self.settings.splits
         splits = self._splits(faces, people)
         rows: dict[Split, list[Row]] = {split: [] for split in SPLITS}
-        for members, split in self.each(zip(people, splits, strict=True), "references", len(people)):
+        for members, split in self.show_progress(zip(people, splits, strict=True), "references", len(people)):
             rows[split] += rows_of(members, faces.embeddings, split, settings)
         split_of: dict[str, Split] = {}
         for members, split in zip(people, splits, strict=True):
@@ -154,7 +154,7 @@ class _Build:
         write_lists(self.output, faces.names, faces.people, split_of, rows)
         targets = [faces.names[row.target] for row in rows["test"]]
         kinds, seed = self.settings.test_sets, self.settings.degraded_seed
-        degrade_tests(self.output, targets, kinds, seed, each=self.each)
+        degrade_tests(self.output, targets, kinds, seed, show_progress=self.show_progress)
         report = self._report(records, faces, rows, split_of)
         report.write(self.output / "report.json", self.output / "report.md")
         self.store.keep_splits(self.settings.split_key, split_of)
@@ -166,7 +166,7 @@ class _Build:
         order, numbers, embeddings = self.store.embeddings(list(crops))
         graph = self.store.graph(numbers, limits)
         blocks = -(-(len(numbers) - graph.rows) // self.settings.block)
-        for grown in self.each(grow(graph, embeddings, self.settings.block), "blocks of distances", blocks):
+        for grown in self.show_progress(grow(graph, embeddings, self.settings.block), "blocks of distances", blocks):
             graph = grown
             self.store.keep_graph(numbers, graph)
         names = [crops[name] for name in order]

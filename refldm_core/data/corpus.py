@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import ReFLDMError, shortened
+from ..errors import ReFLDMError, shorten
 from ..face.template import template
 from ..files import make_folder, require_regular
 from ..hardware import usable_cores
@@ -240,7 +240,7 @@ def _row(path: Path, line: int, row: dict[str, str], alone: bool) -> tuple[str, 
     # MemoryError and RecursionError come from deeply nested brackets.
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise DataError(
-            f"Line {line} of {path} has the references {shortened(row['ref_image'])}.",
+            f"Line {line} of {path} has the references {shorten(row['ref_image'])}.",
             expected="a list of file names such as ['00012.png', '00345.png']",
             remedy="correct the line",
         ) from error

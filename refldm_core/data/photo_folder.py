@@ -24,7 +24,7 @@ def read_photos(
     images: Path,
     store: PhotoStore,
     reader: PhotoReader,
-    each: ShowProgress = show_no_progress,
+    show_progress: ShowProgress = show_no_progress,
 ) -> None:
     """Read the photos that are new or whose files changed. Each result is stored at once.
 
@@ -33,7 +33,7 @@ def read_photos(
         images: folder for the crops.
         store: records of the build.
         reader: finds, aligns and embeds faces.
-        each: shows progress.
+        show_progress: shows the progress.
 
     Raises:
         OutputError: a crop or the store cannot be written.
@@ -48,7 +48,7 @@ def read_photos(
         if not todo:
             return
         folder = _FolderReader(images, store, reader, records.values(), photos)
-        for name in each(todo, "photos", len(todo)):
+        for name in show_progress(todo, "photos", len(todo)):
             folder.read(name, photos[name], records.get(name))
 
 

@@ -12,7 +12,7 @@ from ..face.references import ChosenReferences
 from ..face.types import Face
 from ..samples import Picture
 from .showing import COLUMNS, Row, to_picture
-from .video import VIDEO_COLUMNS, ShownVideo
+from .video import VIDEO_COLUMNS, RestoredVideo
 
 _TILE, _GAP, _MARGIN = 240, 12, 24
 _THUMB = 74
@@ -63,18 +63,18 @@ def album_sheet(albums: Mapping[str, Mapping[str, Picture]], chosen: Mapping[str
         for j, (picture, verdict) in enumerate(zip(album.values(), chosen[name].verdicts, strict=True)):
             x, y = _MARGIN + j * (_TILE + _GAP), _MARGIN + i * step
             reason = verdict.reason.partition(" (")[0].partition(":")[0].removesuffix(", which is better")
-            color = _GREEN if verdict.kept else _GRAY if reason.startswith("good") else _RED
+            color = _GREEN if verdict.chosen else _GRAY if reason.startswith("good") else _RED
             photo = Image.fromarray(picture)
             photo.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
             left, top = x + (_TILE - photo.width) // 2, y + (_TILE - photo.height) // 2
             sheet.paste(photo, (left, top))
             pen.rectangle((left - 3, top - 3, left + photo.width + 2, top + photo.height + 2), outline=color, width=4)
-            text = f"{name}: reference" if verdict.kept else reason
+            text = f"{name}: reference" if verdict.chosen else reason
             pen.text((x + _TILE // 2, y + _TILE + 20), text, color, _font(19), anchor="mm")
     return sheet
 
 
-def marked(picture: Picture, faces: Sequence[Face]) -> Image.Image:
+def mark_faces(picture: Picture, faces: Sequence[Face]) -> Image.Image:
     """Return a picture with the box, the landmarks and the person of each face drawn into it."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
@@ -88,11 +88,11 @@ def marked(picture: Picture, faces: Sequence[Face]) -> Image.Image:
     return image
 
 
-def video_sheet(shown: ShownVideo) -> list[Picture]:
+def video_sheet(video: RestoredVideo) -> list[Picture]:
     """Return the frames of each column side by side, with the column's title and mean similarity to the truth."""
-    titles = [f"{column}: {value:.2f}" for column, value in zip(VIDEO_COLUMNS, shown.similarities, strict=True)]
+    titles = [f"{column}: {value:.2f}" for column, value in zip(VIDEO_COLUMNS, video.similarities, strict=True)]
     titles[-1] = VIDEO_COLUMNS[-1]  # the last column is the truth itself
-    return [_side_by_side(pictures, titles) for pictures in shown.frames]
+    return [_side_by_side(pictures, titles) for pictures in video.frames]
 
 
 def _side_by_side(pictures: Sequence[Picture], titles: Sequence[str]) -> Picture:

@@ -66,7 +66,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DemoResult:
     """The results for a story.
 
     Attributes:
@@ -94,7 +94,7 @@ def load_networks() -> Networks:
     return Networks(restorer, detector, load_recognizer(embedded.RECOGNIZER))
 
 
-def choose(story: Story, networks: Networks) -> dict[str, ChosenReferences]:
+def choose_album_references(story: Story, networks: Networks) -> dict[str, ChosenReferences]:
     """Choose each person's best photos as references.
 
     Raises:
@@ -112,13 +112,13 @@ def choose(story: Story, networks: Networks) -> dict[str, ChosenReferences]:
     }
 
 
-def show(
+def restore_story(
     story: Story,
     networks: Networks,
     chosen: Mapping[str, ChosenReferences],
     seed: int,
     on_step: OnStep = ignore_steps,
-) -> Shown:
+) -> DemoResult:
     """Restore the group photo, and each of its faces without, with a wrong person's and with its own references.
 
     Args:
@@ -170,7 +170,7 @@ def show(
         )
         for i, (name, face) in enumerate(zip(face_of, faces, strict=True))
     )
-    return Shown(chosen, photo, rows)
+    return DemoResult(chosen, photo, rows)
 
 
 def to_tensor(picture: Picture) -> Tensor:

@@ -43,7 +43,7 @@ class Footage:
 
 
 @dataclass(frozen=True, eq=False)
-class ShownVideo:
+class RestoredVideo:
     """A restored video.
 
     Attributes:
@@ -81,9 +81,9 @@ def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     )
 
 
-def show_video(
+def restore_video(
     footage: Footage, networks: Networks, chosen: ChosenReferences, seed: int, on_step: OnStep = ignore_steps
-) -> ShownVideo:
+) -> RestoredVideo:
     """Restore a video as workflow 06 does: track the face, smooth its landmarks, use the same noise in every frame.
 
     Args:
@@ -122,7 +122,7 @@ def show_video(
         for column in [*columns, truth]
     ]
     frames = zip(footage.lq, *pasted, footage.truth, strict=True)
-    return ShownVideo(tuple(tuple(pictures) for pictures in frames), tuple(similarities), len(faces))
+    return RestoredVideo(tuple(tuple(pictures) for pictures in frames), tuple(similarities), len(faces))
 
 
 def _tracked(images: Sequence[Tensor], networks: Networks, size: int) -> Faces:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfRangeError, SettingsError
-from ..ranges import bounded, check_ranges
+from ..ranges import check_ranges, ranged_field
 
 Spacing = Literal["trailing", "uniform"]
 
@@ -34,9 +34,9 @@ class NoiseSpec:
         OutOfRangeError: A value is outside its range, the last beta is below the first, or nothing is left of x_0.
     """
 
-    timesteps: int = bounded(1000, 1, 100_000)
-    linear_start: float = bounded(0.0015, 1e-6, 0.5)
-    linear_end: float = bounded(0.0155, 1e-6, 0.999)
+    timesteps: int = ranged_field(1000, 1, 100_000)
+    linear_start: float = ranged_field(0.0015, 1e-6, 0.5)
+    linear_end: float = ranged_field(0.0155, 1e-6, 0.999)
 
     def __post_init__(self) -> None:
         check_ranges(self)

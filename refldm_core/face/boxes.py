@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import SettingsError, shortened
+from ..errors import SettingsError, shorten
 from .alignment import FACE_BOX, FFHQ_TEMPLATE
 from .errors import FaceError
 from .findings import iou
@@ -99,7 +99,7 @@ def parse_added_boxes(text: str) -> list[tuple[int, dict[str, float]]]:
         match = _ADDED_BOX.fullmatch(part)
         if match is None:
             raise SettingsError(
-                f"{shortened(part.strip())} is not a box of a face.",
+                f"{shorten(part.strip())} is not a box of a face.",
                 expected='the number of a picture, a colon, and x, y, width and height, such as "0: 120,80,60,70"',
                 remedy="correct the text, or leave it empty; separate boxes by semicolons",
             )
@@ -225,7 +225,7 @@ def _parse_box(box: Any, frame: int, size: tuple[int, int]) -> BoundingBox:
         score = None
     if not (math.isfinite(x + y) and 0.0 < width < math.inf and 0.0 < height < math.inf):
         raise FaceError(
-            f"A box of picture {frame + 1} has no position or no area: {shortened(str(box))}.",
+            f"A box of picture {frame + 1} has no position or no area: {shorten(str(box))}.",
             expected="x, y, width and height in pixels, with a width and a height above 0",
             remedy="remove this box, or connect another detection node",
         )

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError, shortened
+from ..errors import SettingsError, shorten
 from .errors import FaceError
 from .identity import Embeddings, cosine
 from .scipy_functions import hungarian
@@ -102,7 +102,7 @@ def parse_assignments(text: str) -> dict[int, str]:
         match = _ASSIGNMENT.fullmatch(part)
         if match is None:
             raise SettingsError(
-                f"{shortened(part.strip())} does not say who a face is.",
+                f"{shorten(part.strip())} does not say who a face is.",
                 expected='the number of a face, a colon and a name, such as "2: Anna, 3: nobody"',
                 remedy="correct the text, or leave it empty to use the people that the face recognizer finds",
             )

@@ -23,16 +23,16 @@ class Verdict:
 
     Attributes:
         photo: Name of the photo.
-        kept: Whether the photo was chosen as a reference.
+        chosen: Whether the photo was chosen as a reference.
         reason: Reason for the decision, as text.
     """
 
     photo: str
-    kept: bool
+    chosen: bool
     reason: str
 
     def __str__(self) -> str:
-        return f"{'kept   ' if self.kept else 'dropped'} {self.photo}: {self.reason}"
+        return f"{'kept   ' if self.chosen else 'dropped'} {self.photo}: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ..errors import SettingsError, shortened
+from ..errors import SettingsError, shorten
 from .errors import FaceError
 from .types import Face, Faces
 
@@ -90,7 +90,7 @@ def parse_indices(text: str) -> list[int] | None:
         match = _RANGE.fullmatch(part) if len(part) <= _MAX_LENGTH else None
         if match is None:
             raise SettingsError(
-                f"{shortened(text)} is not a list of faces.",
+                f"{shorten(text)} is not a list of faces.",
                 expected='numbers from 0 and ranges, such as "0, 2-4", or "all"',
                 remedy='correct the list, or write "all" for every face',
             )

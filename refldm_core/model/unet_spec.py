@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import SettingsError
-from ..ranges import bounded, check_ranges, check_sequence
+from ..ranges import check_ranges, check_sequence, ranged_field
 from .layers import CHANNEL_MULT, DOWNSAMPLING, MOST_LEVELS, NORM_GROUPS
 
 
@@ -27,13 +27,13 @@ class UNetSpec:
         SettingsError: Values do not fit together.
     """
 
-    in_channels: int = bounded(16, 2, 1024)
-    out_channels: int = bounded(8, 1, 512)
-    model_channels: int = bounded(160, NORM_GROUPS, 8192)
+    in_channels: int = ranged_field(16, 2, 1024)
+    out_channels: int = ranged_field(8, 1, 512)
+    model_channels: int = ranged_field(160, NORM_GROUPS, 8192)
     channel_mult: tuple[int, ...] = (1, 2, 2, 4)
-    num_res_blocks: int = bounded(2, 1, 32)
+    num_res_blocks: int = ranged_field(2, 1, 32)
     attention_downsampling: tuple[int, ...] = (2, 4, 8)
-    num_head_channels: int = bounded(32, 1, 8192)
+    num_head_channels: int = ranged_field(32, 1, 8192)
 
     def __post_init__(self) -> None:
         check_ranges(self)

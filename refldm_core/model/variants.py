@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..diffusion.schedule import NoiseSpec
 from ..errors import OutOfRangeError, SettingsError
-from ..ranges import bounded, check_ranges
+from ..ranges import check_ranges, ranged_field
 from .unet import UNetSpec
 from .vqgan import FirstStageSpec
 
@@ -31,8 +31,8 @@ class ModelSpec:
     unet: UNetSpec = field(default_factory=UNetSpec)
     first_stage: FirstStageSpec = field(default_factory=FirstStageSpec)
     noise: NoiseSpec = field(default_factory=NoiseSpec)
-    latent_size: int = bounded(64, 1, 1024)
-    scale_factor: float = bounded(1.0, 1e-4, 1e4)
+    latent_size: int = ranged_field(64, 1, 1024)
+    scale_factor: float = ranged_field(1.0, 1e-4, 1e4)
 
     def __post_init__(self) -> None:
         check_ranges(self)

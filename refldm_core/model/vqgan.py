@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SettingsError
-from ..ranges import bounded, check_ranges, check_sequence
+from ..ranges import check_ranges, check_sequence, ranged_field
 from .attention import Attention, fused_attention
 from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, Upsample, norm_silu_conv, plain_layers
 
@@ -39,13 +39,13 @@ class FirstStageSpec:
         SettingsError: The number of normalization groups does not divide a width.
     """
 
-    image_channels: int = bounded(3, 3, 3)
-    channels: int = bounded(128, NORM_GROUPS, 8192)
+    image_channels: int = ranged_field(3, 3, 3)
+    channels: int = ranged_field(128, NORM_GROUPS, 8192)
     channel_mult: tuple[int, ...] = (1, 1, 2, 4)
-    num_res_blocks: int = bounded(2, 1, 32)
-    z_channels: int = bounded(8, 1, 512)
-    embed_dim: int = bounded(8, 1, 512)
-    codebook_size: int = bounded(8192, 1, 2**24)
+    num_res_blocks: int = ranged_field(2, 1, 32)
+    z_channels: int = ranged_field(8, 1, 512)
+    embed_dim: int = ranged_field(8, 1, 512)
+    codebook_size: int = ranged_field(8192, 1, 2**24)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import yaml
 
-from ..errors import OutOfRangeError, shortened
+from ..errors import OutOfRangeError, shorten
 from ..yaml_text import YamlError, parse_yaml, read_yaml
 from .spec import TrainSpec
 from .task import TrainingError
@@ -69,7 +69,7 @@ def _apply_change(values: dict[str, Any], change: str) -> None:
         values[key] = parse_yaml(text)
     except YamlError as error:
         raise TrainingError(
-            f"{name} cannot be set to {shortened(text)} ({error}).", expected="a value as in YAML", remedy="see --help"
+            f"{name} cannot be set to {shorten(text)} ({error}).", expected="a value as in YAML", remedy="see --help"
         ) from error
 
 
@@ -155,5 +155,5 @@ def _unknown_key(name: str, key: str, keys: Sequence[str], source: str) -> Train
 
 def _wrong_value(name: str, value: Any, expected: str, source: str) -> TrainingError:
     return TrainingError(
-        f"{source}: {name or 'the config'} is {shortened(value)}.", expected=expected, remedy="correct the value"
+        f"{source}: {name or 'the config'} is {shorten(value)}.", expected=expected, remedy="correct the value"
     )

@@ -14,7 +14,7 @@ from refldm_core.cli.main import main
 from refldm_core.data.degradation import RANGES, degrade, draw
 from refldm_core.demo import showing, video
 from refldm_core.demo.inputs import workflow_pictures, write_workflow_inputs
-from refldm_core.demo.sheet import contact_sheet, marked, video_sheet
+from refldm_core.demo.sheet import contact_sheet, mark_faces, video_sheet
 from refldm_core.demo.showing import COLUMNS, Row, to_picture, to_tensor
 from refldm_core.demo.story import make_story
 from refldm_core.demo.video_file import write_video
@@ -61,14 +61,14 @@ def test_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     footage = video.film("Anna", 0)
     assert footage.truth.shape == footage.lq.shape == (3, video.SIDE, video.SIDE, 3)
     assert (footage.lq[0] != footage.truth[0]).any()
-    chosen = showing.choose(make_story(0), networks)["Anna"]
-    shown = video.show_video(footage, networks, chosen, 0)
-    assert shown.detected == 3 and shown.similarities[-1] == pytest.approx(1.0)
-    for frame in shown.frames:
+    chosen = showing.choose_album_references(make_story(0), networks)["Anna"]
+    restored = video.restore_video(footage, networks, chosen, 0)
+    assert restored.detected == 3 and restored.similarities[-1] == pytest.approx(1.0)
+    for frame in restored.frames:
         lq, none, own, _ = frame
         assert (none != lq).any() and (own != none).any()
         assert (own[0] == lq[0]).all(), "the border is no face"
-    written = write_video(video_sheet(shown), tmp_path / "video", video.RATE)
+    written = write_video(video_sheet(restored), tmp_path / "video", video.RATE)
     if written.suffix == ".webp":
         with Image.open(written) as moving:
             assert moving.n_frames == 3  # type: ignore[attr-defined]
@@ -185,7 +185,7 @@ def test_portraits_are_aligned_crops() -> None:
 def test_pictures_for_people() -> None:
     story = make_story(0)
     faces = [face_from_landmarks(Landmarks5(points)) for points in story.landmarks]
-    assert marked(story.lq, faces).size == (story.lq.shape[1], story.lq.shape[0])
+    assert mark_faces(story.lq, faces).size == (story.lq.shape[1], story.lq.shape[0])
     tile = torch.zeros(3, 96, 96)
     rows = [
         Row(name, None, torch.zeros(3, 3, 512, 512), (tile,) * 5, (0.1, 0.2, 0.3, 0.4, 1.0)) for name in FIRST_GROUP

@@ -41,7 +41,7 @@ def test_three_photos_of_strangers_among_twelve_are_dropped(spread, strangers):
     photos = [*embeddings[0], *other_people]
     order = np.random.default_rng(3).permutation(12)
     chosen = choose_references(names(12), [candidate(i, photos[j]) for i, j in enumerate(order)], ReferenceSettings(12))
-    dropped = {i for i, verdict in enumerate(chosen.verdicts) if not verdict.kept}
+    dropped = {i for i, verdict in enumerate(chosen.verdicts) if not verdict.chosen}
     assert dropped == {i for i, j in enumerate(order) if j >= 9}
     assert all("another person" in chosen.verdicts[i].reason for i in dropped)
     assert cosine(chosen.centroid[None], centroid(embeddings[0])[None])[0, 0] > 0.99
@@ -79,7 +79,7 @@ def test_flawed_photos_are_dropped_with_the_reason():
     flawed = [candidate(i, embeddings[i], **flaw) for i, (flaw, _) in enumerate(flaws)]
     chosen = choose_references(names(8), [*flawed, candidate(5, embeddings[5]), candidate(6, embeddings[6])])
     for verdict, (_, reason) in zip(chosen.verdicts, flaws, strict=False):
-        assert not verdict.kept
+        assert not verdict.chosen
         assert reason in verdict.reason
     assert sorted(chosen.names) == ["05.jpg", "06.jpg"]
     assert chosen.verdicts[7].reason == "no face found"
@@ -98,7 +98,7 @@ def test_only_the_best_copy_of_a_photo_is_chosen():
         candidate(3, embeddings[1], bits),  # another face at the same place
     ]
     chosen = choose_references(names(4), faces)
-    assert [v.kept for v in chosen.verdicts] == [False, True, True, True]
+    assert [v.chosen for v in chosen.verdicts] == [False, True, True, True]
     assert "copy of 01.jpg" in chosen.verdicts[0].reason
 
 
