@@ -1,19 +1,20 @@
-"""The paper's table from one command: degrade a test set, restore it, judge it, and print the rows.
+"""Make the paper's table with one command: degrade a test set, restore it, judge it, and print the rows.
 
 examples:
   refldm benchmark-table --dataset ffhq/images512x512 --references test_references.csv --output table
-      Both of the paper's degradations, up to 5 references, the official model. table/table.md is the table,
+      Uses both degradations of the paper, up to 5 references, and the official model. table/table.md is the table.
       table/severe/report.html and table/moderate/report.html are the reports.
   accelerate launch -m refldm_core benchmark-table --dataset ffhq --references test.csv --output table --resume
-      Shares the faces out to all GPUs and machines, and leaves out what is done.
+      Distributes the faces to all GPUs and machines, and skips finished faces.
   refldm benchmark-table --dataset ffhq --references test.csv --output table --counts 0 1 2 3 4 5
-      A row for each number of references.
+      Makes one row for each number of references.
   refldm benchmark-table --synthetic 20 --model embedded --recognizer embedded --counts 0 1 3 --output table
-      The whole way without a download: rendered people, and the small models that come along.
+      Runs everything without a download, on rendered people and with the small models that come with refldm.
 
-Pictures are aligned crops. Degraded pictures are made with the paper's ranges and a fixed seed, as `refldm degrade`
-makes them, or taken from --low. Each face is restored alone, so that the seconds are those of one face (the median is
-shown, with the encoding of the references). The published numbers stand beside: they are of the paper's own data.
+The pictures of the test set are aligned crops. The command degrades them as `refldm degrade` does, with the paper's
+ranges and a fixed seed, or takes the degraded pictures from --low. It restores each face alone, so the seconds are
+those of one face. The table shows the median, which includes the encoding of the references. It also has rows with the
+published numbers, which belong to the paper's own data.
 """
 
 from __future__ import annotations
@@ -71,23 +72,35 @@ _TABLE, _DATA, _SECONDS = "table.md", "table.json", "seconds.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help="the true faces and their references")
+    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help="folder of the true faces and their references")
     parser.add_argument(
-        "--references", type=Path, metavar="CSV", help="whose references are whose, in the published layout"
+        "--references",
+        type=Path,
+        metavar="CSV",
+        help="CSV of the published layout that lists the references of each true face",
     )
-    parser.add_argument("--people", type=Path, metavar="CSV", help="whom each picture shows, if not by --references")
     parser.add_argument(
-        "--synthetic", type=int, metavar="N", help="instead of a dataset: render N people into the output folder"
+        "--people", type=Path, metavar="CSV", help="CSV that names the person in each picture, if --references does not"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for everything")
+    parser.add_argument(
+        "--synthetic", type=int, metavar="N", help="render N people into the output folder, instead of a dataset"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for all files that the command writes"
+    )
     parser.add_argument(
         "--kinds", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED), help="degradations (default: both)"
     )
     parser.add_argument(
-        "--low", nargs="+", action="extend", default=[], metavar="KIND=FOLDER", help="degraded pictures that are there"
+        "--low",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KIND=FOLDER",
+        help="folder of pictures that are degraded already",
     )
     parser.add_argument(
-        "--degradation-seed", type=int, default=2024, metavar="S", help="of the degraded pictures (default: 2024)"
+        "--degradation-seed", type=int, default=2024, metavar="S", help="seed of the degraded pictures (default: 2024)"
     )
     parser.add_argument(
         "--counts",
@@ -95,43 +108,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=[5],
         metavar="N",
-        help="most references to restore with, a row for each; 0 is without any (default: 5)",
+        help="largest number of references to restore with; each number gives a row; 0 is without references (default: "
+        "5)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N faces")
+    parser.add_argument("--limit", type=int, metavar="N", help="use only the first N faces")
     parser.add_argument("--overwrite", action="store_true", help="do everything again")
-    parser.add_argument("--resume", action="store_true", help="leave out what is done")
+    parser.add_argument("--resume", action="store_true", help="skip finished pictures")
     add_sampling_arguments(parser)
     add_judge_arguments(parser)
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    # What is wrong with the arguments is found before the long work.
+    # Wrong arguments are reported before the long work.
     settings = RestoreSettings(sampling_settings(args), args.seed, args.reference_encoding)
     judging = judge_settings(args)
-    low = parse_lq_folders(args)
+    lq_folders = parse_lq_folders(args)
     arms = parse_arms(args)
-    first = join_processes() == 0
-    if first:
+    is_first_process = join_processes() == 0
+    if is_first_process:
         require_resume_or_overwrite(args)
     with explained_memory_errors(judging_stage(args)):
-        judges = open_judges(judging) if first else None
+        judges = open_judges(judging) if is_first_process else None
     device = sampling_device(args)
     model = load_named_model(args, device, output)
-    if first and args.synthetic is None:
+    if is_first_process and args.synthetic is None:
         warn(output, {"model": model.metadata})
     make_folder(args.output)
-    if first and args.synthetic is not None:
-        most = max(TRAINED_REFERENCES, *args.counts)  # so that a resumed run may use more of them
+    if is_first_process and args.synthetic is not None:
+        photos = max(TRAINED_REFERENCES, *args.counts)  # so that a resumed run can use more references
         rendered = args.output / "rendered"
-        write_synthetic_people(rendered, args.synthetic, most, model.spec.crop_size, overwrite=args.overwrite)
+        write_synthetic_people(rendered, args.synthetic, photos, model.spec.crop_size, overwrite=args.overwrite)
     wait_for_all()
-    plan = make_plan(args, arms, low)
-    if first:
+    plan = make_plan(args, arms, lq_folders)
+    if is_first_process:
         require_same_conditions(args, benchmark_conditions(plan, model, settings, args))
     wait_for_all()
     _restore_all(plan, Restorer(model.unet, model.first_stage, model.spec), settings, args, output)
     wait_for_all()
-    leave_processes()  # the first judges alone
+    leave_processes()  # only the first process judges
     if judges is None:
         return 0
     seconds = _seconds(plan)
@@ -139,7 +153,10 @@ def run(args: argparse.Namespace, output: Output) -> int:
     summaries: dict[str, Summary] = {}
     for kind in plan.kinds:
         methods = plan.methods(kind)
-        timed = {name: [s for (k, n, _), s in seconds.items() if (k, n) == (kind, name)] for name in methods}
+        times_of = {
+            name: [time for (degradation, method, _), time in seconds.items() if (degradation, method) == (kind, name)]
+            for name in methods
+        }
         with explained_memory_errors(judging_stage(args)):
             summaries[kind] = evaluate(
                 Evaluation(
@@ -147,9 +164,9 @@ def run(args: argparse.Namespace, output: Output) -> int:
                     plan.targets,
                     plan.findings,
                     methods,
-                    plan.others,
+                    plan.other_pictures,
                     plan.references,
-                    {name: statistics.median(times) for name, times in timed.items() if times},
+                    {name: statistics.median(times) for name, times in times_of.items() if times},
                     arms[0].label,
                 ),
                 judging,
@@ -166,19 +183,19 @@ def run(args: argparse.Namespace, output: Output) -> int:
 def _restore_all(
     plan: Plan, restorer: Restorer, settings: RestoreSettings, args: argparse.Namespace, output: Output
 ) -> None:
-    """Restore one process's share; what fails is said here, and the evaluation names what is missing."""
-    own_low = {kind: match_predictions(DEGRADED, folder, plan.targets)[0] for kind, folder in plan.low.items()}
+    """Restore the share of this process. Report each failure. The evaluation later names the missing pictures."""
+    named_lq = {kind: match_predictions(DEGRADED, folder, plan.targets)[0] for kind, folder in plan.lq_folders.items()}
     share = share_of(plan.targets)
     stage = replace(encoding_stage(args, restorer), work="restore this face")  # encoding takes the most memory
     for target in output.with_progress(share, "faces", len(share)):
         for kind in plan.kinds:
             try:
-                if kind not in own_low:
+                if kind not in named_lq:
                     lq = degrade_target(
-                        target, plan.low_folder(kind), kind, args.degradation_seed, overwrite=args.overwrite
+                        target, plan.lq_folder(kind), kind, args.degradation_seed, overwrite=args.overwrite
                     )
-                elif target.name in own_low[kind]:
-                    lq = own_low[kind][target.name]
+                elif target.name in named_lq[kind]:
+                    lq = named_lq[kind][target.name]
                 else:
                     continue
                 for arm in plan.arms:
@@ -187,7 +204,7 @@ def _restore_all(
                         with explained_memory_errors(stage):
                             restore_target(restorer, lq, target.references[: arm.count], path, settings)
             except ReFLDMError as error:
-                if isinstance(error, OutputError):  # a full disk would fail all the others too
+                if isinstance(error, OutputError):  # with a full disk, all other faces would fail too
                     raise
                 output.failure(f"{target.name}, {kind}", error)
 
@@ -195,10 +212,10 @@ def _restore_all(
 def _report(plan: Plan, summaries: Mapping[str, Summary], output: Output) -> int:
     table = benchmark_table(summaries)
     judges = list(dict.fromkeys(line for summary in summaries.values() for line in judges_in_words(summary)))
-    page = ["# Benchmark", "", *markdown_table(table), "", CAVEAT, "", *(f"- {line}" for line in judges)]
+    lines = ["# Benchmark", "", *markdown_table(table), "", CAVEAT, "", *(f"- {line}" for line in judges)]
     reports = [f"- [{kind}]({kind}/{HTML})" for kind in summaries]
     with atomic_write(plan.folder / _TABLE) as temporary:
-        temporary.write_text("\n".join([*page, "", *reports]) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join([*lines, "", *reports]) + "\n", encoding="utf-8")
     data = {
         "summaries": {kind: summary.as_json() for kind, summary in summaries.items()},
         "published": {kind: PUBLISHED[kind]._asdict() for kind in summaries},
@@ -206,20 +223,20 @@ def _report(plan: Plan, summaries: Mapping[str, Summary], output: Output) -> int
     }
     with atomic_write(plan.folder / _DATA) as temporary:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    to_mend = [line for summary in summaries.values() for line in in_words(summary) if summary.to_mend]
+    findings = [line for summary in summaries.values() for line in in_words(summary) if summary.to_mend]
     output.result(
-        "\n".join([*markdown_table(table), CAVEAT, *judges, *to_mend, f"Table: {plan.folder / _TABLE}"]), data
+        "\n".join([*markdown_table(table), CAVEAT, *judges, *findings, f"Table: {plan.folder / _TABLE}"]), data
     )
     return 2 if any(summary.to_mend for summary in summaries.values()) else 0
 
 
 def _seconds(plan: Plan) -> dict[tuple[str, str, str], float]:
-    """(degradation, method, image) -> seconds, of what is restored."""
-    found: dict[tuple[str, str, str], float] = {}
+    """Return (degradation, method, image) -> seconds, for the pictures that are restored."""
+    seconds_of: dict[tuple[str, str, str], float] = {}
     for kind in plan.kinds:
         for arm in plan.arms:
             for target in plan.targets:
                 seconds = seconds_in(result_path(target, plan.restored_folder(kind, arm)))
                 if seconds is not None:
-                    found[kind, arm.label, target.name] = seconds
-    return found
+                    seconds_of[kind, arm.label, target.name] = seconds
+    return seconds_of

@@ -185,10 +185,10 @@ def test_two_processes_share_the_faces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "There is no test set"),
-        (("--dataset", "faces"), "There is no test set"),
+        ((), "No test set was named"),
+        (("--dataset", "faces"), "No test set was named"),
         (("--synthetic", "0"), "0 people"),
-        (("--synthetic", "2", "--counts", "-1"), "--counts and --limit"),
+        (("--synthetic", "2", "--counts", "-1"), "--counts is below 0"),
         (("--synthetic", "2", "--low", "severe"), "--low severe cannot be used"),
         (("--synthetic", "2", "--kinds", "severe", "--low", "moderate=x"), "--low moderate=x cannot be used"),
     ],
