@@ -1,8 +1,8 @@
-"""Write a model as one .safetensors file that holds U-Net, first stage and spec.
+"""Write a model as one .safetensors file that holds the U-Net, the first stage and the spec.
 
 examples:
   refldm convert refldm.ckpt --vqgan vqgan.ckpt --output refldm-fp16.safetensors --dtype float16
-      A third of the original's size, and nothing in it can run code. Then:
+      Writes a file of a third of the original's size, which cannot contain code. To restore with it:
       refldm restore face.png --reference me.jpg --output out.png --aligned --model refldm-fp16.safetensors
 """
 
@@ -22,7 +22,7 @@ from .output import Output
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help='file with the U-Net, or "embedded"')
     parser.add_argument("--output", type=Path, required=True, metavar="X.safetensors", help="file to write")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (default: float32)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="type of the weights (default: float32)")
     parser.add_argument(
         "--weights",
         choices=("ema", "raw"),
@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trained-on",
         default="",
         metavar="TEXT",
-        help='the only kind of pictures that the model knows, such as "rendered people", which commands and nodes then '
-        "say (default: what the source's file says)",
+        help='the only kind of pictures that the model knows, such as "rendered people"; commands and nodes warn of it '
+        "(default: the text in the source's file)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     add_model_arguments(parser)
 
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         )
     require_writable(args.output)
     source, dtype = model_path(args.file), dtype_of(args.dtype)
-    done = convert(
+    converted = convert(
         source,
         args.output,
         args.vqgan,
@@ -63,14 +63,15 @@ def run(args: argparse.Namespace, output: Output) -> int:
         trained_on=args.trained_on,
     )
     output.result(
-        f"{done.output}: {done.bytes / 1e6:,.0f} MB, {args.dtype}, {done.weights} weights, model {done.fingerprint}",
+        f"{converted.output}: {converted.bytes / 1e6:,.0f} MB, {args.dtype}, {converted.weights} weights, model "
+        f"{converted.fingerprint}",
         {
-            "output": str(done.output),
-            "bytes": done.bytes,
+            "output": str(converted.output),
+            "bytes": converted.bytes,
             "dtype": args.dtype,
-            "weights": done.weights,
-            "fingerprint": done.fingerprint,
-            "spec": asdict(done.spec),
+            "weights": converted.weights,
+            "fingerprint": converted.fingerprint,
+            "spec": asdict(converted.spec),
         },
     )
     return 0

@@ -1,18 +1,19 @@
-"""See the whole product at work in a minute: photos that come along, small models that come along, no network.
+"""Show every step of the product in a minute, with photos and small models that come with refldm, and no network.
 
 The photos show people who do not exist; this project's own renderer made them. The demo takes the albums of six people
-and a group photo, degrades the photo until nobody's details are left, then finds the faces, chooses references from the
-albums, recognizes who is who, restores, and pastes. DIR gets a picture of each stage and sheet.png, which compares
-restoring without references, with a wrong person's and with their own.
+and a group photo of them. It degrades the photo until nobody's details are left. Then it finds the faces, chooses
+references from the albums, recognizes the people, restores the faces, and pastes them back. DIR gets a picture of each
+stage, and sheet.png, which compares restoring without references, with a wrong person's and with a person's own.
 
 examples:
   refldm demo
-      Into the folder demo.
+      Writes into the folder demo.
   refldm demo --output elsewhere --seed 1
-      The other group photo. The seed also chooses the damage and the noise; the same seed gives the same pictures.
+      Uses the other group photo. The seed also chooses the degradation and the noise. The same seed gives the same
+      pictures.
   refldm demo --video
-      A video of the first person too: rendered (this takes a minute or two), degraded, and restored without and with
-      references. It is written as MP4 where PyAV is installed, else as an animated WebP file.
+      Also renders a video of the first person (this takes a minute or two), degrades it, and restores it without and
+      with references. The video is an MP4 file where PyAV is installed, else an animated WebP file.
 
 DIR/input holds the files that the ComfyUI workflows ask for; `refldm comfyui PATH --examples` copies the same files
 into ComfyUI's folder input. The small models know rendered people only; for real photos see `refldm download`.
@@ -50,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="of the group photo (even or odd), the damage and the noise (default: 0)",
+        help="seed of the degradation and the noise; even or odd, it also chooses the group photo (default: 0)",
     )
-    parser.add_argument("--video", action="store_true", help=f"render and restore a video of {FRAMES} frames too")
+    parser.add_argument("--video", action="store_true", help=f"also render and restore a video of {FRAMES} frames")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -73,8 +74,8 @@ def _run_demo(folder: Path, seed: int, video: bool, start: float, output: Output
         result = restore_story(story, networks, chosen, seed, on_step)
     pictures = _save(story, result, folder, seed)
     means = _means(result.rows)
-    words = list(_in_words(story, result, means, folder))
-    described: dict[str, Any] = {
+    lines = list(_describe_result(story, result, means, folder))
+    as_json: dict[str, Any] = {
         "pictures": pictures,
         "faces": [
             {
@@ -94,16 +95,16 @@ def _run_demo(folder: Path, seed: int, video: bool, start: float, output: Output
         with output.steps("restoring frames") as on_step:
             restored_video = restore_video(film(name, seed), networks, chosen[name], seed, on_step)
         path = write_video(video_sheet(restored_video), folder / "video", RATE)
-        words.append(f"The video of {name}: {path}; {restored_video.detected} of {FRAMES} frames were restored.")
-        described["video"] = {
+        lines.append(f"The video of {name}: {path}; {restored_video.detected} of {FRAMES} frames were restored.")
+        as_json["video"] = {
             "file": str(path),
             "person": name,
             "restored": restored_video.detected,
             "frames": FRAMES,
             "similarity": dict(zip(VIDEO_COLUMNS, restored_video.similarities, strict=True)),
         }
-    described["seconds"] = round(time.perf_counter() - start, 1)
-    output.result("\n".join(words), described)
+    as_json["seconds"] = round(time.perf_counter() - start, 1)
+    output.result("\n".join(lines), as_json)
     return 0
 
 
@@ -126,7 +127,7 @@ def _means(rows: Sequence[Row]) -> list[float]:
     return [sum(row.similarities[i] for row in rows) / max(1, len(rows)) for i in range(len(COLUMNS))]
 
 
-def _in_words(story: Story, result: DemoResult, means: Sequence[float], folder: Path) -> Iterator[str]:
+def _describe_result(story: Story, result: DemoResult, means: Sequence[float], folder: Path) -> Iterator[str]:
     columns = COLUMNS[:-1]  # the truth resembles itself
     yield "Likeness to the truth (cosine similarity, 1 is the same):"
     yield "  ".join([f"{'':<6}", *(f"{title:>14}" for title in columns), "recognized as"])

@@ -24,7 +24,7 @@ def comfyui(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_links_and_may_be_run_again(comfyui: Path) -> None:
+def test_linking_twice_keeps_the_link(comfyui: Path) -> None:
     linked = link(comfyui)
     assert linked == comfyui.resolve() / "custom_nodes" / "refldm"
     assert linked.resolve() == PACK
@@ -33,7 +33,7 @@ def test_links_and_may_be_run_again(comfyui: Path) -> None:
 
 
 @pytest.mark.parametrize("portable", [False, True])
-def test_it_names_the_python_to_install_into(
+def test_the_command_names_the_python_to_install_into(
     tmp_path: Path, portable: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     python = tmp_path / "python_embeded" / "python.exe"
@@ -51,40 +51,41 @@ def test_examples_are_copied_and_replace_nothing(comfyui: Path, capsys: pytest.C
     assert main(["comfyui", str(comfyui)]) == 0
     assert not (comfyui / "input").exists() and "example files" not in capsys.readouterr().out
     (comfyui / "input").mkdir()
-    mine = comfyui / "input" / "face.png"
-    mine.write_bytes(b"mine")
+    existing = comfyui / "input" / "face.png"
+    existing.write_bytes(b"mine")
     assert main(["comfyui", str(comfyui), "--examples"]) == 0
-    said = capsys.readouterr().out
-    assert f"example files into {mine.parent.resolve()}" in said and "stay as they are: face.png" in said
-    assert mine.read_bytes() == b"mine"
-    assert {"group.png", "photo.png", "reference_1.png", "video.mp4"} <= {path.name for path in mine.parent.iterdir()}
+    printed = capsys.readouterr().out
+    assert f"example files into {existing.parent.resolve()}" in printed and "stay as they are: face.png" in printed
+    assert existing.read_bytes() == b"mine"
+    names = {path.name for path in existing.parent.iterdir()}
+    assert {"group.png", "photo.png", "reference_1.png", "video.mp4"} <= names
 
 
-def test_windows_gets_a_junction(comfyui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which needs no right to make symbolic links, unlike those."""
-    make_link, made = os.symlink, []
+def test_windows_uses_a_junction(comfyui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A junction needs no right to make links, unlike a symbolic link."""
+    make_link, junctions = os.symlink, []
 
     class Windows:
         @staticmethod
         def CreateJunction(source: str, target: str) -> None:
-            made.append((source, target))
+            junctions.append((source, target))
             make_link(source, target)
 
     monkeypatch.setitem(sys.modules, "_winapi", Windows)
     windows.impose(monkeypatch)
     monkeypatch.setattr(sys, "platform", "win32")
     linked = link(comfyui)
-    assert made == [(str(PACK), str(linked))]
+    assert junctions == [(str(PACK), str(linked))]
     assert link(comfyui) == linked
 
 
-def test_not_a_comfyui(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is no ComfyUI"):
+def test_a_folder_without_comfyui_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is not the folder of a ComfyUI"):
         link(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "broken link"])
-def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
+def test_an_existing_file_or_folder_is_not_replaced(comfyui: Path, kind: str) -> None:
     taken = comfyui / "custom_nodes" / "refldm"
     if kind == "folder":
         taken.mkdir()
@@ -95,7 +96,7 @@ def test_a_taken_name_is_left_alone(comfyui: Path, kind: str) -> None:
             taken.symlink_to(comfyui / "nowhere")
         except OSError:
             pytest.skip("this account may not make symbolic links (Windows)")
-    with pytest.raises(OutputError, match="exists already and is something else"):
+    with pytest.raises(OutputError, match="exists already and is not a link"):
         link(comfyui)
     assert taken.is_symlink() == (kind == "broken link")
 
