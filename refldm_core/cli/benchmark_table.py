@@ -54,7 +54,7 @@ from .benchmark_plan import (
     require_same_conditions,
 )
 from .cautions import warn
-from .evaluate import add_judge_arguments, in_words, judge_settings, judging_stage
+from .evaluate import add_judge_arguments, judge_settings, judging_stage, summary_lines
 from .inputs import share_of
 from .memory import explained_memory_errors
 from .output import Output
@@ -223,7 +223,7 @@ def _report(plan: Plan, summaries: Mapping[str, Summary], output: Output) -> int
     }
     with atomic_write(plan.folder / _DATA) as temporary:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    findings = [line for summary in summaries.values() for line in in_words(summary) if summary.to_mend]
+    findings = [line for summary in summaries.values() for line in summary_lines(summary) if summary.to_mend]
     output.result(
         "\n".join([*markdown_table(table), CAVEAT, *judges, *findings, f"Table: {plan.folder / _TABLE}"]), data
     )

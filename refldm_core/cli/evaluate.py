@@ -2,23 +2,23 @@
 
 examples:
   refldm evaluate --predictions restored --ground-truth ffhq --references test_references.csv --output judged
-      Every target of the CSV. judged/report.html shows tables, plots, and the best and worst pictures;
+      Judges every target of the CSV. judged/report.html shows tables, plots, and the best and worst pictures.
       judged/per_image.csv has every number.
   refldm evaluate --predictions ours=restored codeformer=cf input=low --ground-truth ffhq --references test.csv
       --output judged --second-recognizer glintr100.onnx
-      Methods side by side, each compared with the first, person by person. The degraded pictures may be one.
+      Compares each method with the first one, person by person. The degraded pictures can be one of the methods.
   refldm evaluate --predictions restored --ground-truth ffhq --output judged --second-recognizer dlib
-      dlib's recognizer as the second opinion. Its similarity is 1 - Euclidean distance.
-      It comes with pip install -e ".[judge]".
+      Adds dlib's recognizer as a second opinion. Its similarity is 1 - Euclidean distance.
+      Install it with pip install -e ".[judge]".
   refldm evaluate --predictions restored --ground-truth ffhq --output judged --metrics psnr ssim lpips --resume
-      Goes on with an evaluation that was interrupted; files that have changed are judged again.
+      Continues an interrupted evaluation. Files that have changed are judged again.
   refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
-      With the time for each face, from what `refldm restore --json` printed, or a number.
+      Adds the seconds for each face, from the output of `refldm restore --json` or as a number.
 
-Predictions belong to the true picture of the same name, whatever the ending, and must have its size. Pictures are
-aligned crops as in FFHQ. Missing, extra, damaged and double pictures are named in the report; the rest is done, and the
-exit code is then 2. LPIPS, NIQE, MUSIQ and FID download their weights when first used; without a network their columns
-say so.
+A prediction belongs to the true picture of the same name, with any ending, and must have the same size. Pictures are
+aligned crops as in FFHQ. The report names missing, extra, damaged and double pictures. All other pictures are judged,
+and the exit code is then 2. LPIPS, NIQE, MUSIQ and FID download their weights at the first use. Without a network,
+their columns say so.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import DEVICES, MODEL_FOLDER, choose_device
 from .output import Output
 
-_CALLED = {"ids": "recognizer", "ids_second": "second recognizer"}
-_SHOWN = 20
-"""Findings that are printed; a wrong folder has thousands."""
+_LABELS = {"ids": "recognizer", "ids_second": "second recognizer"}
+
+_PRINTED_FINDINGS = 20
+"""Number of findings that are printed. A wrong folder gives thousands."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,30 +58,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         required=True,
         metavar="[NAME=]FOLDER",
-        help="restored faces, of one method or of several",
+        help="folders of restored faces, one for each method",
     )
     parser.add_argument(
         "--baseline",
         default="",
         metavar="NAME",
-        help="the method that the others are compared with (default: the first)",
+        help="method that all other methods are compared with (default: the first)",
     )
-    parser.add_argument("--ground-truth", type=Path, required=True, metavar="FOLDER", help="the true faces")
+    parser.add_argument("--ground-truth", type=Path, required=True, metavar="FOLDER", help="folder of the true faces")
     parser.add_argument(
         "--references",
         type=Path,
         metavar="CSV",
-        help="whose references are whose, in the published layout (gt_image, ref_image); only its targets are judged, "
-        "and the pictures that it connects are one person's",
+        help="CSV of the published layout (gt_image, ref_image) that lists the references of each true face; only its "
+        "targets are judged, and all pictures that it connects show one person",
     )
     parser.add_argument(
-        "--reference-folder", type=Path, metavar="FOLDER", help="where the references lie (default: --ground-truth)"
+        "--reference-folder", type=Path, metavar="FOLDER", help="folder of the references (default: --ground-truth)"
     )
     parser.add_argument(
         "--people",
         type=Path,
         metavar="CSV",
-        help="whom each picture shows (columns image, person), if not by --references",
+        help="CSV that names the person in each picture (columns image, person), if --references does not",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for scores and reports")
     parser.add_argument(
@@ -89,16 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=X",
-        help="seconds for each "
-        "face: a number, a JSON file of `refldm restore --json`, or a CSV with the column seconds",
+        help="seconds for each face: a number, a JSON file of `refldm restore --json`, or a CSV with the column "
+        "seconds",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an evaluation that is there")
-    parser.add_argument("--resume", action="store_true", help="go on with an evaluation that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier evaluation")
+    parser.add_argument("--resume", action="store_true", help="continue an earlier evaluation")
     add_judge_arguments(parser)
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """By what to judge, as `benchmark-table` takes it too."""
+    """Add the options for the metrics and recognizers. `benchmark-table` has the same options."""
     judging = parser.add_argument_group("judging")
     judging.add_argument(
         "--metrics",
@@ -106,32 +107,38 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[name for name in METRICS if not name.startswith("references")],
         default=list(METRICS),
         metavar="M",
-        help="some of %(choices)s (default: all)",
+        help="metrics out of %(choices)s (default: all)",
     )
     judging.add_argument(
         "--recognizer",
         type=Path,
         metavar="FILE",
-        help='ONNX file, or folder of an insightface pack, for the IDS; "embedded" comes along and knows rendered '
-        f'people; "{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, where it is there)',
+        help='recognizer for the IDS: an ONNX file, or the folder of an insightface pack; "embedded" comes with refldm '
+        f'and knows rendered people; "{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, '
+        "if it exists)",
     )
     judging.add_argument(
         "--second-recognizer",
         type=Path,
         metavar="FILE",
-        help="one that the restorer was not trained with, named as for --recognizer: a high IDS may be learned for the "
-        "first",
+        help="recognizer that the restorer was not trained with, named as for --recognizer; training against the first "
+        "recognizer can raise its IDS without more likeness",
     )
     judging.add_argument(
-        "--judge-device", choices=DEVICES, default="cpu", help="where LPIPS, NIQE, MUSIQ and FID compute (default: cpu)"
+        "--judge-device", choices=DEVICES, default="cpu", help="device of LPIPS, NIQE, MUSIQ and FID (default: cpu)"
     )
 
 
 def judge_settings(args: argparse.Namespace) -> JudgeSettings:
-    """Raises: CheckpointError: the embedded recognizer was named and is missing; SettingsError: no such device."""
-    usual = MODEL_FOLDER / DETECTOR_FILES["insightface"]
+    """Return the metrics and recognizers that the arguments name.
+
+    Raises:
+        CheckpointError: The embedded recognizer was named and is missing.
+        SettingsError: PyTorch sees no such device.
+    """
+    default_pack = MODEL_FOLDER / DETECTOR_FILES["insightface"]
     named: dict[str, Path | None] = {
-        "ids": args.recognizer or (usual if usual.is_dir() else None),
+        "ids": args.recognizer or (default_pack if default_pack.is_dir() else None),
         "ids_second": args.second_recognizer,
     }
     sources: dict[str, RecognizerSource] = {
@@ -141,7 +148,7 @@ def judge_settings(args: argparse.Namespace) -> JudgeSettings:
 
 
 def judging_stage(args: argparse.Namespace) -> Stage:
-    """Loading the networks that judge, and running them."""
+    """Return the stage of loading and running the networks that judge."""
     on_cpu = [] if args.judge_device == "cpu" else ["--judge-device cpu, which is slow"]
     return Stage("judge the pictures", [*on_cpu, "fewer --metrics", CLOSE_PROGRAMS])
 
@@ -153,12 +160,12 @@ def run(args: argparse.Namespace, output: Output) -> int:
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
     with explained_memory_errors(judging_stage(args)):
         judges = open_judges(settings)
-    warn(output, {_CALLED[name]: judge.metadata for name, judge in judges.recognizers.items()})
-    for metric, why in judges.absent.items():
-        output.remark(f"{METRICS[metric].label} is left out: {why}.")
+    warn(output, {_LABELS[name]: judge.metadata for name, judge in judges.recognizers.items()})
+    for metric, reason in judges.absent.items():
+        output.remark(f"{METRICS[metric].label} is left out: {reason}.")
     title = "Evaluation of " + ", ".join(methods)
-    others = pictures_in(args.ground_truth) if args.references else ()
-    job = Evaluation(title, targets, findings, methods, others, args.references, seconds, args.baseline)
+    other_pictures = pictures_in(args.ground_truth) if args.references else ()
+    job = Evaluation(title, targets, findings, methods, other_pictures, args.references, seconds, args.baseline)
     with explained_memory_errors(judging_stage(args)):
         summary = evaluate(
             job,
@@ -171,33 +178,34 @@ def run(args: argparse.Namespace, output: Output) -> int:
         )
     folder: Path = args.output
     output.result(
-        "\n".join([*markdown_table(results_table(summary)), *in_words(summary), f"Report: {folder / HTML}"]),
+        "\n".join([*markdown_table(results_table(summary)), *summary_lines(summary), f"Report: {folder / HTML}"]),
         {**summary.as_json(), "files": [str(folder / name) for name in (PER_IMAGE, SUMMARY, MARKDOWN, HTML)]},
     )
     return 2 if summary.to_mend else 0
 
 
-def in_words(summary: Summary) -> list[str]:
-    """What must be mended, and how many differences show."""
+def summary_lines(summary: Summary) -> list[str]:
+    """Return the number of significant differences, and the findings that the user must mend, as lines of text."""
     lines: list[str] = []
     if summary.comparisons:
         significant = sum(comparison.better is not None for comparison in summary.comparisons)
         lines.append(f"{significant} of {len(summary.comparisons)} differences show (Holm-adjusted p below 0.05).")
     if summary.to_mend:
         lines.append(f"{len(summary.to_mend)} to mend:")
-        shown = summary.to_mend[:_SHOWN]
-        lines += [f"  {f.kind}{f' ({f.method})' if f.method else ''}: {f.what}: {f.detail}" for f in shown]
-        if len(summary.to_mend) > _SHOWN:
-            lines.append(f"  and {len(summary.to_mend) - _SHOWN} more: {SUMMARY} names them all")
+        for finding in summary.to_mend[:_PRINTED_FINDINGS]:
+            method = f" ({finding.method})" if finding.method else ""
+            lines.append(f"  {finding.kind}{method}: {finding.what}: {finding.detail}")
+        if len(summary.to_mend) > _PRINTED_FINDINGS:
+            lines.append(f"  and {len(summary.to_mend) - _PRINTED_FINDINGS} more: {SUMMARY} names them all")
     return lines
 
 
 def _methods(words: Sequence[str]) -> dict[str, Path]:
-    """Name -> folder; a folder without a name is called as itself."""
+    """Return method -> folder. A method without a name gets the name of its folder."""
     methods: dict[str, Path] = {}
     for word in words:
         name, separator, folder = word.partition("=")
-        if not separator or Path(word).is_dir():  # a folder's name may have the sign in it
+        if not separator or Path(word).is_dir():  # the name of a folder may contain this sign
             name, folder = Path(word).resolve().name, word
         if not (name and folder) or name in methods:
             raise SettingsError(
@@ -210,8 +218,12 @@ def _methods(words: Sequence[str]) -> dict[str, Path]:
 
 
 def _seconds(words: Sequence[str], methods: dict[str, Path]) -> dict[str, float]:
-    """Method -> seconds for each face."""
-    found: dict[str, float] = {}
+    """Return method -> mean seconds for each face.
+
+    Raises:
+        SettingsError: A word names no method, or its number or file cannot be used.
+    """
+    seconds_of: dict[str, float] = {}
     for word in words:
         name, separator, value = word.partition("=")
         if not separator and len(methods) == 1:
@@ -219,18 +231,18 @@ def _seconds(words: Sequence[str], methods: dict[str, Path]) -> dict[str, float]
         try:
             seconds = mean_seconds([float(value)] if _is_number(value) else _read_seconds(Path(value), name))
         except SettingsError as error:
-            raise _no_seconds(word, f" ({error.problem})") from error
+            raise _unusable_seconds(word, f" ({error.problem})") from error
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error) as error:
-            raise _no_seconds(word, f" ({str(error)[:200]})") from error
+            raise _unusable_seconds(word, f" ({str(error)[:200]})") from error
         if seconds is None or name not in methods:
-            raise _no_seconds(word)
-        found[name] = seconds
-    return found
+            raise _unusable_seconds(word)
+        seconds_of[name] = seconds
+    return seconds_of
 
 
-def _no_seconds(word: str, why: str = "") -> SettingsError:
+def _unusable_seconds(word: str, reason: str = "") -> SettingsError:
     return SettingsError(
-        f"--seconds {word} cannot be used{why}.",
+        f"--seconds {word} cannot be used{reason}.",
         expected="NAME=X, with the name of a method and a number, a JSON file that `refldm restore --json` printed, or "
         "a CSV file with the column seconds",
         remedy="correct --seconds",
@@ -248,9 +260,9 @@ def _is_number(text: str) -> bool:
 def _read_seconds(path: Path, method: str) -> list[float]:
     if path.suffix.lower() == ".csv":
         with require_regular(path).open(newline="", encoding="utf-8-sig") as file:
-            # `refldm benchmark-table` writes all its methods into one file.
+            # `refldm benchmark-table` writes the seconds of all methods into one file.
             rows = [row for row in csv.DictReader(file) if from_cell(row.get("method") or method) == method]
         return [float(row["seconds"]) for row in rows if row["seconds"]]
     entries = cast("list[dict[str, Any]]", json.loads(require_regular(path).read_text(encoding="utf-8"))["restored"])
-    # A whole photo may hold several faces, or none.
+    # A photo can show several faces, or none.
     return [float(entry["seconds"]) / max(1, len(entry.get("faces", [0]))) for entry in entries]

@@ -1,4 +1,4 @@
-"""Options for finding, matching and putting back the faces of whole photos."""
+"""Options for finding, matching and pasting the faces of whole photos."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ _ORDERS = ("largest", "middle", "left to right", "top to bottom", "confidence")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options, in groups of their own."""
+    """Add the options, in three groups."""
     finding = parser.add_argument_group("finding faces in whole photos")
     add_detection_arguments(finding, recognizer_is_needed=False)
     finding.add_argument(
-        "--min-size", type=float, default=0.0, metavar="PX", help="leave faces smaller than this alone"
+        "--min-size", type=float, default=0.0, metavar="PX", help="do not restore faces smaller than this"
     )
-    finding.add_argument("--order", choices=_ORDERS, default="largest", help="how faces are counted (default: largest)")
+    finding.add_argument(
+        "--order", choices=_ORDERS, default="largest", help="order in which faces are numbered (default: largest)"
+    )
     finding.add_argument(
         "--faces",
         metavar="LIST",
-        help='which to restore, in that order, such as "0, 2-4" or "all" (default: every face that matches a person; '
-        "with references but no recognizer the first)",
+        help='numbers of the faces to restore, such as "0, 2-4", or "all" (default: every face that matches a person; '
+        "with references but without a recognizer the first face)",
     )
     finding.add_argument(
-        "--skip-empty", action="store_true", help="copy photos without a face instead of reporting them"
+        "--skip-empty", action="store_true", help="copy photos without a face instead of reporting an error"
     )
     matching = parser.add_argument_group("matching people")
     matching.add_argument(
@@ -47,79 +49,103 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=SAME_PERSON,
         metavar="S",
-        help=f"least similarity of a face to its person, -1 to 1 (default: {SAME_PERSON})",
+        help=f"smallest similarity of a face to its person, -1 to 1 (default: {SAME_PERSON})",
     )
     matching.add_argument(
         "--strangers",
         choices=("leave", "restore"),
         default="leave",
-        help="leave faces that match nobody alone, or restore them without references (default: leave)",
+        help="leave faces that match nobody unchanged, or restore them without references (default: leave)",
     )
-    matching.add_argument("--repeats", action="store_true", help="one person may be in a photo more than once")
+    matching.add_argument("--repeats", action="store_true", help="allow a photo to show one person more than once")
     matching.add_argument(
-        "--max-references", type=int, default=5, metavar="N", help="chosen from each person's photos (default: 5)"
+        "--max-references",
+        type=int,
+        default=5,
+        metavar="N",
+        help="largest number of references of each person (default: 5)",
     )
-    pasting = parser.add_argument_group("putting faces back")
+    pasting = parser.add_argument_group("pasting faces")
     pasting.add_argument(
         "--parser", choices=tuple(PARSER_FILES), help="limit the change to face and hair with this face parser"
     )
-    pasting.add_argument("--feather", type=float, default=0.1, help="soft edge, 0 to 0.5 of the crop (default: 0.1)")
+    pasting.add_argument(
+        "--feather", type=float, default=0.1, help="width of the soft edge, 0 to 0.5 of the crop (default: 0.1)"
+    )
     pasting.add_argument(
         "--color",
         "--colour",
         choices=("wavelet", "lab", "none"),
         default="wavelet",
-        help="match the colors of face and photo (default: wavelet); --colour is the earlier name",
+        help="how to match the colors of the face to the photo (default: wavelet); --colour is the earlier name",
     )
-    pasting.add_argument("--blend", type=float, default=1.0, help="0 is the photo, 1 the restored face (default: 1)")
+    pasting.add_argument("--blend", type=float, default=1.0, help="opacity of the restored face, 0 to 1 (default: 1)")
     pasting.add_argument("--upscale", type=float, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
-    pasting.add_argument("--batch", type=int, default=1, metavar="N", help="faces restored at once (default: 1)")
+    pasting.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="number of faces to restore together (default: 1)"
+    )
 
 
 def add_detection_arguments(
-    finding: argparse._ActionsContainer,  # pyright: ignore[reportPrivateUsage]
+    group: argparse._ActionsContainer,  # pyright: ignore[reportPrivateUsage]
     *,
     recognizer_is_needed: bool,
 ) -> None:
-    """Detector and recognizer, and how to search; for `load_detector_of` and `recognizer_path`."""
-    usual = "buffalo_l in the face models' folder" + ("" if recognizer_is_needed else ", where it is there")
-    finding.add_argument(
+    """Add the options of detector and recognizer, for `load_detector_of` and `recognizer_path`.
+
+    Args:
+        group: Group or parser that gets the options.
+        recognizer_is_needed: Whether the command cannot run without a recognizer. The help says so.
+    """
+    default_pack = "buffalo_l in the face models' folder" + ("" if recognizer_is_needed else ", if it exists")
+    group.add_argument(
         "--detector",
         choices=tuple(DETECTOR_FILES),
         default="retinaface_resnet50",
-        help="`refldm download NAME` fetches its file; embedded comes along and finds rendered faces (default: "
+        help="face detector; `refldm download NAME` fetches its file; embedded comes with refldm and finds rendered "
+        "faces (default: "
         "retinaface_resnet50)",
     )
-    finding.add_argument(
+    group.add_argument(
         "--recognizer",
         type=Path,
         metavar="FILE",
-        help='ONNX file, or folder of an insightface pack, that tells who is who; "embedded" comes along and knows '
-        f"rendered people (default: {usual})",
+        help='face recognizer: an ONNX file, or the folder of an insightface pack; "embedded" comes with refldm and '
+        f"knows rendered people (default: {default_pack})",
     )
-    finding.add_argument(
+    group.add_argument(
         "--face-models",
         type=Path,
         default=MODEL_FOLDER,
         metavar="DIR",
         help=f"folder with the files of detector, recognizer and parser (default: {MODEL_FOLDER})",
     )
-    finding.add_argument(
+    group.add_argument(
         "--threshold",
         type=float,
-        help="least confidence of a face, 0 to 1 (default: the detector's own; that of embedded is higher for faces "
-        "lying on their side)",
+        help="smallest confidence of a face, 0 to 1 (default: depends on the detector; embedded asks for more in faces "
+        "that lie on their side)",
     )
-    finding.add_argument(
-        "--smallest", type=float, metavar="PX", help="smallest face to look for; smaller takes longer (default: 24)"
+    group.add_argument(
+        "--smallest",
+        type=float,
+        metavar="PX",
+        help="size of the smallest face to search for; a smaller size takes longer (default: 24)",
     )
-    finding.add_argument("--upright", action="store_true", help="do not look for faces lying on their side; faster")
+    group.add_argument(
+        "--upright", action="store_true", help="do not search for faces that lie on their side; this is faster"
+    )
 
 
 def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> PhotoSettings:
-    """Raises: SettingsError: a value without meaning; CheckpointError: as `recognizer_path`."""
+    """Return the settings of the face stages.
+
+    Raises:
+        SettingsError: A value cannot be used.
+        CheckpointError: See `recognizer_path`.
+    """
     indices = parse_indices(args.faces) if args.faces else None
-    # One person's references are for one face; a recognizer says whose the others are.
+    # Without a recognizer, nothing says which face shows the person of the references, so only the first is restored.
     first_only = args.faces is None and bool(args.reference) and recognizer_path(args) is None
     return PhotoSettings(
         order=args.order,
@@ -138,33 +164,35 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
 
 
 def recognizer_path(args: argparse.Namespace) -> Path | None:
-    """The recognizer that was named, else the usual one where it is there.
+    """Return the path of the recognizer that was named, else that of buffalo_l. None if neither exists.
 
     Raises:
-        CheckpointError: the embedded one was named and is missing.
+        CheckpointError: The embedded recognizer was named and is missing.
     """
     if args.recognizer is not None:
         return embedded.require(embedded.RECOGNIZER) if str(args.recognizer) == embedded.NAME else args.recognizer
-    usual = args.face_models / DETECTOR_FILES["insightface"]
-    return usual if usual.is_dir() else None
+    default_pack = args.face_models / DETECTOR_FILES["insightface"]
+    return default_pack if default_pack.is_dir() else None
 
 
 def load_detector_of(args: argparse.Namespace, device: torch.device) -> SearchingDetector:
-    """The detector that the arguments name.
+    """Load the detector that the arguments name.
 
     Raises:
-        CheckpointError, MissingPackageError: a file or package that is not there.
+        CheckpointError: The file of the detector is missing.
+        MissingPackageError: A Python package of the detector is not installed.
     """
     settings = DetectionSettings(args.threshold, args.smallest, (0,) if args.upright else (0, 1, 3))
     return load_detector(args.detector, args.face_models, settings, device)
 
 
 def load_tools(args: argparse.Namespace, device: torch.device) -> FaceTools:
-    """The face networks that the arguments name.
+    """Load the face networks that the arguments name.
 
     Raises:
-        CheckpointError, MissingPackageError: a file or package that is not there.
-        NotEnoughMemoryError: the networks do not fit.
+        CheckpointError: The file of a network is missing.
+        MissingPackageError: A Python package of a network is not installed.
+        NotEnoughMemoryError: The networks do not fit into the memory.
     """
     path = recognizer_path(args)
     with explained_memory_errors(face_networks_stage(device)):
@@ -175,13 +203,13 @@ def load_tools(args: argparse.Namespace, device: torch.device) -> FaceTools:
 
 
 def face_networks_stage(device: torch.device) -> Stage:
-    """Loading and running the face networks."""
+    """Return the stage of loading and running the face networks."""
     return Stage("find and recognize faces", [*([] if device.type == "cpu" else [ON_THE_CPU]), CLOSE_PROGRAMS])
 
 
 def metadata_of(
     detector: SearchingDetector | None, recognizer: ArcFaceRecognizer | None
 ) -> dict[str, Mapping[str, str]]:
-    """What the files of the face networks say of themselves, for `caution`."""
-    named = {"detector": detector and detector.network, "recognizer": recognizer}
-    return {part: network.metadata for part, network in named.items() if network is not None}
+    """Return the metadata in the files of the face networks, by the role of the network, for `caution`."""
+    networks = {"detector": detector and detector.network, "recognizer": recognizer}
+    return {part: network.metadata for part, network in networks.items() if network is not None}
