@@ -25,7 +25,7 @@ from refldm_core.errors import SettingsError
 from refldm_core.images import load_image, save_image
 from refldm_core.synthetic import conditions, person, portrait
 from refldm_core.synthetic.dataset import DatasetSpec, picture_seed
-from refldm_core.synthetic.records import load
+from refldm_core.synthetic.records import require_record
 from refldm_core.synthetic.regions import Regions, regions
 
 FIRST_PERSON = 900_000
@@ -103,7 +103,7 @@ class Cases:
             SettingsError: a file of regions is none.
         """
         name = self._name(who, 0)
-        record = load(name)
+        record = require_record(name)
         picture = _picture(name)
         masks = _read_regions(self._regions(who), self.size)
         truth = Truth(

@@ -103,8 +103,7 @@ def add_detection_arguments(
         choices=tuple(DETECTOR_FILES),
         default="retinaface_resnet50",
         help="face detector; `refldm download NAME` fetches its file; embedded comes with refldm and finds rendered "
-        "faces (default: "
-        "retinaface_resnet50)",
+        "faces (default: retinaface_resnet50)",
     )
     group.add_argument(
         "--recognizer",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import atomic_write, make_folder
 from ..synthetic.dataset import DatasetSpec, SceneSetSpec, render_missing, render_missing_scenes
-from ..synthetic.records import load
+from ..synthetic.records import require_record
 from .build_output import IMAGES, MAPPING, write_references
 
 ATTRIBUTES = "attributes.jsonl"
@@ -88,4 +88,4 @@ def render_scenes(folder: Path, spec: SceneSetSpec, workers: int = 1) -> Iterato
 def _write_attributes(dataset: RenderedDataset, names: Iterable[str]) -> None:
     with atomic_write(dataset.attributes) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for name in names:
-            file.write(json.dumps(load(dataset.images / name)) + "\n")
+            file.write(json.dumps(require_record(dataset.images / name)) + "\n")

@@ -1,4 +1,4 @@
-"""Restoring a whole test set, degraded as in the paper, with different numbers of references."""
+"""Degrade a test set as in the paper, and restore it with different numbers of references."""
 
 from __future__ import annotations
 
@@ -26,33 +26,38 @@ from .cells import as_cell
 from .dataset import Target
 
 FIRST_PERSON = 900_000
-"""Seed of the first person; the embedded models were trained on others, far below."""
+"""Seed of the first person. The embedded models were trained on other people, whose seeds are far below."""
 
 _SECONDS = "refldm seconds"
-"""Key of the text in a restored PNG file: so a picture and its time are there together, or neither is."""
+"""Key of the seconds in a restored PNG file. The file holds the picture and its time, so neither exists alone."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way of restoring: with up to `count` of the person's references."""
+    """A way of restoring.
+
+    Attributes:
+        count: Largest number of the person's references to restore with.
+    """
 
     count: int
 
     @property
     def label(self) -> str:
-        """As the tables name it."""
+        """Name in the tables."""
         if self.count < 2:
             return "ReF-LDM, 1 reference" if self.count else "ReF-LDM, no references"
         return f"ReF-LDM, up to {self.count} references"
 
     @property
     def folder(self) -> str:
+        """Name of the folder of its results."""
         return f"references_{self.count}"
 
 
 @dataclass(frozen=True)
 class RestoreSettings:
-    """How each face is restored: alone, and always from the same noise, as the published script does."""
+    """Settings for restoring. Each face is restored alone and from the same noise, as the published script does."""
 
     sampling: SamplingSettings
     seed: int = PUBLISHED_SEED
@@ -60,58 +65,60 @@ class RestoreSettings:
 
 
 def write_synthetic_people(folder: Path, people: int, references: int, size: int, *, overwrite: bool = False) -> Path:
-    """Render a test set: a portrait of each person, and references. Pictures that are there are kept.
+    """Render a test set: one target portrait and some references of each person. Existing pictures are kept.
 
     Args:
-        folder: to write to; it is made.
-        people: how many.
-        references: of each.
-        size: of the pictures, in pixels along each side.
-        overwrite: render everything again.
+        folder: Folder of the pictures. It is made if it does not exist.
+        people: Number of people.
+        references: Number of references of each person.
+        size: Pixels along each side of a picture.
+        overwrite: Whether to render existing pictures again.
 
     Returns:
-        The references CSV, in the published layout.
+        The CSV of the references, in the published layout.
 
     Raises:
-        SettingsError: nobody, or no references; or the folder holds other people.
-        OutputError: the folder cannot be written to.
+        SettingsError: A number is below 1, or the folder holds other people.
+        OutputError: A file cannot be written.
     """
     if people < 1 or references < 1:
         raise SettingsError(
-            f"{people} people with {references} references are no test set.",
-            expected="one person or more, with one reference or more",
+            f"{people} people with {references} references make no test set.",
+            expected="at least one person with at least one reference",
             remedy="correct --synthetic or --counts",
         )
-    everybody = {
-        who: [f"person_{who}_{which}.png" for which in range(references + 1)]
-        for who in range(FIRST_PERSON, FIRST_PERSON + people)
+    names_of = {
+        seed: [f"person_{seed}_{number}.png" for number in range(references + 1)]
+        for seed in range(FIRST_PERSON, FIRST_PERSON + people)
     }
-    rows = [(first, str(photos)) for first, *photos in everybody.values()]
+    rows = [(target, str(photos)) for target, *photos in names_of.values()]
     path = folder / "references.csv"
-    written = io.StringIO(newline="")
-    csv.writer(written).writerows([("gt_image", "ref_image"), *rows])
-    if path.exists() and not overwrite and path.read_bytes() != written.getvalue().encode():
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("gt_image", "ref_image"), *rows])
+    if path.exists() and not overwrite and path.read_bytes() != table.getvalue().encode():
         raise SettingsError(
             f"{folder} holds other people.",
             expected=f"{people} people with {references} references, as in the earlier run",
-            remedy="give the same numbers, choose another --output, or add --overwrite",
+            remedy="use the same numbers, choose another --output, or add --overwrite",
         )
     make_folder(folder)
-    for who, names in everybody.items():
-        for which, name in enumerate(names):
+    for seed, names in names_of.items():
+        for number, name in enumerate(names):
             if overwrite or not (folder / name).exists():
-                save_image(Image.fromarray(numbered_portrait(who, which, size).picture), folder / name)
+                save_image(Image.fromarray(numbered_portrait(seed, number, size).picture), folder / name)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(written.getvalue().encode())
+        temporary.write_bytes(table.getvalue().encode())
     return path
 
 
 def degrade_target(target: Target, folder: Path, kind: Kind, seed: int, *, overwrite: bool = False) -> Path:
-    """A target's degraded picture, byte for byte what `refldm degrade` makes of it with the same seed.
+    """Degrade a target, unless its degraded picture exists. Return the file.
+
+    The file has the same bytes as that of `refldm degrade` with the same seed.
 
     Raises:
-        ImageFileError: the target cannot be read.
-        OutputError: the result cannot be written.
+        ImageFileError: The target cannot be read.
+        OutputError: The result cannot be written.
     """
     path = result_path(target, folder)
     if overwrite or not path.exists():
@@ -122,13 +129,20 @@ def degrade_target(target: Target, folder: Path, kind: Kind, seed: int, *, overw
 def restore_target(
     restorer: Restorer, lq: Path, references: Sequence[Path], path: Path, settings: RestoreSettings
 ) -> None:
-    """Restore one face into a PNG file of the degraded picture's size; the file says how long it took.
+    """Restore one face into a PNG file that has the size of the degraded picture and holds the seconds that it took.
 
-    The time is that of encoding the references and of restoring; reading and writing files do not count.
+    The time includes encoding the references and restoring. It does not include reading and writing files.
+
+    Args:
+        restorer: Restores the face.
+        lq: File of the degraded picture, an aligned crop.
+        references: Files of the references, aligned crops. Empty for none.
+        path: File to write.
+        settings: Settings for restoring.
 
     Raises:
-        ImageFileError: a picture cannot be read.
-        OutputError: the result cannot be written.
+        ImageFileError: A picture cannot be read.
+        OutputError: The result cannot be written.
     """
     size = restorer.spec.crop_size
     image = load_image(lq)
@@ -136,30 +150,34 @@ def restore_target(
     photos = [to_tensor(load_image(photo), size) for photo in references]
     begin = time.perf_counter()
     kv = restorer.encode_references(torch.stack(photos).to(restorer.device), settings.encoding) if photos else None
-    restored = restorer.restore(crop, kv, [settings.seed], settings.sampling)[0].cpu()  # waits for a GPU
+    restored = restorer.restore(crop, kv, [settings.seed], settings.sampling)[0].cpu()  # waits until the GPU is done
     seconds = time.perf_counter() - begin
     result = to_pil(restored)
     if result.size != image.size:
         result = result.resize(image.size, Image.Resampling.BICUBIC)
-    said = PngInfo()
-    said.add_text(_SECONDS, f"{seconds:.4f}")
+    info = PngInfo()
+    info.add_text(_SECONDS, f"{seconds:.4f}")
     make_folder(path.parent)
     with atomic_write(path) as temporary:
-        result.save(temporary, "PNG", pnginfo=said)
+        result.save(temporary, "PNG", pnginfo=info)
 
 
 def seconds_in(path: Path) -> float | None:
-    """How long restoring a picture took; None where its file does not say."""
+    """Return the seconds that a restored picture took. None if its file does not exist or does not say."""
     try:
-        with open_image(path) as opened:
-            seconds = float(opened.info.get(_SECONDS, "nan"))
-    except ImageFileError:  # `open_image` raises it for a text that is no number too
+        with open_image(path) as image:
+            seconds = float(image.info.get(_SECONDS, "nan"))
+    except ImageFileError:  # `open_image` also raises it in place of the ValueError of a text that is no number
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0.0 else None
 
 
 def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> None:
-    """Write a CSV file of (degradation, method, image) -> seconds; OutputError where it cannot be written."""
+    """Write (degradation, method, image) -> seconds to a CSV file.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("degradation", "method", "image", "seconds"))
@@ -167,28 +185,29 @@ def write_seconds(path: Path, seconds: Mapping[tuple[str, str, str], float]) -> 
 
 
 def result_path(target: Target, folder: Path) -> Path:
-    """Where a target's result lies: PNG files under the targets' names, a.jpg's as a.jpg.png.
+    """Return the PNG file of a target's result. It has the target's name; the result of a.jpg is a.jpg.png.
 
     Raises:
-        UnsafePathError: the name, or a link on the way, leads out of the folder.
+        UnsafePathError: The name, or a link in the path, leads out of the folder.
     """
     png = PurePosixPath(target.name).suffix.lower() == ".png"
     return path_inside(folder, target.name if png else f"{target.name}.png", "The list of targets")
 
 
 def require_distinct_results(targets: Iterable[Target]) -> None:
-    """Check that every target has a result file of its own, also where capitals in names do not count.
+    """Check that every target has its own result file, also on file systems that ignore the case of letters.
 
     Raises:
-        SettingsError: two targets would have one result; they are named.
+        SettingsError: Two targets would have the same result file. The message names them.
     """
-    seen: dict[str, str] = {}
+    target_of: dict[str, str] = {}
     for target in targets:
         name = folded(result_path(target, Path()).as_posix())
-        if name in seen:
+        if name in target_of:
             raise SettingsError(
-                f"The results of {seen[name]} and {target.name} would be one file.",
-                expected="pictures whose names differ in more than capitals, which Windows and macOS ignore",
+                f"The results of {target_of[name]} and {target.name} would be one file.",
+                expected="pictures whose names differ in more than upper and lower case, which Windows and macOS "
+                "ignore",
                 remedy="rename one of them, also in the CSV of the references",
             )
-        seen[name] = target.name
+        target_of[name] = target.name

@@ -1,6 +1,6 @@
-"""Rendering many pictures into a folder, in several processes, so that an interrupted run can go on.
+"""Render many pictures into a folder, in several processes. An interrupted run can be continued.
 
-A dataset holds portraits of people (`DatasetSpec`) or pictures of groups (`SceneSetSpec`).
+A dataset holds portraits of people (`DatasetSpec`) or scenes, which are pictures of groups (`SceneSetSpec`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .arrays import generator
 from .conditions import conditions
 from .identity import person
 from .portrait import LEAST_SIZE, Portrait, portrait
-from .records import VERSION, load, record, save, scene_record
+from .records import VERSION, portrait_record, require_record, save_picture, scene_record
 from .scene import scene
 
 Job = TypeVar("Job")
@@ -30,25 +30,25 @@ Job = TypeVar("Job")
 _STREAM = 0x5DA
 _SCENE_STREAM = 0x5DB
 _LEAST_SCENE = 128
-_NOBODY = 0.08
-"""Share of the scenes without people: a detector learns from them what is no face."""
-_SCATTERED = 0.6
-"""Share of the scenes with faces of very different sizes."""
+_EMPTY_SHARE = 0.08
+"""Share of scenes without people. A detector learns from them what is not a face."""
+_SCATTERED_SHARE = 0.6
+"""Share of scenes with the layout "scattered", which has faces of very different sizes."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What to render.
+    """Portraits to render.
 
     Attributes:
-        people: how many.
-        pictures: of each.
+        people: number of people.
+        pictures: number of pictures of each person.
         size: pixels along each side.
-        first_person: seed of the first person; the others follow. Other seeds are other people.
+        first_person: seed of the first person. The other people have the seeds that follow.
 
     Raises:
-        SettingsError: numbers that make no dataset.
+        SettingsError: a number is too small.
     """
 
     people: int
@@ -66,40 +66,46 @@ class DatasetSpec:
             )
 
     def seeds(self) -> range:
-        """Of the people."""
+        """Return the seeds of the people."""
         return range(self.first_person, self.first_person + self.people)
 
     def names(self, seed: int) -> list[str]:
-        """Files of one person's pictures."""
+        """Return the file names of one person's pictures."""
         return [f"{seed:06d}_{k:03d}.png" for k in range(self.pictures)]
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Each picture with its person's other pictures, which are its references."""
-        return [(name, tuple(n for n in self.names(s) if n != name)) for s in self.seeds() for name in self.names(s)]
+        """Return each picture with all other pictures of its person, which are its references."""
+        people = [self.names(seed) for seed in self.seeds()]
+        return [(target, tuple(name for name in names if name != target)) for names in people for target in names]
 
 
 def picture_seed(seed: int, number: int) -> int:
-    """Seed of the conditions of somebody's picture."""
+    """Return the seed of the conditions of one picture of a person.
+
+    Args:
+        seed: seed of the person.
+        number: number of the picture, from 0.
+    """
     return int(np.random.SeedSequence([_STREAM, seed, number]).generate_state(1, np.uint32)[0])
 
 
 def numbered_portrait(seed: int, number: int, size: int) -> Portrait:
-    """Picture number `number` of a person, as a dataset holds it.
+    """Render one picture of a person, the same as in a dataset.
 
     Args:
-        seed: of the person.
-        number: of the picture, from 0.
+        seed: seed of the person.
+        number: number of the picture, from 0.
         size: pixels along each side.
     """
     return portrait(person(seed), conditions(picture_seed(seed, number)), size)
 
 
-def missing(folder: Path, spec: DatasetSpec) -> dict[int, list[int]]:
-    """Person's seed -> numbers of the pictures that are not rendered yet.
+def missing_pictures(folder: Path, spec: DatasetSpec) -> dict[int, list[int]]:
+    """Return seed of a person -> numbers of the pictures that are not rendered yet.
 
     Raises:
         SettingsError: the folder holds pictures of another size or of another version of the renderer.
-        ImageFileError: it holds other pictures under these names.
+        ImageFileError: the folder holds pictures of these names that the renderer did not write.
     """
     todo: dict[int, list[int]] = {}
     for seed in spec.seeds():
@@ -110,37 +116,38 @@ def missing(folder: Path, spec: DatasetSpec) -> dict[int, list[int]]:
 
 
 def render_missing(folder: Path, spec: DatasetSpec, workers: int) -> Iterator[int]:
-    """Render the portraits that are not there yet.
+    """Render the portraits that are missing.
 
     Args:
-        folder: of the pictures; exists.
-        spec: what to render.
-        workers: processes; 1 renders in this one.
+        folder: existing folder of the pictures.
+        spec: portraits to render.
+        workers: number of processes. 1 renders in the calling process.
 
     Yields:
-        After each person, how many pictures were rendered.
+        The number of pictures that were rendered, after each person.
 
     Raises:
-        SettingsError, ImageFileError: as `missing`.
+        SettingsError, ImageFileError: see `missing_pictures`.
         OutputError: a picture cannot be written.
     """
-    jobs = [(folder, spec, seed, numbers) for seed, numbers in missing(folder, spec).items()]
-    yield from _in_processes(_render_person, jobs, workers)
+    jobs = [(folder, spec, seed, numbers) for seed, numbers in missing_pictures(folder, spec).items()]
+    yield from _run_in_processes(_render_person, jobs, workers)
 
 
 @dataclass(frozen=True)
 class SceneSetSpec:
-    """Which pictures of groups to render.
+    """Scenes to render.
 
     Attributes:
-        scenes: how many.
-        people: whose seeds are `first_person` and those that follow; each scene shows some of them.
-        most_faces: in one scene; one scene in twelve shows nobody.
+        scenes: number of scenes.
+        people: number of people. Their seeds are `first_person` and those that follow. Each scene shows a random part
+            of them; about one scene in twelve shows nobody.
         size: pixels along each side.
-        first_person: seed of the first person, and of the scenes.
+        most_faces: largest number of faces in one scene, 1 to 20.
+        first_person: seed of the first person. It is also a part of the seed of each scene.
 
     Raises:
-        SettingsError: numbers that make no dataset.
+        SettingsError: a number is outside its range.
     """
 
     scenes: int
@@ -161,24 +168,24 @@ class SceneSetSpec:
             )
 
     def names(self) -> list[str]:
-        """Files of the scenes."""
+        """Return the file names of the scenes."""
         return [f"scene_{self.first_person:06d}_{number:05d}.png" for number in range(self.scenes)]
 
 
 def render_missing_scenes(folder: Path, spec: SceneSetSpec, workers: int) -> Iterator[int]:
-    """Render the scenes that are not there yet.
+    """Render the scenes that are missing.
 
     Args:
-        folder: of the pictures; exists.
-        spec: what to render.
-        workers: processes; 1 renders in this one.
+        folder: existing folder of the pictures.
+        spec: scenes to render.
+        workers: number of processes. 1 renders in the calling process.
 
     Yields:
-        After each scene, 1.
+        1 after each scene.
 
     Raises:
         SettingsError: the folder holds scenes of another size or of another version of the renderer.
-        ImageFileError: it holds other pictures under these names.
+        ImageFileError: the folder holds pictures of these names that the renderer did not write.
         OutputError: a picture cannot be written.
     """
     jobs = [
@@ -186,17 +193,17 @@ def render_missing_scenes(folder: Path, spec: SceneSetSpec, workers: int) -> Ite
         for number, name in enumerate(spec.names())
         if not _is_rendered(folder / name, spec.size)
     ]
-    yield from _in_processes(_render_scene, jobs, workers)
+    yield from _run_in_processes(_render_scene, jobs, workers)
 
 
 def _is_rendered(path: Path, size: int) -> bool:
     if not path.is_file():
         return False
-    contents = load(path)
-    if (contents["size"], contents["version"]) != (size, VERSION):
+    record = require_record(path)
+    if (record["size"], record["version"]) != (size, VERSION):
         raise SettingsError(
-            f"{path} has {contents['size']} pixels and is of renderer {contents['version']}.",
-            expected=f"pictures of {size} pixels of renderer {VERSION}, as this run makes them",
+            f"{path} has {record['size']} pixels and is of version {record['version']} of the renderer.",
+            expected=f"pictures of {size} pixels and of version {VERSION}, as this run renders them",
             remedy="choose another folder, or the size of the earlier run",
         )
     return True
@@ -204,34 +211,38 @@ def _is_rendered(path: Path, size: int) -> bool:
 
 def _render_person(job: tuple[Path, DatasetSpec, int, list[int]]) -> int:
     folder, spec, seed, numbers = job
-    somebody, names = person(seed), spec.names(seed)
+    subject, names = person(seed), spec.names(seed)
     for number in numbers:
-        own = conditions(picture_seed(seed, number))
-        rendered = portrait(somebody, own, spec.size)
-        save(folder / names[number], rendered.picture, record(names[number], somebody, own, rendered))
+        circumstances = conditions(picture_seed(seed, number))
+        rendered = portrait(subject, circumstances, spec.size)
+        record = portrait_record(names[number], subject, circumstances, rendered)
+        save_picture(folder / names[number], rendered.picture, record)
     return len(numbers)
 
 
 def _render_scene(job: tuple[Path, SceneSetSpec, int]) -> int:
     path, spec, number = job
     rng = generator(_SCENE_STREAM, spec.first_person, number)
-    count = 0 if rng.random() < _NOBODY else int(rng.integers(1, min(spec.most_faces, spec.people) + 1))
+    count = 0 if rng.random() < _EMPTY_SHARE else int(rng.integers(1, min(spec.most_faces, spec.people) + 1))
     seeds = [spec.first_person + int(i) for i in rng.choice(spec.people, count, replace=False)]
-    layout = "scattered" if rng.random() < _SCATTERED else "rows"
+    layout = "scattered" if rng.random() < _SCATTERED_SHARE else "rows"
     rendered = scene([person(s) for s in seeds], int(rng.integers(2**31)), spec.size, spec.size, layout=layout)
-    save(path, rendered.picture, scene_record(path.name, seeds, rendered))
+    save_picture(path, rendered.picture, scene_record(path.name, seeds, rendered))
     return 1
 
 
-def _in_processes(function: Callable[[Job], int], jobs: Sequence[Job], workers: int) -> Iterator[int]:
-    """The function's answer to each job, in the order in which they come; one worker means this process."""
+def _run_in_processes(function: Callable[[Job], int], jobs: Sequence[Job], workers: int) -> Iterator[int]:
+    """Yield the result of the function for each job, in the order in which the jobs finish.
+
+    With one worker, the jobs run in the calling process.
+    """
     if workers <= 1 or len(jobs) <= 1:
         yield from map(function, jobs)
         return
     with _single_threaded():
-        # Spawned, since a forked process may hold locks of threads that it does not have.
+        # A forked process could inherit locks that threads of this process hold, and wait for them forever.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_leave_interrupts_to_the_parent)
+        pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_ignore_interrupts)
         try:
             submitted = [pool.submit(function, job) for job in jobs]
             for job in as_completed(submitted):
@@ -240,13 +251,13 @@ def _in_processes(function: Callable[[Job], int], jobs: Sequence[Job], workers: 
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _single_threaded() -> Generator[None, None, None]:
-    """Processes that are started meanwhile use one thread each; this one is as before."""
+    """Let processes that start in this context use one thread each. The calling process does not change."""
     earlier = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:

@@ -1,4 +1,4 @@
-"""One person in one picture: the crop that face alignment would make of a photo."""
+"""Render a portrait of one person, aligned as face alignment would crop it from a photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .traits import Person
 
 LEAST_SIZE = 32
 BACKDROP_LIGHT = 0.8
-"""Exposure of the background, relative to the person's."""
+"""Exposure of the background relative to that of the person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Portrait:
         picture: (size, size, 3) uint8 sRGB.
         landmarks: (5, 2) float64 pixels, as `face.types.Landmarks5`.
         face: (size, size) bool, the visible face without hair.
-        attributes: what tells the person from others, as far as it is seen.
+        attributes: visible features that distinguish the person from other people.
     """
 
     picture: NDArray[np.uint8]
@@ -46,16 +46,16 @@ class Portrait:
 def portrait(person: Person, conditions: Conditions, size: int = 512) -> Portrait:
     """Render a portrait, aligned to `face.template.template(size)` by its landmarks.
 
-    The same person and conditions give the same bytes on one machine; on another, whose math library rounds
-    differently, single pixels may differ by several steps and the mean by less than half a step of 1/255.
+    The same person and conditions give the same bytes on one machine. The math library of another machine may round
+    differently. Single pixels may then differ by several steps of 1/255, and the mean by less than half a step.
 
     Args:
-        person: who.
-        conditions: everything else.
-        size: pixels along each side.
+        person: the person to show.
+        conditions: pose, expression, light, clothes, background and camera.
+        size: pixels along each side, at least 32.
 
     Raises:
-        SettingsError: a size below 32 pixels.
+        SettingsError: the size is below 32 pixels.
     """
     if size < LEAST_SIZE:
         raise SettingsError(
@@ -65,21 +65,21 @@ def portrait(person: Person, conditions: Conditions, size: int = 512) -> Portrai
         )
     posed = figure(person, conditions)
     camera = aligned_camera(posed, conditions, size)
-    behind = backdrop(conditions.place, conditions.place_seed, size, size, conditions.blur)
-    rendering = render(posed, camera, Illumination.of(conditions.light, behind), size, size)
-    picture = develop(before(rendering, behind, person), conditions.film, conditions.seed)
+    background = backdrop(conditions.place, conditions.place_seed, size, size, conditions.blur)
+    rendering = render(posed, camera, Illumination.of(conditions.light, background), size, size)
+    picture = develop(composite(rendering, background, person), conditions.film, conditions.seed)
     landmarks = camera.project(posed.landmarks)
     attributes = portrait_attributes(person, rendering)
     return Portrait(picture, landmarks, rendering.covers["face"] > 0.5, attributes)
 
 
-def before(rendering: Rendering, behind: Floats, person: Person) -> Floats:
-    """(h, w, 3) linear light of a person before a background."""
-    return exposed(rendering, person) + BACKDROP_LIGHT * behind * (1.0 - rendering.alpha[..., None])
+def composite(rendering: Rendering, background: Floats, person: Person) -> Floats:
+    """Return the (h, w, 3) linear light of a person in front of a background."""
+    return exposed(rendering, person) + BACKDROP_LIGHT * background * (1.0 - rendering.alpha[..., None])
 
 
 def aligned_camera(posed: Figure, conditions: Conditions, size: int) -> Camera:
-    """The camera that takes the portrait: its picture is aligned to `face.template.template(size)`."""
+    """Return the camera of the portrait. Its picture is aligned to `face.template.template(size)`."""
     plane: Matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     first = Camera(posed.center, conditions.distance, plane)
     return Camera(posed.center, conditions.distance, similarity(first.plane(posed.landmarks), template(size)))

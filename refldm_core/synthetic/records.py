@@ -1,6 +1,6 @@
-"""What a rendered dataset says about each of its pictures, and where it says so: in the PNG file itself.
+"""Records that describe the pictures of a rendered dataset. The PNG file of a picture holds its record.
 
-A picture and its record are thus written at once, and an interrupted run leaves no picture without its record.
+A picture and its record are therefore written together, and an interrupted run leaves no picture without a record.
 """
 
 from __future__ import annotations
@@ -26,20 +26,22 @@ from .traits import Person
 Record = dict[str, Any]
 
 _KEY = "refldm"
+"""Key of the record among the texts of the PNG file."""
+
 VERSION = 1
-"""Of the renderer; raised when the same seeds give other pictures."""
+"""Version of the renderer. It rises whenever the same seeds give other pictures."""
 
 
-def record(name: str, person: Person, conditions: Conditions, portrait: Portrait) -> Record:
-    """What is known of a portrait.
+def portrait_record(name: str, person: Person, conditions: Conditions, portrait: Portrait) -> Record:
+    """Return the record of a portrait.
 
     Args:
-        name: of the picture's file.
-        person, conditions: that it shows.
-        portrait: the picture.
+        name: name of the picture's file.
+        person, conditions: arguments that the portrait was rendered with.
+        portrait: the rendered portrait.
 
     Returns:
-        Values that JSON can hold; colors are sRGB in [0, 1], places pixels, angles degrees, age years.
+        Values of JSON types. Colors are sRGB in [0, 1], positions are pixels, angles are degrees, the age is years.
     """
     attributes = portrait.attributes
     return {
@@ -48,17 +50,17 @@ def record(name: str, person: Person, conditions: Conditions, portrait: Portrait
         "person": person.seed,
         "conditions": conditions.seed,
         "size": portrait.picture.shape[0],
-        "landmarks": _rounded(portrait.landmarks),
-        "moles": _rounded(attributes.moles),
-        "iris_color": _rounded(attributes.iris_color),
+        "landmarks": _rounded_lists(portrait.landmarks),
+        "moles": _rounded_lists(attributes.moles),
+        "iris_color": _rounded_lists(attributes.iris_color),
         "glasses": attributes.glasses,
         "beard": attributes.beard,
         "hair": attributes.hair,
-        "hair_color": _rounded(attributes.hair_color),
+        "hair_color": _rounded_lists(attributes.hair_color),
         "gray": round(attributes.gray, 3),
         "gender": person.gender,
         "age": round(person.age, 1),
-        "skin_color": _rounded(person.skin.color),
+        "skin_color": _rounded_lists(person.skin.color),
         "freckles": person.skin.freckles > 0,
         "yaw": round(conditions.pose.yaw, 2),
         "pitch": round(conditions.pose.pitch, 2),
@@ -68,71 +70,72 @@ def record(name: str, person: Person, conditions: Conditions, portrait: Portrait
 
 
 def scene_record(name: str, people: Sequence[int], scene: Scene) -> Record:
-    """What is known of a picture of a group.
+    """Return the record of a picture of a group.
 
     Args:
-        name: of the picture's file.
-        people: seeds, in the scene's order.
-        scene: the picture.
+        name: name of the picture's file.
+        people: seeds of the people, in the scene's order.
+        scene: the rendered scene.
 
     Returns:
-        Values that JSON can hold; places are pixels, and `visible` is the share of each face's box that its skin fills
-        (about 0.7 for a face that nothing covers).
+        Values of JSON types. Positions are pixels. `visible` is the share of each face's box that its visible skin
+        fills, about 0.7 for a face that nothing covers.
     """
     return {
         "version": VERSION,
         "image": name,
         "size": scene.picture.shape[0],
         "people": list(people),
-        "landmarks": _rounded(scene.landmarks),
-        "boxes": _rounded(scene.boxes),
-        "visible": _rounded(_visible_shares(scene)),
+        "landmarks": _rounded_lists(scene.landmarks),
+        "boxes": _rounded_lists(scene.boxes),
+        "visible": _rounded_lists(_visible_shares(scene)),
     }
 
 
-def save(path: Path, picture: NDArray[np.uint8], contents: Record) -> None:
-    """Write a picture (height, width, 3) with its record.
+def save_picture(path: Path, picture: NDArray[np.uint8], record: Record) -> None:
+    """Write a picture (height, width, 3) with its record to a PNG file.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     info = PngInfo()
-    info.add_text(_KEY, json.dumps(contents))
+    info.add_text(_KEY, json.dumps(record))
     with atomic_write(path) as temporary:
         Image.fromarray(picture).save(temporary, "PNG", pnginfo=info)
 
 
 def read_record(path: Path) -> Record | None:
-    """The record of a picture; None where there is no readable picture, or one without a record."""
+    """Return the record of a picture. None if there is no readable picture, or if the picture has no record."""
     try:
-        with open_image(path) as opened:
-            return json.loads(str(opened.info[_KEY]))
+        with open_image(path) as image:
+            return json.loads(str(image.info[_KEY]))
     except (ImageFileError, KeyError, ValueError):
         return None
 
 
-def load(path: Path) -> Record:
-    """Read the record of a picture.
+def require_record(path: Path) -> Record:
+    """Return the record of a picture that must have one.
 
     Raises:
-        ImageFileError: no readable picture, or one without a record.
+        ImageFileError: there is no readable picture, or the picture has no record.
     """
-    contents = read_record(path)
-    if contents is None:
+    record = read_record(path)
+    if record is None:
         raise ImageFileError(
-            f"{path} is no picture that `refldm synthesize` wrote.",
-            expected="a folder that holds rendered pictures alone",
+            f"{path} is not a picture that `refldm synthesize` wrote.",
+            expected="a folder that holds only rendered pictures",
             remedy="choose another --output, or remove the file",
         )
-    return contents
+    return record
 
 
 def _visible_shares(scene: Scene) -> list[float]:
+    """Return the share of each face's box that its visible skin fills."""
     sides = scene.boxes[:, 2:] - scene.boxes[:, :2]
     pixels = [int((scene.faces == i + 1).sum()) for i in range(len(sides))]
     return [count / max(float(width * height), 1.0) for count, (width, height) in zip(pixels, sides, strict=True)]
 
 
-def _rounded(values: ArrayLike) -> Any:
-    """Numbers in lists of any depth, to 3 decimals."""
+def _rounded_lists(values: ArrayLike) -> Any:
+    """Round numbers to 3 decimals, and return them as nested lists."""
     return np.round(np.asarray(values, dtype=np.float64), 3).tolist()

@@ -1,4 +1,4 @@
-"""The shape of somebody's head, as weights of the asset's targets."""
+"""The shape of a person's head, as weights of the asset's morph targets."""
 
 from __future__ import annotations
 
@@ -52,13 +52,14 @@ _SPREAD: dict[str, float] = {
     "nose-hump": 0.20,
     "nose-point": 0.18,
 }
-"""Prefix of opposite targets -> standard deviation of their common weight; the longest prefix counts, 0 without any.
+"""Prefix of a pair of opposite targets -> standard deviation of their common weight.
 
-The asset's targets reach caricature at weight 1. These keep three quarters of all faces within what is usual.
+The longest matching prefix counts. A pair without a prefix has the deviation 0. The asset's targets reach caricature at
+weight 1. These deviations keep three quarters of all faces within the usual range.
 """
 
 _SIDEWAYS = ("nose-trans-in", "mouth-trans-in")
-"""Move a middle feature to one side; asymmetry is drawn with the asset's own targets for it."""
+"""Targets that move a central feature to one side. They are unused, since the asset has targets for asymmetry."""
 
 _MEAN: dict[Gender, dict[str, float]] = {
     "female": {
@@ -99,25 +100,28 @@ _MEAN: dict[Gender, dict[str, float]] = {
         "nose-volume": -0.06,
     },
 }
-"""Opposite targets -> mean of their weight; positive is the second of each pair of `_OPPOSITES`."""
+"""Prefix of a pair of opposite targets -> mean of their common weight.
+
+A positive weight applies the second target of the pair, in the order of `_OPPOSITES`.
+"""
 
 _OUTLINES = ("oval", "round", "square", "diamond", "rectangular", "triangular", "invertedtriangular")
 _OUTLINE_SPREAD = 0.15
 _ASYMMETRY = 0.10
-_MOST = 0.75
+_MAX_WEIGHT = 0.75
 
 
 def ancestry_weights(
     gender: Gender, age: float, ancestry: tuple[float, float, float], weight: float, muscle: float
 ) -> dict[str, float]:
-    """Weights of the heads of whole groups of people.
+    """Return the weights of the asset's average heads of gender, age, ancestry, body weight and muscle.
 
     Args:
-        gender: of the shape.
-        age: years.
+        gender: gender of the shape.
+        age: age in years.
         ancestry: shares of African, Asian and Caucasian.
-        weight: -1 (thin) to 1 (fat).
-        muscle: -1 to 1.
+        weight: body weight, -1 (thin) to 1 (fat).
+        muscle: muscle mass, -1 to 1.
     """
     old = float(clamp((age - YOUNG) / (OLD - YOUNG), 0.0, 1.0))
     weights: dict[str, float] = {}
@@ -134,14 +138,17 @@ def ancestry_weights(
 
 
 def face_weights(rng: np.random.Generator, gender: Gender) -> dict[str, float]:
-    """Weights of somebody's own features. Both sides of the face are drawn together, then a little asymmetry."""
+    """Draw the weights of a person's own features.
+
+    Both sides of the face get the same weights. A little asymmetry is drawn after that.
+    """
     weights: dict[str, float] = {}
-    for stem, low, high in _opposites():
+    for stem, low, high in _opposite_targets():
         spread = _spread(stem)
         if spread == 0.0 and stem.rstrip("-") not in _MEAN[gender]:
             continue
-        mean = next((m for name, m in _MEAN[gender].items() if stem.startswith(name)), 0.0)
-        value = float(clamp(rng.normal(mean, spread), -_MOST, _MOST))
+        mean = next((value for prefix, value in _MEAN[gender].items() if stem.startswith(prefix)), 0.0)
+        value = float(clamp(rng.normal(mean, spread), -_MAX_WEIGHT, _MAX_WEIGHT))
         sides = (stem, "r-" + stem[2:]) if stem.startswith("l-") else (stem,)
         weights.update((side + (high if value > 0 else low), abs(value)) for side in sides)
     for outline in _OUTLINES:
@@ -153,8 +160,11 @@ def face_weights(rng: np.random.Generator, gender: Gender) -> dict[str, float]:
     return weights
 
 
-def _opposites() -> Iterator[tuple[str, str, str]]:
-    """(common part of the names, low ending, high ending) of every pair but the right side's, in a fixed order."""
+def _opposite_targets() -> Iterator[tuple[str, str, str]]:
+    """Yield (common part of the names, low ending, high ending) of every pair, in a fixed order.
+
+    Pairs of the right side of the face and those of `_SIDEWAYS` are left out.
+    """
     names = head().target_index
     for name in sorted(names):
         for low, high in _OPPOSITES:
