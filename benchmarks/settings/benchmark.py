@@ -1,14 +1,14 @@
-"""What fewer steps, less guidance or a shorter number type cost in likeness, on rendered people that no model has seen.
+"""Measure the likeness that fewer steps, less guidance or a shorter number type cost, on unseen rendered people.
 
 python -m benchmarks.settings --model M.safetensors --recognizer HELDOUT.onnx --cases people \
     --settings ddim:50 dpmpp_2m:10 --json scores.json --output report.md
-python -m benchmarks.settings ... --json scores.json --resume        goes on with the people not yet in the file
+python -m benchmarks.settings ... --json scores.json --resume        continues with the people not yet in the file
 python -m benchmarks.settings --report scores.json more.json --output report.md
 
-A setting is SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE]. LOW-HIGH are the timesteps that
-are guided, S is how far the face may move, and W is how much the references count (`SamplingSettings`). Each person's
-severely degraded portrait is restored with 3 references, from the same noise in every setting; differences are to the
-first setting, person by person.
+A setting is SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE]. LOW-HIGH is the interval of
+timesteps with guidance, S is the strength, and W is the reference strength (`SamplingSettings`). Each person's severely
+degraded portrait is restored with 3 references. The noise is the same in every setting. Each setting is compared with
+the first one, person by person.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Setting:
-    """How to sample, and the type to compute in."""
+    """Settings of the sampler, and the number type of the computation."""
 
     name: str
     sampling: SamplingSettings
@@ -64,22 +64,26 @@ class Setting:
 
     @staticmethod
     def parse(text: str) -> Setting:
-        """Raises: SettingsError: not of the form above."""
-        found = _FORM.fullmatch(text)
-        dtype = _TYPES.get((found["type"] or "float32") if found else "")
-        if found is None or dtype is None:
+        """Parse a setting of the form above.
+
+        Raises:
+            SettingsError: the text has another form, or a number is out of range.
+        """
+        match = _FORM.fullmatch(text)
+        dtype = _TYPES.get((match["type"] or "float32") if match else "")
+        if match is None or dtype is None:
             raise SettingsError(
                 f"The setting {text} has no meaning.",
                 expected="SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE], such as "
                 "dpmpp_2m:10:1.5:200-999@bfloat16",
                 remedy="correct --settings",
             )
-        more: dict[str, Any] = {"guidance_interval": (int(found["low"]), int(found["high"]))} if found["low"] else {}
-        more["strength"] = float(found["strength"] or 1.0)
-        more["reference_strength"] = float(found["references"] or 1.0)
-        sampler = cast(SamplerName, found["sampler"])
-        guidance = float(found["guidance"] or 1.5)
-        return Setting(text, SamplingSettings(int(found["steps"]), sampler, guidance=guidance, **more), dtype)
+        options: dict[str, Any] = {"guidance_interval": (int(match["low"]), int(match["high"]))} if match["low"] else {}
+        options["strength"] = float(match["strength"] or 1.0)
+        options["reference_strength"] = float(match["references"] or 1.0)
+        sampler = cast(SamplerName, match["sampler"])
+        guidance = float(match["guidance"] or 1.5)
+        return Setting(text, SamplingSettings(int(match["steps"]), sampler, guidance=guidance, **options), dtype)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,19 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (args.report or (args.model and args.recognizer and args.settings and args.cases)):
         parser.error("--model, --recognizer, --settings and --cases are needed, or --report")
 
-    def make() -> str:
+    def make_report() -> str:
         if not args.report:
             return describe(evaluate(args), machine("cpu"))
-        data = [_read(path) for path in args.report]
-        for other in data[1:]:
-            require_same(data[0]["about"], other["about"])
-        return describe(_joined([d["people"] for d in data]), "; ".join(dict.fromkeys(d["machine"] for d in data)))
+        files = [_read_scores(path) for path in args.report]
+        for file in files[1:]:
+            require_same(files[0]["about"], file["about"])
+        machines = dict.fromkeys(file["machine"] for file in files)
+        return describe(_join([file["people"] for file in files]), "; ".join(machines))
 
-    return run_and_report(make, args.output, args.json)
+    return run_and_report(make_report, args.output, args.json)
 
 
 def evaluate(args: argparse.Namespace) -> People:
-    """Restore every person in every setting; the file is written after each batch of people."""
+    """Restore every person in every setting. Write the file of scores after each batch of people."""
     settings = [Setting.parse(text) for text in args.settings]
     recognizer = ArcFaceRecognizer(args.recognizer)
 
@@ -110,34 +115,35 @@ def evaluate(args: argparse.Namespace) -> People:
         return Restorer(loaded.unet, loaded.first_stage, loaded.spec)
 
     people: People = {setting.name: {} for setting in settings}
-    about = {
+    conditions = {
         "model": restorer(settings[0].dtype).unet.fingerprint,
         "recognizer": sha256_of(args.recognizer),
         "baseline": settings[0].name,
     }
     if args.resume and args.json and args.json.exists():
-        earlier = _read(args.json)
-        require_same(earlier["about"], about)
-        people |= {name: found for name, found in earlier["people"].items() if name in people}
-    everyone = range(args.first_person, args.first_person + args.people)
+        earlier = _read_scores(args.json)
+        require_same(earlier["about"], conditions)
+        people |= {name: values_of for name, values_of in earlier["people"].items() if name in people}
+    seeds = range(args.first_person, args.first_person + args.people)
     size = restorer(settings[0].dtype).spec.crop_size
-    cases_of_all = Cases(args.cases, args.first_person, args.people, size)
-    render_with_progress(cases_of_all)
-    todo = [who for who in everyone if any(str(who) not in found for found in people.values())]
+    all_cases = Cases(args.cases, args.first_person, args.people, size)
+    render_with_progress(all_cases)
+    todo = [seed for seed in seeds if any(str(seed) not in values_of for values_of in people.values())]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
         batch = todo[start : start + args.batch]
-        cases = [cases_of_all.case(who) for who in batch]
+        cases = [all_cases.case(seed) for seed in batch]
         baseline: list[Picture] = []
         for setting in settings:
             begin = time.perf_counter()
             pictures = _restore(restorer(setting.dtype), cases, setting.sampling)
             seconds = (time.perf_counter() - begin) / len(cases)
             baseline = baseline or pictures
-            for case, picture, first in zip(cases, pictures, baseline, strict=True):
-                values = _values(case, picture, first, recognizer)
+            for case, picture, baseline_picture in zip(cases, pictures, baseline, strict=True):
+                values = _judge(case, picture, baseline_picture, recognizer)
                 people[setting.name][str(case.person)] = {**values, "seconds": seconds}
         if args.json:
-            write(args.json, json.dumps({"machine": machine("cpu"), "about": about, "people": people}, indent=1) + "\n")
+            content = {"machine": machine("cpu"), "about": conditions, "people": people}
+            write(args.json, json.dumps(content, indent=1) + "\n")
     return people
 
 
@@ -147,28 +153,31 @@ def _restore(restorer: Restorer, cases: Sequence[Case], sampling: SamplingSettin
     return to_pictures(restorer.restore(lq, references, [case.person for case in cases], sampling))
 
 
-def _values(case: Case, picture: Picture, first: Picture, recognizer: ArcFaceRecognizer) -> Values:
+def _judge(case: Case, picture: Picture, baseline: Picture, recognizer: ArcFaceRecognizer) -> Values:
+    """Return the scores of a picture, and the mean and largest difference in gray levels to the first setting."""
     scores = score(case, {"restored": picture}, Recognizers(recognizer))["restored"]
-    levels = np.abs(picture.astype(np.int16) - first.astype(np.int16))
-    kept = {name: scores[name] for name in ("ids", "psnr", "ssim", "sharpness")}
-    return {**cast(Values, kept), "mean_levels": float(levels.mean()), "max_levels": float(levels.max())}
+    levels = np.abs(picture.astype(np.int16) - baseline.astype(np.int16))
+    values = {name: scores[name] for name in ("ids", "psnr", "ssim", "sharpness")}
+    return {**cast(Values, values), "mean_levels": float(levels.mean()), "max_levels": float(levels.max())}
 
 
-def describe(people: People, where: str) -> str:
-    """The Markdown report; differences are to the first setting, with their standard errors over people."""
+def describe(people: People, machine_name: str) -> str:
+    """Return the Markdown report. Every setting is compared with the first one, with standard errors over people."""
     baseline, *_ = people
     count = len(people[baseline])
     lines = [
         f"{count} rendered people that no model has seen, severe degradation, {REFERENCES} references, held-out "
-        f"recognizer. Differences are to `{baseline}`, person by person, ± their standard error. Machine: {where}.",
+        f"recognizer. Differences are to `{baseline}`, person by person, ± their standard error. Machine: "
+        f"{machine_name}.",
         "",
         "| setting | IDS | IDS difference | PSNR (dB) | sharpness | gray levels, mean and largest difference "
         "| seconds a face |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, found in people.items():
-        columns = {metric: [found[who][metric] for who in people[baseline]] for metric in next(iter(found.values()))}
-        gain = difference(columns["ids"], [people[baseline][who]["ids"] for who in people[baseline]])
+    for name, values_of in people.items():
+        metrics = next(iter(values_of.values()))
+        columns = {metric: [values_of[person][metric] for person in people[baseline]] for metric in metrics}
+        gain = difference(columns["ids"], [values["ids"] for values in people[baseline].values()])
         change = "" if name == baseline else f"{gain.mean:+.4f} ± {gain.error:.4f}"
         levels = "" if name == baseline else f"{np.mean(columns['mean_levels']):.2f}, {max(columns['max_levels']):.0f}"
         lines.append(
@@ -178,17 +187,17 @@ def describe(people: People, where: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _joined(parts: Sequence[People]) -> People:
-    """People and settings of several files; only people that every setting has."""
+def _join(parts: Sequence[People]) -> People:
+    """Join the people and settings of several files. Leave out people that a setting lacks."""
     joined: People = {}
     for part in parts:
-        for name, found in part.items():
-            joined.setdefault(name, {}).update(found)
-    everywhere = set.intersection(*(set(found) for found in joined.values()))
-    return {name: {who: found[who] for who in sorted(everywhere)} for name, found in joined.items()}
+        for name, values_of in part.items():
+            joined.setdefault(name, {}).update(values_of)
+    common = sorted(set.intersection(*(set(values_of) for values_of in joined.values())))
+    return {name: {person: values_of[person] for person in common} for name, values_of in joined.items()}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_scores(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {"machine": str(data["machine"]), "about": dict(data["about"]), "people": dict(data["people"])}
@@ -205,20 +214,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.settings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
-    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
-    parser.add_argument("--settings", nargs="+", metavar="S", help="see above; the first is the baseline")
+    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="recognizer that no model was trained against")
+    parser.add_argument(
+        "--settings", nargs="+", metavar="S", help="settings of the form above; the first is the baseline"
+    )
     parser.add_argument(
         "--cases",
         type=Path,
         metavar="FOLDER",
-        help="where the rendered people are; those that are missing are rendered",
+        help="folder of the rendered people; missing pictures are rendered",
     )
-    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--people", type=int, default=200, metavar="N", help="number of people (default: 200)")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
-    parser.add_argument("--batch", type=int, default=4, help="people at a time")
+    parser.add_argument("--batch", type=int, default=4, help="people to restore together")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--resume", action="store_true", help="keep what --json has already")
-    parser.add_argument("--report", type=Path, nargs="+", metavar="JSON", help="report of several files")
+    parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", metavar="JSON", help="make a report from these files of scores"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file of every person's values to write")
     return parser
