@@ -1,18 +1,19 @@
-"""How much of a person's likeness a model brings back, judged on rendered people that it has never seen.
+"""Measure how much of a person's likeness a model restores, on rendered people that it has never seen.
 
 python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
     --cases people --output report.md --json data.json
 python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --second-recognizer dlib \
-    --cases people --quick                                      a first look at a checkpoint in few minutes
-python -m benchmarks.likeness ... --share 1/2 --json 1.json     half of the people, for one of two processes
-python -m benchmarks.likeness ... --json data.json --resume     the people that are not yet in the file
+    --cases people --quick                                      judges a checkpoint roughly in a few minutes
+python -m benchmarks.likeness ... --share 1/2 --json 1.json     evaluates half of the people, in one of two processes
+python -m benchmarks.likeness ... --json data.json --resume     evaluates the people that are not yet in the file
 python -m benchmarks.likeness --merge 1.json 2.json --output report.md
 python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablation.md
 
-Each person's severely degraded portrait is restored with no references, a wrong person's, and 1 to 3 of their own. The
-people are rendered into the folder of --cases, once for each size; later runs read them from there.
-The recognizer must be one that no model was trained against; --trained-recognizer adds that one's opinion, and
---second-recognizer that of another one, such as dlib's (pip install -e ".[judge]").
+Each person's severely degraded portrait is restored without references, with a wrong person's references, and with 1 to
+3 of the person's own. The people are rendered into the folder of --cases, which holds one size. Later runs read them
+from there. --recognizer must name a recognizer that no model was trained against. --trained-recognizer adds the scores
+of the recognizer of the identity loss. --second-recognizer adds those of a further one, such as dlib's
+(pip install -e ".[judge]").
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ from .report import compare, describe, quick_reading
 from .scores import Run, merge, read_run, require_same
 
 HELD_OUT, TRAINED, SECOND = "held out", "trained against", "second"
+"""Roles of the recognizers."""
 
-_SHOWN = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own 1": "1 own", "own 3": "3 own"}
+_SHEET_COLUMNS = {"LQ": "LQ", "none": "no references", "wrong 3": "wrong person's", "own 1": "1 own", "own 3": "3 own"}
 """Picture -> heading of its column in the sheet."""
 
 _PEOPLE, _STEPS = 200, 50
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.people = people if args.people is None else args.people
     args.steps = steps if args.steps is None else args.steps
 
-    def make() -> str:
+    def make_report() -> str:
         if args.sheet is not None:
             require_image_format(args.sheet)
         if args.compare:
@@ -93,14 +95,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             merged.write(args.json)
         return describe(merged)
 
-    return run_and_report(make, args.output, args.json, args.sheet)
+    return run_and_report(make_report, args.output, args.json, args.sheet)
 
 
 def evaluate(args: argparse.Namespace) -> Run:
-    """Restore and judge the people of this process's share; what is found is written after each batch.
+    """Restore and judge the people in the share of this process. Write the scores after each batch.
 
     Raises:
-        ReFLDMError: unusable files or settings, or --resume with a file of another model or other settings.
+        ReFLDMError: a file or setting cannot be used, or --resume meets scores of another model or other settings.
     """
     loaded = load_model(args.model, args.vqgan, args.config, dtype=dtype_of(args.dtype), device=args.device)
     restorer = Restorer(loaded.unet, loaded.first_stage, loaded.spec)
@@ -111,8 +113,8 @@ def evaluate(args: argparse.Namespace) -> Run:
         open_identity_judge(recognizer_source(args.second_recognizer)) if args.second_recognizer else None,
     )
     share = _share(args)
-    cases_of_all = Cases(args.cases, args.first_person, args.people, loaded.spec.crop_size)
-    render_with_progress(cases_of_all)
+    all_cases = Cases(args.cases, args.first_person, args.people, loaded.spec.crop_size)
+    render_with_progress(all_cases)
     model = {
         "file": args.model.name,
         "fingerprint": restorer.unet.fingerprint,
@@ -120,39 +122,39 @@ def evaluate(args: argparse.Namespace) -> Run:
         "parameters": sum(p.numel() for p in restorer.unet.parameters()),
         "first_stage": fingerprint(restorer.first_stage.state_dict()),
     }
-    run = _start(args, model, settings, cases_of_all, recognizers.second)
-    # Their pictures are not in the file: where the sheet is not there yet, they are restored again.
-    shown = share[: args.sheet_people] if args.sheet and not (args.resume and args.sheet.exists()) else []
+    run = _start(args, model, settings, all_cases, recognizers.second)
+    # The file of scores holds no pictures. While the sheet does not exist, its people are therefore restored again.
+    sheet_people = share[: args.sheet_people] if args.sheet and not (args.resume and args.sheet.exists()) else []
     rows: list[list[Cell]] = []
-    todo = [who for who in share if who in shown or who not in run.people]
+    todo = [seed for seed in share if seed in sheet_people or seed not in run.people]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
-        cases = [cases_of_all.case(who) for who in todo[start : start + args.batch]]
+        cases = [all_cases.case(seed) for seed in todo[start : start + args.batch]]
         arms = QUICK_ARMS if args.quick else tuple(ARMS)
         begin = time.perf_counter()
         restored = restore_all(restorer, cases, settings, arms)
         run.seconds += time.perf_counter() - begin
         run.faces += len(cases) * len(arms)
         if args.quick:
-            for case, of_case in zip(cases, restored, strict=True):
-                run.people[case.person] = identity_scores(case, {"LQ": case.lq, **of_case}, recognizers)
+            for case, pictures in zip(cases, restored, strict=True):
+                run.people[case.person] = identity_scores(case, {"LQ": case.lq, **pictures}, recognizers)
             continue
-        for case, of_case, copy in zip(cases, restored, copy_truth(restorer, cases), strict=True):
-            pictures = {"LQ": case.lq, **of_case, "first stage": copy, "own photo": case.own[0]}
+        for case, restored_pictures, copy in zip(cases, restored, copy_truth(restorer, cases), strict=True):
+            pictures = {"LQ": case.lq, **restored_pictures, "first stage": copy, "own photo": case.own[0]}
             scores = score(case, {**pictures, "wrong photo": case.wrong[0]}, recognizers)
             run.people[case.person] = scores
-            if case.person in shown:
+            if case.person in sheet_people:
                 rows.append(_row(case, pictures, scores))
         if args.json:
             run.write(args.json)
-        if rows and len(rows) == len(shown):
+        if rows and len(rows) == len(sheet_people):
             photos = [f"reference {i + 1}" for i in range(REFERENCES)]
-            save_image(contact_sheet([*_SHOWN.values(), "truth", *photos], rows), args.sheet)
-            shown, rows = [], []
+            save_image(contact_sheet([*_SHEET_COLUMNS.values(), "truth", *photos], rows), args.sheet)
+            sheet_people, rows = [], []
     return run
 
 
 def _row(case: Case, pictures: dict[str, Picture], scores: PersonScores) -> list[Cell]:
-    cells = [Cell(pictures[name], f"IDS {scores[name]['ids']:.3f}") for name in _SHOWN]
+    cells = [Cell(pictures[name], f"IDS {scores[name]['ids']:.3f}") for name in _SHEET_COLUMNS]
     return [*cells, Cell(case.truth.picture, f"person {case.person}"), *(Cell(photo, "") for photo in case.own)]
 
 
@@ -163,7 +165,7 @@ def _start(
     cases: Cases,
     second: IdentityJudge | None,
 ) -> Run:
-    """An empty run, or the one to go on with."""
+    """Return an empty run, or the earlier run that --resume continues."""
     names: dict[str, Path | None] = {
         HELD_OUT: args.recognizer,
         TRAINED: args.trained_recognizer,
@@ -192,18 +194,18 @@ def _start(
 
 
 def _share(args: argparse.Namespace) -> list[int]:
-    """Seeds of the people of this process."""
+    """Return the seeds of the people in the share of this process."""
     part, _, parts = str(args.share).partition("/")
     if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
         raise SettingsError(
-            f"The share {args.share} has no meaning.",
+            f"The share {args.share} cannot be used.",
             expected="I/N, such as 1/2 and 2/2 for two processes",
             remedy="correct --share",
         )
     if args.people < 1 or args.batch < 1 or args.first_person < 0:
         raise SettingsError(
             f"{args.people} people from seed {args.first_person}, {args.batch} at a time, cannot be evaluated.",
-            expected="one person or more, from a seed of 0 or more, one or more at a time",
+            expected="at least one person, a seed of 0 or more, and at least one person at a time",
             remedy="correct --people, --first-person or --batch",
         )
     return list(range(args.first_person, args.first_person + args.people))[int(part) - 1 :: int(parts)]
@@ -213,8 +215,8 @@ def _named_runs(words: Sequence[str]) -> dict[str, Run]:
     pairs = [word.partition("=") for word in words]
     if len({name for name, _, _ in pairs}) < len(pairs) or not all(name and path for name, _, path in pairs):
         raise SettingsError(
-            f"The models to compare are {' '.join(words)}.",
-            expected="NAME=FILE for each, with different names",
+            f"--compare {' '.join(words)} cannot be used.",
+            expected="NAME=FILE for each model, with different names",
             remedy="correct --compare",
         )
     return {name: read_run(Path(path)) for name, _, path in pairs}
@@ -226,25 +228,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     add_model_arguments(parser)
-    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="held-out recognizer")
-    parser.add_argument("--trained-recognizer", type=Path, metavar="ONNX", help="the one of the identity loss")
+    parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="recognizer that no model was trained against")
+    parser.add_argument("--trained-recognizer", type=Path, metavar="ONNX", help="recognizer of the identity loss")
     parser.add_argument(
         "--second-recognizer",
         type=Path,
         metavar="ONNX",
-        help=f"another held-out recognizer: an ONNX file, or {DLIB}",
+        help=f"further recognizer that no model was trained against: an ONNX file, or {DLIB}",
     )
     parser.add_argument(
         "--cases",
         type=Path,
         metavar="FOLDER",
-        help="where the rendered people are; those that are missing are rendered",
+        help="folder of the rendered people; missing pictures are rendered",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"a quick reading: only the identity, of {_QUICK_PEOPLE} people in {_QUICK_STEPS} steps, without "
-        "references, with a wrong person's and with 3 of their own",
+        help=f"judge only the identity, of {_QUICK_PEOPLE} people in {_QUICK_STEPS} steps, without references, with a "
+        "wrong person's and with 3 of their own",
     )
     parser.add_argument("--people", type=int, metavar="N", help=f"number of people (default: {_PEOPLE})")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
@@ -253,11 +255,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sampler", choices=("ddim", "dpmpp_2m"), default="ddim")
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the U-Net")
-    parser.add_argument("--share", default="1/1", metavar="I/N", help="every N-th person, from the I-th")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number type of the U-Net")
+    parser.add_argument(
+        "--share", default="1/1", metavar="I/N", help="evaluate every N-th person, starting with the I-th"
+    )
     parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
-    parser.add_argument("--merge", type=Path, nargs="+", metavar="JSON", help="report of several shares")
-    parser.add_argument("--compare", nargs="+", metavar="NAME=JSON", help="report of several models")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="JSON", help="make a report of several shares")
+    parser.add_argument("--compare", nargs="+", metavar="NAME=JSON", help="make a report of several models")
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file of every person's scores to write")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="picture of the first people to write")

@@ -1,7 +1,7 @@
-"""The rendered people of the likeness benchmark, in a folder: what is there is not rendered again.
+"""The rendered people of the likeness benchmark. They are rendered into a folder once.
 
-The folder is a dataset of `refldm synthesize`. Its subfolder `regions` says where to measure the attributes of
-each true portrait.
+The folder is a dataset of `refldm synthesize`. Its subfolder `regions` holds the regions of each true portrait in which
+attributes are measured.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from refldm_core.synthetic.records import require_record
 from refldm_core.synthetic.regions import Regions, regions
 
 FIRST_PERSON = 900_000
-"""Seed of the first person; training ends far below."""
+"""Seed of the first person. The seeds of training are far below."""
 REFERENCES = 3
 
 _MASKS = ("left_iris", "right_iris", "frame", "beside_frame", "beard", "cheeks")
-"""Bits of a file of regions."""
+"""Masks in a file of regions, one for each bit of its pixels, from the lowest bit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Case:
         truth: picture 0 of the person.
         lq: the truth, severely degraded; (size, size, 3) uint8.
         own: pictures 1 to 3 of the person.
-        wrong: the same of the next person.
+        wrong: pictures 1 to 3 of the next person.
     """
 
     person: int
@@ -60,9 +60,9 @@ class Cases:
     """Rendered people with consecutive seeds.
 
     Attributes:
-        folder: of the pictures.
+        folder: folder of the pictures.
         first: seed of the first person.
-        people: how many to restore; the references of one more are the last one's wrong references.
+        people: number of people to restore. One more is rendered, whose references are the last person's wrong ones.
         size: pixels along each side.
     """
 
@@ -77,35 +77,35 @@ class Cases:
 
     @property
     def pictures(self) -> int:
-        """How many pictures belong to the cases."""
+        """Number of pictures to render."""
         return self._spec.people * self._spec.pictures
 
     def render(self, workers: int | None = None) -> Iterator[int]:
-        """Render what is not there yet.
+        """Render the missing pictures and regions.
 
         Yields:
-            After each person, how many pictures were rendered.
+            The number of pictures that were rendered, after each person.
 
         Raises:
-            SettingsError: the folder holds pictures of another size or another version of the renderer.
+            SettingsError: the folder holds pictures of another size or of another version of the renderer.
             OutputError: a file cannot be written.
         """
         yield from render_dataset(self.folder, self._spec, os.cpu_count() or 1 if workers is None else workers)
-        for who in range(self.first, self.first + self.people):
-            if not self._regions(who).exists():
-                _write_regions(self._regions(who), who, self.size)
+        for seed in range(self.first, self.first + self.people):
+            if not self._regions_path(seed).exists():
+                _write_regions(self._regions_path(seed), seed, self.size)
 
-    def case(self, who: int) -> Case:
-        """The person with seed `who`, rendered before.
+    def case(self, seed: int) -> Case:
+        """Read the pictures of the person with this seed, which must be rendered already.
 
         Raises:
             ImageFileError: a picture is missing or damaged.
-            SettingsError: a file of regions is none.
+            SettingsError: a file does not hold regions of this size.
         """
-        name = self._name(who, 0)
-        record = require_record(name)
-        picture = _picture(name)
-        masks = _read_regions(self._regions(who), self.size)
+        path = self._picture_path(seed, 0)
+        record = require_record(path)
+        picture = _read_picture(path)
+        masks = _read_regions(self._regions_path(seed), self.size)
         truth = Truth(
             picture,
             masks["left_iris"],
@@ -116,39 +116,40 @@ class Cases:
             Regions(**{part: masks[part] for part in _MASKS[2:]}),
         )
         own, wrong = (
-            [_picture(self._name(seed, which)) for which in range(1, REFERENCES + 1)] for seed in (who, who + 1)
+            [_read_picture(self._picture_path(owner, number)) for number in range(1, REFERENCES + 1)]
+            for owner in (seed, seed + 1)
         )
-        return Case(who, truth, degrade(picture, draw(RANGES["severe"], who)), own, wrong)
+        return Case(seed, truth, degrade(picture, draw(RANGES["severe"], seed)), own, wrong)
 
-    def _name(self, who: int, which: int) -> Path:
-        return RenderedDataset(self.folder).images / self._spec.names(who)[which]
+    def _picture_path(self, seed: int, number: int) -> Path:
+        return RenderedDataset(self.folder).images / self._spec.names(seed)[number]
 
-    def _regions(self, who: int) -> Path:
-        return self.folder / "regions" / self._name(who, 0).name
+    def _regions_path(self, seed: int) -> Path:
+        return self.folder / "regions" / self._picture_path(seed, 0).name
 
 
 def render_with_progress(cases: Cases) -> None:
-    """Render what is not there yet; errors as `Cases.render`."""
+    """Render the missing pictures, and show a progress bar. Errors as `Cases.render`."""
     with tqdm(total=cases.pictures, desc="pictures", disable=None) as bar:
         for count in cases.render():
             bar.update(count)
 
 
 def hash_of(case: Case) -> str:
-    """Of all its pictures: tells whether two runs saw the same people."""
+    """Return a hash of all pictures of a case. It tells whether two runs had the same people."""
     digest = hashlib.sha256()
     for picture in (case.truth.picture, case.lq, *case.own, *case.wrong):
         digest.update(np.ascontiguousarray(picture).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _picture(path: Path) -> Picture:
+def _read_picture(path: Path) -> Picture:
     return np.asarray(load_image(path))
 
 
-def _write_regions(path: Path, who: int, size: int) -> None:
-    somebody, shown = person(who), conditions(picture_seed(who, 0))
-    truth = Truth.of(portrait(somebody, shown, size), regions(somebody, shown, size))
+def _write_regions(path: Path, seed: int, size: int) -> None:
+    subject, circumstances = person(seed), conditions(picture_seed(seed, 0))
+    truth = Truth.of(portrait(subject, circumstances, size), regions(subject, circumstances, size))
     parts = vars(truth) | vars(truth.regions)
     bits = sum(parts[name].astype(np.uint8) << bit for bit, name in enumerate(_MASKS))
     path.parent.mkdir(exist_ok=True)
@@ -162,6 +163,6 @@ def _read_regions(path: Path, size: int) -> dict[str, NDArray[np.bool_]]:
         raise SettingsError(
             f"{path} has the shape {bits.shape}.",
             expected=f"the regions of a portrait of {size} pixels",
-            remedy="remove the file, so that it is written again",
+            remedy="remove the file; the benchmark then writes it again",
         )
     return {name: (bits >> bit) & 1 == 1 for bit, name in enumerate(_MASKS)}

@@ -1,4 +1,4 @@
-"""Restoring rendered people with their own references, a wrong person's and none, and measuring what came back."""
+"""Restore rendered people with their own references, a wrong person's and none, and measure the restored likeness."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ from .cases import REFERENCES, Case
 
 @dataclass(frozen=True)
 class Arm:
-    """A way of restoring: with how many references, and whether they are the person's own."""
+    """A way of restoring.
+
+    Attributes:
+        own: whether the references show the person. Otherwise they show a wrong person.
+        count: number of references.
+    """
 
     own: bool
     count: int
@@ -38,24 +43,29 @@ ARMS: dict[str, Arm] = {
 }
 
 QUICK_ARMS = ("none", "wrong 3", "own 3")
-"""What a quick reading restores."""
+"""Ways of restoring in a quick reading."""
 
 JUDGED = ("LQ", *ARMS, "first stage")
-"""Pictures that are compared with the truth. The first stage's copy of it is the most that any sampling gives."""
+"""Pictures that are compared with the truth.
+
+The first stage's copy of the truth is the best picture that any sampling can give.
+"""
+
 PHOTOS = ("own photo", "wrong photo")
-"""First references, as they are: what the recognizer makes of two pictures of one person, and of two people."""
+"""First references, unchanged. Their IDS is that of two pictures of one person, and of pictures of two people."""
+
 TRUTH = "truth"
-"""The true picture itself, whose attributes say how often the measures are right."""
+"""The true picture itself. Its attributes say how often the measures are right."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a picture is judged by.
+    """A metric that judges a picture.
 
     Attributes:
-        label: in tables.
-        better: 1 where more is better, -1 where less is, 0 where 1.0 is right.
-        digits: that are shown after the point.
+        label: name in tables.
+        better: 1 if larger values are better, -1 if smaller values are better, 0 if 1.0 is best.
+        digits: digits after the decimal point in tables.
     """
 
     label: str
@@ -78,53 +88,53 @@ METRICS: dict[str, Metric] = {
 }
 ATTRIBUTES = ("iris", "moles", "glasses", "beard")
 OPTIONAL = ("ids_trained", "ids_second")
-"""Metrics of recognizers that not every run has."""
+"""Metrics of recognizers that a run may lack."""
 
 Scores = dict[str, float | None]
-"""Metric -> value; None, or left out, where a picture has none (a person without moles)."""
+"""Metric -> value. A value that a picture lacks, such as moles for a person without any, is None or left out."""
 PersonScores = dict[str, Scores]
-"""Picture, one of `JUDGED`, `PHOTOS` or `TRUTH` -> its scores."""
+"""Picture (one of `JUDGED`, `PHOTOS` or `TRUTH`) -> scores."""
 
 
 def restore_all(
     restorer: Restorer, cases: Sequence[Case], settings: SamplingSettings, arms: Sequence[str] = tuple(ARMS)
 ) -> list[dict[str, Picture]]:
-    """Restore each person in several ways, always from the same noise.
+    """Restore each person in several ways, all from the same noise.
 
     Args:
-        restorer: with the model.
-        cases: the people.
-        settings: of the sampling.
-        arms: names of `ARMS`.
+        restorer: restorer with the model.
+        cases: people to restore.
+        settings: settings of the sampler.
+        arms: names of the ways, from `ARMS`.
 
     Returns:
-        For each case, way -> (size, size, 3) uint8, as `refldm restore` writes it.
+        For each case, name of the way -> (size, size, 3) uint8, as `refldm restore` writes it.
     """
     lq, seeds = to_batch([case.lq for case in cases]), [case.person for case in cases]
     restored: list[dict[str, Picture]] = [{} for _ in cases]
     for name in arms:
         arm = ARMS[name]
         photos = [(case.own if arm.own else case.wrong)[: arm.count] for case in cases]
-        references = [restorer.encode_references(to_batch(p)) for p in photos] if arm.count else None
+        references = [restorer.encode_references(to_batch(pictures)) for pictures in photos] if arm.count else None
         results = to_pictures(restorer.restore(lq, references, seeds, settings))
-        for of_person, result in zip(restored, results, strict=True):
-            of_person[name] = result
+        for pictures, result in zip(restored, results, strict=True):
+            pictures[name] = result
     return restored
 
 
 def copy_truth(restorer: Restorer, cases: Sequence[Case]) -> list[Picture]:
-    """The truth through the first stage and back."""
+    """Encode the truth with the first stage, and decode it again."""
     return to_pictures(restorer.decode(restorer.encode(to_batch([case.truth.picture for case in cases]))))
 
 
 @dataclass(frozen=True)
 class Recognizers:
-    """Who judges the identity.
+    """Recognizers that judge the identity.
 
     Attributes:
-        held_out: a recognizer that no model was trained against.
-        trained: the one of the identity loss, or None.
-        second: another one that no model was trained against, with its own measure, or None.
+        held_out: recognizer that no model was trained against.
+        trained: recognizer of the identity loss, or None.
+        second: further recognizer that no model was trained against, with its own measure, or None.
     """
 
     held_out: Recognizer
@@ -136,12 +146,12 @@ def score(case: Case, pictures: Mapping[str, Picture], recognizers: Recognizers)
     """Judge every picture of a person.
 
     Args:
-        case: with the truth.
-        pictures: name -> (size, size, 3) uint8; those in `PHOTOS` are other photos, judged by identity alone.
-        recognizers: that judge the identity.
+        case: case with the truth.
+        pictures: name -> (size, size, 3) uint8. Those in `PHOTOS` are not restorations. Only their identity is judged.
+        recognizers: recognizers that judge the identity.
 
     Returns:
-        The scores of the pictures, and the attributes of the true one.
+        The scores of the pictures, and the attributes of the true picture.
     """
     scores = identity_scores(case, pictures, recognizers)
     for name in set(pictures) - set(PHOTOS):
@@ -150,7 +160,7 @@ def score(case: Case, pictures: Mapping[str, Picture], recognizers: Recognizers)
 
 
 def identity_scores(case: Case, pictures: Mapping[str, Picture], recognizers: Recognizers) -> PersonScores:
-    """Judge the identity in every picture of a person; arguments as `score`."""
+    """Judge the identity in every picture of a person. See `score` for the arguments."""
     crops = to_batch([case.truth.picture, *pictures.values()])
     published = published_crop(crops)
     embedded = {
@@ -169,17 +179,17 @@ def identity_scores(case: Case, pictures: Mapping[str, Picture], recognizers: Re
 
 
 def to_batch(pictures: Sequence[Picture]) -> Tensor:
-    """Pictures (size, size, 3) uint8 -> (n, 3, size, size) in [-1, 1]."""
+    """Convert pictures (size, size, 3) uint8 to (n, 3, size, size) in [-1, 1]."""
     return u8_to_tensor(torch.tensor(np.stack(pictures)).movedim(-1, 1))
 
 
 def to_pictures(images: Tensor) -> list[Picture]:
-    """(n, 3, size, size) in about [-1, 1] -> pictures (size, size, 3) uint8."""
+    """Convert (n, 3, size, size) in about [-1, 1] to pictures (size, size, 3) uint8."""
     return list(tensor_to_u8(images.cpu()).movedim(1, -1).contiguous().numpy())
 
 
 def _fidelity(picture: Picture, truth: Picture) -> Scores:
-    # Windows and weights of SSIM as in Wang et al. (2004).
+    # The window and weights of SSIM are those of Wang et al. (2004).
     ssim = structural_similarity(
         truth, picture, channel_axis=2, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
@@ -191,16 +201,16 @@ def _fidelity(picture: Picture, truth: Picture) -> Scores:
 
 
 def _attributes(picture: Picture, truth: Truth) -> Scores:
-    found = measure(picture, truth)
+    attributes = measure(picture, truth)
     return {
-        "iris": found.iris_error,
-        "moles": found.moles_found / found.moles if found.moles else None,
-        "glasses": float(found.glasses_right),
-        "beard": None if found.beard_right is None else float(found.beard_right),
+        "iris": attributes.iris_error,
+        "moles": attributes.moles_found / attributes.moles if attributes.moles else None,
+        "glasses": float(attributes.glasses_right),
+        "beard": None if attributes.beard_right is None else float(attributes.beard_right),
     }
 
 
 def _gradient_energy(picture: Picture) -> float:
-    """Mean square of the differences between neighboring pixels: low for a blur, high for noise."""
+    """Return the mean square of the differences between neighboring pixels. It is low for blur and high for noise."""
     values: NDArray[np.float64] = picture.astype(np.float64)
     return float(sum(np.square(np.diff(values, axis=axis)).mean() for axis in (0, 1)))

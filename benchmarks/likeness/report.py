@@ -1,4 +1,4 @@
-"""The likeness benchmark in words: one model's tables and checklist, or several models side by side."""
+"""Reports of the likeness benchmark: tables and checklist of one model, or a comparison of several models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEST = f"own {REFERENCES}"
 WRONG = f"wrong {REFERENCES}"
 
 PAIRS = ((BEST, "none"), ("none", WRONG), (BEST, WRONG), (BEST, "own 1"), (BEST, "LQ"))
-"""Whose differences are shown."""
+"""Pairs of pictures whose differences are in the report."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Requirement:
     """One picture must be better than another.
 
     Attributes:
-        metric: that says so.
+        metric: metric that compares the pictures.
         better, worse: names of the pictures.
-        margin: the mean gain is at least this; 0 asks for any gain.
-        errors: the gain is at least this many of its standard errors.
+        margin: smallest mean gain; 0 for any gain above 0.
+        errors: smallest gain in standard errors.
     """
 
     metric: str
@@ -39,6 +39,7 @@ class Requirement:
     errors: float = 0.0
 
     def holds(self, gain: Difference) -> bool:
+        """Return whether a gain fulfills the requirement. An infinite gain or error, or none, does not."""
         if not (math.isfinite(gain.mean) and math.isfinite(gain.error)):
             return False
         return gain.mean > 0 and gain.mean >= self.margin and gain.errors_from_zero >= self.errors
@@ -64,20 +65,22 @@ REQUIRED = (
     Requirement("psnr", BEST, "LQ"),
     *(Requirement(metric, BEST, "none") for metric in ATTRIBUTES),
 )
-"""What makes references worth their while. What a run has not measured fails."""
+"""Requirements for a model that uses references well. A requirement whose metric was not measured fails."""
 
 LEAST_MOLES = 0.5
-"""Mean share of a person's moles that is found with the most references."""
+"""Smallest mean share of a person's moles that are found in a restoration with the most references."""
 
 
 def gain(run: Run, metric: str, first: str, second: str) -> Difference:
-    """How much better the first picture is than the second, person by person; where less is better, how much less."""
-    a, b = run.column(first, metric), run.column(second, metric)
-    return difference(b, a) if METRICS[metric].better < 0 else difference(a, b)
+    """Return how much better the first picture is than the second, person by person. Below 0 it is worse."""
+    first_values, second_values = run.column(first, metric), run.column(second, metric)
+    if METRICS[metric].better < 0:
+        return difference(second_values, first_values)
+    return difference(first_values, second_values)
 
 
 def describe(run: Run) -> str:
-    """The Markdown report of one model."""
+    """Return the Markdown report of one model."""
     lines = ["# Likeness on unseen rendered people", "", *_conditions(run), "", *_seconds(run)]
     lines += ["", "## What must hold", "", *_checklist(run)]
     lines += ["", "## Means and their standard errors", "", *_means(run)]
@@ -86,26 +89,27 @@ def describe(run: Run) -> str:
 
 
 def quick_reading(run: Run) -> str:
-    """Identity alone, of a run of `QUICK_ARMS`."""
+    """Return a short Markdown report of the identity, for a run of `QUICK_ARMS`."""
     metrics = [metric for metric in ("ids", "ids_second") if estimate(run.column(BEST, metric)).count]
-    rows = [[_words(name), *(_mean(run, name, m) for m in metrics)] for name in ("LQ", *QUICK_ARMS)]
+    rows = [
+        [_describe_picture(name), *(_mean(run, name, metric) for metric in metrics)] for name in ("LQ", *QUICK_ARMS)
+    ]
     for first, second in PAIRS:
         if {first, second} <= {"LQ", *QUICK_ARMS}:
-            gains = [gain(run, m, first, second) for m in metrics]
-            cells = [f"{_number(d, m, sign=True)}" for m, d in zip(metrics, gains, strict=True)]
+            cells = [_number(gain(run, metric, first, second), metric, sign=True) for metric in metrics]
             rows.append([f"{first} - {second}", *cells])
-    table = _table([f"{len(run.people)} people", *(METRICS[m].label for m in metrics)], rows)
+    table = _table([f"{len(run.people)} people", *(METRICS[metric].label for metric in metrics)], rows)
     return "\n".join([*_conditions(run), "", *table, "", *_seconds(run)]) + "\n"
 
 
 def compare(runs: Mapping[str, Run]) -> str:
-    """The Markdown report of several models; differences are to the first.
+    """Return the Markdown report of several models. Every model is compared with the first one.
 
     Raises:
-        SettingsError: runs of different people or settings, or with nobody in common.
+        SettingsError: the runs have different people or settings, or no person in common.
     """
-    baseline, *others = runs
-    for name in others:
+    baseline, *compared = runs
+    for name in compared:
         require_same(runs[baseline].about, runs[name].about, other_model=True)
     people = sorted(set[int].intersection(*(set(run.people) for run in runs.values())))
     if not people:
@@ -114,21 +118,24 @@ def compare(runs: Mapping[str, Run]) -> str:
             expected="scores of the same people",
             remedy="evaluate the same people, or merge all shares of each model first",
         )
-    same = {name: run.of(people) for name, run in runs.items()}
-    metrics = _metrics(same[baseline])
+    runs = {name: run.of(people) for name, run in runs.items()}
+    metrics = _metrics(runs[baseline])
+    labels = [METRICS[metric].label for metric in metrics]
     lines = ["# Models side by side, on unseen rendered people", ""]
-    lines += [f"- {name}: {_model(run.about['model'])}" for name, run in same.items()]
-    lines += [*_settings(same[baseline]), ""]
+    lines += [f"- {name}: {_model(run.about['model'])}" for name, run in runs.items()]
+    lines += [*_settings(runs[baseline]), ""]
     for arm in (BEST, "none"):
-        rows = [[name, *(_mean(run, arm, m) for m in metrics)] for name, run in same.items()]
-        lines += [f"## Restored with {_words(arm)}", "", *_table(["model", *(METRICS[m].label for m in metrics)], rows)]
+        rows = [[name, *(_mean(run, arm, metric) for metric in metrics)] for name, run in runs.items()]
+        lines += [f"## Restored with {_describe_picture(arm)}", "", *_table(["model", *labels], rows)]
         rows = []
-        for name in others:
-            pairs = {m: (same[name].column(arm, m), same[baseline].column(arm, m)) for m in metrics}
-            found = {m: difference(*pair) for m, pair in pairs.items()}
-            rows.append([f"{name} - {baseline}", *(_number(d, m, sign=True) for m, d in found.items())])
-        lines += ["", *_table(["paired difference", *(METRICS[m].label for m in metrics)], rows), ""]
-    return "\n".join([*lines, *_explanations(same[baseline])]) + "\n"
+        for name in compared:
+            cells = [f"{name} - {baseline}"]
+            for metric in metrics:
+                change = difference(runs[name].column(arm, metric), runs[baseline].column(arm, metric))
+                cells.append(_number(change, metric, sign=True))
+            rows.append(cells)
+        lines += ["", *_table(["paired difference", *labels], rows), ""]
+    return "\n".join([*lines, *_explanations(runs[baseline])]) + "\n"
 
 
 def _conditions(run: Run) -> list[str]:
@@ -140,7 +147,10 @@ def _settings(run: Run) -> list[str]:
     people, sampling = about["people"], about["sampling"]
     first, last = min(run.people, default=people["first"]), max(run.people, default=people["first"])
     complete = len(run.people) == last - first + 1
-    recognizers = [f"{name}: {r['file']} (SHA-256 {r['sha256'][:16]})" for name, r in about["recognizers"].items()]
+    recognizers = [
+        f"{role}: {recognizer['file']} (SHA-256 {recognizer['sha256'][:16]})"
+        for role, recognizer in about["recognizers"].items()
+    ]
     return [
         f"- People: {len(run.people)}{'' if complete else ' of those'} with seeds {first} to {last}, "
         f"{about['size']} px (pictures {people['pictures']})",
@@ -160,16 +170,18 @@ def _model(model: Mapping[str, Any]) -> str:
 
 
 def _seconds(run: Run) -> list[str]:
-    each = f"{run.seconds / run.faces:.3g} s for each of {run.faces} faces" if run.faces else "nothing restored"
-    return [f"Machine: {run.machine}. Restoring took {each}, encoding its references included."]
+    if not run.faces:
+        return [f"Machine: {run.machine}. No face was restored."]
+    seconds = f"{run.seconds / run.faces:.3g} s for each of {run.faces} faces"
+    return [f"Machine: {run.machine}. Restoring took {seconds}, encoding its references included."]
 
 
 def _checklist(run: Run) -> list[str]:
     rows: list[list[str]] = []
     for requirement in REQUIRED:
-        found = gain(run, requirement.metric, requirement.better, requirement.worse)
-        verdict = "PASS" if requirement.holds(found) else "**FAIL**"
-        rows.append([str(requirement), _number(found, requirement.metric, sign=True), *_certainty(found), verdict])
+        change = gain(run, requirement.metric, requirement.better, requirement.worse)
+        verdict = "PASS" if requirement.holds(change) else "**FAIL**"
+        rows.append([str(requirement), _number(change, requirement.metric, sign=True), *_certainty(change), verdict])
     moles = estimate(run.column(BEST, "moles"))
     verdict = "PASS" if moles.count and moles.mean > LEAST_MOLES else "**FAIL**"
     rows.append(
@@ -178,15 +190,18 @@ def _checklist(run: Run) -> list[str]:
     return _table(["required", "mean gain", "in standard errors", "people who gain", "people", ""], rows)
 
 
-def _certainty(found: Difference) -> list[str]:
-    return [f"{found.errors_from_zero:.1f}", f"{found.share:.0%}" if found.count else "none", str(found.count)]
+def _certainty(change: Difference) -> list[str]:
+    return [f"{change.errors_from_zero:.1f}", f"{change.share:.0%}" if change.count else "none", str(change.count)]
 
 
 def _means(run: Run) -> list[str]:
     metrics = _metrics(run)
-    rows = [[_words(name), *(_mean(run, name, m) for m in metrics)] for name in (*JUDGED, TRUTH, *PHOTOS)]
-    counts = [str(estimate(run.column(BEST, m)).count) for m in metrics]
-    return _table(["", *(METRICS[m].label for m in metrics)], [*rows, ["people", *counts]])
+    rows = [
+        [_describe_picture(name), *(_mean(run, name, metric) for metric in metrics)]
+        for name in (*JUDGED, TRUTH, *PHOTOS)
+    ]
+    counts = [str(estimate(run.column(BEST, metric)).count) for metric in metrics]
+    return _table(["", *(METRICS[metric].label for metric in metrics)], [*rows, ["people", *counts]])
 
 
 def _differences(run: Run) -> list[str]:
@@ -203,22 +218,23 @@ def _differences(run: Run) -> list[str]:
 
 
 def _explanations(run: Run) -> list[str]:
-    words = [
-        "IDS is the cosine between the recognizer's embeddings of a picture and of the truth: the face cut out as "
-        "ArcFace expects it, or (as published) the middle of the crop.",
-        "Sharpness is the mean square of the differences between neighboring pixels, as a multiple of the truth's: "
+    sentences = [
+        "IDS is the cosine similarity between the recognizer's embeddings of a picture and of the truth. The "
+        "recognizer "
+        "sees the face aligned as ArcFace expects it, or (as published) the middle of the crop.",
+        "Sharpness is the mean square of the differences between neighboring pixels, divided by that of the truth: "
         "1 is right, less is blurred, more is noisy.",
         "Iris error is the CIE 1976 \u0394E of the irises' mean colors. Moles found is the share of a person's "
-        "visible moles that have half of their true contrast or more; people without visible moles have none. Glasses "
-        "and beard are right where the picture shows them exactly if the person wears them. The row of the true "
+        "visible moles that have half of their true contrast or more; people without visible moles are not counted. "
+        "Glasses and beard are right if the picture shows them exactly when the person wears them. The row of the true "
         "picture says how often these measures are right.",
-        "± is one standard error; the differences are paired, so that theirs is not that of the two means.",
+        "± is one standard error. Differences are paired, so their errors do not follow from those of the two means.",
     ]
     if "ids_trained" in _metrics(run):
-        words.insert(1, "The recognizer that the model was trained against judges it too kindly.")
+        sentences.insert(1, "The recognizer that the model was trained against judges it too kindly.")
     if "second" in run.about["recognizers"]:
-        words.insert(1, f"The second recognizer's similarity is {run.about['recognizers']['second']['measure']}.")
-    return [" ".join(words)]
+        sentences.insert(1, f"The second recognizer's similarity is {run.about['recognizers']['second']['measure']}.")
+    return [" ".join(sentences)]
 
 
 def _metrics(run: Run) -> list[str]:
@@ -236,7 +252,7 @@ def _number(value: Estimate, metric: str, *, sign: bool = False) -> str:
     return f"{value.mean:{'+' if sign else ''}.{digits}f} ± {value.error:.{digits + (digits < 3)}f}"
 
 
-def _words(picture: str) -> str:
+def _describe_picture(picture: str) -> str:
     if picture in ARMS and ARMS[picture].count:
         arm = ARMS[picture]
         references = "reference" if arm.count == 1 else "references"
