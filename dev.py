@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Set everything up in .venv and run it. Needs Python 3.10 or newer and nothing else.
+"""Set up the project in .venv and run it. This needs only Python 3.10 or newer.
 
-python dev.py demo [OPTIONS]     set up, then see everything at work (`refldm demo`)
+python dev.py demo [OPTIONS]     set up, then run the demo (`refldm demo`)
 python dev.py test [OPTIONS]     set up, then check style, types and tests (options go to pytest)
 python dev.py check              set up, then check style and types only
 python dev.py refldm COMMAND     set up, then run a command, such as: python dev.py refldm restore --help
 
-A PyTorch that .venv already holds is kept, whatever its version and build.
+If .venv already has PyTorch, that version and build stays.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CONSTRAINTS = ROOT / "constraints.txt"
 
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
-# PyTorch 2.11's CUDA builds. 12.6 alone runs on GPUs before Turing (compute capability 7.5), 13.0 alone needs driver
-# 580. 12.8 runs on all others: any driver for CUDA 12 can run it.
+# The CUDA builds of PyTorch 2.11. GPUs before Turing (compute capability 7.5) need the build for CUDA 12.6. Other GPUs use
+# the build for CUDA 13.0 with driver 580 or newer. With an older driver for CUDA 12, they use the build for CUDA 12.8.
 CUDA_FOR_OLD_GPUS, CUDA_FOR_OLD_DRIVERS, CUDA_NEWEST = "cu126", "cu128", "cu130"
 PROBE_SECONDS = 5.0
 
-# OpenCV's distributions all write the folder cv2. pyiqa asks for the first, facexlib and insightface for the second.
+# Both distributions of OpenCV write the folder cv2. pyiqa requires the first, facexlib and insightface the second.
 OPENCV = ("opencv-python-headless", "opencv-python")
 
 TEXTS = (
@@ -55,14 +55,14 @@ CHECKS = {
 
 
 class Gpu(NamedTuple):
-    """The newest NVIDIA GPU: its compute capability, and the major version of the driver; 0 where not known."""
+    """Compute capability of the newest NVIDIA GPU, and major version of its driver. Unknown values are 0."""
 
     capability: float = 0.0
     driver: int = 0
 
 
 class Distribution(NamedTuple):
-    """What pip installed under one name: its version, and the requirements in its metadata."""
+    """Version of an installed distribution, and the requirements in its metadata."""
 
     version: str
     needs: tuple[str, ...] = ()
@@ -79,13 +79,13 @@ def main(words: list[str]) -> int:
     if checking:
         return run_checks({**CHECKS, "tests": ["pytest", *rest]} if command == "test" else CHECKS)
     refldm = [str(PYTHON), "-m", "refldm_core"]
-    # The core is installed from this folder, so that the command works from any other one.
+    # The core is installed from this folder, so the command works in every other folder too.
     return subprocess.run([*refldm, *(["demo"] if command == "demo" else []), *rest], check=False).returncode
 
 
 def set_up(extras: str) -> None:
-    """Make .venv and install the project into it; nothing where that was done before with the same PyTorch."""
-    if sys.version_info < (3, 10):  # noqa: UP036 (what runs this file is not yet known to be new enough)
+    """Make .venv and install the project into it, unless this was done before with the same files and PyTorch."""
+    if sys.version_info < (3, 10):  # noqa: UP036 (an older Python may run this file)
         raise SystemExit(f"This is Python {sys.version.split()[0]}; please run dev.py with Python 3.10 or newer.")
     files = [ROOT / "pyproject.toml", CONSTRAINTS]
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
@@ -97,7 +97,7 @@ def set_up(extras: str) -> None:
         try:
             venv.create(VENV, with_pip=True)
         except (subprocess.CalledProcessError, OSError) as error:
-            remedy = "On Debian or Ubuntu run first: sudo apt install python3-venv"
+            remedy = "On Debian or Ubuntu, first run: sudo apt install python3-venv"
             raise SystemExit(f"Python could not make a virtual environment ({error}).\n{remedy}") from error
     print("Installing (PyTorch is large: the first time takes a few minutes) ...", flush=True)
     install_torch()
@@ -111,13 +111,13 @@ def set_up(extras: str) -> None:
 
 
 def torch_in_venv() -> str:
-    """The PyTorch in .venv as a requirement, such as torch==2.11.0+cpu; empty where there is none."""
+    """Return the PyTorch in .venv as a requirement, such as torch==2.11.0+cpu; "" if .venv has none."""
     torch = installed("torch").get("torch")
     return "" if torch is None else f"torch=={torch.version}"
 
 
 def install_torch() -> None:
-    """Install PyTorch where there is none, and the torchvision that fits the PyTorch that is there."""
+    """Install PyTorch if .venv has none, and the torchvision that fits the PyTorch in .venv."""
     there = installed("torch", "torchvision")
     torch = there["torch"].version if "torch" in there else None
     if torch is not None:
@@ -128,49 +128,51 @@ def install_torch() -> None:
         index = torch_index(sys.platform, platform.machine(), nvidia_gpu(sys.platform))
         wanted = ["torch", "torchvision", "-c", str(CONSTRAINTS)]
     if index is not None and not reachable(index):
-        print(f"PyTorch's package index {index} cannot be reached; pip's default index is used instead.", flush=True)
+        print(f"PyTorch's package index {index} cannot be reached. pip uses its default index instead.", flush=True)
         if torch is None:
-            print(f"Its PyTorch is {default_build(sys.platform)}. To replace it later, run", flush=True)
+            print(f"The PyTorch there is {default_build(sys.platform)}. To replace it later, run", flush=True)
             print(f"  {PYTHON} -m pip install --force-reinstall torch torchvision --index-url {index}", flush=True)
         index = None
     pip("install", *wanted, *([] if index is None else ["--index-url", index]))
 
 
 def fits(torchvision: Distribution, torch: str) -> bool:
-    """Whether a torchvision is for a version of torch; each is for just one."""
+    """Return whether a torchvision is for this version of torch. Each torchvision is for exactly one."""
     needed = [re.match(r"torch *\(?== *([^ ;)]+)", need) for need in torchvision.needs]
     return any(match and match[1] in (torch, torch.partition("+")[0]) for match in needed)
 
 
 def torch_index(system: str, machine: str, gpu: Gpu | None) -> str | None:
-    """The package index with the PyTorch build for a machine; None for pip's default one.
+    """Return the package index with the PyTorch build for a machine; None for pip's default index.
 
     Args:
-        system: as `sys.platform`.
-        machine: as `platform.machine()`.
-        gpu: None where there is no NVIDIA driver.
+        system: value of `sys.platform`.
+        machine: value of `platform.machine()`.
+        gpu: None without an NVIDIA driver.
     """
     if system not in ("win32", "linux") or machine.lower() not in ("x86_64", "amd64"):
         return None
     if gpu is None:
-        return f"{PYTORCH_INDEX}/cpu" if system == "linux" else None  # Windows gets the CPU build by default
+        return (
+            f"{PYTORCH_INDEX}/cpu" if system == "linux" else None
+        )  # pip's default index has the CPU build for Windows
     if 0 < gpu.capability < 7.5:
         build = CUDA_FOR_OLD_GPUS
     else:
         build = CUDA_NEWEST if gpu.driver >= 580 else CUDA_FOR_OLD_DRIVERS
     if system == "linux" and build == CUDA_NEWEST:
-        return None  # what the default index has
+        return None  # pip's default index has this build
     return f"{PYTORCH_INDEX}/{build}"
 
 
 def index_of_build(version: str) -> str | None:
-    """The package index that an installed PyTorch is from, by its version's suffix, such as 2.11.0+cu128."""
+    """Return the package index of an installed PyTorch. Its version tells it by a suffix, such as 2.11.0+cu128."""
     build = version.partition("+")[2]
     return f"{PYTORCH_INDEX}/{build}" if re.fullmatch(r"cpu|xpu|cu\d+|rocm[\d.]+", build) else None
 
 
 def default_build(system: str) -> str:
-    """What PyTorch's build on the default index is."""
+    """Describe the PyTorch build on pip's default index."""
     return {"win32": "for the CPU only", "linux": "the large one for new NVIDIA GPUs and drivers"}.get(
         system, "the usual one"
     )
@@ -181,7 +183,7 @@ def nvidia_gpu(
     exists: Callable[[str], bool] = os.path.exists,
     which: Callable[[str], str | None] = shutil.which,
 ) -> Gpu | None:
-    """What there is of NVIDIA's; None where there is no driver. refldm_core/hardware.py has a twin of the test."""
+    """Return the newest NVIDIA GPU; None without a driver. refldm_core/hardware.py has the same test for a driver."""
     program = which("nvidia-smi")
     if not (program or exists(r"C:\Windows\System32\nvcuda.dll" if system == "win32" else "/proc/driver/nvidia")):
         return None
@@ -195,7 +197,7 @@ def nvidia_gpu(
 
 
 def reachable(index: str) -> bool:
-    """Whether a package index answers; asked before pip, which would try for minutes."""
+    """Return whether a package index answers. pip itself would try for minutes."""
     try:
         with urllib.request.urlopen(f"{index}/torch/", timeout=PROBE_SECONDS):
             return True
@@ -204,7 +206,7 @@ def reachable(index: str) -> bool:
 
 
 def installed(*names: str) -> dict[str, Distribution]:
-    """The distributions of these names that .venv holds."""
+    """Return the distributions of these names that are installed in .venv."""
     code = (
         "import importlib.metadata as metadata, json, sys; print(json.dumps("
         "{name: [d.version, d.requires or []] for name in sys.argv[1:] for d in metadata.distributions(name=name)}))"
@@ -216,12 +218,12 @@ def installed(*names: str) -> dict[str, Distribution]:
 
 
 def keep_one_opencv() -> None:
-    """Keep one of two OpenCV distributions: the one without windows, which needs no desktop's libraries."""
+    """If both OpenCV distributions are installed, keep the headless one, which needs no libraries of a desktop."""
     headless, full = OPENCV
     there = installed(*OPENCV)
     if len(there) == 2:
         pip("uninstall", "--yes", full)
-        # It took files of the one that stays with it.
+        # Uninstalling the other distribution deleted files that both share.
         pip("install", "--force-reinstall", "--no-deps", f"{headless}=={there[headless].version}")
 
 
@@ -231,7 +233,7 @@ def pip(command: str, *words: str) -> None:
 
 
 def run_checks(checks: dict[str, list[str]]) -> int:
-    """Run checks (name -> Python module and its options), and say at the end which ones failed."""
+    """Run checks (name -> Python module and its options). At the end, print the names of those that failed."""
     failed: list[str] = []
     for name, words in checks.items():
         print(f"\n== {name}: {' '.join(words)}", flush=True)
@@ -242,11 +244,11 @@ def run_checks(checks: dict[str, list[str]]) -> int:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):  # the folder's name may hold characters that its encoding lacks
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of the folder may have characters that the encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         raise SystemExit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"The set-up stopped (exit code {error.returncode}); the lines above say why.") from error
+        raise SystemExit(f"The setup stopped with exit code {error.returncode}. The lines above say why.") from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None

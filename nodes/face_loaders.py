@@ -1,4 +1,4 @@
-"""Loading the networks that find, recognize and parse faces."""
+"""The nodes that load the networks that find, recognize and parse faces."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LoadFaceDetector(io.ComfyNode):
             category=CATEGORY,
             display_name="Load Face Detector",
             description="Loads a network that finds faces and their five landmarks, from the model folder refldm. "
-            "Nothing is downloaded.",
+            "The node downloads nothing.",
             **where_supported(
                 search_aliases=["retinaface", "scrfd", "insightface", "face detection model", "facexlib"]
             ),
@@ -43,9 +43,11 @@ class LoadFaceDetector(io.ComfyNode):
                     "backend",
                     options=list(DETECTOR_FILES),
                     default=next((name for name in _BEST_FIRST if _detector(name).exists()), embedded.NAME),
-                    tooltip="insightface: SCRFD of the pack buffalo_l, which Load Face Recognizer uses too (for "
-                    "research only). retinaface_resnet50 and retinaface_mobile0.25: of facexlib; the second is faster "
-                    "and finds less. embedded: a small one that comes with this pack, for rendered people only.",
+                    tooltip="insightface is SCRFD of the pack buffalo_l, which Load Face Recognizer uses too (for "
+                    "research only). retinaface_resnet50 and retinaface_mobile0.25 belong to facexlib; the second is "
+                    "faster and finds fewer faces. embedded is a small detector that comes with this pack, for "
+                    "rendered "
+                    "people only.",
                 )
             ],
             outputs=[FaceDetector.Output(display_name="face_detector")],
@@ -66,23 +68,24 @@ class LoadFaceDetector(io.ComfyNode):
 class LoadFaceRecognizer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        found = face_files.recognizers()
-        best = [_PACK] if _PACK in found else found
+        names = face_files.recognizers()
+        best_first = [_PACK] if _PACK in names else names
         return io.Schema(
             node_id="ReFLDM_LoadFaceRecognizer",
             category=CATEGORY,
             display_name="Load Face Recognizer",
-            description="Loads an ArcFace network that tells people apart, from the model folder refldm. Nothing is "
-            "downloaded.",
+            description="Loads an ArcFace network that tells people apart, from the model folder refldm. The node "
+            "downloads nothing.",
             **where_supported(search_aliases=["arcface", "insightface", "face embedding", "identity", "face id"]),
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=list(dict.fromkeys([_PACK, *found, embedded.NAME])),
-                    default=next(iter(best), embedded.NAME),
-                    tooltip="The folder of an insightface pack such as buffalo_l, or an ONNX file of its recognizer "
-                    "such as w600k_r50.onnx, in the model folder refldm; for research only. embedded is a small one "
-                    "that comes with this pack, for rendered people only.",
+                    options=list(dict.fromkeys([_PACK, *names, embedded.NAME])),
+                    default=next(iter(best_first), embedded.NAME),
+                    tooltip="Choose the folder of an insightface pack such as buffalo_l, or an ONNX file of its "
+                    "recognizer "
+                    "such as w600k_r50.onnx, in the model folder refldm (for research only). embedded is a small "
+                    "recognizer that comes with this pack, for rendered people only.",
                 )
             ],
             outputs=[FaceRecognizer.Output(display_name="face_recognizer")],
@@ -107,14 +110,16 @@ class LoadFaceParser(io.ComfyNode):
             category=CATEGORY,
             display_name="Load Face Parser",
             description="Loads a network that marks which pixels of an aligned crop are face and hair, from the model "
-            "folder refldm: for Paste Faces, and for Select References to see covered faces. Nothing is downloaded.",
+            "folder refldm. Paste Faces uses it, and Select References finds covered faces with it. The node downloads "
+            "nothing.",
             **where_supported(search_aliases=["bisenet", "parsenet", "face segmentation", "face mask", "facexlib"]),
             inputs=[
                 io.Combo.Input(
                     "kind",
                     options=list(PARSER_FILES),
                     default="parsenet",
-                    tooltip="Both are of facexlib and do the same; parsenet is what its own pasting uses.",
+                    tooltip="Both networks belong to facexlib and have the same purpose. facexlib's own pasting uses "
+                    "parsenet.",
                 )
             ],
             outputs=[FaceParser.Output(display_name="face_parser")],
@@ -122,7 +127,7 @@ class LoadFaceParser(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, kind: ParserKind) -> str:
-        return kind + face_files.state_of_files(_place(PARSER_FILES[kind]))
+        return kind + face_files.state_of_files(_face_file(PARSER_FILES[kind]))
 
     @classmethod
     def execute(cls, kind: ParserKind) -> io.NodeOutput:
@@ -135,8 +140,8 @@ def _detector(backend: DetectorName) -> Path:
 
 
 def _recognizer(model: str) -> Path:
-    return embedded.RECOGNIZER if model == embedded.NAME else _place(model)
+    return embedded.RECOGNIZER if model == embedded.NAME else _face_file(model)
 
 
-def _place(name: str) -> Path:
+def _face_file(name: str) -> Path:
     return face_files.face_folder(name) / name
