@@ -34,8 +34,8 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CONSTRAINTS = ROOT / "constraints.txt"
 
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
-# The CUDA builds of PyTorch 2.11. GPUs before Turing (compute capability 7.5) need the build for CUDA 12.6. Other GPUs use
-# the build for CUDA 13.0 with driver 580 or newer. With an older driver for CUDA 12, they use the build for CUDA 12.8.
+# The CUDA builds of PyTorch 2.11. GPUs before Turing (compute capability 7.5) need the build for CUDA 12.6. Other GPUs
+# use the build for CUDA 13.0 with driver 580 or newer, and the build for CUDA 12.8 with any older driver for CUDA 12.
 CUDA_FOR_OLD_GPUS, CUDA_FOR_OLD_DRIVERS, CUDA_NEWEST = "cu126", "cu128", "cu130"
 PROBE_SECONDS = 5.0
 

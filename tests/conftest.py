@@ -1,4 +1,4 @@
-"""Fixtures: the golden tensors and a model with the weights that they were computed with."""
+"""Shared fixtures: the golden tensors, a model with the weights that gave them, and rendered people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from refldm_core.pipeline import Restorer
 from . import windows
 from .weights import GOLDEN, TinyFiles, write_tiny
 
-# The tests' tensors are small: threads cost more than they bring, most of all beside other work.
+# The tensors of the tests are small. Several threads would slow the tests down, most of all on a busy machine.
 torch.set_num_threads(1)
 
 
@@ -32,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
 
 @pytest.fixture(scope="session")
 def restorer(tiny: TinyFiles) -> Restorer:
-    """Shared: do not change it. `load_restorer` gives one of your own."""
+    """Return a restorer that all tests share and none may change. `load_restorer` loads another one."""
     return load_restorer(tiny.ckpt, tiny.config)
 
 
@@ -48,13 +48,13 @@ def lq_latent(restorer: Restorer, golden: dict[str, Tensor]) -> Tensor:
 
 @pytest.fixture(scope="session")
 def reference_images(golden: dict[str, Tensor]) -> Tensor:
-    """(3, 3, 128, 128) in [-1, 1]."""
+    """Return three references, (3, 3, 128, 128) in [-1, 1]."""
     return torch.cat(golden["in.ref_wide"].chunk(3, dim=-1))
 
 
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three rendered people of 64 pixels for the likeness benchmark, and the references of a fourth."""
+    """Return a folder of rendered people for the likeness benchmark: three of 64 pixels, and references of a fourth."""
     folder = tmp_path_factory.mktemp("cases")
     for _ in Cases(folder, FIRST_PERSON, people=3, size=64).render(workers=1):
         pass
@@ -63,5 +63,5 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def windows_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows' rules for files."""
+    """Apply the rules of Windows for files."""
     windows.impose(monkeypatch)

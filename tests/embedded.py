@@ -1,4 +1,4 @@
-"""The small models that come with the package, where this checkout has them."""
+"""Skip tests of the embedded models in a checkout without them."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ needs_embedded = pytest.mark.skipif(
 
 
 def trained_on() -> str:
-    """What the embedded restorer says that it was trained on."""
+    """Return what the embedded restorer was trained on, as its file says."""
     return read_tensors(RESTORER).metadata[TRAINED_ON_KEY]

@@ -1,4 +1,4 @@
-"""The direction of imports (design section 2), read from the source without running it."""
+"""The parts of the core import each other in one direction only. The tests read the source without running it."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("data", "samples", "synthetic"),
     },
 }
-"""Part of the core -> the other parts that it may import. The command line may import all."""
+"""Part of the core -> other parts that it may import. The command line may import every part."""
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(level, module) of every import in a file."""
+    """Yield the level and the module of every import in a file. Level 0 is an absolute import."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
@@ -73,7 +73,7 @@ def _core_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", _core_files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_core(path: Path) -> None:
+def test_core_imports_only_allowed_parts(path: Path) -> None:
     inside = path.relative_to(CORE).with_suffix("").parts
     part = inside[0]
     for level, module in _imports(path):
@@ -89,11 +89,11 @@ def test_core(path: Path) -> None:
 GROUND = {
     *("errors", "files", "images", "markdown", "out_of_memory", "paths", "pictures", "progress", "ranges", "yaml_text"),
 }
-"""Parts that docs/architecture.md draws as one."""
+"""Parts that are one box in the diagram of docs/architecture.md."""
 
 
-def _drawn() -> dict[str, set[str]]:
-    """The arrows of docs/architecture.md: part -> parts."""
+def _arrows_of_diagram() -> dict[str, set[str]]:
+    """Return the arrows in the diagram of docs/architecture.md: part -> parts that it imports."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert f"small modules that everything rests on: {', '.join(sorted(GROUND))}." in " ".join(page.split())
     arrows: dict[str, set[str]] = {}
@@ -103,12 +103,12 @@ def _drawn() -> dict[str, set[str]]:
 
 
 def _below(part: str, arrows: dict[str, set[str]]) -> set[str]:
-    """Everything that a chain of arrows leads to."""
+    """Return every part that a chain of arrows from this part leads to."""
     return {part for end in arrows.get(part, ()) for part in (end, *_below(end, arrows))}
 
 
 def _imported_parts(folder: str) -> set[str]:
-    """Parts of the core that a folder imports, from inside or outside of the core."""
+    """Return the parts of the core that a folder, inside or outside the core, imports."""
     parts: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
         inside = path.relative_to(ROOT).with_suffix("").parts
@@ -119,9 +119,9 @@ def _imported_parts(folder: str) -> set[str]:
     return parts
 
 
-def test_the_drawing_holds() -> None:
-    """The diagram of docs/architecture.md: its arrows are allowed, needed, and lead to all that may be imported."""
-    arrows = _drawn()
+def test_the_diagram_shows_the_allowed_imports() -> None:
+    """Every arrow is an allowed import, none is redundant, and every allowed import follows the arrows."""
+    arrows = _arrows_of_diagram()
     allowed = {part: {"ground" if end in GROUND else end for end in ends} for part, ends in MAY_IMPORT.items()}
     folders = {"nodes": "nodes", "benchmarks": "benchmarks", "cli": "refldm_core/cli"}
     for part, folder in folders.items():
@@ -134,15 +134,15 @@ def test_the_drawing_holds() -> None:
         if part not in folders:
             assert arrows.get(part, set()) <= ends, f"{part} may not import {arrows[part] - ends}"
         for end in arrows.get(part, ()):
-            rest = {**arrows, part: arrows[part] - {end}}
-            assert end not in _below(part, rest), f"{part} --> {end}: other arrows lead there"
+            other_arrows = {**arrows, part: arrows[part] - {end}}
+            assert end not in _below(part, other_arrows), f"{part} --> {end}: other arrows lead there"
     parts = {path.stem for path in CORE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    drawn = {*arrows, *(end for ends in arrows.values() for end in ends), *GROUND}
-    assert parts - {"__init__", "__main__"} <= drawn
+    boxes = {*arrows, *(end for ends in arrows.values() for end in ends), *GROUND}
+    assert parts - {"__init__", "__main__"} <= boxes
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nodes").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_nodes(path: Path) -> None:
+def test_nodes_import_the_core_relatively_and_only_host_touches_comfyui(path: Path) -> None:
     for level, module in _imports(path):
         top = module.split(".")[0]
         if level == 0:
@@ -154,18 +154,18 @@ def test_nodes(path: Path) -> None:
 
 def test_importing_the_core_imports_nothing_heavy() -> None:
     code = "import sys, refldm_core; print([m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert process.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("module", ["insightface", "facexlib", "onnxruntime", "comfy"])
-def test_the_core_works_without(module: str) -> None:
-    """What is optional is imported only where it is used."""
+def test_the_core_imports_without(module: str) -> None:
+    """Optional packages are imported only by the functions that use them."""
     code = f"import sys; sys.modules[{module!r}] = None\nimport refldm_core.pipeline, refldm_core.cli.restore"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_wheel_holds_the_core_only() -> None:
+def test_the_wheel_contains_only_the_core() -> None:
     """A top-level package `nodes` would shadow ComfyUI's own module."""
     if sys.version_info < (3, 11):
         pytest.skip("tomllib is new in Python 3.11")

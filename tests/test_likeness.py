@@ -1,4 +1,4 @@
-"""The likeness benchmark: its statistics by hand, and its whole way with a tiny random model."""
+"""The likeness benchmark: its statistics against values by hand, and complete runs with a tiny random model."""
 
 from __future__ import annotations
 
@@ -56,31 +56,31 @@ SPEC = ModelSpec(
 )
 
 
-def test_estimate() -> None:
-    found = estimate([1.0, None, 2.0, 6.0])
-    assert found.count == 3
-    assert found.mean == pytest.approx(3.0)
-    # Squares from the mean: 4 + 1 + 9 = 14; variance 7; error sqrt(7 / 3).
-    assert found.error == pytest.approx(math.sqrt(7 / 3))
-    assert found.errors_from_zero == pytest.approx(3 / math.sqrt(7 / 3))
+def test_estimate_ignores_missing_values() -> None:
+    result = estimate([1.0, None, 2.0, 6.0])
+    assert result.count == 3
+    assert result.mean == pytest.approx(3.0)
+    # Squared deviations: 4 + 1 + 9 = 14; variance 7; error sqrt(7 / 3).
+    assert result.error == pytest.approx(math.sqrt(7 / 3))
+    assert result.errors_from_zero == pytest.approx(3 / math.sqrt(7 / 3))
     assert math.isnan(estimate([None]).mean)
     assert math.isnan(estimate([5.0]).error)
 
 
 def test_difference_is_paired() -> None:
-    found = difference([0.9, 0.5, 0.7, None, 0.3], [0.8, 0.3, 0.7, 0.1, 0.4])
-    assert (found.count, found.share) == (4, 0.5)
-    # .1, .2, 0, -.1: mean .05; squares from it .0025 + .0225 + .0025 + .0225 = .05.
-    assert found.mean == pytest.approx(0.05)
-    assert found.error == pytest.approx(math.sqrt(0.05 / 3 / 4))
+    result = difference([0.9, 0.5, 0.7, None, 0.3], [0.8, 0.3, 0.7, 0.1, 0.4])
+    assert (result.count, result.share) == (4, 0.5)
+    # Differences .1, .2, 0, -.1; mean .05; squared deviations .0025 + .0225 + .0025 + .0225 = .05.
+    assert result.mean == pytest.approx(0.05)
+    assert result.error == pytest.approx(math.sqrt(0.05 / 3 / 4))
     assert difference([1.0, 1.0], [0.5, 0.5]).errors_from_zero == math.inf
     assert difference([1.0, 1.0], [1.0, 1.0]).errors_from_zero == 0.0
 
 
 def _run(own: float, none: float, wrong: float, iris: tuple[float, float] = (10.0, 20.0), name: str = "a") -> Run:
-    """Four people; their differences scatter by 0.01."""
+    """Return the scores of four people. The differences between pictures vary by 0.01 from person to person."""
 
-    def of_picture(ids: float, psnr: float, iris_error: float, moles: float, i: int) -> dict[str, float | None]:
+    def scores_of(ids: float, psnr: float, iris_error: float, moles: float, i: int) -> dict[str, float | None]:
         values = {"ids": ids, "ids_published": ids, "ids_second": ids - 0.5, "psnr": psnr, "iris": iris_error}
         return {
             **values,
@@ -95,11 +95,11 @@ def _run(own: float, none: float, wrong: float, iris: tuple[float, float] = (10.
     for i in range(4):
         shift = 0.01 * (-1) ** i
         people[FIRST + i] = {
-            "LQ": of_picture(0.1, 20.0, 30.0, 0.0, i),
-            "none": of_picture(none, 22.0, iris[1], 0.1, i),
-            "wrong 3": of_picture(wrong + shift, 22.0, 25.0, 0.1, i),
-            "own 1": of_picture(own - 0.02, 23.0, 12.0, 0.5, i),
-            "own 3": of_picture(own + shift, 23.0 + i, iris[0], 0.9, i),
+            "LQ": scores_of(0.1, 20.0, 30.0, 0.0, i),
+            "none": scores_of(none, 22.0, iris[1], 0.1, i),
+            "wrong 3": scores_of(wrong + shift, 22.0, 25.0, 0.1, i),
+            "own 1": scores_of(own - 0.02, 23.0, 12.0, 0.5, i),
+            "own 3": scores_of(own + shift, 23.0 + i, iris[0], 0.9, i),
         }
     model = {"file": name, "fingerprint": name, "weights": "ema", "parameters": 1, "first_stage": "f"}
     sampling = {"sampler": "ddim", "steps": 2, "spacing": "trailing", "guidance": 1.5, "eta": 0.0}
@@ -107,26 +107,26 @@ def _run(own: float, none: float, wrong: float, iris: tuple[float, float] = (10.
     return Run({**about, "dtype": "float32", "recognizers": {}}, "a machine", people, 10.0, 20)
 
 
-def _verdicts(run: Run) -> list[bool]:
-    return [r.holds(gain(run, r.metric, r.better, r.worse)) for r in REQUIRED]
-
-
 def _failed(run: Run) -> list[str]:
-    return [str(r) for r in REQUIRED if not r.holds(gain(run, r.metric, r.better, r.worse))]
+    return [
+        str(requirement)
+        for requirement in REQUIRED
+        if not requirement.holds(gain(run, requirement.metric, requirement.better, requirement.worse))
+    ]
 
 
-def test_requirements() -> None:
+def test_requirements_ask_for_margin_and_certainty() -> None:
     assert not _failed(_run(0.9, 0.8, 0.7))
-    of_both = [
+    of_both_recognizers = [
         f"{label}: own 3 above none, by 0.05 or more and 3 standard errors" for label in ("IDS", "IDS, 2nd recognizer")
     ]
-    assert _failed(_run(0.84, 0.8, 0.7)) == of_both  # a gain of .04
+    assert _failed(_run(0.84, 0.8, 0.7)) == of_both_recognizers  # a gain of .04
     assert [text.partition(": ")[2][:17] for text in _failed(_run(0.9, 0.8, 0.79))] == ["none above wrong "] * 2
     assert _failed(_run(0.9, 0.8, 0.7, iris=(21.0, 20.0))) == ["iris error (\u0394E): own 3 below none"]
     scattered = _run(0.9, 0.8, 0.7)
     for i, scores in enumerate(scattered.people.values()):
         scores["own 3"]["ids"] = 0.9 + 0.2 * (-1) ** i  # the mean gain is .1, with an error of .115
-    assert _failed(scattered) == of_both[:1]
+    assert _failed(scattered) == of_both_recognizers[:1]
     text = describe(scattered)
     assert "| **FAIL** |" in text
     assert "+0.100 ± 0.115 | 0.9 | 50% | 4 |" in text
@@ -136,7 +136,7 @@ def test_requirements() -> None:
     assert _failed(below_lq) == ["IDS, 2nd recognizer: own 3 above LQ"]
 
 
-def test_half_of_the_moles_must_be_there() -> None:
+def test_half_of_the_moles_must_be_found() -> None:
     run = _run(0.9, 0.8, 0.7)
     assert "| moles found: own 3 above 50% | 0.90 ± 0.000 |  |  | 3 | PASS |" in describe(run)
     for scores in run.people.values():
@@ -153,13 +153,13 @@ def test_a_missing_measurement_fails(metric: str) -> None:
     assert failed and all(text.startswith(METRICS[metric].label) for text in failed)
 
 
-def test_comparison() -> None:
+def test_comparison_needs_equal_settings() -> None:
     text = compare({"plain": _run(0.8, 0.7, 0.6), "scaled": _run(0.85, 0.7, 0.6, name="b")})
     assert "| scaled - plain | +0.050 ± 0.000 |" in text
-    other = _run(0.9, 0.8, 0.7)
-    other.about["sampling"]["steps"] = 3
+    other_settings = _run(0.9, 0.8, 0.7)
+    other_settings.about["sampling"]["steps"] = 3
     with pytest.raises(SettingsError, match="sampling"):
-        compare({"plain": _run(0.8, 0.7, 0.6), "scaled": other})
+        compare({"plain": _run(0.8, 0.7, 0.6), "scaled": other_settings})
     with pytest.raises(SettingsError, match="model"):
         merge([_run(0.8, 0.7, 0.6), _run(0.8, 0.7, 0.6, name="b")])
 
@@ -171,10 +171,10 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_truth_is_perfect(recognizer: Path, cases: Path) -> None:
-    three = Cases(cases, FIRST, 3, 64)
+def test_the_truth_has_perfect_scores(recognizer: Path, cases: Path) -> None:
+    all_cases = Cases(cases, FIRST, 3, 64)
     # At 64 pixels some eyes are too narrow to show an iris.
-    case = next(case for who in range(FIRST, FIRST + 3) if (case := three.case(who)).truth.left_iris.any())
+    case = next(case for seed in range(FIRST, FIRST + 3) if (case := all_cases.case(seed)).truth.left_iris.any())
     pictures = {"a copy": case.truth.picture, "LQ": case.lq}
     with pytest.warns(RuntimeWarning, match="divide by zero"):  # PSNR
         scores = score(case, {**pictures, "own photo": case.own[0]}, Recognizers(ArcFaceRecognizer(recognizer)))
@@ -186,18 +186,18 @@ def test_the_truth_is_perfect(recognizer: Path, cases: Path) -> None:
     assert lq["sharpness"] < 0.5
     assert set(photo) == {"ids", "ids_published"}
     assert "ids_second" not in lq
-    assert abs(to_pictures(to_batch([case.lq]))[0].astype(int) - case.lq).max() <= 1  # truncated, as published
+    assert abs(to_pictures(to_batch([case.lq]))[0].astype(int) - case.lq).max() <= 1  # the published code truncates
 
 
 def test_cases_are_rendered_once(cases: Path) -> None:
-    """The masks of the truth come back from their file, and nothing is rendered again."""
+    """The files hold the same truth as a new rendering, and nothing is rendered again."""
     before = {path: path.stat().st_mtime_ns for path in cases.rglob("*.png")}
-    three = Cases(cases, FIRST, 3, 64)
-    assert sum(three.render(1)) == 0
+    all_cases = Cases(cases, FIRST, 3, 64)
+    assert sum(all_cases.render(1)) == 0
     assert {path: path.stat().st_mtime_ns for path in cases.rglob("*.png")} == before and len(before) == 16 + 3
-    somebody, shown = person(FIRST + 1), conditions(picture_seed(FIRST + 1, 0))
-    rendered = Truth.of(portrait(somebody, shown, 64), regions(somebody, shown, 64))
-    case = three.case(FIRST + 1)
+    subject, circumstances = person(FIRST + 1), conditions(picture_seed(FIRST + 1, 0))
+    rendered = Truth.of(portrait(subject, circumstances, 64), regions(subject, circumstances, 64))
+    case = all_cases.case(FIRST + 1)
     np.testing.assert_array_equal(case.truth.picture, rendered.picture)
     np.testing.assert_allclose(case.truth.moles, rendered.moles, atol=1e-3)
     for name in ("left_iris", "right_iris"):
@@ -205,12 +205,14 @@ def test_cases_are_rendered_once(cases: Path) -> None:
     for name, mask in vars(rendered.regions).items():
         np.testing.assert_array_equal(getattr(case.truth.regions, name), mask)
     assert (case.truth.glasses, case.truth.beard) == (rendered.glasses, rendered.beard)
-    np.testing.assert_array_equal(case.wrong[0], three.case(FIRST + 2).own[0])
+    np.testing.assert_array_equal(case.wrong[0], all_cases.case(FIRST + 2).own[0])
     with pytest.raises(SettingsError, match="64 pixels"):
         sum(Cases(cases, FIRST, 3, 96).render(1))
 
 
-def test_whole_way(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_resume_merge_and_compare(
+    tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, tmp_path)
     model = tmp_path / "random.safetensors"
     write_random_model(model, SPEC)
@@ -230,7 +232,7 @@ def test_whole_way(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: p
         assert set(scores["own 3"]) == set(METRICS) - {"ids_trained"}
     assert data["faces"] == 2 * len(ARMS)
 
-    # Cut short and continued: the same, and only what was missing is done.
+    # A continued run gives the same file, and restores only the missing person.
     del data["people"][str(FIRST + 2)]
     first.write_text(json.dumps(data), encoding="utf-8")
     again = [*words, "--share", "1/2", "--batch", "1", "--json", str(first), "--resume"]
@@ -241,13 +243,13 @@ def test_whole_way(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: p
     report, merged = tmp_path / "report.md", tmp_path / "all.json"
     merging = ["--merge", str(first), str(tmp_path / "2.json"), "--json", str(merged), "--output", str(report)]
     assert main(merging) == 0
-    told = report.read_text(encoding="utf-8")
-    assert f"People: 3 with seeds {FIRST} to {FIRST + 2}, 64 px" in told
-    assert "Recognizer, second: dlib's recognizer (SHA-256 " in told and "| IDS, 2nd recognizer |" in told
-    assert "The second recognizer's similarity is 1 - the Euclidean distance" in told
+    text = report.read_text(encoding="utf-8")
+    assert f"People: 3 with seeds {FIRST} to {FIRST + 2}, 64 px" in text
+    assert "Recognizer, second: dlib's recognizer (SHA-256 " in text and "| IDS, 2nd recognizer |" in text
+    assert "The second recognizer's similarity is 1 - the Euclidean distance" in text
     assert main(["--compare", f"one={merged}", f"two={merged}"]) == 0
 
-    # In one batch the same as one by one, up to rounding.
+    # A batch gives the same scores as single people, up to rounding.
     together = [*words[:-1], "2", "--json", str(tmp_path / "together.json")]
     assert main(together) == 0
     batch, alone = read_run(tmp_path / "together.json"), read_run(merged).of([FIRST, FIRST + 1])
@@ -255,20 +257,22 @@ def test_whole_way(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch: p
         assert batch.column(picture, "psnr") == pytest.approx(alone.column(picture, "psnr"), abs=0.05)
 
 
-def test_quick_reading(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch, capsys) -> None:
+def test_quick_reading_judges_identity_only(tmp_path: Path, recognizer: Path, cases: Path, monkeypatch, capsys) -> None:
     install(monkeypatch, tmp_path)
     model = tmp_path / "random.safetensors"
     write_random_model(model, SPEC)
     words = ["--model", str(model), "--recognizer", str(recognizer), "--second-recognizer", "dlib", "--quick"]
     assert main([*words, "--cases", str(cases), "--steps", "1", "--people", "2"]) == 0
-    told = capsys.readouterr().out
-    assert "| 2 people | IDS | IDS, 2nd recognizer |" in told and "| own 3 - none | " in told
-    assert f"each of {2 * len(QUICK_ARMS)} faces" in told and "PSNR" not in told
+    printed = capsys.readouterr().out
+    assert "| 2 people | IDS | IDS, 2nd recognizer |" in printed and "| own 3 - none | " in printed
+    assert f"each of {2 * len(QUICK_ARMS)} faces" in printed and "PSNR" not in printed
     with pytest.raises(SystemExit):
         main([*words, "--cases", str(cases), "--json", str(tmp_path / "quick.json")])
 
 
-def test_bad_words(tmp_path: Path, recognizer: Path, cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_arguments_are_reported(
+    tmp_path: Path, recognizer: Path, cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--merge", str(tmp_path / "none.json")]) == 2
     assert main(["--compare", "no-name"]) == 2
     assert main(["--merge", "a.json", "--output", str(tmp_path / "missing" / "report.md")]) == 2

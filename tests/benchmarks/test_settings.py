@@ -1,4 +1,4 @@
-"""What settings cost in likeness: the words that name one, the report by hand, and the whole way with a tiny model."""
+"""The benchmark of settings: parsing of a setting, a report by hand, and complete runs with a tiny model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.face.toys import save_arcface
 from tests.test_likeness import SPEC
 
 
-def test_words() -> None:
+def test_settings_are_parsed() -> None:
     assert Setting.parse("ddim:50") == Setting("ddim:50", SamplingSettings(), torch.float32)
     text = "dpmpp_2m:10:1.2:200-800@bfloat16"
     sampling = SamplingSettings(10, "dpmpp_2m", guidance=1.2, guidance_interval=(200, 800))
@@ -27,15 +27,15 @@ def test_words() -> None:
 
 
 @pytest.mark.parametrize("text", ["ddim", "euler:10", "ddim:ten", "ddim:10@int8", "ddim:10:1.5:5", "ddim:10:1.2.3"])
-def test_words_without_meaning(text: str) -> None:
+def test_unusable_settings_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"has no meaning|out of range"):
         Setting.parse(text)
 
 
-def test_report_by_hand() -> None:
+def test_report_has_the_values_by_hand() -> None:
     def values(ids: float, levels: float) -> dict[str, float]:
-        rest = {"psnr": 20.0, "sharpness": 0.5, "mean_levels": levels, "max_levels": 9.0, "seconds": 2.0}
-        return {"ids": ids, **rest}
+        constants = {"psnr": 20.0, "sharpness": 0.5, "mean_levels": levels, "max_levels": 9.0, "seconds": 2.0}
+        return {"ids": ids, **constants}
 
     people = {
         "ddim:50": {"1": values(0.5, 0.0), "2": values(0.7, 0.0)},
@@ -46,7 +46,9 @@ def test_report_by_hand() -> None:
     assert second == "| `ddim:5` | 0.7500 | +0.1500 ± 0.0500 | 20.00 | 0.50 | 2.00, 9 | 2.00 |"
 
 
-def test_whole_way(tmp_path: Path, cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resumed_run_adds_people_and_keeps_scores(
+    tmp_path: Path, cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_random_model(tmp_path / "m.safetensors", SPEC)
     save_arcface(tmp_path / "r.onnx")
     words = ["--model", str(tmp_path / "m.safetensors"), "--recognizer", str(tmp_path / "r.onnx"), "--batch", "2"]
@@ -63,11 +65,13 @@ def test_whole_way(tmp_path: Path, cases: Path, capsys: pytest.CaptureFixture[st
     before = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["people"]
     assert main([*words, "--people", "3", "--resume"]) == 0
     people = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["people"]
-    assert {name: len(found) for name, found in people.items()} == {
+    assert {name: len(values_of) for name, values_of in people.items()} == {
         "ddim:4": 3,
         "dpmpp_2m:2:1.5:0-500@bfloat16": 3,
     }
-    assert all(people[name][who] == values for name, found in before.items() for who, values in found.items())
+    assert all(
+        people[name][person] == values for name, values_of in before.items() for person, values in values_of.items()
+    )
     assert all(values["max_levels"] == 0.0 for values in people["ddim:4"].values())
     assert all(values["max_levels"] > 0.0 for values in people["dpmpp_2m:2:1.5:0-500@bfloat16"].values())
     save_arcface(tmp_path / "r.onnx", seed=1)

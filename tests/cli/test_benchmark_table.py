@@ -1,4 +1,4 @@
-"""`refldm benchmark-table`: the whole way on rendered people with the embedded models, in few steps."""
+"""`refldm benchmark-table`: complete runs on rendered people with the embedded models, in one sampling step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def files(folder: str) -> list[str]:
 
 
 @needs_embedded
-def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_of_synthetic_people_resumes(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("--synthetic", "2", "--counts", "2", "0") == 0
     printed = capsys.readouterr().out
     table = Path("out/table.md").read_text(encoding="utf-8")
@@ -51,18 +53,18 @@ def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypa
             assert f"| {kind} | {method} | 2 | 2 |" in table and f"| {kind} | {method} |" in printed
         assert f"| {kind} | paper, on FFHQ-Ref |  |  | {published} |" in table
     assert "no yardstick" in table and "[severe](severe/report.html)" in table
-    assert files("out/rendered") == [f"person_90000{who}_{which}.png" for who in (0, 1) for which in range(6)]
+    assert files("out/rendered") == [f"person_90000{seed}_{which}.png" for seed in (0, 1) for which in range(6)]
     restored = files("out/restored")
     assert len(restored) == 2 * 2 * 2
-    told = json.loads(Path("out/table.json").read_text(encoding="utf-8"))
-    severe = told["summaries"]["severe"]
+    data = json.loads(Path("out/table.json").read_text(encoding="utf-8"))
+    severe = data["summaries"]["severe"]
     assert [method["seconds"] is None for method in severe["methods"]] == [True, False, False]
-    assert {one["baseline"] for one in severe["comparisons"]} == {"ReF-LDM, no references"}
+    assert {comparison["baseline"] for comparison in severe["comparisons"]} == {"ReF-LDM, no references"}
     with Path("out/seconds.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and all(float(row["seconds"]) > 0 for row in rows)
 
-    # As the other commands do it, with the same seeds.
+    # `refldm degrade` and `refldm restore` write the same pictures with the same seeds.
     Path("low").mkdir()
     assert main(["degrade", "out/rendered/person_900000_0.png", "--output", "low", "--kind", "severe"]) == 0
     assert _same("low/person_900000_0.png", "out/low/severe/person_900000_0.png")
@@ -71,23 +73,23 @@ def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypa
     assert main(["restore", "low/person_900000_0.png", *words]) == 0
     assert _same("face.png", "out/restored/severe/references_2/person_900000_0.png")
 
-    # Resumed: what is missing, and a new row; nothing twice.
+    # A resumed run restores the missing picture and a new row, and nothing twice.
     Path("out/restored/severe/references_2/person_900001_0.png").unlink()
-    done: list[Path] = []
-    real = benchmark.restore_target
+    restored_paths: list[Path] = []
+    restore_target = benchmark.restore_target
 
-    def counted(restorer: object, lq: Path, references: object, path: Path, settings: object) -> None:
-        done.append(path.relative_to("out/restored"))
-        real(restorer, lq, references, path, settings)  # type: ignore[arg-type]
+    def restore_and_record(restorer: object, lq: Path, references: object, path: Path, settings: object) -> None:
+        restored_paths.append(path.relative_to("out/restored"))
+        restore_target(restorer, lq, references, path, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("refldm_core.cli.benchmark_table.restore_target", counted)
+    monkeypatch.setattr("refldm_core.cli.benchmark_table.restore_target", restore_and_record)
     capsys.readouterr()
     assert run("--synthetic", "2", "--counts", "0", "1", "2") == 2, "neither --resume nor --overwrite"
     assert "holds a benchmark already" in capsys.readouterr().err
     assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume") == 0
-    assert sorted(path.as_posix() for path in done) == [
-        *(f"{kind}/references_1/person_90000{who}_0.png" for kind in ("moderate",) for who in (0, 1)),
-        *(f"severe/references_1/person_90000{who}_0.png" for who in (0, 1)),
+    assert sorted(path.as_posix() for path in restored_paths) == [
+        *(f"{kind}/references_1/person_90000{seed}_0.png" for kind in ("moderate",) for seed in (0, 1)),
+        *(f"severe/references_1/person_90000{seed}_0.png" for seed in (0, 1)),
         "severe/references_2/person_900001_0.png",
     ]
     assert "ReF-LDM, 1 reference |" in Path("out/table.md").read_text(encoding="utf-8")
@@ -98,19 +100,21 @@ def test_synthetic_people(run: Run, capsys: pytest.CaptureFixture[str], monkeypa
     assert "other people" in capsys.readouterr().err
     assert Path("out/rendered/references.csv").read_bytes() == before
 
-    # Another recognizer: judged anew, not restored anew.
-    done.clear()
+    # With another recognizer, the pictures are judged again but not restored again.
+    restored_paths.clear()
     save_arcface(Path("toy.onnx"))
     assert run("--synthetic", "2", "--counts", "0", "1", "2", "--resume", "--recognizer", "toy.onnx") == 0
-    assert not done
+    assert not restored_paths
     again = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
     assert again["methods"][0]["means"]["ids"] != severe["methods"][0]["means"]["ids"]
     assert again["methods"][0]["means"]["psnr"] == severe["methods"][0]["means"]["psnr"]
 
 
 @needs_embedded
-def test_another_measure_than_the_papers(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The paper's IDS is a cosine: it is left out beside dlib's similarity."""
+def test_published_ids_is_left_out_beside_another_measure(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The paper's IDS is a cosine similarity, which cannot be compared with dlib's similarity."""
     install(monkeypatch, tmp_path)
     assert run("--synthetic", "1", "--counts", "0", "--kinds", "severe", "--recognizer", "dlib") == 0
     table = Path("out/table.md").read_text(encoding="utf-8")
@@ -123,34 +127,36 @@ def _same(first: str, second: str) -> bool:
 
 
 @needs_embedded
-def test_a_folder_with_damage_and_given_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Larger than the model's pictures, with one that cannot be read, and degraded pictures that are there."""
+def test_damaged_pictures_are_reported_and_degraded_pictures_are_used(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pictures are larger than the model's, one is damaged, and --low names the degraded pictures of one kind."""
     from refldm_core.synthetic.dataset import numbered_portrait
 
     Path("faces").mkdir()
-    Path("given").mkdir()
+    Path("named").mkdir()
     lines = ["gt_image,ref_image"]
-    for who in range(3):
-        for which in range(2):
-            Image.fromarray(numbered_portrait(who, which, 112).picture).save(f"faces/{who}{which}.jpg", quality=95)
-        lines.append(f"{who}0.jpg,['{who}1.jpg']")
-        Image.fromarray(numbered_portrait(who, 0, 112).picture).save(f"given/{who}0.png")
+    for seed in range(3):
+        for number in range(2):
+            Image.fromarray(numbered_portrait(seed, number, 112).picture).save(f"faces/{seed}{number}.jpg", quality=95)
+        lines.append(f"{seed}0.jpg,['{seed}1.jpg']")
+        Image.fromarray(numbered_portrait(seed, 0, 112).picture).save(f"named/{seed}0.png")
     Path("references.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     Path("faces/10.jpg").write_bytes(b"no picture")
     dataset = ("--dataset", "faces", "--references", "references.csv", "--counts", "1")
-    assert run(*dataset, "--low", "moderate=given", "--limit", "2") == 2
+    assert run(*dataset, "--low", "moderate=named", "--limit", "2") == 2
     captured = capsys.readouterr()
     assert "10.jpg, severe" in captured.err and "10.jpg is not a picture" in captured.err
     assert Image.open("out/restored/severe/references_1/00.jpg.png").size == (112, 112)
     assert files("out/restored/moderate") == ["references_1/00.jpg.png", "references_1/10.jpg.png"]
     assert files("out/low") == ["severe/00.jpg.png"]
-    told = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
-    assert {(one["kind"], one["what"]) for one in told["findings"]} == {
+    severe = json.loads(Path("out/table.json").read_text(encoding="utf-8"))["summaries"]["severe"]
+    assert {(finding["kind"], finding["what"]) for finding in severe["findings"]} == {
         ("prediction missing", "10.jpg"),
         ("corrupt picture", "10.jpg"),
     }
-    assert told["methods"][1]["pictures"] == 1
-    assert run(*dataset, "--low", "moderate=given", "--limit", "1", "--resume") == 0
+    assert severe["methods"][1]["pictures"] == 1
+    assert run(*dataset, "--low", "moderate=named", "--limit", "1", "--resume") == 0
 
 
 @needs_embedded
@@ -169,7 +175,7 @@ def test_two_processes_share_the_faces(tmp_path: Path) -> None:
         "--json",
     ]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
+    process = subprocess.run(
         [*launch, "-m", "refldm_core", "benchmark-table", *words],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -177,9 +183,9 @@ def test_two_processes_share_the_faces(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)["summaries"]["severe"]
-    assert [method["pictures"] for method in told["methods"]] == [2, 2]
+    assert process.returncode == 0, process.stderr
+    severe = json.loads(process.stdout)["summaries"]["severe"]
+    assert [method["pictures"] for method in severe["methods"]] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +200,7 @@ def test_two_processes_share_the_faces(tmp_path: Path) -> None:
     ],
 )
 @needs_embedded
-def test_what_cannot_be_done(
+def test_unusable_arguments_are_reported(
     words: tuple[str, ...], message: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*words) == 2
@@ -202,7 +208,9 @@ def test_what_cannot_be_done(
 
 
 @needs_embedded
-def test_targets_whose_results_are_one_file_on_some_systems(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_targets_with_one_result_file_are_refused_before_restoring(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("faces").mkdir()
     for name in ("A.png", "a.png", "c.png"):
         Image.new("RGB", (16, 16)).save(f"faces/{name}")
@@ -212,7 +220,7 @@ def test_targets_whose_results_are_one_file_on_some_systems(run: Run, capsys: py
     assert not Path("out/restored").exists()
 
 
-def test_distinct_results() -> None:
+def test_result_names_must_differ_in_more_than_case() -> None:
     def require(*names: str) -> None:
         require_distinct_results([Target(name, Path(name), name) for name in names])
 
@@ -222,7 +230,7 @@ def test_distinct_results() -> None:
             require(*names)
 
 
-def test_names() -> None:
+def test_labels_paths_and_missing_seconds() -> None:
     assert [Arm(count).label for count in (0, 1, 5)] == [
         "ReF-LDM, no references",
         "ReF-LDM, 1 reference",

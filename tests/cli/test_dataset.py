@@ -1,4 +1,4 @@
-"""`refldm dataset` as a user runs it."""
+"""`refldm dataset`: complete runs of its three commands, and their errors."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from ..embedded import needs_embedded, trained_on
 
 @pytest.fixture
 def recognizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ByColor:
-    """In a folder with photos/0_0.png ..., known by their color."""
+    """Return a recognizer that knows people by color, in a folder with photos/0_0.png and so on."""
     monkeypatch.chdir(tmp_path)
     write_flat(tmp_path / "photos")
-    found = ByColor()
-    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(found))
-    return found
+    by_color = ByColor()
+    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(by_color))
+    return by_color
 
 
-def test_build(recognizer: ByColor, capsys: pytest.CaptureFixture[str]) -> None:
+def test_build_reads_each_photo_once(recognizer: ByColor, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "build", "photos", "--output", "out", "--test", "2"]) == 0
-    told = capsys.readouterr().out
-    assert "24 faces of 6 people in 24 photos." in told
-    assert "test: 8 targets, 8 pictures of 2 people" in told
-    assert "report.md" in told
+    printed = capsys.readouterr().out
+    assert "24 faces of 6 people in 24 photos." in printed
+    assert "test: 8 targets, 8 pictures of 2 people" in printed
+    assert "report.md" in printed
     assert main(["dataset", "build", "photos", "--output", "out", "--test", "2", "--json", "--quiet"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["splits"]["test"]["people"] == 2 and captured.err == ""
     assert len(recognizer.seen) == 24
 
 
-def test_build_into_a_folder_inside(recognizer: ByColor) -> None:
+def test_output_inside_the_photos_is_not_read_as_photos(recognizer: ByColor) -> None:
     for _ in range(2):
         assert main(["dataset", "build", "photos", "--output", "photos/dataset"]) == 0
-    assert len(recognizer.seen) == 24, "what was written is not taken for photos"
+    assert len(recognizer.seen) == 24, "the second run does not read the pictures of the first"
 
 
-def test_build_interrupted(
+def test_an_interrupted_build_continues(
     recognizer: ByColor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "_reader", lambda *_: color_reader(ByColor(stop_at=5)))
@@ -57,12 +57,12 @@ def test_build_interrupted(
     assert len(recognizer.seen) == 19
 
 
-def test_the_test_sets_are_those_of_degrade(recognizer: ByColor) -> None:
+def test_the_test_sets_equal_the_output_of_degrade(recognizer: ByColor) -> None:
     assert main(["dataset", "build", "photos", "--output", "out"]) == 0
     assert main(["degrade", "out/images", "--output", "low", "--kind", "severe"]) == 0
-    made = sorted(Path("out/test_images/severe_degrad").glob("*.png"))
-    assert made
-    for path in made:
+    paths = sorted(Path("out/test_images/severe_degrad").glob("*.png"))
+    assert paths
+    for path in paths:
         assert (np.asarray(Image.open(path)) == np.asarray(Image.open(Path("low") / path.name))).all()
 
 
@@ -72,14 +72,14 @@ def test_build_with_the_embedded_models(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
-    for who in PEOPLE[:2]:
-        for which in range(2):
-            Image.fromarray(photo_of(who, which)).save(f"photos/{who}_{which}.png")
+    for seed in PEOPLE[:2]:
+        for number in range(2):
+            Image.fromarray(photo_of(seed, number)).save(f"photos/{seed}_{number}.png")
     words = ["dataset", "build", "photos", "--output", "out", "--detector", "embedded", "--recognizer", "embedded"]
     assert main([*words, "--min-size", "30", "--upright", "--crop-size", "96"]) == 0
-    said = capsys.readouterr()
-    assert "4 faces of 2 people in 4 photos." in said.out
-    assert f"The detector and the recognizer were trained on {trained_on()} only" in said.err
+    printed = capsys.readouterr()
+    assert "4 faces of 2 people in 4 photos." in printed.out
+    assert f"The detector and the recognizer were trained on {trained_on()} only" in printed.err
     assert main([*words, "--min-size", "50", "--upright", "--crop-size", "96"]) == 2
     assert "least face 30, now 50" in capsys.readouterr().err
 
@@ -95,14 +95,14 @@ def test_build_with_the_embedded_models(
         (["celeba-ref", "photos", "--images", "photos"], "no test_references.csv"),
     ],
 )
-def test_what_cannot_be_done(
+def test_unusable_arguments_are_reported(
     words: list[str], message: str, recognizer: ByColor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["dataset", *words]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_build_without_face_models(
+def test_build_names_the_command_that_downloads_face_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -112,7 +112,9 @@ def test_build_without_face_models(
     assert not Path("out").exists()
 
 
-def test_ffhq_ref(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ffhq_ref_compares_with_the_published_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     dataset = tmp_path / "FFHQ-Ref"
     write_ffhq_ref(dataset, tmp_path / "ffhq")
     words = ["dataset", "ffhq-ref", str(dataset), "--images", str(tmp_path / "ffhq")]

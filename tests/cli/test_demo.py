@@ -1,3 +1,5 @@
+"""`refldm demo`: its pictures, its video, the files for the workflows, and the embedded models by name."""
+
 from __future__ import annotations
 
 import json
@@ -27,7 +29,6 @@ from ..embedded import needs_embedded, trained_on
 
 ROOT = Path(__file__).parents[2]
 
-
 FIRST_GROUP = ("Anna", "Ben", "Cem", "Dora", "Emil", "Fay")
 TWO_STEPS = SamplingSettings(steps=2, sampler="dpmpp_2m")
 
@@ -36,25 +37,25 @@ TWO_STEPS = SamplingSettings(steps=2, sampler="dpmpp_2m")
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "SAMPLING", TWO_STEPS)
     assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
-    said = capsys.readouterr()
-    assert "trained on" not in said.err, "the demo's people are of the kind that the models know"
-    told = json.loads(said.out)
-    assert all(Path(path).is_file() for path in told["pictures"])
-    assert {row["name"] for row in told["faces"]} <= set(FIRST_GROUP) and len(told["faces"]) >= 5
-    assert sum(row["recognized as"] == row["name"] for row in told["faces"]) >= 4
-    assert all(row["similarity"]["truth"] == pytest.approx(1.0) for row in told["faces"])
-    assert list(told["mean"]) == list(COLUMNS)
-    assert list(told["references"]) == list(FIRST_GROUP)
-    assert all(1 <= len(names) <= showing.REFERENCES for names in told["references"].values())
-    assert not set(told["references"]["Anna"]) & {"blurred.png", "somebody.png"}
-    assert not {"anna_1.webp", "copy.png"} <= set(told["references"]["Anna"])
+    printed = capsys.readouterr()
+    assert "trained on" not in printed.err, "the models were trained on people of the demo's kind"
+    result = json.loads(printed.out)
+    assert all(Path(path).is_file() for path in result["pictures"])
+    assert {row["name"] for row in result["faces"]} <= set(FIRST_GROUP) and len(result["faces"]) >= 5
+    assert sum(row["recognized as"] == row["name"] for row in result["faces"]) >= 4
+    assert all(row["similarity"]["truth"] == pytest.approx(1.0) for row in result["faces"])
+    assert list(result["mean"]) == list(COLUMNS)
+    assert list(result["references"]) == list(FIRST_GROUP)
+    assert all(1 <= len(names) <= showing.REFERENCES for names in result["references"].values())
+    assert not set(result["references"]["Anna"]) & {"blurred.png", "somebody.png"}
+    assert not {"anna_1.webp", "copy.png"} <= set(result["references"]["Anna"])
     lq, restored = (np.array(Image.open(tmp_path / "demo" / name)) for name in ("03_group_lq.png", "05_restored.png"))
     assert (lq != restored).any() and (lq == restored).all(axis=-1).mean() > 0.1, "only the faces change"
 
 
 @needs_embedded
-def test_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The face of a short video changes in every frame in which it was found; everything else stays."""
+def test_video_changes_only_the_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The face of a short video changes in every frame in which it was found. Everything else stays."""
     monkeypatch.setattr(video, "SAMPLING", TWO_STEPS)
     monkeypatch.setattr(video, "FRAMES", 3)
     networks = showing.load_networks()
@@ -67,23 +68,23 @@ def test_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for frame in restored.frames:
         lq, none, own, _ = frame
         assert (none != lq).any() and (own != none).any()
-        assert (own[0] == lq[0]).all(), "the border is no face"
+        assert (own[0] == lq[0]).all(), "the border does not show the face"
     written = write_video(video_sheet(restored), tmp_path / "video", video.RATE)
     if written.suffix == ".webp":
-        with Image.open(written) as moving:
-            assert moving.n_frames == 3  # type: ignore[attr-defined]
-            moving.load()
-            assert moving.info["duration"] == round(1000 / video.RATE)
+        with Image.open(written) as animation:
+            assert animation.n_frames == 3  # type: ignore[attr-defined]
+            animation.load()
+            assert animation.info["duration"] == round(1000 / video.RATE)
     else:
         assert written.stat().st_size > 1000
 
 
 @needs_embedded
-def test_embedded_models_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_accept_embedded_as_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "embedded", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["missing"] == []
-    latent_size = told["parts"]["diffusion"]["spec"]["latent_size"]["value"]
+    described = json.loads(capsys.readouterr().out)
+    assert described["missing"] == []
+    latent_size = described["parts"]["diffusion"]["spec"]["latent_size"]["value"]
     out = tmp_path / "copy.safetensors"
     assert main(["convert", "embedded", "--output", str(out), "--dtype", "float16", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["spec"]["latent_size"] == latent_size
@@ -96,20 +97,22 @@ def test_embedded_models_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixtur
     for part in ("model", "detector", "recognizer"):
         words += [f"--{part}", "embedded"]
     assert main([*words, "--json"]) == 0
-    said = capsys.readouterr()
-    warning = json.loads(said.out)["warning"]
+    printed = capsys.readouterr()
+    warning = json.loads(printed.out)["warning"]
     assert warning.startswith(f"The model, the detector and the recognizer were trained on {trained_on()} only: ")
-    assert f"Warning: {warning} For photos leave out --model" in said.err
-    (one,) = json.loads(said.out)["restored"]
-    assert one["found"] >= 3 and [face["person"] for face in one["faces"]] == ["anna"]
+    assert f"Warning: {warning} For photos leave out --model" in printed.err
+    (photo,) = json.loads(printed.out)["restored"]
+    assert photo["found"] >= 3 and [face["person"] for face in photo["faces"]] == ["anna"]
 
 
 @needs_embedded
-def test_together_they_are_small() -> None:
+def test_embedded_models_are_smaller_than_25_megabytes() -> None:
     assert sum(path.stat().st_size for path in embedded.FOLDER.iterdir() if path.suffix != ".py") < 25e6
 
 
-def test_a_broken_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_embedded_model_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "FOLDER", tmp_path)
     for name in ("RESTORER", "DETECTOR", "RECOGNIZER"):
         monkeypatch.setattr(embedded, name, tmp_path / getattr(embedded, name).name)
@@ -127,13 +130,13 @@ def test_a_broken_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
         assert "refldm.safetensors is missing" in capsys.readouterr().err
 
 
-def test_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_below_a_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["demo", "--output", str(tmp_path / "file" / "demo")]) == 2
     assert "Remedy:" in capsys.readouterr().err
 
 
-def test_a_seed_chooses_the_group_and_the_damage() -> None:
+def test_the_seed_chooses_group_and_degradation() -> None:
     first, again, second, third = (make_story(seed) for seed in (0, 0, 1, 2))
     assert (first.lq == again.lq).all()
     assert (first.truth == third.truth).all() and (first.lq != third.lq).any()
@@ -144,17 +147,17 @@ def test_a_seed_chooses_the_group_and_the_damage() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_damage_is_a_crops(seed: int) -> None:
+def test_faces_of_a_group_are_degraded_like_aligned_crops(seed: int) -> None:
     story = make_story(seed)
     assert story.landmarks.shape == (6, 5, 2)
     error = np.mean((story.lq.astype(float) - story.truth) ** 2)
     assert 15 < 10 * np.log10(255**2 / error) < 35
-    damage = draw(RANGES["severe"], seed)
-    as_one_face = degrade(story.truth, damage, crop=min(story.truth.shape[:2]))
-    assert (as_one_face == degrade(story.truth, damage)).all() and (as_one_face != story.lq).any()
+    degradation = draw(RANGES["severe"], seed)
+    as_one_face = degrade(story.truth, degradation, crop=min(story.truth.shape[:2]))
+    assert (as_one_face == degrade(story.truth, degradation)).all() and (as_one_face != story.lq).any()
 
 
-def test_landmarks_are_those_of_the_named_people() -> None:
+def test_landmarks_belong_to_the_named_people() -> None:
     """Dora and Emil stand in the front row, at the left and in the middle."""
     x = dict(zip(FIRST_GROUP, make_story(0).landmarks[:, 2, 0], strict=True))
     y = dict(zip(FIRST_GROUP, make_story(0).landmarks[:, 2, 1], strict=True))
@@ -162,27 +165,27 @@ def test_landmarks_are_those_of_the_named_people() -> None:
     assert max(y[name] for name in ("Anna", "Ben", "Cem")) < min(y[name] for name in ("Dora", "Emil", "Fay"))
 
 
-def test_the_workflows_find_their_files(tmp_path: Path) -> None:
-    wanted: set[str] = set()
+def test_every_input_of_the_workflows_is_written(tmp_path: Path) -> None:
+    inputs: set[str] = set()
     for path in (ROOT / "tests" / "workflows").glob("*.api.json"):
         nodes = json.loads(path.read_text(encoding="utf-8")).values()
-        wanted |= {node["inputs"]["image"] for node in nodes if node["class_type"] == "LoadImage"}
-        wanted |= {node["inputs"]["file"] for node in nodes if node["class_type"] == "LoadVideo"}
+        inputs |= {node["inputs"]["image"] for node in nodes if node["class_type"] == "LoadImage"}
+        inputs |= {node["inputs"]["file"] for node in nodes if node["class_type"] == "LoadVideo"}
     (tmp_path / "group.png").write_bytes(b"mine")
-    written, there = write_workflow_inputs(tmp_path, replace=False)
-    assert there == [tmp_path / "group.png"] and there[0].read_bytes() == b"mine"
-    assert wanted <= {path.name for path in tmp_path.iterdir()}
+    written, existing = write_workflow_inputs(tmp_path, replace=False)
+    assert existing == [tmp_path / "group.png"] and existing[0].read_bytes() == b"mine"
+    assert inputs <= {path.name for path in tmp_path.iterdir()}
     assert len(written) + 1 == len(list(tmp_path.iterdir()))
-    assert write_workflow_inputs(tmp_path)[1] == [] and there[0].read_bytes() != b"mine"
+    assert write_workflow_inputs(tmp_path)[1] == [] and existing[0].read_bytes() != b"mine"
 
 
-def test_portraits_are_aligned_crops() -> None:
+def test_portraits_of_the_workflows_are_aligned_crops() -> None:
     pictures = workflow_pictures()
     assert all(pictures[name].shape == (512, 512, 3) for name in ("face.png", "reference_1.png", "reference_3.png"))
     assert pictures["photo.png"].shape != (512, 512, 3)
 
 
-def test_pictures_for_people() -> None:
+def test_sheets_have_room_for_every_person() -> None:
     story = make_story(0)
     faces = [face_from_landmarks(Landmarks5(points)) for points in story.landmarks]
     assert mark_faces(story.lq, faces).size == (story.lq.shape[1], story.lq.shape[0])

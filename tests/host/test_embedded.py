@@ -1,4 +1,4 @@
-"""The registry's archive, unpacked into a ComfyUI with nothing in its model folders: workflows on sample photos."""
+"""Workflows on sample photos in a ComfyUI with the registry's archive and empty model folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = needs_embedded
 
 @pytest.fixture(scope="module")
 def fresh(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ComfyUI with the registry's archive, the files that `refldm comfyui --examples` copies, and no model."""
+    """Run a ComfyUI with the registry's archive, the files that `refldm comfyui --examples` copies, and no model."""
     require_packages(host)
     folder = tmp_path_factory.mktemp(f"{host.name}-fresh")
     base = make_base(folder / "base", unpack_archive(folder / "archive"))
@@ -33,12 +33,12 @@ def fresh(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         yield server
 
 
-def test_the_archive_loads(fresh: Server) -> None:
+def test_the_archive_provides_all_nodes(fresh: Server) -> None:
     assert "IMPORT FAILED" not in fresh.log
     assert {f"ReFLDM_{name}" for name in NODES} <= set(fresh.get("/object_info"))
 
 
-def test_embedded_is_the_first_choice(fresh: Server) -> None:
+def test_embedded_is_the_default_without_other_models(fresh: Server) -> None:
     inputs = {
         "LoadModel": "checkpoint",
         "LoadFaceDetector": "backend",
@@ -51,8 +51,8 @@ def test_embedded_is_the_first_choice(fresh: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_a_workflow_runs(fresh: Server, number: int) -> None:
-    """A portrait, and a face in a photo; but for the number of steps as shipped."""
+def test_a_workflow_restores_with_the_embedded_models(fresh: Server, number: int) -> None:
+    """The workflows restore a portrait and a face in a photo. Only the number of steps is not that of the files."""
     api = api_of(WORKFLOWS[number])
     for node in api.values():
         if node["class_type"] == "ReFLDM_Sampler":
@@ -67,16 +67,16 @@ def test_a_workflow_runs(fresh: Server, number: int) -> None:
         assert any("The detector was" in line for line in warned)
         assert after.shape == before.shape
         assert 1 < np.abs(after.astype(int) - before).mean() < 60
-        assert (after[:2] == before[:2]).all(), "outside the face, to the last bit"
+        assert (after[:2] == before[:2]).all(), "pixels outside the face are bit-identical"
     else:
         size = load_model(embedded.require(embedded.RESTORER)).spec.crop_size
-        assert after.shape == (size, size, 3), "of the model's own size"
+        assert after.shape == (size, size, 3), "the result has the size of the model"
         assert after.std() > 10
 
 
 @pytest.mark.parametrize("number", [1, 4, 5])
-def test_the_other_examples_run(fresh: Server, number: int) -> None:
-    """KSampler, the group photo and the video; workflow 03 wants to be run in two parts, 08 models of ComfyUI's."""
+def test_more_workflows_run_with_the_embedded_models(fresh: Server, number: int) -> None:
+    """These are KSampler, the group photo and the video. Workflow 03 has two parts; 08 needs models of ComfyUI."""
     api = api_of(WORKFLOWS[number])
     for node in api.values():
         if "steps" in node["inputs"]:

@@ -1,4 +1,4 @@
-"""`refldm synthesize`: a dataset that training reads, and that an interrupted run completes."""
+"""`refldm synthesize`: training can read its dataset, and a second run completes an interrupted one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ARGUMENTS = ["synthesize", "--people", "2", "--pictures", "3", "--size", "32"]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
     assert sum(render_dataset(folder, SPEC)) == 6
     return folder
 
@@ -37,29 +37,31 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_training_reads_it(whole: Path) -> None:
-    dataset = RenderedDataset(whole)
+def test_training_reads_the_dataset(dataset_folder: Path) -> None:
+    dataset = RenderedDataset(dataset_folder)
     spec = CorpusSpec("folder", folder=str(dataset.images), references=str(dataset.references), size=32)
     corpus = FolderCorpus(spec)
     assert len(corpus.targets) == 6
     assert all(len(target.references) == 2 for target in corpus.targets)
-    own = portrait(person(1), conditions(picture_seed(1, 2)), 32)
-    np.testing.assert_array_equal(corpus.picture(5), own.picture)
+    rendered = portrait(person(1), conditions(picture_seed(1, 2)), 32)
+    np.testing.assert_array_equal(corpus.picture(5), rendered.picture)
 
 
-def test_attributes_describe_the_pictures(whole: Path) -> None:
-    lines = [json.loads(line) for line in RenderedDataset(whole).attributes.read_text(encoding="utf-8").splitlines()]
-    assert [line["image"] for line in lines] == sorted(p.name for p in RenderedDataset(whole).images.iterdir())
-    own = portrait(person(1), conditions(picture_seed(1, 0)), 32)
-    np.testing.assert_allclose(lines[3]["landmarks"], own.landmarks, atol=1e-3)
+def test_attributes_describe_the_pictures(dataset_folder: Path) -> None:
+    lines = [
+        json.loads(line) for line in RenderedDataset(dataset_folder).attributes.read_text(encoding="utf-8").splitlines()
+    ]
+    assert [line["image"] for line in lines] == sorted(p.name for p in RenderedDataset(dataset_folder).images.iterdir())
+    rendered = portrait(person(1), conditions(picture_seed(1, 0)), 32)
+    np.testing.assert_allclose(lines[3]["landmarks"], rendered.landmarks, atol=1e-3)
     assert lines[3]["glasses"] == (person(1).glasses is not None)
     assert lines[3]["person"] == 1
 
 
-def test_a_killed_run_goes_on(whole: Path, tmp_path: Path) -> None:
-    """Killed after its first picture, in two processes: going on gives the bytes of an uninterrupted run."""
+def test_a_killed_run_can_be_completed(dataset_folder: Path, tmp_path: Path) -> None:
+    """A run with two processes is killed after its first picture. A second run gives the bytes of a complete run."""
     command = [sys.executable, "-m", "refldm_core", *ARGUMENTS, "--output", str(tmp_path), "--workers", "2", "--quiet"]
-    # A session of its own, so that the worker processes are killed too.
+    # The run gets its own session, so that the signal also kills its worker processes.
     run = subprocess.Popen(command, start_new_session=True)
     images = RenderedDataset(tmp_path).images
     deadline = time.monotonic() + 120
@@ -74,26 +76,26 @@ def test_a_killed_run_goes_on(whole: Path, tmp_path: Path) -> None:
     assert done >= 1
     assert sum(render_dataset(tmp_path, SPEC)) == 6 - done
     completed = {name: data for name, data in contents(tmp_path).items() if ".part" not in name}
-    assert completed == contents(whole)
+    assert completed == contents(dataset_folder)
 
 
-def test_more_people_are_added(whole: Path, tmp_path: Path) -> None:
-    for name, data in contents(whole).items():
+def test_more_people_are_added(dataset_folder: Path, tmp_path: Path) -> None:
+    for name, data in contents(dataset_folder).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     assert sum(render_dataset(tmp_path, DatasetSpec(people=3, pictures=3, size=32))) == 3
     assert len(RenderedDataset(tmp_path).attributes.read_text(encoding="utf-8").splitlines()) == 9
 
 
-def test_the_command(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*ARGUMENTS, "--output", str(whole), "--json", "--quiet"]) == 0
+def test_the_command_skips_finished_pictures(dataset_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS, "--output", str(dataset_folder), "--json", "--quiet"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["rendered"], result["pictures"]) == (0, 6)
     assert Path(result["references"]).is_file()
 
 
-def test_another_size_is_refused(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["synthesize", "--people", "2", "--pictures", "3", "--size", "48", "--output", str(whole)]
+def test_another_size_is_refused(dataset_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["synthesize", "--people", "2", "--pictures", "3", "--size", "48", "--output", str(dataset_folder)]
     assert main(arguments) == 2
     assert "32 pixels" in capsys.readouterr().err
 
@@ -121,7 +123,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_scenes_are_described(scenes: Path) -> None:
+def test_records_describe_the_scenes(scenes: Path) -> None:
     dataset = RenderedDataset(scenes)
     records = [json.loads(line) for line in dataset.attributes.read_text(encoding="utf-8").splitlines()]
     assert [record["image"] for record in records] == SCENES.names()
@@ -153,8 +155,8 @@ def test_the_command_renders_scenes(scenes: Path, capsys: pytest.CaptureFixture[
     assert (result["rendered"], result["pictures"], result["references"]) == (0, 4, None)
 
 
-def test_a_numbered_portrait_is_the_datasets(whole: Path) -> None:
-    with Image.open(RenderedDataset(whole).images / "000001_002.png") as picture:
+def test_numbered_portrait_equals_the_picture_in_the_dataset(dataset_folder: Path) -> None:
+    with Image.open(RenderedDataset(dataset_folder).images / "000001_002.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), numbered_portrait(1, 2, 32).picture)
 
 
