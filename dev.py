@@ -130,7 +130,7 @@ def install_torch() -> None:
     if index is not None and not reachable(index):
         print(f"PyTorch's package index {index} cannot be reached. pip uses its default index instead.", flush=True)
         if torch is None:
-            print(f"The PyTorch there is {default_build(sys.platform)}. To replace it later, run", flush=True)
+            print(f"Its PyTorch build is {default_build(sys.platform)}. To replace it later, run", flush=True)
             print(f"  {PYTHON} -m pip install --force-reinstall torch torchvision --index-url {index}", flush=True)
         index = None
     pip("install", *wanted, *([] if index is None else ["--index-url", index]))

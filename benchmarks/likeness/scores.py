@@ -35,11 +35,11 @@ class Run:
 
     def column(self, picture: str, metric: str) -> Values:
         """Return one metric of one picture for all people, in the order of their seeds."""
-        return [self.people[who].get(picture, {}).get(metric) for who in sorted(self.people)]
+        return [self.people[seed].get(picture, {}).get(metric) for seed in sorted(self.people)]
 
     def of(self, people: Sequence[int]) -> Run:
         """Return the run with a part of the people only."""
-        return Run(self.about, self.machine, {who: self.people[who] for who in people}, self.seconds, self.faces)
+        return Run(self.about, self.machine, {seed: self.people[seed] for seed in people}, self.seconds, self.faces)
 
     def write(self, path: Path) -> None:
         """Write the run to a file, or replace it.
@@ -59,7 +59,7 @@ def read_run(path: Path) -> Run:
     """
     try:
         data = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-        people = {int(who): cast(PersonScores, scores) for who, scores in data["people"].items()}
+        people = {int(seed): cast(PersonScores, scores) for seed, scores in data["people"].items()}
         return Run(data["about"], data["machine"], people, float(data["seconds"]), int(data["faces"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
