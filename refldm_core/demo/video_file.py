@@ -37,7 +37,9 @@ def write_video(frames: Sequence[Picture], path: Path, rate: float) -> Path:
         target = path.with_suffix(".webp")
         first, *more = (Image.fromarray(frame) for frame in frames)
         with atomic_write(target) as temporary:
-            first.save(temporary, save_all=True, append_images=more, duration=round(1000 / rate), loop=0, **_WEBP)
+            first.save(
+                temporary, "WEBP", save_all=True, append_images=more, duration=round(1000 / rate), loop=0, **_WEBP
+            )
         return target
     target = path.with_suffix(".mp4")
     with atomic_write(target) as temporary:
@@ -47,7 +49,7 @@ def write_video(frames: Sequence[Picture], path: Path, rate: float) -> Path:
 
 def _write_mp4(frames: Sequence[Picture], path: Path, rate: float) -> None:
     av: Any = import_module("av")
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream(_CODEC, rate=Fraction(rate).limit_denominator(1000))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
