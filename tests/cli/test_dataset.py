@@ -89,7 +89,7 @@ def test_build_with_the_embedded_models(
     [
         (["build", "nothing", "--output", "out"], "nothing is no folder"),
         (["build", "photos", "--output", "photos"], "holds no earlier build"),
-        (["build", "photos", "--output", "out", "--near-duplicate", "0.5"], "Distances of 0.5"),
+        (["build", "photos", "--output", "out", "--near-duplicate", "0.5"], "The distances are 0.5"),
         (["build", "photos", "--output", "out", "--test-references", "5", "2"], "5 to 2 references"),
         (["ffhq-ref", "photos", "--images", "photos"], "no train_references.csv"),
         (["celeba-ref", "photos", "--images", "photos"], "no test_references.csv"),
