@@ -103,7 +103,7 @@ class _Job:
         people = [person(PEOPLE[name][0]) for name in self.people]
         rendered = scene(people, self.seed, frame.width, frame.height, layout=frame.places)
         with atomic_write(FOLDER / self.file) as temporary:
-            Image.fromarray(rendered.picture).save(temporary, **_QUALITY)
+            Image.fromarray(rendered.picture).save(temporary, "WEBP", **_QUALITY)
         return {"file": self.file, "people": list(self.people), "landmarks": np.round(rendered.landmarks, 2).tolist()}
 
 
