@@ -12,7 +12,7 @@ import pytest
 from .locales import LOCALES, Texts, english_json, locale_path, read_texts
 from .schemas import HOST_MODULES, PACK_NAME, Schema, read_schemas
 
-TRANSLATIONS: tuple[str, ...] = ()
+TRANSLATIONS = ("zh",)
 
 SAME_EVERYWHERE = {"cfg", "vae", "dtype", "ReF-LDM Sampler"}
 """Texts that no language has to translate."""
@@ -21,8 +21,8 @@ SAME_IN: dict[str, set[str]] = {}
 
 HOST_NODES = ("Detect Face Landmarks", "Create Bounding Boxes", "SamplerCustomAdvanced", "SamplerCustom", "CFGGuider")
 """ComfyUI's own nodes. They stay English, since their translations differ between versions of ComfyUI."""
-NAMES = ("refldm", "facexlib", "euler", "nobody", *HOST_NODES)
-"""Words without a mark of a name that stay as they are: packages, folders, and values that a user types."""
+NAMES = ("refldm", "facexlib", "euler", *HOST_NODES)
+"""Words without a mark of a name that stay as they are."""
 MARKED_NAME = re.compile(
     r"`[^`]+`"  # commands
     r"|--[\w-]+|\(?[\w.]*\.(?:ckpt|safetensors|onnx)\b"  # start flags and files
