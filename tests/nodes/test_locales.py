@@ -12,12 +12,13 @@ import pytest
 from .locales import LOCALES, Texts, english_json, locale_path, read_texts
 from .schemas import HOST_MODULES, PACK_NAME, Schema, read_schemas
 
-TRANSLATIONS = ("zh", "ja", "ko", "fr", "de")
+TRANSLATIONS = ("zh", "ja", "ko", "fr", "de", "es")
 
 SAME_EVERYWHERE = {"cfg", "vae", "dtype", "ReF-LDM Sampler"}
 """Texts that no language has to translate."""
 SAME_IN = {
     "fr": {"image", "images", "latent", "photos", "sigmas"},
+    "es": {"sigmas"},
 }
 """Language -> further English words that are words of that language too."""
 
