@@ -12,7 +12,7 @@ import pytest
 from .locales import LOCALES, Texts, english_json, locale_path, read_texts
 from .schemas import HOST_MODULES, PACK_NAME, Schema, read_schemas
 
-TRANSLATIONS = ("zh", "ja", "ko", "fr", "de", "es")
+TRANSLATIONS = ("zh", "ja", "ko", "fr", "de", "es", "ru")
 
 SAME_EVERYWHERE = {"cfg", "vae", "dtype", "ReF-LDM Sampler"}
 """Texts that no language has to translate."""
