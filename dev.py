@@ -44,7 +44,7 @@ OPENCV = ("opencv-python-headless", "opencv-python")
 
 TEXTS = (
     *("nodes", "refldm_core", "js", "docs", "workflows", "tests", "benchmarks", "training"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "dev.py"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "dev.py", "locales/README.md"),
 )
 CHECKS = {
     "style": ["ruff", "check", "."],

@@ -44,7 +44,12 @@ def test_archive_holds_exactly_the_modules_that_the_nodes_import() -> None:
 def test_archive_holds_only_files_that_the_nodes_need() -> None:
     other_files = set(archived_files()) - set(modules())
     assert {name for name in other_files if not any(fnmatchcase(name, pattern) for pattern in NEEDED_PATTERNS)} == set()
-    for pattern in ("js/docs/*.md", "workflows/*.json", "refldm_core/embedded/*.safetensors"):
+    for pattern in (
+        "js/docs/*.md",
+        "locales/*/nodeDefs.json",
+        "workflows/*.json",
+        "refldm_core/embedded/*.safetensors",
+    ):
         assert any(fnmatchcase(name, pattern) for name in other_files), pattern
 
 
