@@ -19,6 +19,9 @@ GROUP_TITLE = 50.0
 """Pixels of a group's title."""
 
 
+_ROW = 15.0  # pixels by which the tops in a row may differ
+
+
 class Box(NamedTuple):
     """A rectangle in pixels of the graph."""
 
@@ -50,7 +53,8 @@ def spread(boxes: Mapping[Key, Box], sizes: Mapping[Key, tuple[float, float]], g
     """Return new positions of boxes, from (0, 0), at which they lie apart with their new sizes.
 
     A box that lies to the right of another one stays to its right. Of two boxes of which one lies above the other, the
-    upper one stays above. The result is the tightest layout that keeps this order.
+    upper one stays above. Boxes side by side at the same height stay at the same height. The result is the tightest
+    layout that keeps this order.
 
     Args:
         boxes: Rectangles as they were drawn.
@@ -62,14 +66,36 @@ def spread(boxes: Mapping[Key, Box], sizes: Mapping[Key, tuple[float, float]], g
         before = [other for other in lefts if boxes[other].right <= boxes[key].left + 1.0]
         lefts[key] = max((lefts[other] + sizes[other][0] + gap for other in before), default=0.0)
     tops: dict[Key, float] = {}
-    for key in sorted(boxes, key=lambda item: boxes[item].top):
+    for row in _rows(boxes, lefts, sizes, gap):
         above = [
-            other
+            tops[other] + sizes[other][1] + gap
+            for key in row
             for other in tops
-            if lefts[other] < lefts[key] + sizes[key][0] + gap and lefts[key] < lefts[other] + sizes[other][0] + gap
+            if _share_columns((lefts[key], sizes[key][0]), (lefts[other], sizes[other][0]), gap)
         ]
-        tops[key] = max((tops[other] + sizes[other][1] + gap for other in above), default=0.0)
+        tops |= dict.fromkeys(row, max(above, default=0.0))
     return {key: (lefts[key], tops[key]) for key in boxes}
+
+
+def _rows(
+    boxes: Mapping[Key, Box], lefts: Mapping[Key, float], sizes: Mapping[Key, tuple[float, float]], gap: float
+) -> list[list[Key]]:
+    """Return boxes that were drawn at the same height and can stay there, from the top to the bottom."""
+    rows: list[list[Key]] = []
+    for key in sorted(boxes, key=lambda item: boxes[item].top):
+        beside = rows and not any(
+            _share_columns((lefts[key], sizes[key][0]), (lefts[other], sizes[other][0]), gap) for other in rows[-1]
+        )
+        if beside and boxes[key].top - boxes[rows[-1][0]].top < _ROW:
+            rows[-1].append(key)
+        else:
+            rows.append([key])
+    return rows
+
+
+def _share_columns(a: tuple[float, float], b: tuple[float, float], gap: float) -> bool:
+    """Return whether two intervals (left, width) come closer than the gap."""
+    return a[0] < b[0] + b[1] + gap and b[0] < a[0] + a[1] + gap
 
 
 class Layout(NamedTuple):

@@ -78,7 +78,9 @@ _PLACE = """([places, groups]) => {
     app.graph.groups[i].pos = [x, y];
     app.graph.groups[i].size = [width, height];
   });
-  Object.assign(app.graph.extra, { ds: { scale: 0.8, offset: [60, 60] } });
+  app.canvas.ds.scale = 0.8;
+  app.canvas.ds.offset[0] = 100;
+  app.canvas.ds.offset[1] = 120;
 }"""
 
 

@@ -36,6 +36,13 @@ def test_a_taller_node_moves_those_below_it() -> None:
     assert spread(boxes, sizes, 10.0) == {"upper": (0.0, 0.0), "lower": (0.0, 310.0), "right": (110.0, 0.0)}
 
 
+def test_rows_stay_rows() -> None:
+    boxes = {"a": Box(0, 0, 50, 50), "b": Box(100, 0, 50, 50), "c": Box(0, 100, 50, 50), "d": Box(100, 110, 50, 50)}
+    sizes = dict.fromkeys("acd", (50.0, 50.0)) | {"b": (50.0, 400.0)}
+    tops = {key: top for key, (_, top) in spread(boxes, sizes, 10.0).items()}
+    assert tops == {"a": 0.0, "b": 0.0, "c": 410.0, "d": 410.0}
+
+
 def test_groups_hold_their_nodes_and_lie_apart() -> None:
     nodes = {1: Box(10, 10, 80, 80), 2: Box(210, 10, 80, 80), 3: Box(10, 120, 80, 20)}
     sizes = {1: (500.0, 80.0), 2: (80.0, 80.0), 3: (80.0, 400.0)}

@@ -11,12 +11,8 @@ from tests.embedded import needs_embedded
 from tests.host.test_workflows import require_nodes
 
 from .browser import WORKFLOWS, Canvas
-from .conftest import View
 
 pytestmark = needs_embedded
-
-OVERLAPPING = ("01", "04", "05", "06", "08")
-"""Workflows that were laid out in the classic canvas, whose nodes are lower than those of Nodes 2.0."""
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -30,10 +26,8 @@ def test_a_workflow_loads(canvas: Canvas, path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_node_lies_over_another(canvas: Canvas, view: View, path: Path) -> None:
+def test_no_node_lies_over_another(canvas: Canvas, path: Path) -> None:
     require_nodes(canvas.server, path)
     canvas.load(path)
     over = [f"{a.name} and {b.name}" for a, b in combinations(canvas.bounds(), 2) if a.overlaps(b)]
-    if over and view.nodes_2 and path.stem.startswith(OVERLAPPING):
-        pytest.xfail(f"laid out for the classic canvas: {over}")
     assert over == []
