@@ -178,7 +178,7 @@ def blueprint_of(content: dict[str, Any]) -> dict[str, Any]:
     """Return the only subgraph of a workflow as a blueprint, in the form in which the page publishes one."""
     (subgraph,) = copy.deepcopy(content["definitions"]["subgraphs"])
     (node,) = copy.deepcopy([item for item in content["nodes"] if item["type"] == subgraph["id"]])
-    node |= {"id": 1, "pos": [0, 0], "order": 0}
+    node |= {"id": 1, "pos": [0, 0], "order": 0, "title": subgraph["name"]}
     for socket in node["inputs"]:
         socket["link"] = None
     for socket in node["outputs"]:

@@ -64,8 +64,11 @@ def add_by_search(canvas: Canvas, name: str, x: int, y: int, title: str = "") ->
 def set_widgets(canvas: Canvas, title: str, values: dict[str, Any]) -> None:
     code = """([title, values]) => {
       const node = app.graph.nodes.find((item) => item.title === title);
-      for (const [name, value] of Object.entries(values))
-        node.widgets.find((widget) => widget.name === name).value = value;
+      for (const [name, value] of Object.entries(values)) {
+        const widget = node.widgets.find((item) => item.name === name);
+        widget.value = value;
+        widget.callback?.(value);
+      }
     }"""
     canvas.page.evaluate(code, [title, values])
 
