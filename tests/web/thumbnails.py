@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import io
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.host.comfy import HOW_TO_GET_A_HOST, PACK, Api, Server, find_hosts, make_base, running
+from tests.host.comfy import HOW_TO_GET_A_HOST, Api, Server, find_hosts, make_base, running
+from tests.host.test_workflows import api_of
 
 from .browser import WORKFLOWS
 from .save_workflows import save_inputs
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with running(hosts[-1], base) as server:
             for path in WORKFLOWS:
                 if not names or path.name.startswith(names):
-                    api = json.loads((PACK / "tests" / "workflows" / f"{path.stem}.api.json").read_text("utf-8"))
+                    api = api_of(path)
                     path.with_suffix(".jpg").write_bytes(_jpeg(*_run(server, _with_embedded(api))))
                     print(path.with_suffix(".jpg").name, flush=True)
 
