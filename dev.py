@@ -2,8 +2,8 @@
 """Set everything up in .venv and run it. Needs Python 3.10 or newer and nothing else.
 
 python dev.py demo [OPTIONS]     set up, then see everything at work on drawn people (`refldm demo`)
-python dev.py test [OPTIONS]     set up, then check style, types and tests (options go to pytest)
-python dev.py check              set up, then check style and types only
+python dev.py test [OPTIONS]     set up, then check style, spelling and types, and run the tests (options go to pytest)
+python dev.py check              set up, then check style, spelling and types only
 python dev.py refldm COMMAND     set up, then run a command, such as: python dev.py refldm restore --help
 
 A PyTorch that .venv already holds is kept, whatever its version and build.
