@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from .comfy import Api, PromptError, Server, make_base, running
-from .converting import to_api
 from .faces import FaceGraph, changed, photo, save
 from .graphs import with_files
 from .mediapipe import NAME, TEXT, save_mediapipe
+from .subgraphs import to_api
 from .test_faces import saved
 from .test_workflows import WORKFLOWS, api_of, require_nodes
 
