@@ -11,6 +11,9 @@ from tests.nodes.locales import LOCALES, read_texts
 
 from .comfy import Server
 
+OLDER_TOOLTIPS = {("ReFLDM_DetectFaces", "face_detector"): "Connect Load Face Detector."}
+"""Tooltips in ComfyUI before 0.15, which has no boxes. Its page shows the newer ones, since a locale has one text."""
+
 LANGUAGES = sorted(path.name for path in LOCALES.iterdir() if path.is_dir())
 
 
@@ -47,7 +50,9 @@ def test_the_english_file_has_the_texts_of_the_host(host_nodes: dict[str, Any], 
     english = read_texts("en")[node_id]
     assert (node["display_name"], node["description"]) == (english["display_name"], english["description"])
     for key, name, tooltip in _inputs(node):
-        assert english["inputs"][key] == {"name": name, "tooltip": tooltip}
+        written = english["inputs"][key]
+        older = OLDER_TOOLTIPS.get((node_id, key)) if "bboxes" not in node["input"].get("optional", {}) else None
+        assert (written["name"], older or written["tooltip"]) == (name, tooltip)
     for i, (name, tooltip) in enumerate(zip(node["output_name"], node["output_tooltips"], strict=True)):
         named = {} if name == node["output"][i] else {"name": name}
         assert english["outputs"].get(str(i), {}) == {**named, **({"tooltip": tooltip} if tooltip else {})}
