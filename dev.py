@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Set up the project in .venv and run it. This needs only Python 3.10 or newer.
 
-python dev.py demo [OPTIONS]     set up, then run the demo (`refldm demo`)
-python dev.py test [OPTIONS]     set up, then check style, types and tests (options go to pytest)
-python dev.py check              set up, then check style and types only
+python dev.py demo [OPTIONS]     set up, then see everything at work on rendered people (`refldm demo`)
+python dev.py test [OPTIONS]     set up, then check style, spelling and types, and run the tests (options go to pytest)
+python dev.py check              set up, then check style, spelling and types only
 python dev.py refldm COMMAND     set up, then run a command, such as: python dev.py refldm restore --help
 
 If .venv already has PyTorch, that version and build stays.
@@ -44,7 +44,7 @@ OPENCV = ("opencv-python-headless", "opencv-python")
 
 TEXTS = (
     *("nodes", "refldm_core", "js", "docs", "workflows", "tests", "benchmarks", "training"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "dev.py"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "dev.py", "locales/README.md"),
 )
 CHECKS = {
     "style": ["ruff", "check", "."],

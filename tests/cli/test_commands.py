@@ -21,9 +21,9 @@ from ..weights import TinyFiles
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_the_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
+    with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
-    assert exit_.value.code == 0
+    assert stopped.value.code == 0
     page = capsys.readouterr().out
     assert len(page.splitlines()) > 10 and "--json" in page
 

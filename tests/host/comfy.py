@@ -126,12 +126,15 @@ class Server:
     def free(self) -> None:
         """Empty the host's cache of node outputs and unload its models.
 
-        The host does so between prompts. It misses a request that comes while it still tidies up after a prompt, so the
-        request is sent twice.
+        The host does so between prompts. It may overlook a request that arrives while it tidies up after a prompt,
+        until the next request or prompt. So the request is repeated until the host has taken it.
         """
-        for _ in range(2):
+        for _ in range(100):
             self.post("/free", {"unload_models": True, "free_memory": True})
-            time.sleep(0.75)
+            time.sleep(0.1)
+            if not requests.get(f"{self.url}/refldm_probe/pending", timeout=60).json():
+                return
+        raise AssertionError("The host did not take the request to free its memory.")
 
     def queue(self, api: Api) -> str:
         """Send a graph, and return its prompt id.

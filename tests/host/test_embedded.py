@@ -17,7 +17,7 @@ from tests.packaging.archive import unpack_archive
 
 from .comfy import Server, make_base, running
 from .faces import require_packages
-from .test_workflows import NODES, WORKFLOWS, api_of
+from .test_workflows import NODES, api_of, numbered
 
 pytestmark = needs_embedded
 
@@ -50,20 +50,20 @@ def test_embedded_is_the_default_without_other_models(fresh: Server) -> None:
         assert options["options"][-1] == "embedded"
 
 
-@pytest.mark.parametrize("number", [0, 3])
-def test_a_workflow_restores_with_the_embedded_models(fresh: Server, number: int) -> None:
+@pytest.mark.parametrize("number", ["01", "04"])
+def test_a_workflow_restores_with_the_embedded_models(fresh: Server, number: str) -> None:
     """The workflows restore a portrait and a face in a photo. Only the number of steps is not that of the files."""
-    api = api_of(WORKFLOWS[number])
+    api = api_of(numbered(number))
     for node in api.values():
         if node["class_type"] == "ReFLDM_Sampler":
             node["inputs"]["steps"] = 4
-    before = np.array(Image.open(fresh.base / "input" / ("photo.png" if number else "face.png")))
+    before = np.array(Image.open(fresh.base / "input" / ("photo.png" if number == "04" else "face.png")))
     outputs = fresh.run(api)
     end = next(node for node, content in api.items() if content["class_type"] == "SaveImage")
     after = fresh.picture(outputs[end]["images"][0])
     warned = [line for line in fresh.log.splitlines() if f"trained on {trained_on()} only" in line]
     assert any("The model was" in line for line in warned) and "choose refldm.ckpt" in warned[0]
-    if number:
+    if number == "04":
         assert any("The detector was" in line for line in warned)
         assert after.shape == before.shape
         assert 1 < np.abs(after.astype(int) - before).mean() < 60
@@ -74,13 +74,13 @@ def test_a_workflow_restores_with_the_embedded_models(fresh: Server, number: int
         assert after.std() > 10
 
 
-@pytest.mark.parametrize("number", [1, 4, 5])
-def test_more_workflows_run_with_the_embedded_models(fresh: Server, number: int) -> None:
+@pytest.mark.parametrize("number", ["02", "05", "06"])
+def test_more_workflows_run_with_the_embedded_models(fresh: Server, number: str) -> None:
     """These are KSampler, the group photo and the video. Workflow 03 has two parts; 08 needs models of ComfyUI."""
-    api = api_of(WORKFLOWS[number])
+    api = api_of(numbered(number))
     for node in api.values():
         if "steps" in node["inputs"]:
             node["inputs"]["steps"] = 2
     fresh.run(api)
     written = {path.suffix for path in (fresh.base / "output").rglob("*") if path.is_file()}
-    assert (".mp4" if number == 5 else ".png") in written
+    assert (".mp4" if number == "06" else ".png") in written

@@ -1,4 +1,4 @@
-"""The loader follows the host's choice of dtypes on recorded graphics cards. NaN is an error, not a black picture."""
+"""The loader follows the host's choice of dtypes on graphics cards whose properties are recorded. NaN is an error."""
 
 from __future__ import annotations
 

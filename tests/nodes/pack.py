@@ -12,11 +12,11 @@ PACK = Path(__file__).parents[2]
 NAME = "refldm_pack_under_test"
 
 
-def load(module: str) -> Any:
+def load(module: str, package: str = NAME) -> Any:
     """Import a module of the pack that needs no host, such as "nodes.filenames"."""
-    if NAME not in sys.modules:
-        spec = spec_from_file_location(NAME, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
+    if package not in sys.modules:
+        spec = spec_from_file_location(package, PACK / "__init__.py", submodule_search_locations=[str(PACK)])
         assert spec is not None and spec.loader is not None
-        sys.modules[NAME] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[NAME])
-    return import_module(f"{NAME}.{module}")
+        sys.modules[package] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[package])
+    return import_module(f"{package}.{module}")

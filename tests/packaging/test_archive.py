@@ -44,7 +44,12 @@ def test_archive_holds_exactly_the_modules_that_the_nodes_import() -> None:
 def test_archive_holds_only_files_that_the_nodes_need() -> None:
     other_files = set(archived_files()) - set(modules())
     assert {name for name in other_files if not any(fnmatchcase(name, pattern) for pattern in NEEDED_PATTERNS)} == set()
-    for pattern in ("js/docs/*.md", "workflows/*.json", "refldm_core/embedded/*.safetensors"):
+    for pattern in (
+        "js/docs/*.md",
+        "locales/*/nodeDefs.json",
+        "workflows/*.json",
+        "refldm_core/embedded/*.safetensors",
+    ):
         assert any(fnmatchcase(name, pattern) for name in other_files), pattern
 
 
@@ -88,11 +93,10 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_the_registry_finds_the_version(project: dict[str, Any]) -> None:
-    """The registry reads the file and does not run it."""
-    assert project["project"]["dynamic"] == ["version"] and "version" not in project["project"]
-    source = (ROOT / project["tool"]["comfy"]["version"]["path"]).read_text(encoding="utf-8")
-    assert re.findall(r'^__version__ = "(\d+\.\d+\.\d+)"$', source, re.MULTILINE) == [__version__]
+def test_the_registry_and_the_manager_find_the_version(project: dict[str, Any]) -> None:
+    """ComfyUI-Manager takes a pack without a literal version for no registry pack, and does not update it."""
+    assert project["project"]["version"] == __version__ and "dynamic" not in project["project"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
 
 
 def test_the_registry_accepts_the_metadata(project: dict[str, Any]) -> None:

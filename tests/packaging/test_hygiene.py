@@ -1,7 +1,7 @@
 """Scan the archive as ComfyUI's registry does, for code that could harm a user's machine.
 
-The registry's scanner is not public. These tests look for what its documentation and its findings in other packs name:
-starting programs, code made from text, hidden code, the network, the environment, and pickles.
+The registry's scanner is not public. These tests look for the abilities that its documentation and its findings in
+other packs name: starting programs, code made from text, hidden code, the network, the environment, and pickles.
 """
 
 from __future__ import annotations

@@ -11,12 +11,8 @@ from tests.embedded import needs_embedded
 from tests.host.test_workflows import require_nodes
 
 from .browser import WORKFLOWS, Canvas
-from .conftest import View
 
 pytestmark = needs_embedded
-
-OVERLAPPING = ("01", "04", "05", "06", "08")
-"""Workflows whose layout was made in the classic canvas. Nodes 2.0 draws taller nodes."""
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -30,10 +26,8 @@ def test_workflow_loads_without_missing_nodes_or_messages(canvas: Canvas, path: 
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_nodes_overlap(canvas: Canvas, view: View, path: Path) -> None:
+def test_no_nodes_overlap(canvas: Canvas, path: Path) -> None:
     require_nodes(canvas.server, path)
     canvas.load(path)
     overlaps = [f"{a.name} and {b.name}" for a, b in combinations(canvas.bounds(), 2) if a.overlaps(b)]
-    if overlaps and view.nodes_2 and path.stem.startswith(OVERLAPPING):
-        pytest.xfail(f"the layout is for the classic canvas: {overlaps}")
     assert overlaps == []

@@ -176,6 +176,12 @@ def _instrument(host) -> None:
     latent_preview.LatentPreviewer.decode_latent_to_preview_image = counted_preview
 
 
+@PromptServer.instance.routes.get("/refldm_probe/pending")
+async def report_pending(request):
+    """Return the requests to free memory that the host has not taken yet."""
+    return web.json_response(PromptServer.instance.prompt_queue.get_flags(reset=False))
+
+
 @PromptServer.instance.routes.get("/refldm_probe")
 async def report(request):
     """Return what was counted since the last report.
