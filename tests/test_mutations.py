@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import refldm_core.model.unet as unet_module
-import refldm_core.model.vqgan as vqgan_module
 from refldm_core import pipeline
 from refldm_core.diffusion import schedule
+from refldm_core.model import vqgan_blocks
 from refldm_core.model.attention import AttentionBlock
 from refldm_core.pipeline import Restorer
 
@@ -79,7 +79,7 @@ def zero_padding_before(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
 
 
 def padding_left_and_top(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(vqgan_module.Downsample, "forward", lambda self, x: self.conv(F.pad(x, (1, 0, 1, 0))))
+    patch.setattr(vqgan_blocks.Downsample, "forward", lambda self, x: self.conv(F.pad(x, (1, 0, 1, 0))))
 
 
 def no_quantization(restorer: Restorer, patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ from ..checkpoints.published import save_tensors
 from ..data.corpus import open_corpus
 from ..images import round_to_u8, u8_to_tensor
 from ..model.attention import fused_attention
-from ..model.vqgan import FirstStage, MiddleAttention, ResnetBlock
+from ..model.vqgan import FirstStage
+from ..model.vqgan_blocks import MiddleAttention, ResnetBlock
 from .ema import swapped_weights
 from .examples import PictureExamples
 from .latents import quantize
