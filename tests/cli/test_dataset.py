@@ -23,9 +23,9 @@ def recognizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ByColor:
     """In a folder with photos/0_0.png ..., known by their color."""
     monkeypatch.chdir(tmp_path)
     write_flat(tmp_path / "photos")
-    found = ByColor()
-    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(found))
-    return found
+    recognizer = ByColor()
+    monkeypatch.setattr(command, "_reader", lambda *_: color_reader(recognizer))
+    return recognizer
 
 
 def test_build(recognizer: ByColor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,8 +67,8 @@ def test_glasses_that_nobody_wears_are_wrong() -> None:
 def test_another_iris_is_another_color() -> None:
     who = PEOPLE[0]
     truth = render(who, conditions(1), 96)
-    other = replace(who, eyes=replace(who.eyes, color=(1.0 - who.eyes.color[0], 0.9, 0.2)))
-    error = measure(render(other, conditions(1), 96).picture, truth).iris_error
+    recolored = replace(who, eyes=replace(who.eyes, color=(1.0 - who.eyes.color[0], 0.9, 0.2)))
+    error = measure(render(recolored, conditions(1), 96).picture, truth).iris_error
     assert error is not None
     assert error > 25
 

@@ -427,9 +427,9 @@ def test_what_cannot_be_built(tmp_path: Path) -> None:
         build_dataset(photos, tmp_path / "out", color_reader(ByColor()))
     with pytest.raises(OutputError, match="holds no earlier build"):
         build_dataset(photos, tmp_path / "photos", color_reader(ByColor()))
-    other = PhotoReader(ByColor(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
+    other_reader = PhotoReader(ByColor(), None, ReadingSettings(aligned=True, crop_size=16), ("", "another"))
     with pytest.raises(SettingsError, match="recognizer by color, now another"):
-        build_dataset(photos, tmp_path / "out", other)
+        build_dataset(photos, tmp_path / "out", other_reader)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / builder.STATE).write_bytes(b"no database, but something long enough to be looked at" * 40)
     with pytest.raises(OutputError, match="cannot be read or written"):

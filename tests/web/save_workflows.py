@@ -61,7 +61,7 @@ _MARK = """([pack, version, host]) => {
   }
 }"""
 
-# As a text: Playwright would turn every undefined field into a null.
+# The graph comes as text, since Playwright would turn every undefined field into a null.
 _SERIALIZE = """() => {
   const content = app.graph.serialize();
   content.extra = { ...content.extra, frontendVersion: window.__COMFYUI_FRONTEND_VERSION__ };
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="write pictures of every workflow into DIR")
     options = parser.parse_args(arguments)
     paths = [path for path in WORKFLOWS if not options.names or path.name.startswith(tuple(options.names))]
-    with _browser() as browser, _server() as server:
+    with _browser() as browser, workflow_server() as server:
         needed: dict[Path, Measured] = {path: Measured() for path in paths}
         for nodes_2 in (True, False) if options.arrange else (False,):
             with open_canvas(browser, server, nodes_2=nodes_2) as canvas:
@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[Server]:
+def workflow_server() -> Iterator[Server]:
+    """Run the last ComfyUI that the tests find, with the inputs of all workflows."""
     hosts = find_hosts()
     if not hosts:
         raise SystemExit(HOW_TO_GET_A_HOST)
