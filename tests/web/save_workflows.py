@@ -29,8 +29,8 @@ from PIL import Image
 from refldm_core import __version__
 from refldm_core.demo.story import draw_story, workflow_inputs
 from tests.host.comfy import HOW_TO_GET_A_HOST, PACK, PACK_NAME, Server, find_hosts, make_base, running
+from tests.host.converting import to_api
 from tests.host.mediapipe import save_mediapipe
-from tests.host.subgraphs import to_api
 from tests.host.test_saved_people import save_person
 
 from .arranging import Box, arrange
