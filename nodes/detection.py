@@ -245,7 +245,6 @@ def _boxes_output() -> list[io.Output]:
 
 
 def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
-    # Progress has no preview here: in Nodes 2.0 it would stay below the picker, which shows the picture anyway.
     progress = Progress(len(images))
     progress.show(0)
 
