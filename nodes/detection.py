@@ -21,7 +21,7 @@ from ..refldm_core.face.tracking import smooth_landmarks, track_faces
 from ..refldm_core.images import model_to_bhwc
 from .detected_faces import describe_pictures, draw_previews
 from .display import save_pictures
-from .face_types import FaceDetector, Faces, crop_size_input
+from .face_types import FaceDetector, Faces, crop_size_input, threshold_input
 from .host import Progress
 from .images import to_model
 from .types import ADVANCED, CATEGORY, where_supported
@@ -77,16 +77,7 @@ class DetectFaces(io.ComfyNode):
                     max=1000,
                     tooltip="Take at most this many faces of each picture. 0 takes all.",
                 ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Set the lowest confidence of a detected face. 0 takes the value of the detector's "
-                    "authors. A lower value finds more blurred faces, and more places that are not faces.",
-                    **ADVANCED,
-                ),
+                threshold_input(" A lower value finds more blurred faces, and more places that are not faces."),
                 io.Int.Input(
                     "min_size",
                     default=0,
@@ -254,7 +245,6 @@ def _boxes_output() -> list[io.Output]:
 
 
 def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
-    # Progress has no preview here: in Nodes 2.0 it would stay below the picker, which shows the picture anyway.
     progress = Progress(len(images))
     progress.show(0)
 

@@ -31,3 +31,20 @@ def crop_size_input() -> io.Int.Input:
         "crops of another size.",
         **ADVANCED,
     )
+
+
+def threshold_input(advice: str = "") -> io.Float.Input:
+    """Return the input for the confidence of detected faces.
+
+    Args:
+        advice: More text for the tooltip. It begins with a space.
+    """
+    return io.Float.Input(
+        "threshold",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip=f"Set the lowest confidence of a detected face. 0 takes the value of the detector's authors.{advice}",
+        **ADVANCED,
+    )

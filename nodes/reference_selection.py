@@ -15,7 +15,7 @@ from ..refldm_core.face.references import ChosenReferences, ReferenceSettings, V
 from ..refldm_core.images import model_to_bhwc, resize
 from .display import save_pictures, shrink
 from .drawing import SheetCell, draw_sheet
-from .face_types import FaceDetector, FaceParser, FaceRecognizer, crop_size_input
+from .face_types import FaceDetector, FaceParser, FaceRecognizer, crop_size_input, threshold_input
 from .host import with_progress
 from .images import to_model
 from .types import ADVANCED, CATEGORY, growing_inputs, grown_values, where_supported
@@ -81,16 +81,7 @@ class SelectReferences(io.ComfyNode):
                     tooltip="Drop faces with more blur than this: 0 is sharp, 1 is blurred beyond use.",
                     **ADVANCED,
                 ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Set the lowest confidence of a detected face. 0 takes the value of the detector's "
-                    "authors.",
-                    **ADVANCED,
-                ),
+                threshold_input(),
                 crop_size_input(),
                 *growing_inputs("more_photos", _PHOTO_SOCKETS, io.Image, "Connect more photos, of any size."),
                 FaceParser.Input(

@@ -12,7 +12,6 @@ from torch import Tensor
 from ..refldm_core.checkpoints.references import StoredReferences, load_references, save_references
 from ..refldm_core.errors import CheckpointError, OutputError, ReferencesError
 from ..refldm_core.files import make_folder
-from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.reference import ReferenceKV
 from ..refldm_core.pipeline import ReferenceEncoding
 from . import host
@@ -229,15 +228,14 @@ def _encode(vae: Any, crops: Tensor, encoding: ReferenceEncoding) -> Tensor:
 
     The latents are float32, on the CPU, and not yet scaled for the U-Net.
     """
-    pictures = bhwc_to_model(crops)
     progress = host.Progress(len(crops) + 1)  # the U-Net's pass is the last step
     if encoding == "joint":
-        progress.show(0, torch.cat(list(pictures), dim=-1))
+        progress.show(0)
         latents = vae.encode_joint(crops)
     else:
         encoded: list[Tensor] = []
         for done, crop in enumerate(crops):
-            progress.show(done, pictures[done])
+            progress.show(done)
             encoded.append(vae.encode(crop.unsqueeze(0)))
         latents = torch.cat(encoded)
     progress.show(len(crops))

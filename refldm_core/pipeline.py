@@ -247,9 +247,9 @@ class Restorer:
         """Return the noise prediction with guidance. Images without references are not guided."""
         null_conditions: list[_Condition | None] = [None] * len(conditions)
         if settings.guidance != 1.0:
-            null_conditions = [
-                None if kv is None else _Condition(lq, self._null_cache.like(kv)) for lq, kv in conditions
-            ]
+            # One object for one person, so that each step checks its layers once.
+            nulls = {id(kv): self._null_cache.like(kv) for _, kv in conditions if kv is not None}
+            null_conditions = [None if kv is None else _Condition(lq, nulls[id(kv)]) for lq, kv in conditions]
         # None means no interval, whatever the number of timesteps is.
         interval = None if settings.guidance_interval == ALL_TIMESTEPS else settings.guidance_interval
         return guided(self._predict_noise, conditions, null_conditions, settings.guidance, interval)

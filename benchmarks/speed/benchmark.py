@@ -111,8 +111,8 @@ def measure(job: Job) -> Iterator[Values]:
         stage()  # the first run also allocates memory and chooses kernels
         seconds[name] = [measure_seconds(stage, device) for _ in range(job["repeats"])]
     restored: list[Tensor] = []
-    whole = measure_seconds(lambda: restored.append(stages.whole(job["steps"])), device)
-    yield {"crop_size": restorer.spec.crop_size, "seconds": seconds, "whole": [whole]}
+    whole_seconds = measure_seconds(lambda: restored.append(stages.whole(job["steps"])), device)
+    yield {"crop_size": restorer.spec.crop_size, "seconds": seconds, "whole": [whole_seconds]}
     yield {"peak_bytes": peak_bytes(device)}  # read before operations are counted, which keeps tensors longer
     np.save(job["picture"], gray_levels(restored[0]))
     yield {"flops": {name: count_flops(stage) for name, stage in stages.all().items()}}

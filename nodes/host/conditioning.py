@@ -87,4 +87,4 @@ class CondReferences(comfy.conds.CONDRegular):
 
 def count_elements(kv: ReferenceKV) -> int:
     """Return how many numbers the keys and values of all layers hold."""
-    return sum(layer.k.numel() + layer.v.numel() for layer in kv.layers.values())
+    return sum(tensor.numel() for tensor in kv.tensors)

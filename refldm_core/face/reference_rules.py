@@ -79,8 +79,8 @@ def keep_person(
     if not candidates:
         return []
     embeddings = candidate_embeddings(candidates)
-    description = "the majority" if person is None else "the person"
     if person is None:
+        description = "the majority"
         groups = group_people(embeddings, settings.same_person)
         photos: defaultdict[int, set[int]] = defaultdict(set)
         quality: defaultdict[int, float] = defaultdict(float)
@@ -91,6 +91,7 @@ def keep_person(
         person = centroid(embeddings[groups == majority])
         is_person = groups == majority
     else:
+        description = "the person"
         is_person = cosine(embeddings, person[None])[:, 0] >= settings.same_person
     similarities = cosine(embeddings, person[None])[:, 0].tolist()
     best_matches: dict[int, tuple[float, Candidate]] = {}

@@ -117,7 +117,7 @@ def one_euro(
     for previous_time, time, previous, current in zip(times[:-1], times[1:], points[:-1], points[1:], strict=True):
         step = float(max(1, time - previous_time))
         unit = max(1e-6, float(np.linalg.norm(current[1] - current[0])))
-        # As in the paper, a fixed cutoff filters the derivative.
+        # The filter of the derivative has a fixed cutoff, as in the paper.
         speed = speed + _weight(0.1, step) * ((current - previous) / step - speed)
         # All points have one cutoff, because separate cutoffs would distort the face.
         cutoff = rest_cutoff + beta * float(np.linalg.norm(speed.mean(axis=0))) / unit

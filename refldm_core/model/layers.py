@@ -70,7 +70,7 @@ class GroupNorm(nn.GroupNorm):
         weight, bias = self.weight.float(), self.bias.float()
         if x.dtype != torch.float32:
             return F.batch_norm(x, mean, var, weight, bias, training=False, eps=self.eps)
-        # Not as a x + b, like batch normalization, which loses digits where the mean is large against the spread.
+        # The form a x + b of batch normalization loses digits where the mean is large against the spread.
         mean, scale, bias = (value[:, None, None] for value in (mean, weight * (var + self.eps).rsqrt(), bias))
         centered = x - mean
         return torch.addcmul(bias, centered, scale, out=centered)

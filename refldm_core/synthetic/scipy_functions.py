@@ -30,11 +30,6 @@ def tree(points: ArrayLike) -> Tree:
     return _spatial.cKDTree(points)
 
 
-def csr(values: ArrayLike, columns: ArrayLike, starts: ArrayLike, shape: tuple[int, int]) -> Sparse:
-    """A sparse matrix from its rows."""
-    return sparse.csr_matrix((values, columns, starts), shape)
-
-
 def blurred(plane: NDArray[Any], sigma: float | tuple[float, ...], truncate: float = 2.5) -> NDArray[Any]:
     """Blur an array with a Gaussian. `sigma` is in pixels, one for all axes or one for each; the border is repeated."""
     return _ndimage.gaussian_filter(plane, sigma, mode="nearest", truncate=truncate)

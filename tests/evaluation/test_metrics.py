@@ -76,7 +76,7 @@ def test_identity_is_the_cosine_of_the_published_crop() -> None:
     similarity = judge.similarity(embed_picture(judge, prediction), embed_picture(judge, truth))[0, 0]
 
     def by_hand(picture: Picture) -> np.ndarray:
-        # Of 512 pixels the crop has rows and columns 32 to 480: 4 x 4 blocks of 112 pixels.
+        # The crop has rows and columns 32 to 480 of the 512 pixels: 4 x 4 blocks of 112 pixels.
         middle = picture[32:480, 32:480].astype(np.float64) / 127.5 - 1.0
         blocks = middle.reshape(4, 112, 4, 112, 3).mean(axis=(1, 3))
         return blocks.transpose(2, 0, 1).ravel()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from .comfy import Api, PromptError, Server, make_base, running
+from .converting import to_api
 from .faces import FaceGraph, face_change, photo, save_picture
 from .graphs import fetch_pictures, with_model_files
 from .mediapipe import NAME, TEXT, save_mediapipe
-from .subgraphs import to_api
 from .test_workflows import WORKFLOWS, api_of, require_nodes
 
 WORKFLOW = next(path for path in WORKFLOWS if path.stem.startswith("08"))

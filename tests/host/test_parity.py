@@ -26,20 +26,20 @@ def references(pictures: Pictures) -> list[Tensor]:
     return [pictures[name] for name in REFERENCES]
 
 
-def test_sampler_with_the_published_settings_is_refldm_restore(
+def test_sampler_with_the_published_settings_equals_refldm_restore(
     server: Server, core: Restorer, pictures: Pictures
 ) -> None:
-    ours = server.pictures(restoration_graph().api)[0]
-    assert_same(ours, restore(core, pictures["face.png"], references(pictures)))
+    restored = server.pictures(restoration_graph().api)[0]
+    assert_same(restored, restore(core, pictures["face.png"], references(pictures)))
 
 
-def test_auto_type_is_the_fast_one_of_the_processor(server: Server, core: Restorer, pictures: Pictures) -> None:
+def test_auto_dtype_is_the_fast_type_of_the_processor(server: Server, core: Restorer, pictures: Pictures) -> None:
     seen = len(server.log)
-    ours = server.pictures(restoration_graph(dtype="auto", steps=10).api)[0].astype(int)
-    expected = "bfloat16, manual cast: None" if has_fast_bfloat16() else "float32, manual cast: None"
-    assert f"model weight dtype torch.{expected}" in server.log[seen:]
-    right = restore(core, pictures["face.png"], references(pictures), SHORT)
-    assert (abs(ours - right) <= 40).mean() > 0.6  # random weights magnify rounding
+    restored = server.pictures(restoration_graph(dtype="auto", steps=10).api)[0].astype(int)
+    dtype = "bfloat16" if has_fast_bfloat16() else "float32"
+    assert f"model weight dtype torch.{dtype}, manual cast: None" in server.log[seen:]
+    expected = restore(core, pictures["face.png"], references(pictures), SHORT)
+    assert (abs(restored - expected) <= 40).mean() > 0.6  # random weights magnify rounding
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_auto_type_is_the_fast_one_of_the_processor(server: Server, core: Restor
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_sampler_settings_mean_the_same(
+def test_sampler_settings_mean_the_same_as_in_the_core(
     server: Server, core: Restorer, pictures: Pictures, node: dict[str, Any], settings: SamplingSettings
 ) -> None:
-    ours = server.pictures(restoration_graph(**node).api)[0]
-    assert_same(ours, restore(core, pictures["face.png"], references(pictures), settings))
+    restored = server.pictures(restoration_graph(**node).api)[0]
+    assert_same(restored, restore(core, pictures["face.png"], references(pictures), settings))
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler"])
-def test_stock_samplers_on_our_sigmas_are_refldm_restore(
+def test_stock_samplers_with_our_sigmas_equal_refldm_restore(
     server: Server, core: Restorer, pictures: Pictures, sampler: str
 ) -> None:
     """SamplerCustom, and SamplerCustomAdvanced with CFGGuider and RandomNoise."""
@@ -93,24 +93,25 @@ def test_stock_samplers_on_our_sigmas_are_refldm_restore(
     graph.decode(custom[0], vae)
     graph.decode(advanced[0], vae)
     expected = restore(core, pictures["face.png"], references(pictures), SHORT)
-    for ours in server.pictures(graph.api):
-        assert_same(ours, expected)
+    for restored in server.pictures(graph.api):
+        assert_same(restored, expected)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler"])
 @pytest.mark.parametrize("steps", [10, 50])
-def test_what_remains_of_stock_ksampler(  # noqa: PLR0917
+def test_stock_ksampler_differs_by_its_last_step_alone(  # noqa: PLR0917
     server: Server, base: Path, core: Restorer, pictures: Pictures, sampler: str, steps: int
 ) -> None:
-    """KSampler ends at sigma 0, which is the clean latent predicted in the last step, not the published end.
+    """KSampler ends at sigma 0 with the clean latent that the last step predicts. The published end keeps a trace of
+    noise.
 
-    The published end has a trace of noise in it and is not scaled up; before decoding that is all that remains.
+    This is the only difference before decoding.
     """
     graph, model, vae, _, conditioning = conditioned_graph()
     samples = graph.ksampler(model, conditioning, sampler_name=sampler, steps=steps)
     graph.decode(samples, vae)
     graph.add("SaveLatent", samples=samples, filename_prefix=f"end_{sampler}_{steps}")
-    ours = server.pictures(graph.api)[0]
+    restored = server.pictures(graph.api)[0]
     latent = load_file(next((base / "output").glob(f"end_{sampler}_{steps}*.latent")))["latent_tensor"]
     settings = SamplingSettings(steps=steps)
     end, clean = final_latents(core, pictures["face.png"], references(pictures), settings)
@@ -118,26 +119,26 @@ def test_what_remains_of_stock_ksampler(  # noqa: PLR0917
     assert (latent - clean).abs().max() / rms < 1e-3
     assert 1e-4 < (latent - end).square().mean().sqrt() / rms < 0.02
     decoded = core.decode(clean).clamp(-1.0, 1.0)
-    assert_same(ours, ((decoded[0].movedim(0, -1) + 1.0) / 2.0 * 255.0).to(torch.uint8).numpy())
+    assert_same(restored, ((decoded[0].movedim(0, -1) + 1.0) / 2.0 * 255.0).to(torch.uint8).numpy())
 
 
 def test_restores_without_references(server: Server, core: Restorer, pictures: Pictures) -> None:
     graph = Graph()
     model = graph.load_model()
     graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), steps=10)[0])
-    ours = server.pictures(graph.api)[0]
-    assert_same(ours, restore(core, pictures["face.png"], (), SHORT))
+    restored = server.pictures(graph.api)[0]
+    assert_same(restored, restore(core, pictures["face.png"], (), SHORT))
 
 
-def test_encoding_joint_and_separate(server: Server, core: Restorer, pictures: Pictures) -> None:
+def test_joint_and_separate_encoding_equal_the_core(server: Server, core: Restorer, pictures: Pictures) -> None:
     graph = Graph()
     model = graph.load_model()
     separate = graph.encode(model[0], model[1], *REFERENCES, encoding="separate")
     graph.save(graph.sampler(model[0], model[1], graph.image("face.png"), separate, steps=10)[0])
-    ours = server.pictures(graph.api)[0]
+    restored = server.pictures(graph.api)[0]
     face, photos = pictures["face.png"], references(pictures)
-    assert_same(ours, restore(core, face, photos, SHORT, "separate"))
-    assert mean_difference(ours, restore(core, face, photos, SHORT, "joint")) > 1.0
+    assert_same(restored, restore(core, face, photos, SHORT, "separate"))
+    assert mean_difference(restored, restore(core, face, photos, SHORT, "joint")) > 1.0
 
 
 def test_a_picture_of_another_size_is_resized_as_published(
@@ -151,5 +152,5 @@ def test_a_picture_of_another_size_is_resized_as_published(
     model = graph.load_model()
     encoded = graph.encode(model[0], model[1], *REFERENCES)
     graph.save(graph.sampler(model[0], model[1], graph.image("other_size.png"), encoded, steps=10)[0])
-    ours = server.pictures(graph.api)[0]
-    assert_same(ours, restore(core, to_tensor(large, 128), references(pictures), SHORT))
+    restored = server.pictures(graph.api)[0]
+    assert_same(restored, restore(core, to_tensor(large, 128), references(pictures), SHORT))

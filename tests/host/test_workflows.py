@@ -13,9 +13,9 @@ from torch import Tensor
 from refldm_core.pipeline import Restorer
 
 from .comfy import PACK, PACK_NAME, Api, PromptError, Server
+from .converting import to_api, without_newer_values
 from .graphs import REFERENCES, with_model_files
 from .oracle import assert_same, restore
-from .subgraphs import to_api, without_newer_values
 
 Pictures = dict[str, Tensor]
 

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from refldm_core import __version__
 from refldm_core.demo.inputs import write_workflow_inputs
 from tests.host.comfy import HOW_TO_GET_A_HOST, PACK, PACK_NAME, Server, find_hosts, make_base, running
+from tests.host.converting import to_api
 from tests.host.mediapipe import save_mediapipe
-from tests.host.subgraphs import to_api
 from tests.host.test_saved_people import save_person
 
 from .arranging import Box, arrange
@@ -57,7 +57,7 @@ _MARK = """([pack, version, host]) => {
   }
 }"""
 
-# As a text: Playwright would turn every undefined field into a null.
+# The graph comes as text, since Playwright would turn every undefined field into a null.
 _SERIALIZE = """() => {
   const content = app.graph.serialize();
   content.extra = { ...content.extra, frontendVersion: window.__COMFYUI_FRONTEND_VERSION__ };
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="write pictures of every workflow into DIR")
     options = parser.parse_args(arguments)
     paths = [path for path in WORKFLOWS if not options.names or path.name.startswith(tuple(options.names))]
-    with _browser() as browser, _server() as server:
+    with _browser() as browser, workflow_server() as server:
         needed: dict[Path, Measured] = {path: Measured() for path in paths}
         for nodes_2 in (True, False) if options.arrange else (False,):
             with open_canvas(browser, server, nodes_2=nodes_2) as canvas:
@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[Server]:
+def workflow_server() -> Iterator[Server]:
+    """Run the last ComfyUI that the tests find, with the inputs of all workflows."""
     hosts = find_hosts()
     if not hosts:
         raise SystemExit(HOW_TO_GET_A_HOST)

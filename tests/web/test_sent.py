@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.embedded import needs_embedded
-from tests.host.subgraphs import without_newer_values
+from tests.host.converting import without_newer_values
 from tests.host.test_workflows import api_of, require_nodes
 
 from .browser import WORKFLOWS, Canvas

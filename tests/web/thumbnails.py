@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import io
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.host.comfy import HOW_TO_GET_A_HOST, Api, Server, find_hosts, make_base, running
+from tests.host.comfy import Api, Server
 from tests.host.test_workflows import api_of
 
 from .browser import WORKFLOWS
-from .save_workflows import save_inputs
+from .save_workflows import workflow_server
 
 Picture = NDArray[np.uint8]
 
@@ -42,18 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="beginnings of file names; all without")
     names = tuple(parser.parse_args(arguments).names)
-    hosts = find_hosts()
-    if not hosts:
-        raise SystemExit(HOW_TO_GET_A_HOST)
-    with tempfile.TemporaryDirectory() as folder:
-        base = make_base(Path(folder) / "base")
-        save_inputs(hosts[-1], base)
-        with running(hosts[-1], base) as server:
-            for path in WORKFLOWS:
-                if not names or path.name.startswith(names):
-                    api = api_of(path)
-                    path.with_suffix(".jpg").write_bytes(_jpeg(*_run(server, _with_embedded(api))))
-                    print(path.with_suffix(".jpg").name, flush=True)
+    with workflow_server() as server:
+        for path in WORKFLOWS:
+            if not names or path.name.startswith(names):
+                path.with_suffix(".jpg").write_bytes(_jpeg(*_run(server, _with_embedded(api_of(path)))))
+                print(path.with_suffix(".jpg").name, flush=True)
 
 
 def _run(server: Server, api: Api) -> tuple[Picture, Picture]:
@@ -106,8 +98,8 @@ def _with_embedded(api: Api) -> Api:
 
 
 def _first_frame(path: Path) -> Picture:
-    there, picture = cv2.VideoCapture(str(path)).read()
-    assert there, path
+    was_read, picture = cv2.VideoCapture(str(path)).read()
+    assert was_read, path
     return np.asarray(picture[..., ::-1], dtype=np.uint8)
 
 

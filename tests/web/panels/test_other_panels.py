@@ -92,3 +92,8 @@ def test_saved_people_are_renamed_and_deleted(view: View, panels: Canvas, browse
         # The browser itself reports the refused request.
         assert [text for text in canvas.own_messages if "400 (Bad Request)" not in text] == []
         (folder / "Anna Lee.safetensors").unlink()
+
+
+def test_no_preview_of_the_run_hides_the_pictures_of_the_nodes(panels: Canvas) -> None:
+    """The page shows a node's last preview in place of the node's own pictures."""
+    assert panels.page.evaluate("() => Object.keys(app.nodePreviewImages)") == []
