@@ -7,7 +7,7 @@ from collections.abc import Mapping
 TRAINED_ON_KEY = "refldm.trained_on"
 """Key in the metadata of a .safetensors or ONNX file. Its text names the only kind of pictures that the model knows."""
 
-DRAWN_PEOPLE = "drawn people"
+RENDERED_PEOPLE = "rendered people"
 """The pictures that this project's own face networks are trained on."""
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.faces import DETECTOR_FILES
 from ..checkpoints.saving import write_safetensors
-from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
+from ..checkpoints.training_data import RENDERED_PEOPLE, TRAINED_ON_KEY
 from ..face.backends import RetinaFaceNetwork
 from ..face.packages import import_optional
 from .scenes import Picture, SceneSet, TrainingScene, open_scenes
@@ -136,7 +136,7 @@ class DetectorTask:
     def export(self, folder: Path, step: int, ema: Mapping[str, Mapping[str, Tensor]]) -> Sequence[Path]:
         """See `Task`. The weights are written in 16 bits as safetensors, under the name of the published file."""
         path = folder / DETECTOR_FILES["retinaface_mobile0.25"]
-        described = {"format": "pt", "network": "RetinaFace mobile0.25", TRAINED_ON_KEY: DRAWN_PEOPLE}
+        described = {"format": "pt", "network": "RetinaFace mobile0.25", TRAINED_ON_KEY: RENDERED_PEOPLE}
         write_safetensors(self._averaged(ema), path, described)
         return [path]
 

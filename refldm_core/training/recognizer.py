@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from ..checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY
+from ..checkpoints.training_data import RENDERED_PEOPLE, TRAINED_ON_KEY
 from ..data.corpus import open_corpus
 from ..face.identity import ARCFACE_SIZE
 from ..files import atomic_write
@@ -106,7 +106,7 @@ class RecognizerTask:
         """See `Task`. It writes one ONNX file, which insightface, onnxruntime and onnx2torch load."""
         path = folder / FILE
         with atomic_write(path) as temporary:
-            save_onnx(self._averaged(ema), temporary, {TRAINED_ON_KEY: DRAWN_PEOPLE})
+            save_onnx(self._averaged(ema), temporary, {TRAINED_ON_KEY: RENDERED_PEOPLE})
         return [path]
 
     def sample(self, ema: Mapping[str, Mapping[str, Tensor]]) -> Image.Image:

@@ -9,27 +9,27 @@ from refldm_core import embedded
 from refldm_core.checkpoints.building import load_model
 from refldm_core.checkpoints.faces import load_detector, load_recognizer
 from refldm_core.checkpoints.saving import convert
-from refldm_core.checkpoints.training_data import DRAWN_PEOPLE, TRAINED_ON_KEY, caution
+from refldm_core.checkpoints.training_data import RENDERED_PEOPLE, TRAINED_ON_KEY, caution
 from refldm_core.cli.main import main
 
 from ..embedded import needs_embedded
 from ..weights import TinyFiles
 
-DRAWN = {TRAINED_ON_KEY: DRAWN_PEOPLE}
+RENDERED = {TRAINED_ON_KEY: RENDERED_PEOPLE}
 
 
 @pytest.mark.parametrize(
     ("metadata", "beginning"),
     [
-        ({"model": DRAWN}, "The model was trained on drawn people only: "),
-        ({"model": {}, "detector": DRAWN}, "The detector was trained on drawn people only: "),
+        ({"model": RENDERED}, "The model was trained on rendered people only: "),
+        ({"model": {}, "detector": RENDERED}, "The detector was trained on rendered people only: "),
         (
-            {"model": DRAWN, "detector": DRAWN, "recognizer": DRAWN},
-            "The model, the detector and the recognizer were trained on drawn people only: ",
+            {"model": RENDERED, "detector": RENDERED, "recognizer": RENDERED},
+            "The model, the detector and the recognizer were trained on rendered people only: ",
         ),
         (
-            {"model": DRAWN, "detector": {TRAINED_ON_KEY: "cats"}},
-            "The model and the detector were trained on drawn people and cats only: ",
+            {"model": RENDERED, "detector": {TRAINED_ON_KEY: "cats"}},
+            "The model and the detector were trained on rendered people and cats only: ",
         ),
     ],
 )

@@ -180,7 +180,7 @@ def test_the_projects_loader_reads_the_file(tmp_path):
     ema["network.ClassHead.0.conv1x1.bias"] += 1
     path = tmp_path / DETECTOR_FILES["retinaface_mobile0.25"]
     assert task.export(tmp_path, 1, {"detector": ema}) == [path]
-    assert read_tensors(path).metadata[TRAINED_ON_KEY] == "drawn people"
+    assert read_tensors(path).metadata[TRAINED_ON_KEY] == "rendered people"
     assert path.stat().st_size < 1.2e6
     assert read_tensors(path).format == "safetensors"
     detector = load_detector("retinaface_mobile0.25", tmp_path)

@@ -132,7 +132,7 @@ def test_insightface_reads_it(exported):
     assert (model.input_mean, model.input_std, model.input_size) == (127.5, 127.5, (112, 112))
     pictures = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
     from_insightface = model.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in pictures])
-    assert load_recognizer(exported[0]).metadata == {TRAINED_ON_KEY: "drawn people"}
+    assert load_recognizer(exported[0]).metadata == {TRAINED_ON_KEY: "rendered people"}
     embeddings = load_recognizer(exported[0]).embed(torch.as_tensor(pictures).movedim(-1, 1).float() / 127.5 - 1)
     np.testing.assert_allclose(
         from_insightface / np.linalg.norm(from_insightface, axis=1, keepdims=True), embeddings, atol=1e-5
