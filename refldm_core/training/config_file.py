@@ -37,7 +37,7 @@ def read_spec(path: Path, changes: Sequence[str] = ()) -> TrainSpec:
         raise TrainingError(
             f"The config {path} cannot be read ({str(error).splitlines()[0]}).",
             expected="a YAML file",
-            remedy="see docs/training.md for an example of each task",
+            remedy="see the files in the folder training for an example of each task",
         ) from error
     values = _section("", content, str(path))
     for change in changes:
