@@ -12,6 +12,7 @@ effective config, log.jsonl and TensorBoard logs, sample grids, and the model in
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from importlib import import_module
 from pathlib import Path
@@ -64,12 +65,14 @@ def run(args: argparse.Namespace, output: Output) -> int:
         with explained_memory_errors(_TRAINING):
             result = train(spec, lambda: make_task(spec), on_step)
     if first_process:
+        trained = math.isfinite(result.loss)
+        loss = f"last loss {result.loss:.4f}" if trained else "which an earlier run has done"
         output.result(
-            f"{result.step} steps, last loss {result.loss:.4f}: {', '.join(map(str, result.files))}",
+            f"{result.step} steps, {loss}: {', '.join(map(str, result.files))}",
             {
                 "folder": str(result.folder),
                 "step": result.step,
-                "loss": result.loss,
+                "loss": result.loss if trained else None,
                 "files": [str(file) for file in result.files],
             },
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -246,13 +245,16 @@ def _change_appearance(example: TrainingScene, rng: np.random.Generator) -> Pict
     seed = int(rng.integers(2**62))
     if quality < _MILDLY:
         return degrade(changed, draw(_MILD, seed))
-    return degrade(changed, draw(RANGES["training"], seed), crop=_mean_crop(example))
+    return degrade(changed, draw(RANGES["training"], seed), crop=mean_crop(example.picture, example.landmarks))
 
 
-def _mean_crop(example: TrainingScene) -> float:
-    """Return the mean side of the faces' aligned crops in pixels; a third of the picture where there are no faces."""
-    height, width = example.picture.shape[:2]
-    sides: Sequence[float] = [
-        1.0 / crop_transform(Landmarks5(points), (height, width), 1).scale for points in example.landmarks
-    ]
+def mean_crop(picture: Picture, landmarks: NDArray[np.float64]) -> float:
+    """Return the mean side of the faces' aligned crops in pixels; a third of the picture where there are no faces.
+
+    Args:
+        picture: (height, width, 3).
+        landmarks: (n, 5, 2) in pixels.
+    """
+    height, width = picture.shape[:2]
+    sides = [1.0 / crop_transform(Landmarks5(points), (height, width), 1).scale for points in landmarks]
     return min(float(np.mean(sides)), float(height)) if sides else height / 3.0

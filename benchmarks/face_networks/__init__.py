@@ -1,0 +1,1 @@
+"""What the face detectors and recognizers of the pack achieve on unseen rendered people, and on photographs."""
