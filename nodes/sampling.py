@@ -28,8 +28,8 @@ from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
 _STRENGTH = (
-    "Set how far the face may move from the picture, as the part of the noise levels that is sampled. 1 starts from "
-    "noise alone, as published. A value below 1 starts from the picture's own latent with noise of that level. 0 "
+    "Set how far the face may move from the picture, as the part of the noise levels that is sampled. 1 samples "
+    "all of them, as published. A value below 1 starts from the picture's own latent with noise of that level. 0 "
     "leaves the picture as it is."
 )
 
@@ -153,7 +153,7 @@ class Sampler(io.ComfyNode):
             return _result(crops, lq_latents, cls, notes)
         conds = host.build_conditioning(lq_latents, references, reference_strength)
         table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
-        from_noise = denoise >= 1.0
+        from_noise = denoise >= 1.0 and spec.noise.starts_from_noise
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         parts = host.split_by_memory(model, lq_latents.shape)
         sampled: list[Tensor] = []
@@ -161,13 +161,13 @@ class Sampler(io.ComfyNode):
             if len(parts) > 1:
                 people = references[part] if len(references) > 1 else references
                 conds = host.build_conditioning(lq_latents[part], people, reference_strength)
-            positive, negative, empty = conds
+            positive, negative, latent = conds
             sampled.append(
                 host.sample(
                     model,
                     (positive, negative),
                     host.CoreSampler(settings.sampler, table, from_noise=from_noise),
-                    latents=empty["samples"] if from_noise else lq_latents[part],
+                    latents=latent["samples"] if from_noise else lq_latents[part],
                     noise=noise[part],
                     cfg=settings.guidance,
                     seed=seed,

@@ -52,7 +52,9 @@ class Conditioning(io.ComfyNode):
                     tooltip="Holds the face and as many empty references. Guidance leads away from it.",
                 ),
                 io.Latent.Output(
-                    display_name="latent", tooltip="Holds an empty latent of the right size, for denoise 1."
+                    display_name="latent",
+                    tooltip="Holds the latent from which a sampler with denoise 1 starts. For the official model it is "
+                    "empty.",
                 ),
             ],
         )
@@ -61,9 +63,13 @@ class Conditioning(io.ComfyNode):
     def execute(
         cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
     ) -> io.NodeOutput:
-        crops = fit(image, host.require_vae(vae).refldm_spec.crop_size, "image")
+        spec = host.require_vae(vae).refldm_spec
+        crops = fit(image, spec.crop_size, "image")
         host.warn_of_training({"model": vae.refldm_metadata})
-        return io.NodeOutput(*host.build_conditioning(vae.encode(crops), references, reference_strength))
+        from_noise = spec.noise.starts_from_noise
+        return io.NodeOutput(
+            *host.build_conditioning(vae.encode(crops), references, reference_strength, from_noise=from_noise)
+        )
 
 
 class Scheduler(io.ComfyNode):

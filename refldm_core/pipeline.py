@@ -42,7 +42,8 @@ class SamplingSettings:
         eta: Noise that a DDIM step adds, 0..1. 0 is published.
         strength: How far the face may move from the picture, 0..1. This part of the noise levels is sampled
             (`sampling_table`), from the LQ latent with noise of the first level. 1 starts from noise alone, as
-            published. 0 leaves the picture unchanged.
+            published, where the model's schedule allows it (`NoiseSpec.starts_from_noise`). 0 leaves the picture
+            unchanged.
         reference_strength: How much the references count, 0..100 (`ReferenceKV.with_strength`). The null references of
             guidance get the same strength. 1 is published. 0 is no references.
 
@@ -237,7 +238,7 @@ class Restorer:
         table = sampling_table(self.spec.noise, settings.steps, settings.spacing, settings.strength)
         noise, generators = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         x = noise.to(self.device)
-        if settings.strength < 1.0:
+        if settings.strength < 1.0 or not self.spec.noise.starts_from_noise:
             x = noise_latents(lq_latents, x, next(table.steps()))
         if settings.sampler == "dpmpp_2m":
             return dpmpp_2m(predict_noise, x, table, on_step=on_step)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from refldm_core import pipeline
+from refldm_core.diffusion.sampling import initial_noise, noise_latents
 from refldm_core.diffusion.schedule import NoiseSpec, sampling_table
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.model import vqgan
@@ -198,6 +200,28 @@ def test_a_higher_strength_changes_a_picture_more(restorer: Restorer, reference_
     assert torch.equal(restorer.restore(crop, kv, [3], SamplingSettings(strength=0.0)), crop)
     full_strength = restorer.sample(latent, kv, [3], SamplingSettings(steps=4, strength=1.0))
     assert torch.equal(full_strength, restorer.sample(latent, kv, [3], FOUR_STEPS))
+
+
+def test_a_schedule_that_does_not_hide_the_picture_starts_from_it(
+    restorer: Restorer, reference_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise alone is no possible x_T of a model that always saw a part of the picture in it."""
+    starts: list[Tensor] = []
+
+    def stop_at_the_start(_predict_noise: object, x: Tensor, _table: object, **_options: object) -> Tensor:
+        starts.append(x)
+        return x
+
+    monkeypatch.setattr(pipeline, "ddim", stop_at_the_start)
+    latent, bright = restorer.encode(reference_images[:1]), NoiseSpec(linear_end=0.007)
+    for noise_spec in (NoiseSpec(), bright):
+        Restorer(restorer.unet, restorer.first_stage, replace(restorer.spec, noise=noise_spec)).sample(
+            latent, None, [3], FOUR_STEPS
+        )
+    noise, _ = initial_noise([3], (latent.shape[1], latent.shape[2], latent.shape[3]))
+    first_step = next(sampling_table(bright, 4, "trailing").steps())
+    assert NoiseSpec().starts_from_noise and torch.equal(starts[0], noise)
+    assert not bright.starts_from_noise and torch.equal(starts[1], noise_latents(latent, noise, first_step))
 
 
 @pytest.mark.parametrize(("strength", "first_timestep"), [(1.0, 999), (0.5, 499), (0.2, 199), (0.001, 3)])

@@ -23,15 +23,21 @@ LQ_KEY = "concat_latent_image"
 
 
 def build_conditioning(
-    lq_latents: Tensor, people: tuple[ReferenceSet | None, ...], strength: float = 1.0
+    lq_latents: Tensor,
+    people: tuple[ReferenceSet | None, ...],
+    strength: float = 1.0,
+    *,
+    from_noise: bool = True,
 ) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
-    """Return positive and negative CONDITIONING, and the empty LATENT from which sampling starts.
+    """Return positive and negative CONDITIONING, and the LATENT to which the sampler adds the initial noise.
 
     Args:
         lq_latents: (batch, c, h, w), as the VAE encodes the LQ pictures.
         people: One set of references for all pictures, or one for each picture (None for a picture without
             references). An empty tuple means no references.
         strength: Strength of the references, see `ReferenceKV.with_strength`.
+        from_noise: Whether sampling starts from noise alone (`NoiseSpec.starts_from_noise`). The LATENT is then empty.
+            Otherwise it holds the LQ latents.
 
     Raises:
         ReferencesError: there are several sets, but not one for each picture.
@@ -45,11 +51,9 @@ def build_conditioning(
     shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
     # Every CONDITIONING of the host holds a text embedding, and some nodes compute with it. This model has no text.
     unused = torch.zeros(1, 1, 1)
-    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], _empty(lq_latents)
-
-
-def _empty(latents: Tensor) -> dict[str, Tensor]:
-    return {"samples": torch.zeros_like(latents, device=comfy.model_management.intermediate_device())}
+    start = lq_latents.to(comfy.model_management.intermediate_device())
+    latent = {"samples": torch.zeros_like(start) if from_noise else start}
+    return [[unused, {**shared, NULL_KEY: False}]], [[unused, {**shared, NULL_KEY: True}]], latent
 
 
 class ReferenceBatch:

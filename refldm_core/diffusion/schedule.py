@@ -21,6 +21,10 @@ LEAST_ALPHA = 1e-9
 """Smallest alpha_bar that the noisiest level may have. Below it the prediction of x_0 divides by almost nothing, and
 pictures are black. The released model ends at 7e-4."""
 
+_HIDDEN_ALPHA = 5e-3
+"""Largest alpha_bar of the noisiest level that hides the picture. At 7e-4, the released model's, the coarsest structure
+of a latent is still far below the noise. At 0.02 it is not."""
+
 
 @dataclass(frozen=True)
 class NoiseSpec:
@@ -49,6 +53,16 @@ class NoiseSpec:
                 f"betas that leave a trace of the picture after {self.timesteps} timesteps (alpha_bar {LEAST_ALPHA:g} "
                 "or more)",
             )
+
+    @property
+    def starts_from_noise(self) -> bool:
+        """Whether sampling starts from noise alone, as published.
+
+        A schedule with less noise leaves so much of the picture at the noisiest level that the network learns to find
+        the coarse colors there. In noise alone it would find colors that are nobody's, and the picture would have
+        blotches. Sampling then starts from the LQ latent with noise, whose coarse colors are those of the picture.
+        """
+        return bool(self.alphas_cumprod[-1] < _HIDDEN_ALPHA)
 
     @cached_property
     def betas(self) -> NDArray[np.float64]:

@@ -74,6 +74,26 @@ def test_a_workflow_restores_with_the_embedded_models(fresh: Server, number: str
         assert after.std() > 10
 
 
+def test_both_samplers_keep_the_coarse_colors_of_the_picture(fresh: Server) -> None:
+    """The embedded model's noise does not hide the picture, so that both samplers start from it (`starts_from_noise`).
+
+    From noise alone, the coarse colors differed by 12 gray levels.
+    """
+    coarse: list[np.ndarray] = []
+    for number in ("01", "02"):
+        api = api_of(numbered(number))
+        for node in api.values():
+            if "steps" in node["inputs"]:
+                node["inputs"]["steps"] = 8
+        end = next(node for node, content in api.items() if content["class_type"] == "SaveImage")
+        restored = Image.fromarray(fresh.picture(fresh.run(api)[end]["images"][0]))
+        coarse.append(np.array(restored.resize((8, 8), Image.Resampling.BOX)).astype(int))
+    with Image.open(fresh.base / "input" / "face.png") as face:
+        before = np.array(face.convert("RGB").resize((8, 8), Image.Resampling.BOX)).astype(int)
+    for after in coarse:
+        assert np.abs(after - before).mean() < 5
+
+
 @pytest.mark.parametrize("number", ["02", "05", "06"])
 def test_more_workflows_run_with_the_embedded_models(fresh: Server, number: str) -> None:
     """These are KSampler, the group photo and the video. Workflow 03 has two parts; 08 needs models of ComfyUI."""
