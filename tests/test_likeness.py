@@ -270,6 +270,20 @@ def test_quick_reading_judges_identity_only(tmp_path: Path, recognizer: Path, ca
         main([*words, "--cases", str(cases), "--json", str(tmp_path / "quick.json")])
 
 
+def test_some_ways_of_restoring_are_reported_alone(
+    tmp_path: Path, recognizer: Path, cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, scores = tmp_path / "random.safetensors", tmp_path / "scores.json"
+    write_random_model(model, SPEC)
+    words = ["--model", str(model), "--recognizer", str(recognizer), "--cases", str(cases), "--steps", "1"]
+    assert main([*words, "--people", "2", "--arms", "own 3", "--json", str(scores)]) == 0
+    printed = capsys.readouterr().out
+    assert "3 references of their own" in printed and "with no references" not in printed and "nan" not in printed
+    assert main(["--compare", f"one={scores}", f"two={scores}"]) == 0
+    assert "two - one" in capsys.readouterr().out
+    assert set(read_run(scores).people[FIRST]) & set(ARMS) == {"own 3"}
+
+
 def test_unusable_arguments_are_reported(
     tmp_path: Path, recognizer: Path, cases: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ python -m benchmarks.likeness --model M.safetensors --recognizer HELDOUT.onnx --
 python -m benchmarks.likeness ... --share 1/2 --json 1.json     evaluates half of the people, in one of two processes
 python -m benchmarks.likeness ... --json data.json --resume     evaluates the people that are not yet in the file
 python -m benchmarks.likeness --merge 1.json 2.json --output report.md
+python -m benchmarks.likeness ... --arms "own 3" none --json a.json     restores in these two ways only, for --compare
 python -m benchmarks.likeness --compare none=a.json scaled=b.json --output ablation.md
 
 Each person's severely degraded portrait is restored without references, with a wrong person's references, and with 1 to
@@ -79,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--model, --recognizer and --cases are needed, or --merge, or --compare")
     if args.quick and (args.json or args.sheet or args.resume):
         parser.error("--quick writes no --json and no --sheet, and resumes nothing")
+    if args.quick and args.arms:
+        parser.error("--quick has its own --arms")
     people, steps = (_QUICK_PEOPLE, _QUICK_STEPS) if args.quick else (_PEOPLE, _STEPS)
     args.people = people if args.people is None else args.people
     args.steps = steps if args.steps is None else args.steps
@@ -89,13 +92,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.compare:
             return compare(_named_runs(args.compare))
         if not args.merge:
-            return quick_reading(evaluate(args)) if args.quick else describe(evaluate(args))
+            run = evaluate(args)
+            return quick_reading(run) if args.quick else _report(run)
         merged = merge([read_run(path) for path in args.merge])
         if args.json:
             merged.write(args.json)
-        return describe(merged)
+        return _report(merged)
 
     return run_and_report(make_report, args.output, args.json, args.sheet)
+
+
+def _report(run: Run) -> str:
+    """Return the whole report, or only the means where a run has some of the ways of restoring."""
+    return compare({run.about["model"]["file"]: run}) if "arms" in run.about else describe(run)
 
 
 def evaluate(args: argparse.Namespace) -> Run:
@@ -129,7 +138,7 @@ def evaluate(args: argparse.Namespace) -> Run:
     todo = [seed for seed in share if seed in sheet_people or seed not in run.people]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
         cases = [all_cases.case(seed) for seed in todo[start : start + args.batch]]
-        arms = QUICK_ARMS if args.quick else tuple(ARMS)
+        arms = QUICK_ARMS if args.quick else args.arms or tuple(ARMS)
         begin = time.perf_counter()
         restored = restore_all(restorer, cases, settings, arms)
         run.seconds += time.perf_counter() - begin
@@ -184,6 +193,8 @@ def _start(
             role: {"file": name_of(source), "sha256": digest_of(source)} for role, source in recognizers.items()
         },
     }
+    if args.arms:
+        about["arms"] = list(args.arms)
     if second is not None:
         about["recognizers"][SECOND]["measure"] = second.measure
     if args.resume and args.json and args.json.exists():
@@ -248,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"judge only the identity, of {_QUICK_PEOPLE} people in {_QUICK_STEPS} steps, without references, with a "
         "wrong person's and with 3 of their own",
     )
+    parser.add_argument("--arms", choices=tuple(ARMS), nargs="+", help="restore in these ways only (default: all)")
     parser.add_argument("--people", type=int, metavar="N", help=f"number of people (default: {_PEOPLE})")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--batch", type=int, default=10, help="people at a time")

@@ -124,7 +124,7 @@ def compare(runs: Mapping[str, Run]) -> str:
     lines = ["# Models side by side, on unseen rendered people", ""]
     lines += [f"- {name}: {_model(run.about['model'])}" for name, run in runs.items()]
     lines += [*_settings(runs[baseline]), ""]
-    for arm in (BEST, "none"):
+    for arm in runs[baseline].about.get("arms", (BEST, "none")):
         rows = [[name, *(_mean(run, arm, metric) for metric in metrics)] for name, run in runs.items()]
         lines += [f"## Restored with {_describe_picture(arm)}", "", *_table(["model", *labels], rows)]
         rows = []

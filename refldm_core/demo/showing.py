@@ -29,7 +29,7 @@ COLUMNS = ("LQ", "no references", "wrong person's", "own references", "truth")
 
 REFERENCES = 3
 SAMPLING = SamplingSettings(steps=20, sampler="dpmpp_2m")
-SAME_SHARP = 0.5
+SAME_SHARP = 0.6
 """Least cosine similarity of two sharp pictures of one rendered person for the embedded recognizer."""
 
 SAME_DEGRADED = -1.0

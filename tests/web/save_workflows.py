@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="write pictures of every workflow into DIR")
     options = parser.parse_args(arguments)
     paths = [path for path in WORKFLOWS if not options.names or path.name.startswith(tuple(options.names))]
-    with _browser() as browser, workflow_server() as server:
+    with launched_browser() as browser, workflow_server() as server:
         needed: dict[Path, Measured] = {path: Measured() for path in paths}
         for nodes_2 in (True, False) if options.arrange else (False,):
             with open_canvas(browser, server, nodes_2=nodes_2) as canvas:
@@ -122,7 +122,8 @@ def workflow_server() -> Iterator[Server]:
 
 
 @contextmanager
-def _browser() -> Iterator[Browser]:
+def launched_browser() -> Iterator[Browser]:
+    """Start Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

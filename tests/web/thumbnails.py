@@ -3,7 +3,7 @@
     python -m tests.web.thumbnails [NAME ...]
 
 It needs a ComfyUI (see tests/host/comfy.py). NAME is the beginning of a workflow's file name, such as 04. The pictures
-show the drawn people of `refldm demo` and the embedded models. Workflow 08 is run with the embedded face detector in
+show the rendered people of `refldm demo` and the embedded models. Workflow 08 is run with the embedded face detector in
 place of MediaPipe, whose weight file this project does not have.
 """
 
