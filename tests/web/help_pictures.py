@@ -65,13 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("nodes", nargs="*", metavar="NODE", help="ids without ReFLDM_; all without")
     names = set(parser.parse_args(arguments).nodes)
-    with launched_browser() as browser, workflow_server() as server:
-        with open_canvas(browser, server, nodes_2=True) as canvas:
-            canvas.page.set_viewport_size({"width": 1400, "height": 1500})
-            for name in _shown(canvas, names):
-                picture = _photograph(canvas, name)
-                (DOCS / f"ReFLDM_{name}.jpg").write_bytes(picture)
-                print(f"ReFLDM_{name}.jpg, {len(picture) / 1000:.0f} kB", flush=True)
+    with (
+        launched_browser() as browser,
+        workflow_server() as server,
+        open_canvas(browser, server, nodes_2=True) as canvas,
+    ):
+        canvas.page.set_viewport_size({"width": 1400, "height": 1500})
+        for name in _shown(canvas, names):
+            picture = _photograph(canvas, name)
+            (DOCS / f"ReFLDM_{name}.jpg").write_bytes(picture)
+            print(f"ReFLDM_{name}.jpg, {len(picture) / 1000:.0f} kB", flush=True)
 
 
 def _shown(canvas: Canvas, names: set[str]) -> Iterator[str]:
