@@ -26,6 +26,7 @@ from refldm_core.face.types import Landmarks5
 from refldm_core.pipeline import SamplingSettings
 
 from ..embedded import needs_embedded, trained_on
+from ..offline import forbid_connections
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +37,7 @@ TWO_STEPS = SamplingSettings(steps=2, sampler="dpmpp_2m")
 @needs_embedded
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "SAMPLING", TWO_STEPS)
+    forbid_connections(monkeypatch)
     assert main(["demo", "--output", str(tmp_path / "demo"), "--json"]) == 0
     printed = capsys.readouterr()
     assert "trained on" not in printed.err, "the models were trained on people of the demo's kind"

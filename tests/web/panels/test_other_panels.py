@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 pytestmark = needs_embedded
 
 
-@pytest.mark.parametrize("device", ["mouse", "keyboard"])
-def test_slider_follows_mouse_and_keyboard(panels: Canvas, device: str) -> None:
+@pytest.mark.parametrize("device", ["mouse", "touch", "keyboard"])
+def test_slider_follows_mouse_touch_and_keyboard(panels: Canvas, device: str) -> None:
     slider = panels.page.get_by_role("slider", name="before")
     slider.wait_for()
     stage = panels.page.locator("[data-refldm=before_after] .stage").bounding_box()
@@ -30,6 +30,14 @@ def test_slider_follows_mouse_and_keyboard(panels: Canvas, device: str) -> None:
         panels.page.mouse.move(stage["x"] + stage["width"] / 4, stage["y"] + 30, steps=3)
         panels.page.mouse.up()
         assert abs(int(slider.get_attribute("aria-valuenow")) - 25) <= 1
+    elif device == "touch":
+        finger = panels.page.context.new_cdp_session(panels.page)
+        for kind, share in (("touchStart", 0.5), ("touchMove", 0.6), ("touchMove", 0.75), ("touchEnd", None)):
+            place = {"x": stage["x"] + stage["width"] * (share or 0.0), "y": stage["y"] + 30}
+            points = [] if share is None else [place]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        finger.detach()
+        assert abs(int(slider.get_attribute("aria-valuenow")) - 75) <= 1
     else:
         for key, value in (("Home", 0), ("ArrowRight", 1), ("PageUp", 11), ("End", 100), ("ArrowLeft", 99)):
             panels.page.keyboard.press(key)
