@@ -18,6 +18,8 @@ import torch
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError, UnsafeCheckpointError
 
+from ..old_torch import TORCH_2_4
+
 ROOT = Path(__file__).parents[2]
 Write = Callable[[Path], None]
 Change = Callable[[str, bytes], tuple[str, bytes]]
@@ -191,7 +193,7 @@ def test_the_content_of_usual_checkpoints_is_accepted(tmp_path: Path) -> None:
         "epoch": 3,
         "hyper_parameters": {
             "a": [1, 2.5, None, True, (1, "b")],
-            7: {"x"},
+            **({} if TORCH_2_4 else {7: {"x"}}),  # torch 2.4 refuses every set
             "bytes": b"abc",
             "size": torch.Size([1, 2]),
         },

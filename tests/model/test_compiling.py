@@ -18,6 +18,7 @@ from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet, UNetSpec
 from refldm_core.pipeline import Restorer, SamplingSettings
 
+from ..old_torch import needs_traced_mappings
 from ..parity import difference, tolerance
 
 Compiled = Callable[..., Any]
@@ -70,6 +71,7 @@ def _inputs(rows: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
+@needs_traced_mappings
 def test_the_whole_network_is_one_graph(restorer: Restorer, reference_images: Tensor) -> None:
     """Of every depth, with what the compilers see of it, short of their making machine code."""
     kv, null = restorer.encode_references(reference_images), restorer.null_references(3, (16, 16))
@@ -81,6 +83,7 @@ def test_the_whole_network_is_one_graph(restorer: Restorer, reference_images: Te
         assert difference(compiled(*inputs), restorer.unet(*inputs)) <= tolerance("unet.t499")
 
 
+@needs_traced_mappings
 def test_what_compiles_again(ours: Restorer, plain: Restorer, kv: ReferenceKV) -> None:
     """Another picture does not; the steps without guidance do once, and so does another number of references."""
     backend = Counting()
@@ -144,6 +147,7 @@ def test_an_error_of_the_callers_stays_one(ours: Restorer, kv: ReferenceKV) -> N
 
 
 @torch.no_grad()
+@needs_traced_mappings
 def test_a_copy_has_weights_of_its_own_and_is_not_compiled(ours: Restorer, kv: ReferenceKV) -> None:
     backend = Counting()
     compile_unet(ours.unet, backend=backend)

@@ -17,6 +17,7 @@ from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet, UNetSpec
 from refldm_core.pipeline import Restorer, SamplingSettings
 
+from ..old_torch import needs_traced_mappings
 from ..parity import difference, tolerance
 
 SMALL = UNetSpec(model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_downsampling=(2,))
@@ -126,6 +127,7 @@ def test_strengths_without_meaning(kv: ReferenceKV, strength: float) -> None:
 
 
 @torch.no_grad()
+@needs_traced_mappings
 def test_it_compiles_as_one_graph(exact: Restorer, kv: ReferenceKV) -> None:
     torch.compiler.reset()
     unet = exact.unet
