@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +60,8 @@ def load_detector(
         name: The name of the detector.
         folder: The model folder with the detector's file (for insightface, with the folder of a pack). The embedded
             detector ignores it.
-        settings: How to search for faces. None uses the default settings.
+        settings: How to search for faces. None uses the default settings. The embedded detector always takes a second
+            look.
         device: The device to run on. insightface always runs on the CPU.
 
     Raises:
@@ -77,6 +79,8 @@ def load_detector(
         network = RetinaFaceNetwork(
             kind, file.tensors, device, turned_threshold=turned_threshold, metadata=file.metadata
         )
+        if name == "embedded":
+            settings = replace(settings or DetectionSettings(), second_look=True)
     return SearchingDetector(network, settings)
 
 

@@ -3,6 +3,9 @@
 A network reliably finds faces from about 40 pixels up to most of its input size. The picture is therefore searched at
 several scales, in overlapping tiles, and again after rotation by quarter turns. Each scale is up to four times coarser
 than the one before. Of all findings of the same face, the most confident one remains.
+
+A small network places the landmarks well only in upright faces of the size that it saw most in training. It can look at
+each face a second time, in an aligned crop.
 """
 
 from __future__ import annotations
@@ -12,13 +15,20 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import SettingsError
-from ..images import tensor_to_u8
+from ..images import tensor_to_u8, u8_to_tensor
+from .alignment import align_faces
 from .findings import Findings, Picture, join, require_finite, suppress
 from .tiling import SMALLEST_FACE, drop_cut, resize, scale_back, scales, tiles, turn_back
-from .types import Face, Landmarks5
+from .types import CropTransform, Face, Landmarks5, transform_points
+
+_LOOK_SIZE = 208
+"""Pixels along each side of the aligned crop of the second look. A face takes about half of it."""
+_LOOK_THRESHOLD = 0.3
+"""Minimum confidence in the second look, 0..1. The first look has already decided that there is a face."""
 
 
 class FaceNetwork(Protocol):
@@ -70,6 +80,7 @@ class DetectionSettings:
         turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that
             are tilted by up to about 45 degrees.
         overlap: Intersection over union above which two findings are the same face.
+        second_look: Find the landmarks of each face again, in the face's aligned crop.
 
     Raises:
         SettingsError: A value is outside its range, or there are no turns.
@@ -79,6 +90,7 @@ class DetectionSettings:
     smallest: float | None = None
     turns: tuple[int, ...] = (0, 1, 3)
     overlap: float = 0.4
+    second_look: bool = False
 
     def __post_init__(self) -> None:
         threshold = 0.5 if self.threshold is None else self.threshold
@@ -116,10 +128,30 @@ class SearchingDetector:
             for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
         ]
         best = suppress(join(findings_of_all_turns), self.settings.overlap)
-        return [
+        faces = [
             Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
             for box, score, points in zip(*best, strict=True)
         ]
+        return self._look_again(image, faces) if self.settings.second_look and faces else faces
+
+    def _look_again(self, image: Picture, faces: Sequence[Face]) -> list[Face]:
+        """Return the faces with the landmarks that the network finds in the aligned crops, where it finds any."""
+        picture = u8_to_tensor(torch.tensor(image).movedim(-1, 0))
+        aligned, crops = align_faces([picture], faces, _LOOK_SIZE)
+        return [
+            self._with_landmarks_of(face, transform, to_picture(crop))
+            for face, transform, crop in zip(faces, aligned.transforms, crops, strict=True)
+        ]
+
+    def _with_landmarks_of(self, face: Face, transform: CropTransform, crop: Picture) -> Face:
+        findings = require_finite(self.network.find(crop, _LOOK_THRESHOLD))
+        if not len(findings.scores):
+            return face
+        centers = (findings.boxes[:, :2] + findings.boxes[:, 2:]) / 2.0
+        distances = np.linalg.norm(centers - _LOOK_SIZE / 2.0, axis=1) / _LOOK_SIZE
+        nearest = int(np.argmax(findings.scores - distances))
+        points = transform_points(transform.image_from_crop, findings.landmarks[nearest])
+        return replace(face, landmarks=Landmarks5(points))
 
     def _search(self, picture: Picture, turn: int, size: tuple[int, ...]) -> Iterator[Findings]:
         """Yield the findings of all scales and tiles of a turned picture, in pixels of the upright one."""

@@ -108,8 +108,8 @@ def test_commands_accept_embedded_as_a_model(tmp_path: Path, capsys: pytest.Capt
 
 
 @needs_embedded
-def test_embedded_models_are_smaller_than_25_megabytes() -> None:
-    assert sum(path.stat().st_size for path in embedded.FOLDER.iterdir() if path.suffix != ".py") < 25e6
+def test_embedded_models_are_smaller_than_26_megabytes() -> None:
+    assert sum(path.stat().st_size for path in embedded.FOLDER.iterdir() if path.suffix != ".py") < 26e6
 
 
 def test_a_missing_embedded_model_is_named(

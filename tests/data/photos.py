@@ -13,10 +13,10 @@ from refldm_core.data.photo_reading import PhotoReader, ReadingSettings
 from refldm_core.face.identity import Embeddings, normalize
 from refldm_core.samples import albums, groups
 
-PEOPLE = ("Anna", "Ben", "Dora", "Emil", "Jan", "Kim")
-"""People who are more than 0.45 apart for the embedded recognizer."""
+PEOPLE = ("Anna", "Ben", "Cem", "Dora", "Emil", "Fay")
+"""People who are more than 0.55 apart for the embedded recognizer."""
 
-ALONE = "Leo"
+ALONE = "Jan"
 """Another person, who has only one photo."""
 
 STEP = 20

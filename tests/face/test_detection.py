@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import torch
 
 from refldm_core.errors import SettingsError
+from refldm_core.face.alignment import crop_transform
 from refldm_core.face.backends import ScrfdNetwork
 from refldm_core.face.detection import DetectionSettings, SearchingDetector, detect_batch
 from refldm_core.face.findings import Findings, iou, suppress
+from refldm_core.face.template import template
 from refldm_core.face.tiling import scales
+from refldm_core.face.types import transform_points
 from tests.face.toys import LOOKS, draw_face, save_scrfd
 
 
@@ -120,6 +124,43 @@ def test_detection_of_a_batch_numbers_the_pictures_and_can_be_stopped(network):
 
     with pytest.raises(KeyboardInterrupt):
         detect_batch(tensors, detector, stop)
+
+
+class _CoarseNetwork:
+    """A network that misplaces the landmarks of a whole picture, and places those of an aligned crop at FFHQ's."""
+
+    tile, threshold, turned_threshold, metadata = 320, 0.5, 0.5, {}
+
+    def __init__(self, *, finds_in_crops: bool) -> None:
+        self._finds_in_crops = finds_in_crops
+
+    def find(self, picture, threshold):
+        if picture.shape[:2] == (96, 120):  # the finest scale of the search below
+            return Findings(np.array([[40.0, 32, 72, 72]]), np.array([0.9]), COARSE[None])
+        if not self._finds_in_crops or picture.shape[0] != picture.shape[1]:
+            return Findings(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
+        side = len(picture)
+        inner, corner = np.array([0.25, 0.3, 0.75, 0.85]) * side, np.array([0.0, 0.0, 0.1, 0.1]) * side
+        points = template(side) + np.array([3.0, 0.0])
+        return Findings(np.stack([corner, inner]), np.array([0.95, 0.6]), np.stack([points - 50.0, points]))
+
+
+COARSE = np.array([[48.0, 44], [64, 45], [56, 54], [50, 62], [63, 62]])
+
+
+@pytest.mark.parametrize("finds_in_crops", [True, False])
+def test_the_second_look_takes_the_landmarks_of_the_face_in_the_middle_of_the_crop(finds_in_crops):
+    """Another face in the corner of the crop is more confident. Without a face in the crop, the landmarks stay."""
+    image, network = gray(240, 300), _CoarseNetwork(finds_in_crops=finds_in_crops)
+    settings = DetectionSettings(turns=(0,), smallest=100.0)
+    (first,) = SearchingDetector(network, settings).detect(image)
+    (second,) = SearchingDetector(network, replace(settings, second_look=True)).detect(image)
+    assert second.box == first.box and second.score == first.score
+    points = first.landmarks.points
+    if finds_in_crops:
+        transform = crop_transform(first.landmarks, image.shape[:2], 512)
+        points = transform_points(transform.image_from_crop, template(512) + np.array([3.0 * 512 / 208, 0.0]))
+    np.testing.assert_allclose(second.landmarks.points, points, atol=1e-6)
 
 
 def test_a_picture_without_a_face_gives_an_empty_list(network):
