@@ -35,12 +35,12 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         PUBLISHED: Preset(SamplingSettings(), "the published settings"),
-        "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.002 +/- 0.001 on drawn people"),
-        # Two is the smallest number of steps that keeps the likeness of drawn people within 0.01.
+        "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.005 +/- 0.001 on rendered people"),
+        # Two is the smallest number of steps that keeps the likeness of rendered people within 0.01.
         # Guidance changes little at the noisier step, so only the other one is guided.
         "fast": Preset(
             SamplingSettings(steps=2, sampler="dpmpp_2m", guidance_interval=(0, 500)),
-            "IDS +0.002 +/- 0.003 on drawn people, softer pictures",
+            "IDS +0.017 +/- 0.003 on rendered people, softer pictures",
         ),
     }
 )

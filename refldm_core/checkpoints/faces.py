@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,8 +59,7 @@ def load_detector(
         name: The name of the detector.
         folder: The model folder with the detector's file (for insightface, with the folder of a pack). The embedded
             detector ignores it.
-        settings: How to search for faces. None uses the default settings. The embedded detector always takes a second
-            look.
+        settings: How to search for faces. None uses the default settings.
         device: The device to run on. insightface always runs on the CPU.
 
     Raises:
@@ -75,12 +73,16 @@ def load_detector(
     else:
         kind = "resnet50" if name == "retinaface_resnet50" else "mobile0.25"
         file = read_tensors(path)
-        turned_threshold = embedded.TURNED_THRESHOLD if name == "embedded" else None
+        own = name == "embedded"
         network = RetinaFaceNetwork(
-            kind, file.tensors, device, turned_threshold=turned_threshold, metadata=file.metadata
+            kind,
+            file.tensors,
+            device,
+            threshold=embedded.THRESHOLD if own else None,
+            turned_threshold=embedded.TURNED_THRESHOLD if own else None,
+            second_look=own,
+            metadata=file.metadata,
         )
-        if name == "embedded":
-            settings = replace(settings or DetectionSettings(), second_look=True)
     return SearchingDetector(network, settings)
 
 

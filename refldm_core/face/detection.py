@@ -40,6 +40,7 @@ class FaceNetwork(Protocol):
             Confidences of different networks are not comparable.
         turned_threshold: Minimum confidence of a face in a turned picture. Most pictures are upright, so a network with
             many false detections in turned pictures needs a higher value here.
+        second_look: Whether the landmarks of a face must be found again in the face's aligned crop.
         metadata: Metadata from the file of the network.
     """
 
@@ -54,6 +55,9 @@ class FaceNetwork(Protocol):
 
     @property
     def turned_threshold(self) -> float: ...
+
+    @property
+    def second_look(self) -> bool: ...
 
     def find(self, picture: Picture, threshold: float) -> Findings:
         """Find the faces above `threshold` in one picture that is no larger than `tile`."""
@@ -80,7 +84,6 @@ class DetectionSettings:
         turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that
             are tilted by up to about 45 degrees.
         overlap: Intersection over union above which two findings are the same face.
-        second_look: Find the landmarks of each face again, in the face's aligned crop.
 
     Raises:
         SettingsError: A value is outside its range, or there are no turns.
@@ -90,7 +93,6 @@ class DetectionSettings:
     smallest: float | None = None
     turns: tuple[int, ...] = (0, 1, 3)
     overlap: float = 0.4
-    second_look: bool = False
 
     def __post_init__(self) -> None:
         threshold = 0.5 if self.threshold is None else self.threshold
@@ -132,7 +134,7 @@ class SearchingDetector:
             Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
             for box, score, points in zip(*best, strict=True)
         ]
-        return self._look_again(image, faces) if self.settings.second_look and faces else faces
+        return self._look_again(image, faces) if self.network.second_look and faces else faces
 
     def _look_again(self, image: Picture, faces: Sequence[Face]) -> list[Face]:
         """Return the faces with the landmarks that the network finds in the aligned crops, where it finds any."""

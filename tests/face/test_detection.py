@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -131,8 +130,8 @@ class _CoarseNetwork:
 
     tile, threshold, turned_threshold, metadata = 320, 0.5, 0.5, {}
 
-    def __init__(self, *, finds_in_crops: bool) -> None:
-        self._finds_in_crops = finds_in_crops
+    def __init__(self, *, second_look: bool, finds_in_crops: bool) -> None:
+        self.second_look, self._finds_in_crops = second_look, finds_in_crops
 
     def find(self, picture, threshold):
         if picture.shape[:2] == (96, 120):  # the finest scale of the search below
@@ -151,10 +150,11 @@ COARSE = np.array([[48.0, 44], [64, 45], [56, 54], [50, 62], [63, 62]])
 @pytest.mark.parametrize("finds_in_crops", [True, False])
 def test_the_second_look_takes_the_landmarks_of_the_face_in_the_middle_of_the_crop(finds_in_crops):
     """Another face in the corner of the crop is more confident. Without a face in the crop, the landmarks stay."""
-    image, network = gray(240, 300), _CoarseNetwork(finds_in_crops=finds_in_crops)
-    settings = DetectionSettings(turns=(0,), smallest=100.0)
-    (first,) = SearchingDetector(network, settings).detect(image)
-    (second,) = SearchingDetector(network, replace(settings, second_look=True)).detect(image)
+    image, settings = gray(240, 300), DetectionSettings(turns=(0,), smallest=100.0)
+    first, second = (
+        SearchingDetector(_CoarseNetwork(second_look=look, finds_in_crops=finds_in_crops), settings).detect(image)[0]
+        for look in (False, True)
+    )
     assert second.box == first.box and second.score == first.score
     points = first.landmarks.points
     if finds_in_crops:

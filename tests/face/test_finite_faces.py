@@ -28,7 +28,7 @@ FACE = Face((30.0, 30.0, 70.0, 75.0), 0.9, Landmarks5(POINTS))
 class Network:
     """A network that finds one face in every tile, with one number that is not finite."""
 
-    tile, threshold, turned_threshold, metadata = 200, 0.5, 0.5, {}
+    tile, threshold, turned_threshold, second_look, metadata = 200, 0.5, 0.5, False, {}
 
     def __init__(self, part: str, value: float) -> None:
         self.part, self.value = part, value

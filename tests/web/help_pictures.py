@@ -46,6 +46,7 @@ _PADDING = 8  # pixels around a node
 
 _SHOW = """async (kind) => {
   const node = app.graph.nodes.find((item) => item.comfyClass === kind);
+  node.mode = 0; // a part of workflow 03 is muted
   Object.assign(app.canvas.ds, { scale: 1 });
   app.canvas.ds.offset[0] = 120 - node.pos[0];
   app.canvas.ds.offset[1] = 120 - node.pos[1];
@@ -79,16 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _shown(canvas: Canvas, names: set[str]) -> Iterator[str]:
     """Open a graph with each node, and yield the name of the node."""
-    for number, nodes in _WORKFLOWS.items():
-        wanted = [name for name in nodes if not names or name in names]
-        if wanted:
-            canvas.load(next((PACK / "workflows").glob(f"{number} *.json")))
-            canvas.run()
-            yield from wanted
     for name in _WITHOUT_WORKFLOW:
         if not names or name in names:
             canvas.page.evaluate(_ADD, f"ReFLDM_{name}")
             yield name
+    for number, nodes in _WORKFLOWS.items():
+        wanted = [name for name in nodes if not names or name in names]
+        if wanted:
+            canvas.load(next((PACK / "workflows").glob(f"{number} *.json")))
+            if number == "03":
+                canvas.set_value("SaveReferences", "overwrite", True)
+            canvas.run()
+            yield from wanted
 
 
 def _photograph(canvas: Canvas, name: str) -> bytes:

@@ -33,6 +33,9 @@ MOST_BYTES = 40_000
 
 _GAP = 4  # pixels between before and after
 _WIDE = 1.4  # wider pictures stand one above the other
+_CHANGED = 12  # gray levels from which a pixel counts as changed
+_MARGIN = 1.25  # side of the shown square, in sides of what has changed
+_MOST = 0.8  # larger squares show the whole picture, in its longer sides
 _PHOTOS = ("photo.png", "face.png", "group.png", "anna_1.png")
 """Pictures that workflows restore, the last one only where there is none of the others."""
 
@@ -103,8 +106,27 @@ def _first_frame(path: Path) -> Picture:
     return np.asarray(picture[..., ::-1], dtype=np.uint8)
 
 
+def _around_the_change(before: Picture, after: Picture) -> tuple[Picture, Picture]:
+    """Return the square around what the workflow has changed, or both pictures where that is most of them."""
+    height, width = after.shape[:2]
+    enlarged = np.asarray(Image.fromarray(before).resize((width, height), Image.Resampling.BICUBIC))
+    changed = np.abs(enlarged.astype(int) - after).max(axis=-1) > _CHANGED
+    rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return before, after
+    side = round(_MARGIN * max(np.ptp(rows), np.ptp(columns)))
+    if side > _MOST * max(height, width):
+        return before, after
+    side = min(side, height, width)
+    top = int(np.clip((rows[0] + rows[-1] - side) // 2, 0, height - side))
+    left = int(np.clip((columns[0] + columns[-1] - side) // 2, 0, width - side))
+    part = np.s_[top : top + side, left : left + side]
+    return enlarged[part], after[part]
+
+
 def _jpeg(before: Picture, after: Picture) -> bytes:
     """Draw both beside each other, or one above the other where they are wide, in a file of few bytes."""
+    before, after = _around_the_change(before, after)
     stacked = after.shape[1] > _WIDE * after.shape[0]
     width = WIDTH if stacked else (WIDTH - _GAP) // 2
     height = round(width * after.shape[0] / after.shape[1])
