@@ -37,7 +37,8 @@ from ..evaluation.benchmark import (
     write_synthetic_people,
 )
 from ..evaluation.dataset import match_predictions
-from ..evaluation.published import CAVEAT, PUBLISHED, benchmark_table
+from ..evaluation.paper_table import benchmark_table
+from ..evaluation.published import CAVEAT, PUBLISHED
 from ..evaluation.report import judges_in_words, markdown_table
 from ..evaluation.session import HTML, Evaluation, evaluate, open_judges
 from ..evaluation.summary import Summary

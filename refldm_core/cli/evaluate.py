@@ -35,7 +35,7 @@ from ..errors import SettingsError
 from ..evaluation.cells import from_cell
 from ..evaluation.dataset import find_targets, pictures_in
 from ..evaluation.identity import DLIB, RecognizerSource, recognizer_source
-from ..evaluation.metrics import METRICS
+from ..evaluation.metric_list import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds

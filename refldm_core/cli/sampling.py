@@ -12,8 +12,8 @@ from typing import Any, get_args
 import torch
 
 from ..checkpoints.building import LoadedModel, load_model
-from ..diffusion.sampling import SamplerName
-from ..diffusion.schedule import NoiseSpec, Spacing, sampling_timesteps
+from ..diffusion.schedule import NoiseSpec, sampling_timesteps
+from ..diffusion.settings import SamplerName, Spacing
 from ..errors import SettingsError
 from ..model.compiling import compile_unet
 from ..model.precision import device_properties, half_precision
