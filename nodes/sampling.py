@@ -10,8 +10,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..refldm_core.diffusion.sampling import SamplerName, initial_noise
-from ..refldm_core.diffusion.schedule import Spacing, sampling_table
+from ..refldm_core.diffusion.sampling import initial_noise
+from ..refldm_core.diffusion.schedule import sampling_table
+from ..refldm_core.diffusion.settings import SamplerName, Spacing
 from ..refldm_core.face import types as face
 from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.tracking import face_seed

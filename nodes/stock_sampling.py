@@ -8,7 +8,8 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..refldm_core.diffusion.schedule import Spacing, sampling_table
+from ..refldm_core.diffusion.schedule import sampling_table
+from ..refldm_core.diffusion.settings import Spacing
 from . import host
 from .crops import fit
 from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input

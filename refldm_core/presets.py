@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .pipeline import ALL_TIMESTEPS, SamplingSettings
+from .diffusion.settings import ALL_TIMESTEPS, SamplingSettings
 
 PUBLISHED = "published"
 

@@ -32,8 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": {
         *("errors", "embedded", "files", "out_of_memory", "ranges", "yaml_text", "model", "diffusion", "face"),
     },
-    "pipeline": {"errors", "progress", "ranges", "model", "diffusion", "checkpoints", "images", "face"},
-    "presets": {"pipeline"},
+    "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
+    "presets": {"diffusion"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "samples": {"errors", "images"},

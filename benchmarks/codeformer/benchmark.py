@@ -26,7 +26,8 @@ from typing import Any
 import torch
 
 from refldm_core.checkpoints.random_weights import write_random_model
-from refldm_core.cli.options import DTYPES, choose_device, choose_dtype
+from refldm_core.cli.arguments.model import DTYPES
+from refldm_core.cli.options import choose_device, choose_dtype
 from refldm_core.errors import SettingsError
 from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.variants import RELEASED

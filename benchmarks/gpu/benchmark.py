@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from refldm_core.checkpoints.random_weights import write_random_model
-from refldm_core.cli.options import DTYPES
+from refldm_core.cli.arguments.model import DTYPES
 from refldm_core.errors import ReFLDMError, SettingsError
 from refldm_core.model.compiling import compile_unet
 from refldm_core.model.reference import ReferenceKV

@@ -29,7 +29,8 @@ import torch
 from tqdm import tqdm
 
 from refldm_core.checkpoints.building import load_model
-from refldm_core.cli.options import DTYPES, add_model_arguments, dtype_of
+from refldm_core.cli.arguments.model import DTYPES, add_model_arguments
+from refldm_core.cli.options import dtype_of
 from refldm_core.data.corpus import Picture
 from refldm_core.errors import SettingsError
 from refldm_core.evaluation.identity import (

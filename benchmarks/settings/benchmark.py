@@ -30,7 +30,7 @@ from tqdm import tqdm
 from refldm_core.checkpoints.building import load_model
 from refldm_core.checkpoints.download import sha256_of
 from refldm_core.data.corpus import Picture
-from refldm_core.diffusion.sampling import SamplerName
+from refldm_core.diffusion.settings import SamplerName
 from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer

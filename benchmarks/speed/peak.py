@@ -13,7 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from refldm_core.cli.options import DTYPES, choose_device
+from refldm_core.cli.arguments.model import DTYPES
+from refldm_core.cli.options import choose_device
 from refldm_core.errors import ReFLDMError
 
 from ..common.measuring import count_flops, machine, measure_seconds

@@ -7,7 +7,7 @@ from typing import Any
 
 import comfy.samplers
 
-from ...refldm_core.diffusion.guidance import Interval
+from ...refldm_core.diffusion.settings import Interval
 from ...refldm_core.errors import SettingsError
 
 

@@ -14,8 +14,9 @@ import latent_preview
 import torch
 from torch import Tensor
 
-from ...refldm_core.diffusion.sampling import SamplerName, ddim, dpmpp_2m
+from ...refldm_core.diffusion.sampling import ddim, dpmpp_2m
 from ...refldm_core.diffusion.schedule import SamplingTable
+from ...refldm_core.diffusion.settings import SamplerName
 from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.progress import Step

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,30 +12,8 @@ from ..face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
 from ..face.detection import DetectionSettings, FaceNetwork, SearchingDetector
 from ..face.identity import ArcFaceRecognizer
 from ..face.parsing import FaceParser, ParserKind
-from ..face.weights import BISENET, BUFFALO_L, PARSENET, RETINAFACE_MOBILE, RETINAFACE_RESNET50, FaceWeights
+from .face_files import DETECTOR_FILES, DOWNLOADABLE, PARSER_FILES, DetectorName
 from .reading import read_tensors
-
-DetectorName = Literal["retinaface_resnet50", "retinaface_mobile0.25", "insightface", "embedded"]
-
-DETECTOR_FILES: dict[DetectorName, str] = {
-    "retinaface_resnet50": RETINAFACE_RESNET50.name,
-    "retinaface_mobile0.25": RETINAFACE_MOBILE.name,
-    "insightface": Path(BUFFALO_L.name).stem,
-    "embedded": embedded.DETECTOR.name,
-}
-"""Detector -> name of its file in a model folder. insightface has the folder of a pack instead of a file. The embedded
-detector is part of this package."""
-
-PARSER_FILES: dict[ParserKind, str] = {"parsenet": PARSENET.name, "bisenet": BISENET.name}
-
-DOWNLOADABLE: dict[str, FaceWeights] = {
-    "retinaface_resnet50": RETINAFACE_RESNET50,
-    "retinaface_mobile0.25": RETINAFACE_MOBILE,
-    "insightface": BUFFALO_L,
-    "parsenet": PARSENET,
-    "bisenet": BISENET,
-}
-"""Name that `refldm download` accepts -> the face network's published file."""
 
 
 def detector_path(name: DetectorName, folder: Path) -> Path:

@@ -1,4 +1,4 @@
 """The command line: a module for each command, and modules that several commands share.
 
-`main` imports only the module of the command that the user runs.
+`main` imports only the modules of the command that the user runs.
 """

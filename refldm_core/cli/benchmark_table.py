@@ -1,21 +1,4 @@
-"""Make the paper's table with one command: degrade a test set, restore it, judge it, and print the rows.
-
-examples:
-  refldm benchmark-table --dataset ffhq/images512x512 --references test_references.csv --output table
-      Uses both degradations of the paper, up to 5 references, and the official model. table/table.md is the table.
-      table/severe/report.html and table/moderate/report.html are the reports.
-  accelerate launch -m refldm_core benchmark-table --dataset ffhq --references test.csv --output table --resume
-      Distributes the faces to all GPUs and machines, and skips finished faces.
-  refldm benchmark-table --dataset ffhq --references test.csv --output table --counts 0 1 2 3 4 5
-      Makes one row for each number of references.
-  refldm benchmark-table --synthetic 20 --model embedded --recognizer embedded --counts 0 1 3 --output table
-      Runs everything without a download, on rendered people and with the small models that come with refldm.
-
-The pictures of the test set are aligned crops. The command degrades them as `refldm degrade` does, with the paper's
-ranges and a fixed seed, or takes the degraded pictures from --low. It restores each face alone, so the seconds are
-those of one face. The table shows the median, which includes the encoding of the references. It also has rows with the
-published numbers, which belong to the paper's own data.
-"""
+"""The work of `refldm benchmark-table`. Its options are in `arguments/benchmark_table.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +7,6 @@ import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from ..errors import OutputError, ReFLDMError
 from ..evaluation.benchmark import (
@@ -37,7 +19,8 @@ from ..evaluation.benchmark import (
     write_synthetic_people,
 )
 from ..evaluation.dataset import match_predictions
-from ..evaluation.published import CAVEAT, PUBLISHED, benchmark_table
+from ..evaluation.paper_table import benchmark_table
+from ..evaluation.published import CAVEAT, PUBLISHED
 from ..evaluation.report import judges_in_words, markdown_table
 from ..evaluation.session import HTML, Evaluation, evaluate, open_judges
 from ..evaluation.summary import Summary
@@ -54,14 +37,13 @@ from .benchmark_plan import (
     require_same_conditions,
 )
 from .cautions import warn
-from .evaluate import add_judge_arguments, judge_settings, judging_stage, summary_lines
+from .evaluate import judge_settings, judging_stage, summary_lines
 from .inputs import share_of
 from .memory import explained_memory_errors
 from .output import Output
 from .people import TRAINED_REFERENCES
 from .processes import join_processes, leave_processes, wait_for_all
 from .sampling import (
-    add_sampling_arguments,
     encoding_stage,
     load_named_model,
     sampling_device,
@@ -69,53 +51,6 @@ from .sampling import (
 )
 
 _TABLE, _DATA, _SECONDS = "table.md", "table.json", "seconds.csv"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help="folder of the true faces and their references")
-    parser.add_argument(
-        "--references",
-        type=Path,
-        metavar="CSV",
-        help="CSV of the published layout that lists the references of each true face",
-    )
-    parser.add_argument(
-        "--people", type=Path, metavar="CSV", help="CSV that names the person in each picture, if --references does not"
-    )
-    parser.add_argument(
-        "--synthetic", type=int, metavar="N", help="render N people into the output folder, instead of a dataset"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for all files that the command writes"
-    )
-    parser.add_argument(
-        "--kinds", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED), help="degradations (default: both)"
-    )
-    parser.add_argument(
-        "--low",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KIND=FOLDER",
-        help="folder of pictures that are degraded already",
-    )
-    parser.add_argument(
-        "--degradation-seed", type=int, default=2024, metavar="S", help="seed of the degraded pictures (default: 2024)"
-    )
-    parser.add_argument(
-        "--counts",
-        nargs="+",
-        type=int,
-        default=[5],
-        metavar="N",
-        help="largest number of references to restore with; each number gives a row; 0 is without references (default: "
-        "5)",
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="use only the first N faces")
-    parser.add_argument("--overwrite", action="store_true", help="do everything again")
-    parser.add_argument("--resume", action="store_true", help="skip finished pictures")
-    add_sampling_arguments(parser)
-    add_judge_arguments(parser)
 
 
 def run(args: argparse.Namespace, output: Output) -> int:

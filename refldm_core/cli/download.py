@@ -1,12 +1,4 @@
-"""Download model files. Interrupted downloads are resumed, files are checked by SHA-256, licenses are shown first.
-
-examples:
-  refldm download
-      Downloads the official ReF-LDM weights (refldm.ckpt and vqgan.ckpt), for non-commercial research use only.
-  refldm download retinaface_resnet50 insightface
-      Downloads a face detector, and the recognizer that tells people apart.
-  refldm download model --folder ComfyUI/models/refldm --accept-license
-"""
+"""The work of `refldm download`. Its options are in `arguments/download.py`."""
 
 from __future__ import annotations
 
@@ -20,34 +12,14 @@ from ..checkpoints.faces import DOWNLOADABLE
 from ..checkpoints.official import LICENSE, OFFICIAL, RemoteFile
 from ..errors import SettingsError
 from ..face.weights import FaceWeights
-from .options import MODEL_FOLDER
+from .arguments.download import MODEL
 from .output import Output
-
-_MODEL = "model"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "what",
-        nargs="*",
-        metavar="WHAT",
-        choices=[[], _MODEL, *DOWNLOADABLE],  # argparse also checks the empty default
-        help=f"{_MODEL} (the default), {', '.join(DOWNLOADABLE)}",
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=MODEL_FOLDER,
-        metavar="DIR",
-        help=f"folder of the files (default: {MODEL_FOLDER})",
-    )
-    parser.add_argument("--accept-license", action="store_true", help="accept the licenses without being asked")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    names: Sequence[str] = args.what or [_MODEL]
-    faces = [DOWNLOADABLE[name] for name in names if name != _MODEL]
-    licenses = [LICENSE] * (_MODEL in names) + [f"{face.name}: {face.license}; see {face.url}." for face in faces]
+    names: Sequence[str] = args.what or [MODEL]
+    faces = [DOWNLOADABLE[name] for name in names if name != MODEL]
+    licenses = [LICENSE] * (MODEL in names) + [f"{face.name}: {face.license}; see {face.url}." for face in faces]
     print("\n".join(licenses), file=sys.stderr)  # Also with --quiet, since nobody may miss it.
     if not (args.accept_license or _user_accepts()):
         raise SettingsError(
@@ -56,7 +28,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             remedy="run the command again if you accept the authors' terms",
         )
     files: list[str] = []
-    if _MODEL in names:
+    if MODEL in names:
         files += [str(_fetch(file, args.folder, output)) for file in OFFICIAL]
     for face in faces:
         files += [str(path) for path in _fetch_face(face, args.folder, output)]

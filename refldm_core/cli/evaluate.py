@@ -1,25 +1,4 @@
-"""Judge restored faces against the true ones: identity, fidelity and quality, with intervals, tests and a report.
-
-examples:
-  refldm evaluate --predictions restored --ground-truth ffhq --references test_references.csv --output judged
-      Judges every target of the CSV. judged/report.html shows tables, plots, and the best and worst pictures.
-      judged/per_image.csv has every number.
-  refldm evaluate --predictions ours=restored codeformer=cf input=low --ground-truth ffhq --references test.csv
-      --output judged --second-recognizer glintr100.onnx
-      Compares each method with the first one, person by person. The degraded pictures can be one of the methods.
-  refldm evaluate --predictions restored --ground-truth ffhq --output judged --second-recognizer dlib
-      Adds dlib's recognizer as a second opinion. Its similarity is 1 - Euclidean distance.
-      Install it with pip install -e ".[judge]".
-  refldm evaluate --predictions restored --ground-truth ffhq --output judged --metrics psnr ssim lpips --resume
-      Continues an interrupted evaluation. Files that have changed are judged again.
-  refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
-      Adds the seconds for each face, from the output of `refldm restore --json` or as a number.
-
-A prediction belongs to the true picture of the same name, with any ending, and must have the same size. Pictures are
-aligned crops as in FFHQ. The report names missing, extra, damaged and double pictures. All other pictures are judged,
-and the exit code is then 2. LPIPS, NIQE, MUSIQ and FID download their weights at the first use. Without a network,
-their columns say so.
-"""
+"""The work of `refldm evaluate`. Its options are in `arguments/evaluate.py`."""
 
 from __future__ import annotations
 
@@ -34,99 +13,22 @@ from ..checkpoints.faces import DETECTOR_FILES
 from ..errors import SettingsError
 from ..evaluation.cells import from_cell
 from ..evaluation.dataset import find_targets, pictures_in
-from ..evaluation.identity import DLIB, RecognizerSource, recognizer_source
-from ..evaluation.metrics import METRICS
+from ..evaluation.identity import RecognizerSource, recognizer_source
+from ..evaluation.metric_list import METRICS
 from ..evaluation.report import markdown_table, results_table
 from ..evaluation.session import HTML, MARKDOWN, PER_IMAGE, SUMMARY, Evaluation, JudgeSettings, evaluate, open_judges
 from ..evaluation.summary import Summary, mean_seconds
 from ..files import require_regular
+from .arguments.model import MODEL_FOLDER
 from .cautions import warn
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
-from .options import DEVICES, MODEL_FOLDER, choose_device
+from .options import choose_device
 from .output import Output
 
 _LABELS = {"ids": "recognizer", "ids_second": "second recognizer"}
 
 _PRINTED_FINDINGS = 20
 """Number of findings that are printed. A wrong folder gives thousands."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--predictions",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="[NAME=]FOLDER",
-        help="folders of restored faces, one for each method",
-    )
-    parser.add_argument(
-        "--baseline",
-        default="",
-        metavar="NAME",
-        help="method that all other methods are compared with (default: the first)",
-    )
-    parser.add_argument("--ground-truth", type=Path, required=True, metavar="FOLDER", help="folder of the true faces")
-    parser.add_argument(
-        "--references",
-        type=Path,
-        metavar="CSV",
-        help="CSV of the published layout (gt_image, ref_image) that lists the references of each true face; only its "
-        "targets are judged, and all pictures that it connects show one person",
-    )
-    parser.add_argument(
-        "--reference-folder", type=Path, metavar="FOLDER", help="folder of the references (default: --ground-truth)"
-    )
-    parser.add_argument(
-        "--people",
-        type=Path,
-        metavar="CSV",
-        help="CSV that names the person in each picture (columns image, person), if --references does not",
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for scores and reports")
-    parser.add_argument(
-        "--seconds",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=X",
-        help="seconds for each face: a number, a JSON file of `refldm restore --json`, or a CSV with the column "
-        "seconds",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier evaluation")
-    parser.add_argument("--resume", action="store_true", help="continue an earlier evaluation")
-    add_judge_arguments(parser)
-
-
-def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the metrics and recognizers. `benchmark-table` has the same options."""
-    judging = parser.add_argument_group("judging")
-    judging.add_argument(
-        "--metrics",
-        nargs="+",
-        choices=[name for name in METRICS if not name.startswith("references")],
-        default=list(METRICS),
-        metavar="M",
-        help="metrics out of %(choices)s (default: all)",
-    )
-    judging.add_argument(
-        "--recognizer",
-        type=Path,
-        metavar="FILE",
-        help='recognizer for the IDS: an ONNX file, or the folder of an insightface pack; "embedded" comes with refldm '
-        f'and knows rendered people; "{DLIB}" is dlib\'s (default: {DETECTOR_FILES["insightface"]} in {MODEL_FOLDER}, '
-        "if it exists)",
-    )
-    judging.add_argument(
-        "--second-recognizer",
-        type=Path,
-        metavar="FILE",
-        help="recognizer that the restorer was not trained with, named as for --recognizer; training against the first "
-        "recognizer can raise its IDS without more likeness",
-    )
-    judging.add_argument(
-        "--judge-device", choices=DEVICES, default="cpu", help="device of LPIPS, NIQE, MUSIQ and FID (default: cpu)"
-    )
 
 
 def judge_settings(args: argparse.Namespace) -> JudgeSettings:

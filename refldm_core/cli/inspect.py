@@ -1,16 +1,10 @@
-"""Describe a model file: its spec, the source of each value of the spec, and the missing parts.
-
-examples:
-  refldm inspect refldm.ckpt
-  refldm inspect model.ckpt --config refldm.yaml --json
-"""
+"""The work of `refldm inspect`. Its options are in `arguments/inspect.py`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -20,13 +14,6 @@ from ..checkpoints.training_data import TRAINED_ON_KEY
 from ..model.variants import RELEASED
 from .options import model_path
 from .output import Output
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help='a .ckpt, .pt, .pth or .safetensors file, or "embedded"'
-    )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML of the published layout that describes it")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:

@@ -30,7 +30,11 @@ COMMANDS = {
     "comfyui": "link the nodes into an existing ComfyUI",
     "demo": "show every step in a minute, on photos that come with refldm",
 }
-"""Name of a command -> summary. The module of a command has the same name, with underscores."""
+"""Name of a command -> summary.
+
+Two modules have the name of a command, with underscores. `arguments/NAME.py` has the options, and imports no large
+library. `NAME.py` has the work.
+"""
 
 EXIT_USER_ERROR = 2
 """Exit code of an error that the user can mend. argparse uses the same code for arguments that it cannot read."""
@@ -52,7 +56,7 @@ the output closed it, as `head` does; 1 a bug.
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser of all commands.
 
-    Only the module of the chosen command is imported, so that `refldm --help` answers at once.
+    Only the options of the chosen command are imported, and not its work, so that help and errors come at once.
     """
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="refldm", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
@@ -61,17 +65,22 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, formatter_class=raw)
         if name == chosen:
-            module = _module(name)
-            command.description, _, examples = str(module.__doc__).partition("\n")
+            options = _import_options(name)
+            command.description, _, examples = str(options.__doc__).partition("\n")
             command.epilog = examples.strip()
-            module.add_arguments(command)
+            options.add_arguments(command)
             command.add_argument("--quiet", action="store_true", help="print errors and results only")
             command.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     return parser
 
 
-def _module(name: str) -> Any:
-    """Import the module of a command. It has `add_arguments(parser)`, and `run(args, output)` gives the exit code."""
+def _import_options(name: str) -> Any:
+    """Import the options of a command. `add_arguments(parser)` adds them, and the docstring is on the help page."""
+    return import_module(f".arguments.{name.replace('-', '_')}", __package__)
+
+
+def _import_work(name: str) -> Any:
+    """Import the work of a command, which may take seconds. `run(args, output)` does it and returns the exit code."""
     return import_module(f".{name.replace('-', '_')}", __package__)
 
 
@@ -99,7 +108,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
     try:
         _require_names(words)
         with explained_memory_errors(Stage("go on")):  # for work to which the command gives no stage of its own
-            code = _module(args.command).run(args, output)
+            code = _import_work(args.command).run(args, output)
         sys.stdout.flush()  # a closed pipe raises here
     except ReFLDMError as error:
         output.error(error)

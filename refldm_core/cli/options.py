@@ -1,8 +1,7 @@
-"""Options that several commands share."""
+"""The model file, the device and the number type that the options of a command name."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -12,25 +11,6 @@ from .. import embedded
 from ..errors import SettingsError
 from ..hardware import has_nvidia_driver, unused_gpu
 from ..model.precision import device_properties, half_precision
-
-DTYPES = ("float32", "bfloat16", "float16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-MODEL_FOLDER = Path.home() / ".cache" / "refldm"
-"""Folder in which `refldm download` stores the official files, and in which other commands look for them."""
-
-
-def add_model_arguments(parser: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser.add_argument(
-        "--vqgan", type=Path, metavar="FILE", help="file of the first stage, if the model's file does not hold it"
-    )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="YAML of the published layout, for a model whose head size, latent size or noise differs from the "
-        "released model's, if its file does not contain these values",
-    )
 
 
 def model_path(model: Path) -> Path:

@@ -1,13 +1,4 @@
-"""Train a model: the first stage, the diffusion model with or without references, or a small face network.
-
-examples:
-  refldm train training/first_stage.yaml
-  refldm train training/refldm.yaml --set run.steps=200000 --set optimizer.learning_rate=1e-5
-  accelerate launch --num_processes 8 -m refldm_core train training/refldm.yaml
-
-The same command continues an interrupted run, exactly from its last saved state. The folder of a run holds the
-effective config, log.jsonl and TensorBoard logs, sample grids, and the model in the published layout.
-"""
+"""The work of `refldm train`. Its options are in `arguments/train.py`."""
 
 from __future__ import annotations
 
@@ -15,10 +6,10 @@ import argparse
 import math
 import os
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..face.errors import MissingPackageError
+from ..training.config_file import read_spec
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .output import Output
 
@@ -28,21 +19,7 @@ if TYPE_CHECKING:
     from ..training.task import Task
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of the run (see docs/training.md)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, instead of that in the config")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a value of the config, for instance run.steps=1000; repeat it for each value",
-    )
-
-
 def run(args: argparse.Namespace, output: Output) -> int:
-    from ..training.config_file import read_spec  # noqa: PLC0415 (imports torch)
-
     changes = [*args.set, *([f"output={args.output}"] if args.output else [])]
     spec = read_spec(args.config, changes)
     try:

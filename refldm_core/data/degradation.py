@@ -19,7 +19,6 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,14 +28,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import SettingsError
+from .degradation_kinds import Kind
 
 REFERENCE_SIZE = 512
 """Pixels along a side of the aligned FFHQ crops that the published ranges apply to."""
 
 _KERNEL_SIZE = 41
 """Pixels along a side of the published blur kernels, for a 512 crop."""
-
-Kind = Literal["moderate", "severe", "training"]
 
 
 @dataclass(frozen=True)

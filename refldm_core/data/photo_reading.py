@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,43 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import SettingsError
-from ..face.alignment import FFHQ_SIZE, align, crop_transform
+from ..face.alignment import align, crop_transform
 from ..face.detection import Detector
 from ..face.errors import FaceError
 from ..face.identity import Recognizer, embed_crops, embed_faces
 from ..face.types import Face
 from ..images import to_full_tensor, to_tensor
+from .build_settings import ReadingSettings
 from .photo_store import Outcome
-
-Several = Literal["largest", "skip"]
-
-
-@dataclass(frozen=True)
-class ReadingSettings:
-    """How faces are taken from photos.
-
-    Attributes:
-        aligned: whether the photos are already aligned crops, as in FFHQ. The detector is then not used.
-        crop_size: side of the crops in pixels.
-        min_size: smallest size of a face box in the photo, in pixels. Smaller faces do not count.
-        several: for a photo with several faces: "largest" takes the largest face, "skip" leaves the photo out.
-
-    Raises:
-        SettingsError: the crops are below 16 pixels, or a size is negative.
-    """
-
-    aligned: bool = False
-    crop_size: int = FFHQ_SIZE
-    min_size: float = 80.0
-    several: Several = "largest"
-
-    def __post_init__(self) -> None:
-        if self.crop_size < 16 or self.min_size < 0:
-            raise SettingsError(
-                f"The crop size is {self.crop_size} pixels and the smallest face {self.min_size:g}.",
-                expected="crops of 16 pixels or more, and no negative size",
-                remedy="leave the defaults: 512 and 80",
-            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,10 +25,10 @@ from ..samples import Picture, seed_of
 from ..synthetic import clip, person
 from ..synthetic.clip import FACE_SHARE
 from .showing import SAMPLING, Networks, to_picture, to_tensor
+from .video_size import FRAMES, RATE, SIDE
 
 VIDEO_COLUMNS = ("degraded", "no references", "own references", "truth")
 
-FRAMES, RATE, SIDE = 24, 12.0, 320
 _SMOOTHING = 0.5
 _BATCH = 8
 """Frames that are restored at once."""

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from .sampling import Model
+from .settings import Interval
 
 Condition = TypeVar("Condition")
 """The condition of one image, of any type that the network takes."""
 
 ConditionalModel = Callable[[Tensor, int, Sequence[Condition]], Tensor]
 """eps(x, t, conditions): x is (batch, c, h, w), t is the timestep of all images, and each image has a condition."""
-
-Interval = tuple[int, int]
-"""The timesteps low..high, including both. 0 is the cleanest."""
 
 
 def guided(

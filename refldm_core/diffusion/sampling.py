@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,8 +16,6 @@ Model = Callable[[Tensor, int], Tensor]
 
 t is a Python number, since a comparison with a tensor on an accelerator would wait for it.
 """
-
-SamplerName = Literal["ddim", "dpmpp_2m"]
 
 SHORTEST_PREVIOUS_STEP = 0.5
 """`dpmpp_2m` extrapolates x_0 if the previous step was at least this part of the current one. From a shorter step it

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import starmap
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfRangeError, SettingsError
 from ..ranges import check_ranges, ranged_field
-
-Spacing = Literal["trailing", "uniform"]
+from .settings import PUBLISHED_TIMESTEPS, Spacing
 
 LEAST_ALPHA = 1e-9
 """Smallest alpha_bar that the noisiest level may have. Below it the prediction of x_0 divides by almost nothing, and
@@ -38,7 +37,7 @@ class NoiseSpec:
         OutOfRangeError: A value is outside its range, the last beta is below the first, or nothing is left of x_0.
     """
 
-    timesteps: int = ranged_field(1000, 1, 100_000)
+    timesteps: int = ranged_field(PUBLISHED_TIMESTEPS, 1, 100_000)
     linear_start: float = ranged_field(0.0015, 1e-6, 0.5)
     linear_end: float = ranged_field(0.0155, 1e-6, 0.999)
 

@@ -13,7 +13,7 @@ from ..errors import ImageFileError
 from ..files import atomic_write
 from ..images import load_image
 from .dataset import Target
-from .metrics import METRICS
+from .metric_list import METRICS
 from .packages import require
 from .plots import share_plot, spread_plot
 from .report import comparisons_table, findings_table, notes, ranked, results_table

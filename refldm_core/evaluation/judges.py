@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from .dataset import Finding, Target
 from .identity import IdentityJudge
 from .learned import PairMetric, SetMetric
-from .metrics import LIKENESS, METRICS, psnr, ssim
+from .metric_list import LIKENESS, METRICS
+from .metrics import psnr, ssim
 from .packages import require
 
 METRIC_ERRORS = (RuntimeError, ValueError, AssertionError)

@@ -20,7 +20,8 @@ import torch
 
 from ..face.errors import MissingPackageError
 from ..out_of_memory import is_out_of_memory
-from .metrics import LEARNED, SETS, Picture, to_unit
+from .metric_list import LEARNED, SETS
+from .metrics import Picture, to_unit
 from .packages import require
 
 PairMetric = Callable[[Picture, Picture], float]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import METRICS
+from .metric_list import METRICS
 from .packages import require
 from .report import heading
 from .scores import VALUES, Row

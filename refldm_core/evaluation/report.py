@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..files import atomic_write
 from ..markdown import as_text
-from .metrics import METRICS, SETS
+from .metric_list import METRICS, SETS
 from .scores import Row
 from .statistics import LEVEL, RESAMPLES, SEED, Interval
 from .summary import Comparison, MethodSummary, Summary, best_value, columns, value_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import OutputError
 from ..files import atomic_write, require_regular
 from .cells import as_cell, from_cell
-from .metrics import FIDELITY, IDENTITY, LEARNED, LIKENESS
+from .metric_list import FIDELITY, IDENTITY, LEARNED, LIKENESS
 
 COLUMNS: tuple[str, ...] = ("method", "image", "person", "prediction_sha256", "truth_sha256")
 VALUES: tuple[str, ...] = (*IDENTITY, *LIKENESS.values(), *FIDELITY, *LEARNED)

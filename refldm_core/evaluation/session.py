@@ -19,7 +19,7 @@ from .html import write_html
 from .identity import IdentityJudge, RecognizerSource, digest_of, name_of, open_identity_judge
 from .judges import Judges, fidelity_metrics
 from .learned import open_learned
-from .metrics import FIDELITY, IDENTITY, LEARNED, METRICS, SETS
+from .metric_list import FIDELITY, IDENTITY, LEARNED, METRICS, SETS
 from .packages import require
 from .report import write_markdown
 from .runner import ShowProgress, judge_all, set_key

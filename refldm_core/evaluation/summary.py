@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..errors import SettingsError
 from .dataset import Finding
-from .metrics import METRICS, SETS
+from .metric_list import METRICS, SETS
 from .runner import Judged
 from .scores import VALUES, Row
 from .statistics import Interval, bootstrap, difference, estimate, holm, paired_p, person_means

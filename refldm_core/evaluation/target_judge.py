@@ -18,7 +18,8 @@ from ..images import load_image
 from ..out_of_memory import is_out_of_memory
 from .dataset import Finding, Target
 from .judges import METRIC_ERRORS, Judges, no_value
-from .metrics import LIKENESS, Picture, embed_picture
+from .metric_list import LIKENESS
+from .metrics import Picture, embed_picture
 from .scores import Row, Scores
 
 _CACHED_EMBEDDINGS = 4096

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError, shorten
+from .constants import SAME_PERSON
 from .errors import FaceError
 from .identity import Embeddings, cosine
 from .scipy_functions import hungarian
 from .types import Face
-
-SAME_PERSON = 0.35
-"""Cosine similarity above which two photos usually show one person, for insightface's published recognizers. Degraded
-faces score lower than sharp ones. Where everybody in the picture is known, 0.25 to 0.3 is enough."""
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..images import antialiased
 from .backends import load_strictly
+from .constants import ParserKind
 from .packages import import_optional
-
-ParserKind = Literal["parsenet", "bisenet"]
 
 PARSER_SIZE = 512
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .constants import FFHQ_SIZE
 from .errors import FaceError
 from .types import Matrix
-
-FFHQ_SIZE = 512
 
 FFHQ_TEMPLATE = np.array(
     [

@@ -10,11 +10,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from ..diffusion.settings import MOST_STRENGTH
 from ..errors import ReferencesError
 from .attention import KeyValue
-
-MOST_STRENGTH = 100.0
-"""Largest strength of `ReferenceKV.with_strength`. A far smaller one already lets the references alone count."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.cli import faces, options
+from refldm_core.cli import options
+from refldm_core.cli.arguments import faces
 from refldm_core.cli.main import COMMANDS, main
 from refldm_core.cli.options import choose_device, choose_dtype
 from refldm_core.errors import SettingsError

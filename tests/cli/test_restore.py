@@ -59,13 +59,15 @@ def test_json_report_holds_results_and_settings(restore_crops: Restore, capsys: 
 @pytest.fixture
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     from refldm_core.cli import sampling
+    from refldm_core.cli.arguments import sampling as options
     from refldm_core.pipeline import SamplingSettings
-    from refldm_core.presets import Preset
+    from refldm_core.presets import PRESETS, Preset
 
     quick = Preset(
         SamplingSettings(steps=4, sampler="dpmpp_2m", guidance=3.0, guidance_interval=(200, 600)), "100% of it"
     )
-    monkeypatch.setattr(sampling, "PRESETS", {**sampling.PRESETS, "quick": quick})
+    for module in (options, sampling):
+        monkeypatch.setattr(module, "PRESETS", {**PRESETS, "quick": quick})
 
 
 @pytest.mark.usefixtures("small_presets")
