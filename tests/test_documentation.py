@@ -147,3 +147,9 @@ def _names(entry: Any) -> Iterator[str]:
     else:
         for value in entry:
             yield from _names(value)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "js" / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_help_pages_have_a_picture_of_their_node(page: Path) -> None:
+    assert f"]({page.stem}.jpg)" in page.read_text(encoding="utf-8")
+    assert 2_000 < page.with_suffix(".jpg").stat().st_size < 60_000
