@@ -25,7 +25,7 @@ class ManagedRetinaFace(RetinaFaceNetwork):
     def __init__(self, network: RetinaFaceNetwork) -> None:
         self.module = network.module
         self._tile = network.tile
-        self._threshold, self._turned_threshold = network.threshold, network.turned_threshold
+        self._turned_threshold = network.turned_threshold
         self._second_look = network.second_look
         self._metadata = dict(network.metadata)
         self._patcher = _patcher(network.module)

@@ -55,7 +55,6 @@ def load_detector(
             kind,
             file.tensors,
             device,
-            threshold=embedded.THRESHOLD if own else None,
             turned_threshold=embedded.TURNED_THRESHOLD if own else None,
             second_look=own,
             metadata=file.metadata,

@@ -24,8 +24,8 @@ DETECTOR = FOLDER / "detector.safetensors"
 RECOGNIZER = FOLDER / "recognizer.onnx"
 """A recognizer in insightface's layout."""
 
-THRESHOLD, TURNED_THRESHOLD = 0.85, 0.95
-"""Least confidence of the detector that an upright face and a turned face need. README.md says how they were chosen."""
+TURNED_THRESHOLD = 0.95
+"""Least confidence of the detector that a turned face needs."""
 
 
 def require(path: Path) -> Path:

@@ -78,7 +78,6 @@ class RetinaFaceNetwork:
         tensors: Weights from the published file, read by `read_tensors`.
         device: Device of the network.
         tile: See `FaceNetwork`. A larger value needs more memory and is a little faster on large pictures.
-        threshold: See `FaceNetwork`. None for facexlib's.
         turned_threshold: See `FaceNetwork`. None for the threshold of upright pictures.
         second_look: See `FaceNetwork`.
         metadata: See `FaceNetwork`.
@@ -95,7 +94,6 @@ class RetinaFaceNetwork:
         device: torch.device | str = "cpu",
         tile: int = 1280,
         *,
-        threshold: float | None = None,
         turned_threshold: float | None = None,
         second_look: bool = False,
         metadata: Mapping[str, str] | None = None,
@@ -107,8 +105,7 @@ class RetinaFaceNetwork:
         load_strictly(self.module, tensors, f"RetinaFace {kind}")
         self.module.eval().requires_grad_(False)
         self._tile = tile
-        self._threshold = _RETINAFACE_THRESHOLD if threshold is None else threshold
-        self._turned_threshold = self._threshold if turned_threshold is None else turned_threshold
+        self._turned_threshold = _RETINAFACE_THRESHOLD if turned_threshold is None else turned_threshold
         self._second_look = second_look
         self._metadata = dict(metadata or {})
         self.to(device)
@@ -119,7 +116,7 @@ class RetinaFaceNetwork:
 
     @property
     def threshold(self) -> float:
-        return self._threshold
+        return _RETINAFACE_THRESHOLD
 
     @property
     def turned_threshold(self) -> float:

@@ -130,39 +130,45 @@ class _CoarseNetwork:
 
     tile, threshold, turned_threshold, metadata = 320, 0.5, 0.5, {}
 
-    def __init__(self, *, second_look: bool, finds_in_crops: bool) -> None:
-        self.second_look, self._finds_in_crops = second_look, finds_in_crops
+    def __init__(self, *, second_look: bool, confidence: float) -> None:
+        self.second_look, self._confidence = second_look, confidence
 
     def find(self, picture, threshold):
         if picture.shape[:2] == (96, 120):  # the finest scale of the search below
             return Findings(np.array([[40.0, 32, 72, 72]]), np.array([0.9]), COARSE[None])
-        if not self._finds_in_crops or picture.shape[0] != picture.shape[1]:
+        if not self._confidence or picture.shape[0] != picture.shape[1]:
             return Findings(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
         side = len(picture)
         inner, corner = np.array([0.25, 0.3, 0.75, 0.85]) * side, np.array([0.0, 0.0, 0.1, 0.1]) * side
         points = template(side) + np.array([3.0, 0.0])
-        return Findings(np.stack([corner, inner]), np.array([0.95, 0.6]), np.stack([points - 50.0, points]))
+        return Findings(
+            np.stack([corner, inner]), np.array([0.95, self._confidence]), np.stack([points - 50.0, points])
+        )
 
 
 COARSE = np.array([[48.0, 44], [64, 45], [56, 54], [50, 62], [63, 62]])
 
 
-@pytest.mark.parametrize("finds_in_crops", [True, False])
-def test_the_second_look_takes_the_landmarks_of_the_face_in_the_middle_of_the_crop(finds_in_crops):
-    """Another face in the corner of the crop is more confident. Without a face in the crop, the landmarks stay."""
+def test_the_second_look_takes_the_landmarks_of_the_face_in_the_middle_of_the_crop():
+    """Another face in the corner of the crop is more confident."""
     image, settings = gray(240, 300), DetectionSettings(turns=(0,), smallest=100.0)
     first, second = (
-        SearchingDetector(_CoarseNetwork(second_look=look, finds_in_crops=finds_in_crops), settings).detect(image)[0]
+        SearchingDetector(_CoarseNetwork(second_look=look, confidence=0.75), settings).detect(image)[0]
         for look in (False, True)
     )
     assert second.box == first.box and second.score == first.score
-    points = first.landmarks.points
-    if finds_in_crops:
-        transform = crop_transform(first.landmarks, image.shape[:2], 512)
-        points = transform_points(
-            transform.image_from_crop, template(512) + np.array([1.5 * (512 / 192 + 512 / 224), 0.0])
-        )
+    transform = crop_transform(first.landmarks, image.shape[:2], 512)
+    shift = np.array([1.5 * (512 / 192 + 512 / 224), 0.0])  # 3 pixels in crops of two sizes
+    points = transform_points(transform.image_from_crop, template(512) + shift)
     np.testing.assert_allclose(second.landmarks.points, points, atol=1e-6)
+
+
+@pytest.mark.parametrize(("confidence", "threshold", "confirmed"), [(0.6, None, 0), (0.6, 0.5, 1), (0.0, 0.2, 0)])
+def test_the_second_look_drops_what_it_does_not_confirm(confidence, threshold, confirmed):
+    """A lower threshold of the user counts in the second look too. A confidence of 0 stands for no finding."""
+    network = _CoarseNetwork(second_look=True, confidence=confidence)
+    detector = SearchingDetector(network, DetectionSettings(threshold, turns=(0,), smallest=100.0))
+    assert len(detector.detect(gray(240, 300))) == confirmed
 
 
 def test_a_picture_without_a_face_gives_an_empty_list(network):
