@@ -15,6 +15,9 @@ from .pages import face, selected_faces
 
 pytestmark = needs_embedded
 
+EVERY_FACE = list(range(6))
+"""The indices of all faces of the group photo."""
+
 
 def test_click_selects_the_faces_that_a_run_restores(panels: Canvas) -> None:
     """Face 0 is Anna's. Without it, her part of the photo stays the same."""
@@ -29,8 +32,8 @@ def test_click_selects_the_faces_that_a_run_restores(panels: Canvas) -> None:
     boxes = panels.evaluate("DetectFaces", "node.properties.refldm_faces[0].faces.map((face) => face.box)")
     assert change_of_anna() > 3
     face(panels, 0).click()
-    assert panels.value("DetectFaces", "select") == "1, 2"
-    assert selected_faces(panels) == [1, 2]
+    assert panels.value("DetectFaces", "select") == "1-5"
+    assert selected_faces(panels) == [1, 2, 3, 4, 5]
     panels.run()
     assert change_of_anna() == 0
     face(panels, 0).click()
@@ -44,7 +47,9 @@ def test_shift_click_selects_a_range(panels: Canvas) -> None:
     face(panels, 0).click()  # the last selected face stays selected
     assert panels.value("DetectFaces", "select") == "0"
     face(panels, 2).click(modifiers=["Shift"])
-    assert panels.value("DetectFaces", "select") == "all" and selected_faces(panels) == [0, 1, 2]
+    assert panels.value("DetectFaces", "select") == "0-2" and selected_faces(panels) == [0, 1, 2]
+    face(panels, 5).click(modifiers=["Shift"])
+    assert panels.value("DetectFaces", "select") == "all" and selected_faces(panels) == EVERY_FACE
 
 
 def test_keyboard_selects_faces(panels: Canvas) -> None:
@@ -52,7 +57,7 @@ def test_keyboard_selects_faces(panels: Canvas) -> None:
     panels.evaluate("DetectFaces", "node.onConfigure({})")
     face(panels, 0).focus()
     keyboard = panels.page.keyboard
-    for key, text in (("Space", "0, 1"), ("a", "all"), ("Space", "1, 2"), ("Escape", "1")):
+    for key, text in (("Space", "0, 1"), ("a", "all"), ("Space", "1-5"), ("Escape", "1")):
         keyboard.press(key)
         assert panels.value("DetectFaces", "select") == text, key
     keyboard.press("ArrowRight")
@@ -85,9 +90,9 @@ def test_typed_selection_is_shown(view: View, panels: Canvas) -> None:
 def test_changed_order_asks_for_a_run(panels: Canvas) -> None:
     """The numbers belong to the last run. With another order they would select other faces."""
     status = panels.page.locator("[data-refldm=face_picker] [role=status]")
-    assert "3 of 3" in status.inner_text()
+    assert "6 of 6" in status.inner_text()
     order = "node.widgets.find((item) => item.name === 'order')"
-    for value, message in (("largest", "Run again"), ("left to right", "3 of 3")):
+    for value, message in (("largest", "Run again"), ("left to right", "6 of 6")):
         panels.evaluate("DetectFaces", f"(({order}).value = '{value}', ({order}).callback('{value}'))")
         assert message in status.inner_text()
 
@@ -103,7 +108,7 @@ def test_pages_show_several_pictures(panels: Canvas) -> None:
         draw_box(panels, 400, (200, 200), (300, 300))
         assert panels.value("DetectFaces", "added_boxes").startswith("1: ")
         panels.page.get_by_role("button", name="Picture 1 of 2").click()
-        panels.wait(lambda: selected_faces(panels) == [0, 1, 2])
+        panels.wait(lambda: selected_faces(panels) == EVERY_FACE)
         assert panels.page.get_by_role("button", name="Remove the added box").count() == 0
     finally:
         panels.evaluate("DetectFaces", f"node.onExecuted({json.dumps({'refldm_faces': shown})})")
@@ -132,9 +137,9 @@ def test_hover_enlarges_the_face(panels: Canvas) -> None:
 
 
 def test_box_is_drawn_and_removed(panels: Canvas) -> None:
-    draw_box(panels, 768, (600, 100), (700, 220))
+    draw_box(panels, 1280, (700, 100), (800, 220))
     picture, _, numbers = panels.value("DetectFaces", "added_boxes").partition(": ")
     assert picture == "0"
-    assert np.abs(np.array(numbers.split(","), dtype=int) - [600, 100, 100, 120]).max() <= 3
+    assert np.abs(np.array(numbers.split(","), dtype=int) - [700, 100, 100, 120]).max() <= 6
     panels.page.get_by_role("button", name="Remove the added box").click()
     assert panels.value("DetectFaces", "added_boxes") == ""

@@ -30,7 +30,7 @@ def test_selection_survives_export_and_import(panels: Canvas) -> None:
     exported = panels.page.evaluate("() => JSON.stringify(app.graph.serialize())")
     panels.page.evaluate("() => app.graph.clear()")
     panels.load(json.loads(exported))
-    assert panels.value("DetectFaces", "select") == "0, 2" and selected_faces(panels) == [0, 2]
+    assert panels.value("DetectFaces", "select") == "0, 2-5" and selected_faces(panels) == [0, 2, 3, 4, 5]
     reexported = json.loads(panels.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
     assert widget_values(reexported) == widget_values(json.loads(exported)), "panels add no widget values"
 
@@ -59,7 +59,7 @@ def test_selection_survives_copy_and_paste(panels: Canvas) -> None:
         values = panels.evaluate(
             "DetectFaces", f"{copies}.map((n) => n.widgets.find((w) => w.name === 'select').value)"
         )
-        assert values == ["0, 2", "0, 2"]
+        assert values == ["0, 2-5", "0, 2-5"]
         panels.wait(lambda: panels.page.get_by_role("listbox", name="Faces").count() == 2)
     finally:
         panels.evaluate("DetectFaces", f"app.graph.remove({copies}[1])")
@@ -86,5 +86,5 @@ def test_selection_survives_a_reload(panels: Canvas) -> None:
     panels.visit()
     panels.page.wait_for_function("() => app.graph.nodes.some((node) => node.comfyClass === 'ReFLDM_DetectFaces')")
     panels.settle()
-    assert panels.value("DetectFaces", "select") == "0, 2"
-    panels.wait(lambda: selected_faces(panels) == [0, 2])
+    assert panels.value("DetectFaces", "select") == "0, 2-5"
+    panels.wait(lambda: selected_faces(panels) == [0, 2, 3, 4, 5])
