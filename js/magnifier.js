@@ -27,7 +27,7 @@ export class Magnifier {
     const around = surroundings(box, size);
     const part = { x: around.x * scale, y: around.y * scale, width: around.width * scale };
     const bitmap = await picture.part(part, SIDE).catch(() => undefined);
-    if (this.box !== box || !bitmap) return; // the user has moved to another face or picture
+    if (this.box !== box || !bitmap || picture.closed) return; // another face, picture or run is shown by now
     this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
     this.canvas.classList.toggle("left", box.x + box.width / 2 > size.width / 2);
     this.canvas.hidden = false;

@@ -13,6 +13,7 @@ export class Picture {
     this.bitmap = bitmap;
     this.size = size;
     this.parts = new Map();
+    this.closed = false;
   }
 
   /**
@@ -57,6 +58,7 @@ export class Picture {
   }
 
   close() {
+    this.closed = true;
     this.bitmap.close();
     for (const part of this.parts.values())
       part.then(

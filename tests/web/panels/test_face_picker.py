@@ -63,7 +63,7 @@ def test_keyboard_selects_faces(panels: Canvas) -> None:
     keyboard.press("ArrowRight")
     keyboard.press("ArrowRight")
     keyboard.press("Space")
-    assert panels.value("DetectFaces", "select") == "1, 2", "the space key toggles the third face"
+    assert panels.value("DetectFaces", "select") == "1, 4", "two faces to the right, in the same row of the photo"
 
 
 def test_selecting_a_face_resets_count(panels: Canvas) -> None:
