@@ -9,14 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 IMPORT_ALL = """
-import importlib, pkgutil, socket
+import importlib, pkgutil
+import pytest
+from tests.offline import forbid_connections
 
-def refuse(*arguments, **options):
-    raise AssertionError(f"a connection was attempted: {arguments[-1]}")
-
-for name in ("connect", "connect_ex", "sendto"):
-    setattr(socket.socket, name, refuse)
-socket.getaddrinfo = refuse
+forbid_connections(pytest.MonkeyPatch())
 import refldm_core
 names = [module.name for module in pkgutil.walk_packages(refldm_core.__path__, "refldm_core.")]
 for name in names:

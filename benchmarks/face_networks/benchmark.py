@@ -36,9 +36,9 @@ from .recognition import RecognitionScores, score_recognizer
 _CROP_SIZE = 128
 _DETECTOR_HEADINGS = ["kind", "damage", "faces", "found", "false", "landmarks: median error in eye distances"]
 _RECOGNIZER_HEADINGS = [
-    "pictures",
+    "kind",
     "people",
-    "pictures of them",
+    "pictures",
     "AUC",
     "same person",
     "two people",
@@ -124,8 +124,8 @@ def _detector_rows(name: str, pictures: Iterable[KnownFaces], detector: Detector
 
 
 def _cells(scores: DetectionScores) -> list[str]:
-    found = f"{scores.found} ({scores.recall:.0%})"
-    return [str(scores.faces), found, str(scores.false), f"{scores.landmark_error:.3f}"]
+    recall = f"{scores.found} ({scores.recall:.0%})"
+    return [str(scores.faces), recall, str(scores.false), f"{scores.landmark_error:.3f}"]
 
 
 def _recognizer_row(name: str, scores: RecognitionScores) -> list[str]:

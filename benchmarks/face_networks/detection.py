@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refldm_core.data.degradation import RANGES, degrade, draw
+from refldm_core.face.alignment import mean_crop
 from refldm_core.face.detection import Detector
 from refldm_core.face.findings import Picture, iou
 from refldm_core.synthetic import person, scene
-from refldm_core.training.scenes import mean_crop
 
 SCENE_SIZE, MOST_FACES = 640, 4
 FIRST_PERSON = 940_000
@@ -40,7 +40,7 @@ class KnownFaces:
 
     def degraded(self, seed: int) -> KnownFaces:
         """Return the picture with severe damage, which is as strong as for an aligned crop of the mean face."""
-        crop = mean_crop(self.picture, self.landmarks)
+        crop = mean_crop((self.picture.shape[0], self.picture.shape[1]), self.landmarks)
         damaged = degrade(self.picture, draw(RANGES["severe"], seed), crop=crop)
         return KnownFaces(damaged, self.boxes, self.landmarks)
 

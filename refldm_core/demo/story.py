@@ -11,8 +11,7 @@ from PIL import Image
 
 from ..data.degradation import RANGES, Degradation, degrade, draw
 from ..errors import SettingsError
-from ..face.alignment import crop_transform
-from ..face.types import Landmarks5
+from ..face.alignment import mean_crop
 from ..samples import Picture, albums, groups
 
 _BLURRED = Degradation(blur_sigma=12.0, downscale=12.0, noise_sigma=0.0, jpeg_quality=90)
@@ -64,7 +63,9 @@ def make_story(seed: int) -> Story:
     pictures[first] |= _unusable(list(pictures[first].values()), stranger)
     truth = group.picture()
     landmarks = np.stack([group.landmarks[group.people.index(name)] for name in pictures])
-    lq = degrade(truth, draw(RANGES["severe"], seed), crop=_crop_size(truth, landmarks))
+    # A group photo is much wider than a face. Its faces are degraded like the aligned crops of the published test set.
+    crop = mean_crop((truth.shape[0], truth.shape[1]), landmarks)
+    lq = degrade(truth, draw(RANGES["severe"], seed), crop=crop)
     return Story(pictures, truth, lq, landmarks)
 
 
@@ -77,13 +78,3 @@ def _unusable(album: list[Picture], stranger: Picture) -> dict[str, Picture]:
         "somebody.png": stranger,
         "copy.png": np.array(smaller),
     }
-
-
-def _crop_size(picture: Picture, landmarks: NDArray[np.float64]) -> float:
-    """Return the mean side of the faces' aligned crops, in pixels of the picture.
-
-    A group photo is much wider than a face. With this size, its faces are degraded like the aligned crops of the
-    published test set.
-    """
-    size = (picture.shape[0], picture.shape[1])
-    return float(np.mean([1.0 / crop_transform(Landmarks5(points), size, 1).scale for points in landmarks]))

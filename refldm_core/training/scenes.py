@@ -17,8 +17,8 @@ from tqdm import tqdm
 from ..data.corpus import CorpusSpec, DataError
 from ..data.degradation import RANGES, DegradationRanges, degrade, draw
 from ..data.rendered import RenderedDataset, render_scenes
-from ..face.alignment import crop_transform
-from ..face.types import Landmarks5, Matrix, compose, transform_points
+from ..face.alignment import mean_crop
+from ..face.types import Matrix, compose, transform_points
 from ..face.warping import shift, warp
 from ..hardware import usable_cores
 from ..images import load_image
@@ -245,16 +245,6 @@ def _change_appearance(example: TrainingScene, rng: np.random.Generator) -> Pict
     seed = int(rng.integers(2**62))
     if quality < _MILDLY:
         return degrade(changed, draw(_MILD, seed))
-    return degrade(changed, draw(RANGES["training"], seed), crop=mean_crop(example.picture, example.landmarks))
-
-
-def mean_crop(picture: Picture, landmarks: NDArray[np.float64]) -> float:
-    """Return the mean side of the faces' aligned crops in pixels; a third of the picture where there are no faces.
-
-    Args:
-        picture: (height, width, 3).
-        landmarks: (n, 5, 2) in pixels.
-    """
-    height, width = picture.shape[:2]
-    sides = [1.0 / crop_transform(Landmarks5(points), (height, width), 1).scale for points in landmarks]
-    return min(float(np.mean(sides)), float(height)) if sides else height / 3.0
+    return degrade(
+        changed, draw(RANGES["training"], seed), crop=mean_crop((changed.shape[0], changed.shape[1]), example.landmarks)
+    )

@@ -24,7 +24,7 @@ class _FixedDetector:
         return list(self._faces)
 
 
-def _known() -> KnownFaces:
+def _two_faces() -> KnownFaces:
     picture = np.full((120, 200, 3), 128, np.uint8)
     boxes = np.array([BOX, [x + 100 if i % 2 == 0 else x for i, x in enumerate(BOX)]])
     return KnownFaces(picture, boxes, np.stack([POINTS, POINTS + np.array([100.0, 0.0])]))
@@ -38,32 +38,32 @@ def _face(shift: float, box_shift: float = 0.0) -> Face:
 def test_faces_count_as_found_missed_and_false() -> None:
     scores = DetectionScores()
     far_away = _face(60.0, box_shift=55.0)
-    scores.add(_known(), _FixedDetector(_face(2.0), far_away))
+    scores.add(_two_faces(), _FixedDetector(_face(2.0), far_away))
     assert (scores.faces, scores.found, scores.false) == (2, 1, 1)
     assert scores.recall == 0.5
     assert scores.landmark_error == pytest.approx(2 / 20), "an error of 2 pixels for eyes that are 20 pixels apart"
 
 
 def test_one_finding_counts_for_one_face_only() -> None:
-    known = _known()
-    twice = KnownFaces(known.picture, known.boxes[[0, 0]], known.landmarks[[0, 0]])
+    two_faces = _two_faces()
+    twice = KnownFaces(two_faces.picture, two_faces.boxes[[0, 0]], two_faces.landmarks[[0, 0]])
     scores = DetectionScores()
     scores.add(twice, _FixedDetector(_face(0.0)))
     assert (scores.found, scores.false) == (1, 0)
 
 
 def test_without_faces_the_landmark_error_is_not_a_number() -> None:
-    undamaged, damaged = score_detector([_known()], _FixedDetector())
+    undamaged, damaged = score_detector([_two_faces()], _FixedDetector())
     assert undamaged.recall == damaged.recall == 0.0
     assert np.isnan(undamaged.landmark_error)
 
 
 def test_severe_damage_depends_on_the_seed_alone() -> None:
     rng = np.random.default_rng(3)
-    known = KnownFaces(rng.integers(0, 256, (120, 200, 3), dtype=np.uint8), _known().boxes, _known().landmarks)
-    damaged = known.degraded(5).picture
-    assert (damaged == known.degraded(5).picture).all() and (damaged != known.degraded(6).picture).any()
-    assert (damaged != known.picture).any() and (known.degraded(5).boxes == known.boxes).all()
+    noisy = KnownFaces(rng.integers(0, 256, (120, 200, 3), dtype=np.uint8), _two_faces().boxes, _two_faces().landmarks)
+    damaged = noisy.degraded(5).picture
+    assert (damaged == noisy.degraded(5).picture).all() and (damaged != noisy.degraded(6).picture).any()
+    assert (damaged != noisy.picture).any() and (noisy.degraded(5).boxes == noisy.boxes).all()
 
 
 def test_recognizer_scores_rank_pairs() -> None:
