@@ -84,7 +84,7 @@ class DetectionSettings:
 
     Attributes:
         threshold: Minimum confidence of a face, 0..1. None for the network's own thresholds, of which the one for
-            turned pictures may be higher.
+            turned pictures may be higher. A lower value also lowers the confidence that a second look must confirm.
         smallest: Size in pixels of the smallest face to search for, 10 or more. A smaller value takes longer. None
             means 24 pixels, or 1/85 of the longer side in pictures of more than 2048 pixels.
         turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that

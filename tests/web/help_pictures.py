@@ -44,7 +44,7 @@ _WIDTH = 480  # pixels of the pictures at most
 _QUALITY = 82
 _PADDING = 8  # pixels around a node
 
-_SHOW = """async (kind) => {
+_SHOW = """(kind) => {
   const node = app.graph.nodes.find((item) => item.comfyClass === kind);
   node.mode = 0; // a part of workflow 03 is muted
   Object.assign(app.canvas.ds, { scale: 1 });
