@@ -49,6 +49,14 @@ def test_values_have_the_names_of_their_widgets(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_notes_have_one_text(path: Path) -> None:
+    """Files of the newest pages hold it twice."""
+    for node in nodes_of(content_of(path)):
+        if node["type"] == "MarkdownNote" and "widgets_values_named" in node:
+            assert node["widgets_values_named"]["text"] == node["widgets_values"][0]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_has_a_small_picture(path: Path) -> None:
     picture = path.with_suffix(".jpg")
     assert picture.stat().st_size < 40_000
