@@ -42,7 +42,8 @@ class KeyValue:
         k: (heads, references * tokens, head channels), before the scale of 1/sqrt(head channels).
         v: The same shape.
         copies: Number of equal references that each stored key stands for; see `logit_bias`.
-        weight: Strength of the references, above 0. 2 equals every reference given twice. 1 is published.
+        weight: Strength of the references, above 0. A weight of 2 acts as if every reference came twice. The published
+            weight is 1.
     """
 
     k: Tensor
@@ -160,12 +161,15 @@ class AttentionBlock(nn.Module):
 
 LOGITS_AT_ONCE = 2**26
 """Logits of one call of torch's attention where a fused kernel may be missing: 256 MiB in float32."""
+
 FUSED_HEAD = 256
 """Channels of the widest head that every fused CUDA kernel takes. The first stage has a wider one."""
+
 BLOCK_QUERIES = 256
 """Rows of the (queries x keys) matrix that `blocked_attention` holds at once. They fit the processor's cache."""
+
 WIDE_HEAD = 128
-"""Fewest channels of a head for which `blocked_attention` is faster: the first stage's, not the U-Net's."""
+"""Fewest channels of a head for which `blocked_attention` is faster. Heads of the U-Net have fewer."""
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:

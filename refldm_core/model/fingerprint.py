@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_SAMPLES = 4096  # values of a tensor that are hashed. Hashing the whole released U-Net would take a second.
+_SAMPLES = 4096  # hashed values of a tensor. Hashing every value of the released U-Net would take a second.
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:

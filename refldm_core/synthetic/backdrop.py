@@ -12,6 +12,9 @@ from .scipy_functions import convolved, resized
 _ROWS = 160
 """Rows of the sharp scene. The blur would hide any finer detail."""
 
+_MARGIN = 24
+"""Rows and columns beyond each edge of the sharp scene. The blur mixes them into the picture."""
+
 
 def backdrop(place: Place, seed: int, height: int, width: int, blur: float) -> Picture:
     """Draw the background of a picture.
@@ -27,11 +30,10 @@ def backdrop(place: Place, seed: int, height: int, width: int, blur: float) -> P
     """
     rng = np.random.default_rng([0xBAC, seed])
     columns = max(16, round(_ROWS * width / height))
-    margin = 24
-    sharp = PLACES[place](rng, _ROWS + 2 * margin, columns + 2 * margin)
+    sharp = PLACES[place](rng, _ROWS + 2 * _MARGIN, columns + 2 * _MARGIN)
     gray = sharp @ LUMINANCE
     sharp = gray[..., None] + rng.uniform(0.45, 0.8) * (sharp - gray[..., None])
-    soft = _defocused(sharp, max(1.0, blur * _ROWS))[margin:-margin, margin:-margin]
+    soft = _defocused(sharp, max(1.0, blur * _ROWS))[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     return np.maximum(resized(soft, height, width), 0.0)
 
 

@@ -81,12 +81,17 @@ def test_the_host_lists_the_workflows(server: Server) -> None:
 
 def require_nodes(server: Server, path: Path) -> None:
     """Skip the test if the host lacks nodes that the workflow is known to need."""
-    missing = {node["class_type"] for node in api_of(path).values()} - set(server.get("/object_info"))
+    missing = missing_nodes(server, path)
     if missing:
         assert missing == NEWER_NODES.get(path.stem)
         pytest.skip(
             f"{server.host.name} has no {', '.join(sorted(missing))}: workflow {path.stem} needs a newer ComfyUI"
         )
+
+
+def missing_nodes(server: Server, path: Path) -> set[str]:
+    """Return the node types of a workflow that the host does not have."""
+    return {node["class_type"] for node in api_of(path).values()} - set(server.get("/object_info"))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,6 +95,10 @@ class Canvas:
 
     def bounds(self) -> list[Bounds]:
         return [Bounds(*values) for values in self.page.evaluate(_BOUNDS)]
+
+    def overlaps(self) -> list[str]:
+        """Return the pairs of nodes that lie over each other."""
+        return [f"{a.name} and {b.name}" for a, b in combinations(self.bounds(), 2) if a.overlaps(b)]
 
     def evaluate(self, kind: str, expression: str) -> Any:
         """Evaluate a JavaScript expression in which `node` is the first node of a type."""

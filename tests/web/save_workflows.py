@@ -1,6 +1,6 @@
 """Save the shipped workflows as ComfyUI's own page saves them, and lay them out for both ways of drawing nodes.
 
-    python -m tests.web.save_workflows [--arrange] [--screenshots DIR] [NAME ...]
+    python -m tests.web.save_workflows [--arrange] [NAME ...]
 
 It needs a ComfyUI with Nodes 2.0 (see tests/host/comfy.py) and Chromium. NAME is the beginning of a workflow's file
 name, such as 04. Without --arrange, positions and sizes stay as they are.
@@ -84,7 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="beginnings of file names; all without")
     parser.add_argument("--arrange", action="store_true", help="lay nodes, notes and groups out again")
-    parser.add_argument("--screenshots", type=Path, metavar="DIR", help="write pictures of every workflow into DIR")
     options = parser.parse_args(arguments)
     paths = [path for path in WORKFLOWS if not options.names or path.name.startswith(tuple(options.names))]
     with launched_browser() as browser, workflow_server() as server:
@@ -95,11 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for path in paths:
                     if options.arrange:
                         needed[path].add(canvas, path)
-                        if options.screenshots:
-                            shoot(
-                                canvas,
-                                options.screenshots / f"{path.stem[:2]}-{'nodes2' if nodes_2 else 'classic'}.png",
-                            )
                     if not nodes_2:
                         canvas.load(path)
                         if options.arrange:
@@ -109,15 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def workflow_server() -> Iterator[Server]:
-    """Run the last ComfyUI that the tests find, with the inputs of all workflows."""
+def workflow_server(host: Path | None = None) -> Iterator[Server]:
+    """Run a ComfyUI, by default the last one that the tests find, with the inputs of all workflows."""
     hosts = find_hosts()
     if not hosts:
         raise SystemExit(HOW_TO_GET_A_HOST)
+    host = host or hosts[-1]
     with tempfile.TemporaryDirectory() as folder:
         base = make_base(Path(folder) / "base")
-        save_inputs(hosts[-1], base)
-        with running(hosts[-1], base) as server:
+        save_inputs(host, base)
+        with running(host, base) as server:
             yield server
 
 
@@ -195,14 +190,6 @@ def _arrange(canvas: Canvas, sizes: Measured) -> None:
     places = [[number, left, top + TITLE, *sizes.saved[number]] for number, (left, top) in layout.nodes.items()]
     canvas.page.evaluate(_PLACE, [places, layout.groups])
     canvas.settle()
-
-
-def shoot(canvas: Canvas, path: Path) -> None:
-    """Take a picture of the whole graph."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-    canvas.page.wait_for_timeout(700)
-    canvas.page.screenshot(path=path)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,6 @@ pytestmark = needs_embedded
 RUN = tuple(path for path in WORKFLOWS if path.name.startswith(("00", "04", "07", "09")))
 
 
-def overlaps(canvas: Canvas) -> list[str]:
-    return [f"{a.name} and {b.name}" for a, b in combinations(canvas.bounds(), 2) if a.overlaps(b)]
-
-
 def groups_of(canvas: Canvas) -> list[Bounds]:
     rectangles = canvas.page.evaluate(
         "() => app.graph.groups.map((group) => [group.title, ...group.pos, ...group.size])"
@@ -74,5 +70,5 @@ def test_no_node_lies_over_another_after_a_run(canvas: Canvas, view: View, path:
     canvas.load(path)
     run(canvas)
     canvas.settle()
-    assert overlaps(canvas) == []
+    assert canvas.overlaps() == []
     assert canvas.own_messages == []
