@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError, NotFiniteError
 from .alignment import FFHQ_SIZE, similarity, template
-from .backends import metadata_of, onnx_session
 from .errors import FaceError
+from .onnx_files import metadata_of, onnx_session
 from .types import Face, Faces, Landmarks5, Matrix
 from .warping import warp
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..face.backends import import_optional
 from ..face.identity import ARCFACE_SIZE
+from ..face.packages import import_optional
 
 
 class Block(nn.Module):

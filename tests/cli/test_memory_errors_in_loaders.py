@@ -13,7 +13,7 @@ from refldm_core.checkpoints import reading
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError, OutputError
 from refldm_core.evaluation import learned
-from refldm_core.face import backends
+from refldm_core.face import onnx_files
 from refldm_core.training import loop, run_files
 from refldm_core.training.recognition import differentiable_recognizer
 
@@ -37,9 +37,9 @@ def test_onnx_file_that_does_not_fit_is_not_called_damaged(tmp_path: Path, monke
         SessionOptions=SimpleNamespace,
         InferenceSession=failing(Exception("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer")),
     )
-    monkeypatch.setattr(backends, "import_optional", lambda *_: runtime)
+    monkeypatch.setattr(onnx_files, "import_optional", lambda *_: runtime)
     with pytest.raises(Exception, match="requested buffer") as caught:
-        backends.onnx_session(tmp_path / "network.onnx")
+        onnx_files.onnx_session(tmp_path / "network.onnx")
     assert not isinstance(caught.value, CheckpointError)
 
 
