@@ -43,7 +43,7 @@ class Gallery {
     root.append(element("div", { className: "panel" }, this.list, element("div", { className: "row" }, this.status)));
     addPanel(node, "saved_people", host, () => HEIGHT);
     hideOwnGallery(node);
-    watchWidgets(node, ["name"], () => this.mark());
+    watchWidgets(node, ["name"], host, () => this.mark());
     onResult(node, () => this.load());
     galleries.add(this);
     onRemoval(node, () => galleries.delete(this));

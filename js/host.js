@@ -4,37 +4,72 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const MARGIN = 4; // pixels around a panel in the classic canvas
+const SUBGRAPH_INPUT = -10; // the page's number for the inputs of the subgraph around a node
 
-/** Return the widget of a node by its name. */
+/**
+ * Return the widget that holds a value of a node: the node's own widget or, if a subgraph shows it outside, the widget
+ * of the subgraph node.
+ */
 export function widgetOf(node, name) {
-  return node.widgets?.find((widget) => widget.name === name);
+  return (findHolder(node, name) ?? { widget: ownWidget(node, name) }).widget;
 }
 
 /** Return whether another node gives this widget's value. Writing the widget would then change nothing. */
 export function isLinked(node, name) {
-  return node.inputs?.some((input) => input.widget?.name === name && input.link != null) ?? false;
+  return linkOf(node, name) != null && !findHolder(node, name);
+}
+
+function ownWidget(node, name) {
+  return node.widgets?.find((widget) => widget.name === name);
+}
+
+/** Return the number of the link into a widget, or null or undefined without a link. */
+function linkOf(node, name) {
+  return node.inputs?.find((input) => input.widget?.name === name)?.link;
+}
+
+/**
+ * Find the widget that can be written for a node's widget, and the node of that widget.
+ *
+ * Nothing can be written if another node gives the value, or if several subgraph nodes share the subgraph.
+ * @returns {{owner: object, widget: object} | undefined}
+ */
+function findHolder(node, name) {
+  const link = linkOf(node, name);
+  if (link == null) {
+    const widget = ownWidget(node, name);
+    return widget && { owner: node, widget };
+  }
+  const { origin_id: origin, origin_slot: slot } = node.graph.getLink(link);
+  if (Number(origin) !== SUBGRAPH_INPUT) return undefined;
+  const [subgraphNode, ...others] = allNodes().filter((item) => item.subgraph === node.graph);
+  return others.length ? undefined : findHolder(subgraphNode, node.graph.inputs[slot].name);
 }
 
 /** Set the values of widgets (name -> value) as one step of undo. */
 export function writeWidgets(node, values) {
   app.canvas?.emitBeforeChange?.();
   for (const [name, value] of Object.entries(values)) {
-    const widget = widgetOf(node, name);
+    const { owner, widget } = findHolder(node, name) ?? {};
     if (!widget || widget.value === value) continue;
     widget.value = value;
-    widget.callback?.(value, app.canvas, node);
+    widget.callback?.(value, app.canvas, owner);
   }
   app.canvas?.emitAfterChange?.();
   node.graph?.setDirtyCanvas?.(true, true);
 }
 
-/** Call `changed` when a widget gets a value from the user, from an undo or from a loaded workflow. */
-export function watchWidgets(node, names, changed) {
+/**
+ * Call `changed` when a widget gets a value from the user, from an undo or from a loaded workflow, and when the panel
+ * comes into view: a subgraph's widget can change while the panel inside is closed.
+ */
+export function watchWidgets(node, names, panel, changed) {
   for (const name of names) {
-    const widget = widgetOf(node, name);
+    const widget = ownWidget(node, name);
     if (widget) chain(widget, "callback", changed);
   }
   chain(node, "onConfigure", changed);
+  new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && changed()).observe(panel);
 }
 
 /** Call `received` with the output of each run of the node. */
@@ -85,9 +120,14 @@ export function refreshChoices() {
 
 /** Return all nodes of a type in the open workflow. */
 export function nodesOfType(type) {
+  return allNodes().filter((node) => node.comfyClass === type);
+}
+
+/** Return all nodes of the open workflow, also those inside subgraphs. */
+function allNodes() {
   const root = app.rootGraph ?? app.graph;
   const graphs = [root, ...(root.subgraphs?.values() ?? [])];
-  return graphs.flatMap((graph) => graph.nodes).filter((node) => node.comfyClass === type);
+  return graphs.flatMap((graph) => graph.nodes);
 }
 
 /**

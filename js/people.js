@@ -32,7 +32,7 @@ class People {
     this.build();
     this.resize = addPanel(node, "people", this.host, () => this.height());
     hideOwnGallery(node);
-    watchWidgets(node, ["assignments"], () => this.refresh());
+    watchWidgets(node, ["assignments"], this.host, () => this.refresh());
     onResult(node, (output) => this.receive(output));
   }
 

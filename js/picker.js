@@ -49,7 +49,7 @@ class Picker {
     this.build();
     this.resize = addPanel(node, "face_picker", this.host, () => this.height());
     hideOwnGallery(node);
-    watchWidgets(node, ["select", "count", "added_boxes", "order", "min_size"], () => this.refresh());
+    watchWidgets(node, ["select", "count", "added_boxes", "order", "min_size"], this.host, () => this.refresh());
     onResult(node, (output) => this.receive(output));
     this.receive(undefined);
   }

@@ -28,7 +28,7 @@ class Slider {
     this.build();
     this.resize = addPanel(node, "before_after", this.host, () => this.height());
     hideOwnGallery(node);
-    watchWidgets(node, [], () => this.displayed !== this.pairs && this.receive(undefined));
+    watchWidgets(node, [], this.host, () => this.displayed !== this.pairs && this.receive(undefined));
     onResult(node, (output) => this.receive(output));
     this.moveTo(MIDDLE);
   }

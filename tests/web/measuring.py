@@ -98,7 +98,7 @@ def _nodes_2(canvas: Canvas) -> bool:
     return canvas.page.evaluate("() => document.querySelector('[data-node-id]') !== null")
 
 
-def run(canvas: Canvas, seconds: float = 60.0) -> None:
+def run(canvas: Canvas, seconds: float = 600.0) -> None:
     """Run the graph in the page with the quickest settings.
 
     The host forgets earlier results first: a node shows more pictures after it has really run.

@@ -3,7 +3,8 @@
     python -m tests.web.save_workflows [--arrange] [NAME ...]
 
 It needs a ComfyUI with Nodes 2.0 (see tests/host/comfy.py) and Chromium. NAME is the beginning of a workflow's file
-name, such as 04. Without --arrange, positions and sizes stay as they are.
+name, such as 04. With --arrange, the nodes lie apart in every ComfyUI that the tests find, before and after a run.
+Without it, positions and sizes stay as they are. The newest ComfyUI saves the files.
 
 The page itself writes no `cnr_id` and no `ver`. ComfyUI-Manager's page extension adds both to each new node: to a node
 of ComfyUI the id comfy-core and ComfyUI's version, to a node of a pack that came from the registry the pack's name and
@@ -28,9 +29,11 @@ from tests.host.comfy import HOW_TO_GET_A_HOST, PACK, PACK_NAME, Server, find_ho
 from tests.host.converting import to_api
 from tests.host.mediapipe import save_mediapipe
 from tests.host.test_saved_people import save_person
+from tests.host.test_workflows import missing_nodes
 
 from .arranging import Box, arrange
 from .browser import FLAGS, WORKFLOWS, Canvas, open_canvas
+from .conftest import VIEWS
 from .measuring import Measured
 
 if TYPE_CHECKING:
@@ -86,20 +89,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arrange", action="store_true", help="lay nodes, notes and groups out again")
     options = parser.parse_args(arguments)
     paths = [path for path in WORKFLOWS if not options.names or path.name.startswith(tuple(options.names))]
-    with launched_browser() as browser, workflow_server() as server:
-        needed: dict[Path, Measured] = {path: Measured() for path in paths}
-        for nodes_2 in (True, False) if options.arrange else (False,):
-            with open_canvas(browser, server, nodes_2=nodes_2) as canvas:
-                canvas.page.wait_for_function("() => app.graph.nodes.length > 0")  # the graph of a new page
+    needed: dict[Path, Measured] = {path: Measured() for path in paths}
+    with launched_browser() as browser:
+        for view in VIEWS if options.arrange else ():
+            with workflow_server(view.host) as server, _new_page(browser, server, view.nodes_2) as canvas:
                 for path in paths:
-                    if options.arrange:
+                    if not missing_nodes(server, path):
                         needed[path].add(canvas, path)
-                    if not nodes_2:
-                        canvas.load(path)
-                        if options.arrange:
-                            _arrange(canvas, needed[path])
-                        save(canvas, path)
-                        print(path.name, flush=True)
+        with workflow_server() as server, _new_page(browser, server, nodes_2=False) as canvas:
+            for path in paths:
+                canvas.load(path)
+                if options.arrange:
+                    _arrange(canvas, needed[path])
+                save(canvas, path)
+                print(path.name, flush=True)
+
+
+@contextmanager
+def _new_page(browser: Browser, server: Server, nodes_2: bool) -> Iterator[Canvas]:
+    with open_canvas(browser, server, nodes_2=nodes_2) as canvas:
+        canvas.page.wait_for_function("() => app.graph.nodes.length > 0")  # the graph of a new page
+        yield canvas
 
 
 @contextmanager
