@@ -18,7 +18,7 @@ from .measuring import OVERFLOW, SHOW, run
 
 pytestmark = needs_embedded
 
-RUN = tuple(path for path in WORKFLOWS if path.name.startswith(("00", "04", "07", "09")))
+RUN = tuple(path for path in WORKFLOWS if path.name.startswith(("00", "04", "05", "07", "09")))
 
 
 def groups_of(canvas: Canvas) -> list[Bounds]:
