@@ -93,6 +93,15 @@ class Canvas:
                 return
             previous = bounds
 
+    def show_all(self) -> None:
+        """Zoom out to the whole graph, and wait until the bounds of all nodes stay the same.
+
+        The classic canvas loads the pictures of the nodes in view only, and a node grows with its pictures.
+        """
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(1000)
+        self.settle()
+
     def bounds(self) -> list[Bounds]:
         return [Bounds(*values) for values in self.page.evaluate(_BOUNDS)]
 

@@ -83,7 +83,7 @@ class Measured:
         self._add_space(canvas)
 
     def _add_space(self, canvas: Canvas) -> None:
-        canvas.settle()
+        canvas.show_all()
         for bounds in canvas.bounds():
             number = int(bounds.name.rpartition(" ")[2])
             _grow(self.space, number, (_rounded(bounds.width), _rounded(bounds.height)))

@@ -59,9 +59,7 @@ def _photograph(canvas: Canvas, path: Path, folder: Path, view: View) -> None:
 
 def _save(canvas: Canvas, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-    canvas.page.wait_for_timeout(1000)
-    canvas.settle()
+    canvas.show_all()
     canvas.page.screenshot(path=path)
 
 

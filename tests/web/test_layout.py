@@ -69,6 +69,6 @@ def test_no_node_lies_over_another_after_a_run(canvas: Canvas, view: View, path:
     write_workflow_inputs(canvas.server.base / "input")
     canvas.load(path)
     run(canvas)
-    canvas.settle()
+    canvas.show_all()
     assert canvas.overlaps() == []
     assert canvas.own_messages == []
