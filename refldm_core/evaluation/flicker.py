@@ -165,8 +165,8 @@ class FlickerMeter:
             )
         transform = crop_transform(landmarks, (truth.shape[0], truth.shape[1]), self._size)
         crops = torch.stack([align(_to_image(picture), transform) for picture in (truth, restored)])
-        true_levels, restored_levels = (np.asarray((crop + 1.0) * 127.5, np.float32) for crop in crops.movedim(1, -1))
-        luma = self._cv2.cvtColor(true_levels.round().astype(np.uint8), self._cv2.COLOR_RGB2GRAY)
+        true_levels, restored_levels = (_to_levels(crop) for crop in crops)
+        luma = self._cv2.cvtColor(np.rint(true_levels).astype(np.uint8), self._cv2.COLOR_RGB2GRAY)
         embeddings = None if self._judge is None else self._judge.embed_crops(crops)
         current = _Last(frame, true_levels, restored_levels, luma, embeddings)
         if self._judge is not None and embeddings is not None:
@@ -204,9 +204,9 @@ class FlickerMeter:
         there_and_back = ((backward + returned) ** 2).sum(axis=-1)
         lengths = (backward**2).sum(axis=-1) + (returned**2).sum(axis=-1)
         y, x = np.indices(backward.shape[:2])
-        left, top = x + backward[..., 0], y + backward[..., 1]
-        inside = (left >= 0) & (left <= self._size - 1) & (top >= 0) & (top <= self._size - 1)
-        return inside & (there_and_back < 0.01 * lengths + 0.5)
+        origins = np.stack([x, y], axis=-1) + backward
+        inside = ((origins >= 0) & (origins <= self._size - 1)).all(axis=-1)
+        return np.asarray(inside & (there_and_back < 0.01 * lengths + 0.5), dtype=np.bool_)
 
     @property
     def is_ready(self) -> bool:
@@ -249,6 +249,10 @@ def _number(value: Any) -> float | None:
 
 def _to_image(picture: Picture) -> torch.Tensor:
     return u8_to_tensor(torch.tensor(picture).movedim(-1, 0))
+
+
+def _to_levels(crop: torch.Tensor) -> _Values:
+    return np.asarray(((crop + 1.0) * 127.5).movedim(0, -1).numpy(), dtype=np.float32)
 
 
 def _size_text(picture: Picture) -> str:
