@@ -157,6 +157,14 @@ def restore_tracks(
     return torch.cat([restorer.decode(latents[start : start + batch]).clamp(-1.0, 1.0) for start in starts])
 
 
+def steady_crops(crops: Tensor, faces: Sequence[Face], temporal: TemporalSettings) -> Tensor:
+    """Return the degraded crops after steadying, in float32. Their colors flicker less than those of the crops.
+
+    A color match to them, instead of to the frame while pasting, keeps the coarse noise of the video out of the face.
+    """
+    return _steadied(crops, segments(crops, faces, temporal.cut), temporal.steadying)[0]
+
+
 def shortened(settings: SamplingSettings, strength: float) -> SamplingSettings:
     """Return the settings of a frame that starts from the previous latent: fewer steps, of the cleaner noise levels.
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.degradation import RANGES, degrade, draw
+from ..data.degradation_kinds import Kind
 from ..face.alignment import align_faces, crop_transform
-from ..face.detection import detect_batch
+from ..face.detection import Detector, detect_batch
 from ..face.identity import cosine, embed_crops
 from ..face.paste import paste_faces
 from ..face.references import ChosenReferences
@@ -69,9 +70,9 @@ def film(name: str, seed: int) -> Footage:
     return Footage(truth, degraded_frames(truth, seed))
 
 
-def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Degrade frames (n, side, side, 3) of `synthetic.clip` severely. Only the noise differs between frames."""
-    degradation = draw(RANGES["severe"], seed)
+def degraded_frames(frames: NDArray[np.uint8], seed: int, kind: Kind = "severe") -> NDArray[np.uint8]:
+    """Degrade frames (n, side, side, 3) of `synthetic.clip`. Only the noise differs between frames."""
+    degradation = draw(RANGES[kind], seed)
     crop = FACE_SHARE * frames.shape[1]
     return np.stack(
         [
@@ -99,7 +100,7 @@ def restore_video(
     restorer = networks.restorer
     size = restorer.spec.crop_size
     lq = [to_tensor(frame) for frame in footage.lq]
-    faces = _tracked(lq, networks, size)
+    faces = find_track(lq, networks.detector, size)
     crops = align_faces(lq, faces.faces, size)[1]
     truth = align_faces([to_tensor(frame) for frame in footage.truth], faces.faces, size)[1]
     own = restorer.encode_references(resize(chosen.crops, size))
@@ -125,9 +126,15 @@ def restore_video(
     return RestoredVideo(tuple(tuple(pictures) for pictures in frames), tuple(similarities), len(faces))
 
 
-def _tracked(images: Sequence[Tensor], networks: Networks, size: int) -> Faces:
-    """Return the largest face of each frame that shows one, with smoothed landmarks."""
-    smoothed = smooth_landmarks(track_faces(detect_batch(images, networks.detector)), _SMOOTHING)
+def find_track(images: Sequence[Tensor], detector: Detector, size: int) -> Faces:
+    """Return the largest face of each frame that shows one, tracked and with smoothed landmarks.
+
+    Args:
+        images: frames (3, height, width) in [-1, 1].
+        detector: any detector.
+        size: side of the aligned crops in pixels.
+    """
+    smoothed = smooth_landmarks(track_faces(detect_batch(images, detector)), _SMOOTHING)
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
     transforms = tuple(crop_transform(face.landmarks, sizes[face.frame], size) for face in smoothed)
     return select_faces(Faces(tuple(smoothed), transforms, sizes), order="largest", count=1)
