@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .diffusion.settings import SamplingSettings
+from .face.color import match_colors
 from .face.types import Face
 from .model.reference import ReferenceKV
 from .pipeline import Restorer
@@ -69,6 +70,10 @@ class TemporalSettings:
 
 
 FRAME_BY_FRAME = TemporalSettings()
+STEADY = TemporalSettings(steadying=0.8)
+"""The settings for videos that `python -m benchmarks.video` measured as the best."""
+_COLOR_STEADYING = 0.8
+"""Weight of the past in the crops that give the colors."""
 
 
 def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]]:
@@ -157,12 +162,24 @@ def restore_tracks(
     return torch.cat([restorer.decode(latents[start : start + batch]).clamp(-1.0, 1.0) for start in starts])
 
 
-def steady_crops(crops: Tensor, faces: Sequence[Face], temporal: TemporalSettings) -> Tensor:
-    """Return the degraded crops after steadying, in float32. Their colors flicker less than those of the crops.
+def with_steady_colors(restored: Tensor, crops: Tensor, faces: Sequence[Face]) -> Tensor:
+    """Return the restored crops with the coarse colors of the steadied degraded crops.
 
-    A color match to them, instead of to the frame while pasting, keeps the coarse noise of the video out of the face.
+    Pasting matches colors to the frame by default, whose coarse noise would then flicker in the restored face. So paste
+    these crops without a color match.
+
+    Args:
+        restored: (faces, 3, size, size) in [-1, 1], the restored crops.
+        crops: (faces, 3, size, size) in [-1, 1], the degraded crops.
+        faces: the faces that the crops show, with `frame` and `track`.
+
+    Returns:
+        (faces, 3, size, size) float32 in [-1, 1], on the device of `restored`.
     """
-    return _steadied(crops, segments(crops, faces, temporal.cut), temporal.steadying)[0]
+    steadied = _steadied(crops, segments(crops, faces, FRAME_BY_FRAME.cut), _COLOR_STEADYING)[0].to(restored.device)
+    pairs = zip(restored, steadied, strict=True)
+    matched = [match_colors(crop, original, "wavelet").clamp(-1.0, 1.0) for crop, original in pairs]
+    return torch.stack(matched) if matched else restored
 
 
 def shortened(settings: SamplingSettings, strength: float) -> SamplingSettings:

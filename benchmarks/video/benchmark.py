@@ -31,27 +31,27 @@ from refldm_core.errors import SettingsError
 from refldm_core.evaluation.flicker import FlickerMeter
 from refldm_core.evaluation.identity import PublishedIdentity
 from refldm_core.evaluation.metrics import psnr
-from refldm_core.face.color import match_colors
+from refldm_core.face.color import ColorMatch
 from refldm_core.face.paste import PasteSettings, paste_faces
 from refldm_core.face.tracking import face_seed
 from refldm_core.face.types import Landmarks5
 from refldm_core.files import make_folder
 from refldm_core.images import save_image
 from refldm_core.pipeline import SamplingSettings
-from refldm_core.temporal import restore_tracks, steady_crops
+from refldm_core.temporal import restore_tracks, with_steady_colors
 
 from ..common.measuring import machine
 from ..common.reporting import run_and_report, write
 from ..likeness.contact_sheet import Cell, contact_sheet
 from ..likeness.protocol import gradient_energy, to_batch
 from ..likeness.scores import require_same
-from .clips import FIRST_PERSON, Footage, TrueClip, footage, true_clip
+from .clips import FIRST_PERSON, Footage, TrueClip, degraded_clip, true_clip
 from .modes import COPY, DEGRADED, MODES
 from .report import Values, describe
 
 KINDS: tuple[Kind, ...] = ("severe", "moderate")
 _SEED = 2024
-_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent", "steadied + smoothed")
+_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent", "steadied crops")
 _SHEET_FRAMES = 5
 
 
@@ -107,11 +107,14 @@ def _judge_clip(
     """Return the values and the frames of each mode."""
     restorer = networks.restorer
     size = restorer.spec.crop_size
-    film = footage(truth, seed, kind, networks, size)
+    degraded = degraded_clip(truth, seed, kind, networks)
+    footage = {averaged: degraded.footage(truth, size, temporal=averaged) for averaged in (False, True)}
     references = restorer.encode_references(to_batch(list(truth.references)))
-    films = {DEGRADED: list(film.frames), COPY: _paste(film, restorer.decode(restorer.encode(film.true_crops)), "none")}
+    best = restorer.decode(restorer.encode(footage[True].true_crops))
+    films = {DEGRADED: list(degraded.frames), COPY: _paste(footage[True], best, "none")}
     seconds = {DEGRADED: 0.0, COPY: 0.0}
     for name, mode in MODES.items():
+        film = footage[mode.averaged]
         begin = time.perf_counter()
         restored = restore_tracks(
             restorer,
@@ -123,13 +126,11 @@ def _judge_clip(
             temporal=mode.temporal,
         )
         seconds[name] = (time.perf_counter() - begin) / len(film.crops)
-        if mode.color == "steadied":
-            colors = steady_crops(film.crops, film.faces.faces, mode.temporal)
-            pairs = zip(restored, colors, strict=True)
-            restored = torch.stack([match_colors(crop, color, "wavelet").clamp(-1.0, 1.0) for crop, color in pairs])
-        films[name] = _paste(film, restored, "wavelet" if mode.color == "frame" else "none")
+        if mode.steady_colors:
+            restored = with_steady_colors(restored, film.crops, film.faces.faces)
+        films[name] = _paste(film, restored, "none" if mode.steady_colors else "wavelet")
     judge = PublishedIdentity(networks.recognizer)
-    found = len(film.faces) / len(film.frames)
+    found = len(footage[True].faces) / len(degraded.frames)
     values = {
         name: {**_judge(truth, frames, judge, size), "seconds": seconds[name], "found": found}
         for name, frames in films.items()
@@ -137,9 +138,8 @@ def _judge_clip(
     return values, films
 
 
-def _paste(film: Footage, crops: torch.Tensor, color: str) -> list[Picture]:
-    settings = PasteSettings(color="wavelet" if color == "wavelet" else "none")
-    pasted = paste_faces(film.pictures, film.faces, crops.clamp(-1.0, 1.0), settings)
+def _paste(film: Footage, crops: torch.Tensor, color: ColorMatch) -> list[Picture]:
+    pasted = paste_faces(film.pictures, film.faces, crops.clamp(-1.0, 1.0), PasteSettings(color=color))
     return [to_picture(picture.image) for picture in pasted]
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from refldm_core.data.corpus import Picture
 from refldm_core.data.degradation_kinds import Kind
 from refldm_core.demo.showing import Networks, to_tensor
-from refldm_core.demo.video import degraded_frames, find_track
+from refldm_core.demo.video import aligned_track, degraded_frames, find_track
 from refldm_core.errors import SettingsError
 from refldm_core.face.alignment import align, align_faces, crop_transform
-from refldm_core.face.types import Faces, Landmarks5
+from refldm_core.face.types import Face, Faces, Landmarks5
 from refldm_core.files import atomic_write
 from refldm_core.synthetic import clip, conditions, person, portrait
 from refldm_core.synthetic.clip import FACE_SHARE
@@ -93,8 +93,9 @@ class Footage:
     """A degraded clip and its face.
 
     Attributes:
-        pictures: (3, side, side) in [-1, 1] each.
-        faces: the face of each frame that shows one, with smoothed landmarks.
+        frames: (n, side, side, 3) uint8, degraded.
+        pictures: the same frames, (3, side, side) in [-1, 1] each.
+        faces: the face of each frame that shows one.
         crops: (faces, 3, size, size) in [-1, 1], the crops of the degraded frames.
         true_crops: the same crops of the true frames.
     """
@@ -106,15 +107,28 @@ class Footage:
     true_crops: Tensor
 
 
-def footage(truth: TrueClip, seed: int, kind: Kind, networks: Networks, size: int) -> Footage:
-    """Degrade a clip, and find its face in the degraded frames as the demo does.
+@dataclass(frozen=True, eq=False)
+class Degraded:
+    """A degraded clip in which the face was found and tracked. The members are as in `Footage`."""
 
-    Raises:
-        FaceError: no frame shows a face.
-    """
+    frames: NDArray[np.uint8]
+    pictures: list[Tensor]
+    tracked: list[Face]
+
+    def footage(self, truth: TrueClip, size: int, *, temporal: bool) -> Footage:
+        """Align the face with landmarks that are smoothed as in workflow 06, or averaged (`temporal`).
+
+        Raises:
+            FaceError: no frame shows a face.
+        """
+        faces = aligned_track(self.tracked, self.pictures, size, temporal=temporal)
+        crops = align_faces(self.pictures, faces.faces, size)[1]
+        true_crops = align_faces([to_tensor(frame) for frame in truth.frames], faces.faces, size)[1]
+        return Footage(self.frames, self.pictures, faces, crops, true_crops)
+
+
+def degraded_clip(truth: TrueClip, seed: int, kind: Kind, networks: Networks) -> Degraded:
+    """Degrade a clip, and find its face in the degraded frames as the demo does."""
     frames = degraded_frames(truth.frames, seed, kind)
     pictures = [to_tensor(frame) for frame in frames]
-    faces = find_track(pictures, networks.detector, size)
-    crops = align_faces(pictures, faces.faces, size)[1]
-    true_crops = align_faces([to_tensor(frame) for frame in truth.frames], faces.faces, size)[1]
-    return Footage(frames, pictures, faces, crops, true_crops)
+    return Degraded(frames, pictures, find_track(pictures, networks.detector))

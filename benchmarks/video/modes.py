@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from refldm_core.temporal import FRAME_BY_FRAME, TemporalSettings
 
@@ -17,13 +17,16 @@ class Mode:
 
     Attributes:
         temporal: how frames depend on the frames before.
-        color: colors of the pasted face: of the degraded frame (as `refldm restore` does by default), of the steadied
-            crops, or the restorer's own.
+        averaged: whether the landmarks are averaged over the frames before and after. Otherwise they are smoothed with
+            the past only, as in workflow 06.
+        steady_colors: whether the pasted face has the colors of steadied crops (`with_steady_colors`). Otherwise it has
+            those of its degraded frame, which is the default of pasting.
         new_noise: whether each frame has noise of its own.
     """
 
     temporal: TemporalSettings = FRAME_BY_FRAME
-    color: Literal["frame", "steadied", "restorer"] = "steadied"
+    averaged: bool = True
+    steady_colors: bool = True
     new_noise: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -32,11 +35,12 @@ class Mode:
 
 
 MODES: dict[str, Mode] = {
-    "new noise": Mode(color="frame", new_noise=True),
-    "fixed noise": Mode(color="frame"),
-    "fixed noise, restorer's colors": Mode(color="restorer"),
-    "previous latent": Mode(TemporalSettings(strength=0.5), "restorer"),
-    "steadied": Mode(TemporalSettings(steadying=0.8), "restorer"),
-    "smoothed": Mode(TemporalSettings(smoothing=0.8), "restorer"),
-    "steadied + smoothed": Mode(TemporalSettings(steadying=0.8, smoothing=0.8), "restorer"),
+    "new noise": Mode(averaged=False, steady_colors=False, new_noise=True),
+    "fixed noise": Mode(averaged=False, steady_colors=False),
+    "fixed noise, averaged landmarks": Mode(steady_colors=False),
+    "previous latent": Mode(TemporalSettings(strength=0.5)),
+    "steadied crops": Mode(TemporalSettings(steadying=0.8)),
+    "steadied crops, smoothed latents": Mode(TemporalSettings(steadying=0.8, smoothing=0.5)),
+    "steadied crops, previous latent": Mode(TemporalSettings(steadying=0.8, strength=0.5)),
 }
+"""The first two find no use for other frames, as `refldm restore` and workflow 06. All others average the landmarks."""

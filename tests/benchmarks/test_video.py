@@ -44,7 +44,7 @@ def test_modes_are_written_as_json() -> None:
 def test_a_run_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    modes = {BASELINE: Mode(new_noise=True), "steady": Mode(TemporalSettings(0.5, 0.5, 0.5), "steadied")}
+    modes = {BASELINE: Mode(new_noise=True), "steady": Mode(TemporalSettings(0.5, 0.5, 0.5))}
     monkeypatch.setattr(benchmark, "MODES", modes)
     monkeypatch.setattr(benchmark, "KINDS", ("severe",))
     monkeypatch.setattr(benchmark, "_SHEET_MODES", (DEGRADED, "steady"))
