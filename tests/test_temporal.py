@@ -11,7 +11,14 @@ from refldm_core.face.alignment import face_from_landmarks
 from refldm_core.face.template import FFHQ_TEMPLATE
 from refldm_core.face.types import Face, Landmarks5
 from refldm_core.pipeline import Restorer, SamplingSettings
-from refldm_core.temporal import FRAME_BY_FRAME, TemporalSettings, restore_tracks, segments, shortened
+from refldm_core.temporal import (
+    FRAME_BY_FRAME,
+    TemporalSettings,
+    restore_tracks,
+    segments,
+    shortened,
+    with_steady_colors,
+)
 
 FOUR_STEPS = SamplingSettings(steps=4, sampler="dpmpp_2m", guidance=1.0)
 MODES = {
@@ -156,6 +163,19 @@ def test_no_crop_and_strength_0_give_the_crops(restorer: Restorer, crops: Tensor
     faces = [face(frame) for frame in range(3)]
     settings = SamplingSettings(strength=0.0)
     assert torch.equal(restore_tracks(restorer, crops, faces, [None] * 3, [1] * 3, settings=settings), crops)
+
+
+def test_steady_colors_are_those_of_averaged_crops(reference_images: Tensor) -> None:
+    """Coarse noise of the frames is averaged in the colors. The detail of the restored crops stays."""
+    generator = torch.Generator().manual_seed(1)
+    still = 0.5 * reference_images[:1]
+    crops = (still + 0.03 * torch.randn(6, 3, 1, 1, generator=generator)).clamp(-1.0, 1.0)
+    detail = 0.1 * torch.randn(still.shape, generator=generator)
+    colored = with_steady_colors((still + detail).repeat(6, 1, 1, 1), crops, [face(frame) for frame in range(6)])
+    assert colored.mean(dim=(2, 3))[2:].std(dim=0).mean() < 0.6 * crops.mean(dim=(2, 3))[2:].std(dim=0).mean()
+    assert colored.mean() == pytest.approx(float(crops.mean()), abs=0.1)
+    assert torch.allclose(colored[0].diff(), (still + detail)[0].diff(), atol=0.05)
+    assert len(with_steady_colors(crops[:0], crops[:0], [])) == 0
 
 
 @pytest.mark.parametrize("name", ["steadying", "strength", "smoothing"])
