@@ -51,7 +51,7 @@ from .report import Values, describe
 
 KINDS: tuple[Kind, ...] = ("severe", "moderate")
 _SEED = 2024
-_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent", "steadied crops")
+_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent, 0.5", "steadied crops, 0.8")
 _SHEET_FRAMES = 5
 
 

@@ -38,9 +38,9 @@ MODES: dict[str, Mode] = {
     "new noise": Mode(averaged=False, steady_colors=False, new_noise=True),
     "fixed noise": Mode(averaged=False, steady_colors=False),
     "fixed noise, averaged landmarks": Mode(steady_colors=False),
-    "previous latent": Mode(TemporalSettings(strength=0.5)),
-    "steadied crops": Mode(TemporalSettings(steadying=0.8)),
-    "steadied crops, smoothed latents": Mode(TemporalSettings(steadying=0.8, smoothing=0.5)),
-    "steadied crops, previous latent": Mode(TemporalSettings(steadying=0.8, strength=0.5)),
+    "previous latent, 0.5": Mode(TemporalSettings(strength=0.5)),
+    "smoothed latents, 0.8": Mode(TemporalSettings(smoothing=0.8)),
+    "steadied crops, 0.5": Mode(TemporalSettings(steadying=0.5)),
+    "steadied crops, 0.8": Mode(TemporalSettings(steadying=0.8)),
 }
-"""The first two find no use for other frames, as `refldm restore` and workflow 06. All others average the landmarks."""
+"""The first two restore every frame by itself; the second one does it as workflow 06. All others average landmarks."""
