@@ -43,7 +43,7 @@ _CUT_GRID = 8
 _LEAST_NOISE = 1.0
 """Gray levels. Smaller differences never count as motion."""
 _MOTION = 3.0
-"""Differences of this many times the noise halve the weight of the past more than once: exp(-1)."""
+"""Differences of this many times the noise lower the weight of the past to exp(-1) of it."""
 
 
 @dataclass(frozen=True)

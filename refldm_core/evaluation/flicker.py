@@ -98,13 +98,9 @@ def face_ellipse(size: int) -> _Mask:
     return dx**2 + dy**2 <= 1.0
 
 
-def crop_size_for(sizes: list[float]) -> int:
-    """Return the side of the crops of a face: the mean side in pixels of the video, within the limits.
-
-    Args:
-        sizes: side of the aligned crop in each frame, in pixels of the video; at least one.
-    """
-    return round(min(max(float(np.mean(sizes)), SMALLEST_CROP), LARGEST_CROP))
+def crop_size_for(side: float) -> int:
+    """Return the side of the crops of a face whose crop has this mean side in pixels of the video."""
+    return round(min(max(side, SMALLEST_CROP), LARGEST_CROP))
 
 
 @dataclass

@@ -6,7 +6,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import OutputError
-from ..face.alignment import crop_transform
+from ..face.alignment import mean_crop
 from ..face.detection import Detector, detect_batch
 from ..face.errors import FaceError
 from ..face.tracking import smooth_landmarks, track_faces
@@ -121,18 +121,20 @@ def judge_videos(
         FaceError: no face is in three consecutive frames of the truth.
         SettingsError, ImageFileError, MissingPackageError: see `read_together`.
     """
-    frames, tracks = _track_truth(truth, detector, on_frame)
+    sizes, tracks = _track_truth(truth, detector, on_frame)
     measured = {number: faces for number, faces in tracks.items() if _pairs(faces) >= LEAST_PAIRS}
     if not measured:
         raise FaceError(
-            f"No face is in {LEAST_PAIRS + 1} consecutive frames of {truth}, which has {frames} frames.",
+            f"No face is in {LEAST_PAIRS + 1} consecutive frames of {truth}, which has {len(sizes)} frames.",
             expected="a video of a face",
             remedy="choose another --detector, or another video as --truth",
         )
     meters: dict[tuple[str, int], FlickerMeter] = {}
     face_at: defaultdict[int, list[tuple[int, Face]]] = defaultdict(list)
-    for number, (size, faces) in ((number, (_crop_size(faces), faces)) for number, faces in measured.items()):
-        meters |= {(name, number): FlickerMeter(size, judge) for name in methods}
+    for number, faces in measured.items():
+        landmarks = np.stack([face.landmarks.points for face in faces])
+        crop_size = crop_size_for(mean_crop(sizes[faces[0].frame], landmarks))
+        meters |= {(name, number): FlickerMeter(crop_size, judge) for name in methods}
         for face in faces:
             face_at[face.frame].append((number, face))
     for frame, (picture, restored) in enumerate(read_together(truth, dict(methods))):
@@ -143,32 +145,25 @@ def judge_videos(
     rows = [FaceFlicker(name, number, meter.result()) for (name, number), meter in meters.items()]
     order = list(methods)
     rows.sort(key=lambda row: (order.index(row.method), row.face))
-    return VideoScores(frames, rows, len(tracks) - len(measured))
+    return VideoScores(len(sizes), rows, len(tracks) - len(measured))
 
 
-def _track_truth(path: Path, detector: Detector, on_frame: Callable[[], object]) -> tuple[int, dict[int, list[Face]]]:
-    """Return the number of frames, and the faces of each track in order, with smoothed landmarks."""
+def _track_truth(
+    path: Path, detector: Detector, on_frame: Callable[[], object]
+) -> tuple[list[tuple[int, int]], dict[int, list[Face]]]:
+    """Return the (height, width) of each frame, and the faces of each track in order, with smoothed landmarks."""
     faces: list[Face] = []
-    frames = 0
+    sizes: list[tuple[int, int]] = []
     for frame, picture in enumerate(read_frames(path)):
         image = u8_to_tensor(torch.tensor(picture).movedim(-1, 0))
-        faces += [_at(face, frame, picture.shape) for face in detect_batch([image], detector)]
-        frames = frame + 1
+        faces += [replace(face, frame=frame) for face in detect_batch([image], detector)]
+        sizes.append((picture.shape[0], picture.shape[1]))
         on_frame()
     tracks: defaultdict[int, list[Face]] = defaultdict(list)
     for face in smooth_landmarks(track_faces(faces), _SMOOTHING):
         if face.track is not None:
             tracks[face.track].append(face)
-    return frames, dict(tracks)
-
-
-def _at(face: Face, frame: int, shape: tuple[int, ...]) -> Face:
-    crop_transform(face.landmarks, (shape[0], shape[1]))  # raises FaceError before the long work, not after it
-    return Face(face.box, face.score, face.landmarks, frame)
-
-
-def _crop_size(faces: Sequence[Face]) -> int:
-    return crop_size_for([1.0 / crop_transform(face.landmarks, (4096, 4096), 1).scale for face in faces])
+    return sizes, dict(tracks)
 
 
 def _pairs(faces: Sequence[Face]) -> int:

@@ -167,7 +167,7 @@ def test_unusable_frames_are_refused() -> None:
 
 
 def test_crop_fits_the_face_within_limits() -> None:
-    assert crop_size_for([100.0, 110.0]) == 105 and crop_size_for([10.0]) == 64 and crop_size_for([2000.0]) == 512
+    assert [crop_size_for(side) for side in (105.2, 10.0, 2000.0)] == [105, 64, 512]
     mask = face_ellipse(128)
     # The template's eyes, nose and mouth are in the face. The corners of its box are not.
     assert all(mask[round(y), round(x)] for x, y in template(128))
