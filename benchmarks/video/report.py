@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from refldm_core.evaluation.statistics import Estimate, difference, estimate
@@ -33,7 +34,7 @@ def describe(run: dict[str, Any]) -> str:
         f"{len(people)} rendered people whom no model has seen, clips of {about['frames']} frames, 3 references, the "
         f"embedded models, {sampling['steps']} {sampling['sampler']} steps. Means over people ± their standard error. "
         "Deviation and warping error are in gray levels, and 0 is the truth's. `refldm_core/evaluation/flicker.py` "
-        f"defines them. Machine: {run['machine']}, which did other work too, so the seconds are rough.",
+        f"defines them. Machine: {run['machine']}, which did other work too, so the seconds are rough medians.",
     ]
     for kind in next(iter(people.values())):
         clips = [scores[kind] for scores in people.values()]
@@ -56,7 +57,7 @@ def _row(name: str, clips: list[dict[str, Values]]) -> str:
     cells = [_cell(estimate([clip[name][metric] for clip in clips]), digits) for metric, (_, digits) in METRICS.items()]
     gain = difference([clip[name]["likeness"] for clip in clips], [clip[BASELINE]["likeness"] for clip in clips])
     compared = "" if name in (BASELINE, DEGRADED, COPY) else f"{gain.mean:+.3f} ± {gain.error:.3f}"
-    seconds = estimate([clip[name]["seconds"] for clip in clips]).mean
+    seconds = median(clip[name]["seconds"] for clip in clips)
     return f"| {name} | {' | '.join(cells)} | {compared} | {f'{seconds:.2f}' if seconds else ''} |"
 
 
