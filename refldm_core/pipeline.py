@@ -153,6 +153,8 @@ class Restorer:
         seeds: Sequence[int],
         settings: SamplingSettings | None = None,
         on_step: OnStep = ignore_steps,
+        *,
+        start: Tensor | None = None,
     ) -> Tensor:
         """Sample restored latents (paper section 3.1).
 
@@ -163,6 +165,8 @@ class Restorer:
             seeds: Seeds of the initial noise, one for each image.
             settings: How to sample. None is the published way.
             on_step: Called after each step. Raising an exception stops the sampling.
+            start: Latents, shaped as `lq_latents`, from which sampling starts where it does not start from noise alone.
+                None is the LQ latents.
 
         Returns:
             (batch, c, h, w) float32, for `decode`. No image's result depends on another image.
@@ -177,7 +181,7 @@ class Restorer:
         noise, generators = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         x = noise.to(self.device)
         if settings.strength < 1.0 or not self.spec.noise.starts_from_noise:
-            x = noise_latents(lq_latents, x, next(table.steps()))
+            x = noise_latents(lq_latents if start is None else start.to(self.device), x, next(table.steps()))
         if settings.sampler == "dpmpp_2m":
             return dpmpp_2m(predict_noise, x, table, on_step=on_step)
         return ddim(predict_noise, x, table, eta=settings.eta, generators=generators, on_step=on_step)

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"errors", "progress", "model", "diffusion", "checkpoints", "images", "face"},
     "presets": {"diffusion"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
+    "temporal": {"progress", "ranges", "diffusion", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "samples": {"errors", "images"},
     "synthetic": {"errors", "files", "images", "face"},
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "demo": {
         *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos"),
-        *("data", "samples", "synthetic"),
+        *("data", "samples", "synthetic", "temporal"),
     },
 }
 """Part of the core -> other parts that it may import. The command line may import every part."""

@@ -196,7 +196,7 @@ def _fidelity(picture: Picture, truth: Picture) -> Scores:
     return {
         "psnr": float(peak_signal_noise_ratio(truth, picture, data_range=255)),
         "ssim": float(np.asarray(ssim)),
-        "sharpness": _gradient_energy(picture) / _gradient_energy(truth),
+        "sharpness": gradient_energy(picture) / gradient_energy(truth),
     }
 
 
@@ -210,7 +210,7 @@ def _attributes(picture: Picture, truth: Truth) -> Scores:
     }
 
 
-def _gradient_energy(picture: Picture) -> float:
+def gradient_energy(picture: Picture) -> float:
     """Return the mean square of the differences between neighboring pixels. It is low for blur and high for noise."""
     values: NDArray[np.float64] = picture.astype(np.float64)
     return float(sum(np.square(np.diff(values, axis=axis)).mean() for axis in (0, 1)))

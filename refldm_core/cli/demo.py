@@ -19,6 +19,7 @@ from ..demo.video_file import write_video
 from ..files import make_folder
 from ..images import save_image
 from ..samples import Picture
+from ..temporal import STEADY
 from .memory import Stage, explained_memory_errors
 from .output import Output
 
@@ -28,10 +29,11 @@ def run(args: argparse.Namespace, output: Output) -> int:
     folder: Path = args.output
     make_folder(folder / "input")
     with explained_memory_errors(Stage("run the demo", expected="about 1.3 GB")):
-        return _run_demo(folder, args.seed, args.video, start, output)
+        return _run_demo(folder, args, start, output)
 
 
-def _run_demo(folder: Path, seed: int, video: bool, start: float, output: Output) -> int:
+def _run_demo(folder: Path, args: argparse.Namespace, start: float, output: Output) -> int:
+    seed: int = args.seed
     networks = load_networks()
     story = make_story(seed)
     output.remark("Choosing references from the albums ...")
@@ -56,11 +58,12 @@ def _run_demo(folder: Path, seed: int, video: bool, start: float, output: Output
         "references": {name: list(references.names) for name, references in chosen.items()},
         "seed": seed,
     }
-    if video:
+    if args.video:
         name = next(iter(chosen))
         output.remark(f"Rendering and restoring a video of {name} ...")
         with output.steps("restoring frames") as on_step:
-            restored_video = restore_video(film(name, seed), networks, chosen[name], seed, on_step)
+            temporal = STEADY if args.temporal else None
+            restored_video = restore_video(film(name, seed), networks, chosen[name], seed, on_step, temporal=temporal)
         path = write_video(video_sheet(restored_video), folder / "video", RATE)
         lines.append(f"The video of {name}: {path}; {restored_video.detected} of {FRAMES} frames were restored.")
         as_json["video"] = {

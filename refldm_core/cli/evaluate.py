@@ -21,6 +21,7 @@ from ..evaluation.summary import Summary, mean_seconds
 from ..files import require_regular
 from .arguments.model import MODEL_FOLDER
 from .cautions import warn
+from .evaluate_video import require_one_kind, run_video
 from .memory import CLOSE_PROGRAMS, Stage, explained_memory_errors
 from .options import choose_device
 from .output import Output
@@ -56,7 +57,11 @@ def judging_stage(args: argparse.Namespace) -> Stage:
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    methods = _methods(args.predictions)
+    require_one_kind(args)
+    if args.video:
+        recognizer = judge_settings(args).recognizers.get("ids")
+        return run_video(args, _methods(args.video, "--video", "FILE"), recognizer, judging_stage(args), output)
+    methods = _methods(args.predictions, "--predictions", "FOLDER")
     seconds = _seconds(args.seconds, methods)
     settings = judge_settings(args)
     targets, findings = find_targets(args.ground_truth, args.references, args.people, args.reference_folder)
@@ -102,20 +107,20 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def _methods(words: Sequence[str]) -> dict[str, Path]:
-    """Return method -> folder. A method without a name gets the name of its folder."""
+def _methods(words: Sequence[str], option: str, kind: str) -> dict[str, Path]:
+    """Return method -> folder or file. A method without a name gets the name of its folder or file."""
     methods: dict[str, Path] = {}
     for word in words:
-        name, separator, folder = word.partition("=")
-        if not separator or Path(word).is_dir():  # the name of a folder may contain this sign
-            name, folder = Path(word).resolve().name, word
-        if not (name and folder) or name in methods:
+        name, separator, path = word.partition("=")
+        if not separator or Path(word).exists():  # the name of a folder may contain this sign
+            name, path = Path(word).resolve().name, word
+        if not (name and path) or name in methods:
             raise SettingsError(
-                f"--predictions {word} cannot be used{': the name is taken' if name in methods else ''}.",
-                expected="FOLDER or NAME=FOLDER, each name once, such as ours=restored",
+                f"{option} {word} cannot be used{': the name is taken' if name in methods else ''}.",
+                expected=f"{kind} or NAME={kind}, each name once, such as ours=restored",
                 remedy="give each method a name of its own",
             )
-        methods[name] = Path(folder)
+        methods[name] = Path(path)
     return methods
 
 

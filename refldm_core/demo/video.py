@@ -6,30 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.degradation import RANGES, degrade, draw
+from ..data.degradation_kinds import Kind
 from ..face.alignment import align_faces, crop_transform
-from ..face.detection import detect_batch
+from ..face.detection import Detector, detect_batch
 from ..face.identity import cosine, embed_crops
-from ..face.paste import paste_faces
+from ..face.paste import PasteSettings, paste_faces
 from ..face.references import ChosenReferences
 from ..face.selection import select_faces
-from ..face.tracking import face_seed, smooth_landmarks, track_faces
-from ..face.types import Faces
+from ..face.tracking import average_landmarks, face_seed, smooth_landmarks, track_faces
+from ..face.types import Face, Faces
 from ..images import resize
 from ..progress import OnStep, ignore_steps
 from ..samples import Picture, seed_of
 from ..synthetic import clip, person
 from ..synthetic.clip import FACE_SHARE
+from ..temporal import FRAME_BY_FRAME, TemporalSettings, restore_tracks, with_steady_colors
 from .showing import SAMPLING, Networks, to_picture, to_tensor
 from .video_size import FRAMES, RATE, SIDE
 
 VIDEO_COLUMNS = ("degraded", "no references", "own references", "truth")
 
 _SMOOTHING = 0.5
+_DEVIATION = 2.0
+"""Frames. Standard deviation of the averages of landmarks."""
 _BATCH = 8
 """Frames that are restored at once."""
 
@@ -69,9 +72,9 @@ def film(name: str, seed: int) -> Footage:
     return Footage(truth, degraded_frames(truth, seed))
 
 
-def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Degrade frames (n, side, side, 3) of `synthetic.clip` severely. Only the noise differs between frames."""
-    degradation = draw(RANGES["severe"], seed)
+def degraded_frames(frames: NDArray[np.uint8], seed: int, kind: Kind = "severe") -> NDArray[np.uint8]:
+    """Degrade frames (n, side, side, 3) of `synthetic.clip`. Only the noise differs between frames."""
+    degradation = draw(RANGES[kind], seed)
     crop = FACE_SHARE * frames.shape[1]
     return np.stack(
         [
@@ -82,7 +85,13 @@ def degraded_frames(frames: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 
 
 def restore_video(
-    footage: Footage, networks: Networks, chosen: ChosenReferences, seed: int, on_step: OnStep = ignore_steps
+    footage: Footage,
+    networks: Networks,
+    chosen: ChosenReferences,
+    seed: int,
+    on_step: OnStep = ignore_steps,
+    *,
+    temporal: TemporalSettings | None = None,
 ) -> RestoredVideo:
     """Restore a video as workflow 06 does: track the face, smooth its landmarks, use the same noise in every frame.
 
@@ -92,6 +101,8 @@ def restore_video(
         chosen: references of the person.
         seed: seed of the initial noise.
         on_step: called after each sampling step.
+        temporal: how frames depend on the frames before. The landmarks are then averaged over the frames before and
+            after, and the colors are those of steadied crops. None restores as workflow 06 does.
 
     Raises:
         FaceError: no frame shows a face.
@@ -99,23 +110,29 @@ def restore_video(
     restorer = networks.restorer
     size = restorer.spec.crop_size
     lq = [to_tensor(frame) for frame in footage.lq]
-    faces = _tracked(lq, networks, size)
+    faces = aligned_track(find_track(lq, networks.detector), lq, size, temporal=temporal is not None)
     crops = align_faces(lq, faces.faces, size)[1]
     truth = align_faces([to_tensor(frame) for frame in footage.truth], faces.faces, size)[1]
     own = restorer.encode_references(resize(chosen.crops, size))
     columns = [crops]
     pasted: list[list[Picture]] = []
     seeds = [face_seed(seed, face, 0) for face in faces.faces]
-    parts = [slice(start, start + _BATCH) for start in range(0, len(seeds), _BATCH)]
+    paste = PasteSettings() if temporal is None else PasteSettings(color="none")
     for references in (None, own):
-        restored = torch.cat(
-            [
-                restorer.restore(crops[part], [references] * len(seeds[part]), seeds[part], SAMPLING, on_step)
-                for part in parts
-            ]
+        restored = restore_tracks(
+            restorer,
+            crops,
+            faces.faces,
+            [references] * len(seeds),
+            seeds,
+            settings=SAMPLING,
+            temporal=temporal or FRAME_BY_FRAME,
+            batch=_BATCH,
+            on_step=on_step,
         )
         columns.append(restored)
-        pasted.append([to_picture(result.image) for result in paste_faces(lq, faces, restored)])
+        colored = restored if temporal is None else with_steady_colors(restored, crops, faces.faces)
+        pasted.append([to_picture(result.image) for result in paste_faces(lq, faces, colored, paste)])
     embedding = embed_crops(networks.recognizer, truth)
     similarities = [
         float(np.diagonal(cosine(embed_crops(networks.recognizer, column), embedding)).mean())
@@ -125,9 +142,26 @@ def restore_video(
     return RestoredVideo(tuple(tuple(pictures) for pictures in frames), tuple(similarities), len(faces))
 
 
-def _tracked(images: Sequence[Tensor], networks: Networks, size: int) -> Faces:
-    """Return the largest face of each frame that shows one, with smoothed landmarks."""
-    smoothed = smooth_landmarks(track_faces(detect_batch(images, networks.detector)), _SMOOTHING)
+def find_track(images: Sequence[Tensor], detector: Detector) -> list[Face]:
+    """Return the faces of all frames, tracked.
+
+    Args:
+        images: frames (3, height, width) in [-1, 1].
+        detector: any detector.
+    """
+    return track_faces(detect_batch(images, detector))
+
+
+def aligned_track(tracked: Sequence[Face], images: Sequence[Tensor], size: int, *, temporal: bool) -> Faces:
+    """Return the largest face of each frame that shows one, with steady landmarks.
+
+    Args:
+        tracked: result of `find_track`.
+        images: frames (3, height, width) in [-1, 1].
+        size: side of the aligned crops in pixels.
+        temporal: average the landmarks over the frames before and after, instead of smoothing them as workflow 06 does.
+    """
+    smoothed = average_landmarks(tracked, _DEVIATION) if temporal else smooth_landmarks(tracked, _SMOOTHING)
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
     transforms = tuple(crop_transform(face.landmarks, sizes[face.frame], size) for face in smoothed)
     return select_faces(Faces(tuple(smoothed), transforms, sizes), order="largest", count=1)

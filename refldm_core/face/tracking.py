@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,69 @@ def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
         for i, value in zip(indices, filtered, strict=True):
             smoothed[i] = replace(faces[i], landmarks=Landmarks5(value))
     return smoothed
+
+
+def average_landmarks(faces: Sequence[Face], deviation: float) -> list[Face]:
+    """Average the landmarks of tracked faces over the frames before and after, for videos that are complete.
+
+    A line is fitted to each coordinate around each frame, with Gaussian weights in time (local linear regression,
+    Cleveland 1979). Even movement stays as it is, also at the ends. `smooth_landmarks` looks at earlier frames only. It
+    follows fast movement, but also the noise of a detector that errs by a tenth of the eye distance.
+
+    Args:
+        faces: Faces with `frame` and `track`. Faces without a track do not change.
+        deviation: Standard deviation of the weights in frames, 0 or more. 0 changes nothing.
+
+    Returns:
+        The same faces in the same order. A jump by more than half of the eye distance, such as at a cut, stays.
+
+    Raises:
+        SettingsError: The deviation is negative.
+    """
+    if deviation < 0.0:
+        raise SettingsError(
+            f"A deviation of {deviation} frames has no meaning.", expected="0 or more", remedy="choose 2 for video"
+        )
+    averaged = list(faces)
+    if deviation == 0.0:
+        return averaged
+    tracks: defaultdict[int, list[int]] = defaultdict(list)
+    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
+        track = faces[i].track
+        if track is not None:
+            tracks[track].append(i)
+    for indices in tracks.values():
+        for part in _parts_without_jumps(faces, indices):
+            times = np.array([faces[i].frame for i in part], dtype=np.float64)
+            points = np.stack([faces[i].landmarks.points for i in part])
+            for i, time in zip(part, times, strict=True):
+                averaged[i] = replace(faces[i], landmarks=Landmarks5(_fitted(times - time, points, deviation)))
+    return averaged
+
+
+def _parts_without_jumps(faces: Sequence[Face], indices: Sequence[int]) -> list[list[int]]:
+    """Split the faces of a track where the face jumps by more than half of the eye distance within one frame."""
+    parts = [[indices[0]]]
+    for before, after in pairwise(indices):
+        first, second = faces[before], faces[after]
+        moved = float(np.linalg.norm((second.landmarks.points - first.landmarks.points).mean(axis=0)))
+        if moved / (second.frame - first.frame) > 0.5 * first.landmarks.eye_distance:
+            parts.append([])
+        parts[-1].append(after)
+    return parts
+
+
+def _fitted(times: NDArray[np.float64], points: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
+    """Return the value at time 0 of the lines through points (n, 5, 2) at `times` (n,)."""
+    weights = np.exp(-0.5 * (times / deviation) ** 2)
+    weights /= weights.sum()
+    mean = float(weights @ times)
+    spread = float(weights @ (times - mean) ** 2)
+    middle = np.tensordot(weights, points, axes=1)
+    if spread < 1e-9:  # no other face is near
+        return middle
+    slope = np.tensordot(weights * (times - mean), points, axes=1) / spread
+    return middle - mean * slope
 
 
 def one_euro(

@@ -24,6 +24,7 @@ from refldm_core.errors import CheckpointError, SettingsError
 from refldm_core.face.alignment import face_from_landmarks
 from refldm_core.face.types import Landmarks5
 from refldm_core.pipeline import SamplingSettings
+from refldm_core.temporal import STEADY, TemporalSettings
 
 from ..embedded import needs_embedded, trained_on
 from ..offline import forbid_connections
@@ -56,7 +57,10 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 @needs_embedded
-def test_video_changes_only_the_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("temporal", [None, STEADY], ids=["frame by frame", "temporal"])
+def test_video_changes_only_the_face(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporal: TemporalSettings | None
+) -> None:
     """The face of a short video changes in every frame in which it was found. Everything else stays."""
     monkeypatch.setattr(video, "SAMPLING", TWO_STEPS)
     monkeypatch.setattr(video, "FRAMES", 3)
@@ -65,7 +69,7 @@ def test_video_changes_only_the_face(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert footage.truth.shape == footage.lq.shape == (3, video.SIDE, video.SIDE, 3)
     assert (footage.lq[0] != footage.truth[0]).any()
     chosen = showing.choose_album_references(make_story(0), networks)["Anna"]
-    restored = video.restore_video(footage, networks, chosen, 0)
+    restored = video.restore_video(footage, networks, chosen, 0, temporal=temporal)
     assert restored.detected == 3 and restored.similarities[-1] == pytest.approx(1.0)
     for frame in restored.frames:
         lq, none, own, _ = frame

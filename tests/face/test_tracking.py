@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from refldm_core.errors import SettingsError
-from refldm_core.face.tracking import face_seed, one_euro, people_of_tracks, smooth_landmarks, track_faces
+from refldm_core.face.tracking import (
+    average_landmarks,
+    face_seed,
+    one_euro,
+    people_of_tracks,
+    smooth_landmarks,
+    track_faces,
+)
 from refldm_core.face.types import Face, Landmarks5
 from tests.face.toys import people
 
@@ -57,6 +64,32 @@ def test_smoothing_steadies_a_still_face_and_follows_a_moving_face():
     lag = [np.abs(a.landmarks.points - b.landmarks.points).max() for a, b in zip(moving, smoothed, strict=True)]
     assert max(lag[5:]) < 12  # pixels: the movement of one frame
     assert all(a.box == b.box for a, b in zip(moving, smoothed, strict=True))
+
+
+def test_averaging_steadies_a_moving_face_and_keeps_even_movement():
+    even = [face(100 + 3 * t, 100 - t, t, track=0) for t in range(30)]
+    for before, after in zip(even, average_landmarks(even, 2.0), strict=True):
+        assert np.allclose(before.landmarks.points, after.landmarks.points, atol=1e-9)
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(30, 5, 2)) * 3.0
+    trembling = [face(100 + 3 * t, 100 - t, t, noise=noise[t], track=0) for t in range(30)]
+    errors = np.stack(
+        [a.landmarks.points - b.landmarks.points for a, b in zip(average_landmarks(trembling, 2.0), even, strict=True)]
+    )
+    # A Gaussian of deviation 2 averages about seven frames. The jitter, the change of the error, falls even more.
+    assert errors[3:-3].std() < 0.5 * noise.std()
+    assert np.diff(errors, axis=0)[3:-3].std() < 0.2 * np.diff(noise, axis=0).std()
+
+
+def test_averaging_does_not_cross_tracks_gaps_and_jumps():
+    faces = [face(100, 100, t, track=0) for t in range(4)]
+    faces += [face(200, 100, t, track=0) for t in range(4, 8)] + [face(150, 100, t, track=1) for t in range(8)]
+    faces += [face(130, 100, 300, track=0), face(140, 100, 5)]
+    for before, after in zip(faces, average_landmarks(faces, 2.0), strict=True):
+        assert np.allclose(before.landmarks.points, after.landmarks.points, atol=1e-9)
+    assert average_landmarks(faces, 0.0) == faces
+    with pytest.raises(SettingsError):
+        average_landmarks(faces, -1.0)
 
 
 def test_strength_zero_and_stills_change_no_landmark():

@@ -39,3 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seed of the degradation and the noise; even or odd, it also chooses the group photo (default: 0)",
     )
     parser.add_argument("--video", action="store_true", help=f"also render and restore a video of {FRAMES} frames")
+    parser.add_argument(
+        "--temporal",
+        action="store_true",
+        help="restore the video with less flicker: with landmarks, crops and colors that are averaged over the frames",
+    )

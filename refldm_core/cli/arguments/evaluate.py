@@ -14,6 +14,9 @@ examples:
       Continues an interrupted evaluation. Files that have changed are judged again.
   refldm evaluate --predictions ours=restored --ground-truth faces --output judged --seconds ours=restored.json
       Adds the seconds for each face, from the output of `refldm restore --json` or as a number.
+  refldm evaluate --video ours=restored.mp4 other=other.mp4 --truth true.mp4 --output judged
+      Measures the flicker of every face in restored videos. judged/report.md shows the means, judged/per_face.csv every
+      face.
 
 A prediction belongs to the true picture of the same name, with any ending, and must have the same size. Pictures are
 aligned crops as in FFHQ. The report names missing, extra, damaged and double pictures. All other pictures are judged,
@@ -26,6 +29,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ...checkpoints.face_files import DETECTOR_FILES
 from .judging import add_judge_arguments
 
 
@@ -34,9 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions",
         nargs="+",
         action="extend",
-        required=True,
         metavar="[NAME=]FOLDER",
-        help="folders of restored faces, one for each method",
+        help="folders of restored faces, one for each method; needs --ground-truth",
     )
     parser.add_argument(
         "--baseline",
@@ -44,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="method that all other methods are compared with (default: the first)",
     )
-    parser.add_argument("--ground-truth", type=Path, required=True, metavar="FOLDER", help="folder of the true faces")
+    parser.add_argument("--ground-truth", type=Path, metavar="FOLDER", help="folder of the true faces")
     parser.add_argument(
         "--references",
         type=Path,
@@ -74,3 +77,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier evaluation")
     parser.add_argument("--resume", action="store_true", help="continue an earlier evaluation")
     add_judge_arguments(parser)
+    videos = parser.add_argument_group("videos")
+    videos.add_argument(
+        "--video",
+        nargs="+",
+        action="extend",
+        metavar="[NAME=]FILE",
+        help="restored videos instead of --predictions, one for each method; of the options above, only --output, "
+        "--overwrite, --recognizer and --judge-device apply",
+    )
+    videos.add_argument(
+        "--truth", type=Path, metavar="FILE", help="true video, with the same frames and size as each --video"
+    )
+    videos.add_argument(
+        "--detector",
+        choices=tuple(DETECTOR_FILES),
+        default="retinaface_resnet50",
+        help="detector of the faces in the true video; embedded comes with refldm and finds rendered faces (default: "
+        "retinaface_resnet50)",
+    )

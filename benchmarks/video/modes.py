@@ -1,0 +1,46 @@
+"""The modes in which the video benchmark restores."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from refldm_core.temporal import FRAME_BY_FRAME, TemporalSettings
+
+DEGRADED, COPY = "degraded", "truth through the first stage"
+"""The degraded frames as they are, and the best that any sampling can give."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way of restoring a video.
+
+    Attributes:
+        temporal: how frames depend on the frames before.
+        averaged: whether the landmarks are averaged over the frames before and after. Otherwise they are smoothed with
+            the past only, as in workflow 06.
+        steady_colors: whether the pasted face has the colors of steadied crops (`with_steady_colors`). Otherwise it has
+            those of its degraded frame, which is the default of pasting.
+        new_noise: whether each frame has noise of its own.
+    """
+
+    temporal: TemporalSettings = FRAME_BY_FRAME
+    averaged: bool = True
+    steady_colors: bool = True
+    new_noise: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the mode as a JSON file gives it back."""
+        return asdict(self)
+
+
+MODES: dict[str, Mode] = {
+    "new noise": Mode(averaged=False, steady_colors=False, new_noise=True),
+    "fixed noise": Mode(averaged=False, steady_colors=False),
+    "fixed noise, averaged landmarks": Mode(steady_colors=False),
+    "previous latent, 0.5": Mode(TemporalSettings(strength=0.5)),
+    "smoothed latents, 0.8": Mode(TemporalSettings(smoothing=0.8)),
+    "steadied crops, 0.5": Mode(TemporalSettings(steadying=0.5)),
+    "steadied crops, 0.8": Mode(TemporalSettings(steadying=0.8)),
+}
+"""The first two restore every frame by itself; the second one does it as workflow 06. All others average landmarks."""

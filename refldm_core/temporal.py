@@ -1,0 +1,244 @@
+"""Restoration of tracked faces through the frames of a video, so that they flicker less than frame by frame.
+
+The crops of a track are aligned by landmarks. They and their latents are in coordinates of the face already, so a
+latent of the previous frame fits without a further warp, except where the face turns or moves its parts.
+
+Three means work alone or together, and the noise of a track is fixed (`face.tracking.face_seed`):
+
+- Steadying averages the degraded crops along the track before they are restored. Noise and compression of the video
+  are different in every frame, and the restorer would make different details of them.
+- The start from the previous latent: a frame is sampled from the previous frame's restored latent, with noise of a
+  middle level, instead of from the noisiest level. This also saves steps.
+- Smoothing averages the restored latents along the track before they are decoded.
+
+Averages are exponential. They give way where the face moves: the weight of the past falls with the difference of the
+crops there, measured against the median difference in the face, which is noise.
+
+A track begins afresh after a gap of frames, and where the crop changes so much that the scene has been cut.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .diffusion.settings import SamplingSettings
+from .face.color import match_colors
+from .face.types import Face
+from .model.reference import ReferenceKV
+from .pipeline import Restorer
+from .progress import OnStep, ignore_steps
+from .ranges import check_ranges, ranged_field
+
+_LEVELS = 127.5
+"""Gray levels of 255 in a difference of 1 between values in [-1, 1]."""
+_CUT_GRID = 8
+"""Pixels along each side of the small crops whose difference shows a cut."""
+_LEAST_NOISE = 1.0
+"""Gray levels. Smaller differences never count as motion."""
+_MOTION = 3.0
+"""Differences of this many times the noise lower the weight of the past to exp(-1) of it."""
+
+
+@dataclass(frozen=True)
+class TemporalSettings:
+    """How frames depend on the frames before them. All zeros restore each frame by itself.
+
+    Attributes:
+        steadying: weight of the past in the average of the degraded crops, 0..0.95, where the face is at rest.
+        strength: part of the sampling that the start from the previous frame's latent replaces, 0..0.95.
+        smoothing: weight of the past in the average of the restored latents, 0..0.95, where the face is at rest.
+        cut: a track begins afresh where the mean difference of two crops is above this, in gray levels of 255.
+
+    Raises:
+        OutOfRangeError: a value is outside its range.
+    """
+
+    steadying: float = ranged_field(0.0, 0.0, 0.95)
+    strength: float = ranged_field(0.0, 0.0, 0.95)
+    smoothing: float = ranged_field(0.0, 0.0, 0.95)
+    cut: float = ranged_field(20.0, 0.0, 255.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+FRAME_BY_FRAME = TemporalSettings()
+STEADY = TemporalSettings(steadying=0.5)
+"""The settings for videos that lose the least PSNR among those that `python -m benchmarks.video` measured as steady."""
+_COLOR_STEADYING = 0.8
+"""Weight of the past in the crops that give the colors."""
+
+
+def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]]:
+    """Return the parts of tracks within which frames follow each other without a gap or a cut.
+
+    Args:
+        crops: (faces, 3, size, size) in [-1, 1].
+        faces: the faces that the crops show, with `frame` and `track`. A face without a track is a part of its own.
+        cut: see `TemporalSettings`.
+
+    Returns:
+        Indices of the faces of each part, by frame. Every index is in one part.
+    """
+    tracks: defaultdict[int, list[int]] = defaultdict(list)
+    parts: list[list[int]] = []
+    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
+        track = faces[i].track
+        if track is None:
+            parts.append([i])
+        else:
+            tracks[track].append(i)
+    small = F.adaptive_avg_pool2d(crops.float(), _CUT_GRID) * _LEVELS if len(crops) else crops
+    for indices in tracks.values():
+        parts.append([indices[0]])
+        for before, after in pairwise(indices):
+            difference = float((small[after] - small[before]).abs().mean())
+            if faces[after].frame == faces[before].frame + 1 and difference <= cut:
+                parts[-1].append(after)
+            else:
+                parts.append([after])
+    return parts
+
+
+def restore_tracks(
+    restorer: Restorer,
+    crops: Tensor,
+    faces: Sequence[Face],
+    references: Sequence[ReferenceKV | None],
+    seeds: Sequence[int],
+    *,
+    settings: SamplingSettings | None = None,
+    temporal: TemporalSettings = FRAME_BY_FRAME,
+    batch: int = 8,
+    on_step: OnStep = ignore_steps,
+) -> Tensor:
+    """Restore the crops of a video's faces.
+
+    Args:
+        restorer: restorer with the model.
+        crops: (faces, 3, crop, crop) in [-1, 1], aligned.
+        faces: the faces that the crops show, with `frame` and `track`.
+        references: references of each face, or None.
+        seeds: seed of each face's noise, the same for all faces of a track (`face.tracking.face_seed`).
+        settings: how to sample. None is the published way.
+        temporal: how frames depend on each other.
+        batch: most crops to restore at once. With `strength`, only crops of different tracks, or of parts of a track
+            beyond a gap or a cut, are restored together.
+        on_step: called after each sampling step.
+
+    Returns:
+        (faces, 3, crop, crop) float32 in [-1, 1]. With all zeros in `temporal`, it equals `Restorer.restore` of the
+        crops, and so does the first frame of each part without gap or cut in any case.
+
+    Raises:
+        NotFiniteError: see `Restorer.decode`.
+    """
+    settings = settings or SamplingSettings()
+    if settings.strength == 0.0 or not len(crops):
+        return crops.to(restorer.device).float().clamp(-1.0, 1.0)
+    parts = segments(crops, faces, temporal.cut)
+    starts = range(0, len(crops), batch)
+    steadied, rests = _steadied(crops.to(restorer.device), parts, temporal.steadying)
+    lq_latents = torch.cat([restorer.encode(steadied[start : start + batch]) for start in starts])
+    latents = torch.empty_like(lq_latents)
+    for indices, previous in _waves(parts, batch, together=temporal.strength == 0.0):
+        latents[indices] = restorer.sample(
+            lq_latents[indices],
+            [references[i] for i in indices],
+            [seeds[i] for i in indices],
+            settings if previous is None else shortened(settings, temporal.strength),
+            on_step,
+            start=None if previous is None else latents[previous],
+        )
+    if temporal.smoothing:
+        latents = _average(latents, parts, rests * temporal.smoothing)
+    return torch.cat([restorer.decode(latents[start : start + batch]).clamp(-1.0, 1.0) for start in starts])
+
+
+def with_steady_colors(restored: Tensor, crops: Tensor, faces: Sequence[Face]) -> Tensor:
+    """Return the restored crops with the coarse colors of the steadied degraded crops.
+
+    Pasting matches colors to the frame by default, whose coarse noise would then flicker in the restored face. So paste
+    these crops without a color match.
+
+    Args:
+        restored: (faces, 3, size, size) in [-1, 1], the restored crops.
+        crops: (faces, 3, size, size) in [-1, 1], the degraded crops.
+        faces: the faces that the crops show, with `frame` and `track`.
+
+    Returns:
+        (faces, 3, size, size) float32 in [-1, 1], on the device of `restored`.
+    """
+    steadied = _steadied(crops, segments(crops, faces, FRAME_BY_FRAME.cut), _COLOR_STEADYING)[0].to(restored.device)
+    pairs = zip(restored, steadied, strict=True)
+    matched = [match_colors(crop, original, "wavelet").clamp(-1.0, 1.0) for crop, original in pairs]
+    return torch.stack(matched) if matched else restored
+
+
+def shortened(settings: SamplingSettings, strength: float) -> SamplingSettings:
+    """Return the settings of a frame that starts from the previous latent: fewer steps, of the cleaner noise levels.
+
+    Args:
+        settings: settings of a frame by itself.
+        strength: see `TemporalSettings`.
+    """
+    share = 1.0 - strength
+    return replace(settings, steps=max(1, round(settings.steps * share)), strength=settings.strength * share)
+
+
+def _waves(parts: Sequence[Sequence[int]], batch: int, *, together: bool) -> list[tuple[list[int], list[int] | None]]:
+    """Return the indices to sample at once, and those of their previous frames, or None for frames by themselves."""
+    waves: list[tuple[list[int], list[int] | None]] = []
+    everything = [i for part in parts for i in part] if together else [part[0] for part in parts]
+    waves += [(everything[start : start + batch], None) for start in range(0, len(everything), batch)]
+    if together:
+        return waves
+    for k in range(1, max(len(part) for part in parts)):
+        running = [part for part in parts if len(part) > k]
+        for start in range(0, len(running), batch):
+            group = running[start : start + batch]
+            waves.append(([part[k] for part in group], [part[k - 1] for part in group]))
+    return waves
+
+
+def _steadied(crops: Tensor, parts: Sequence[Sequence[int]], weight: float) -> tuple[Tensor, Tensor]:
+    """Return the averaged crops, and how much each place of a face is at rest.
+
+    The places are (faces, 1, crop / 8, crop / 8) in 0..1: 0 in the first frame of a part, 1 where nothing but noise
+    differs from the average of the frames before.
+    """
+    steadied = crops.float().clone()
+    rests = torch.zeros(len(crops), 1, crops.shape[-2] // 8, crops.shape[-1] // 8, device=crops.device)
+    for part in parts:
+        for before, i in pairwise(part):
+            rests[i] = _rest(steadied[i], steadied[before])
+            share = F.interpolate(rests[i : i + 1] * weight, crops.shape[-2:], mode="bilinear", align_corners=False)[0]
+            steadied[i] = share * steadied[before] + (1.0 - share) * steadied[i]
+    return steadied, rests
+
+
+def _rest(crop: Tensor, past: Tensor) -> Tensor:
+    """Return how much each place of (3, height, width) is at rest: (1, height / 8, width / 8) in 0..1."""
+    difference = F.avg_pool2d((crop - past).unsqueeze(0) * _LEVELS, 8)
+    difference = (
+        F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)[0].abs().mean(0, keepdim=True)
+    )
+    noise = difference.median().clamp(min=_LEAST_NOISE)
+    return torch.exp(-((difference / (_MOTION * noise)) ** 2))
+
+
+def _average(latents: Tensor, parts: Sequence[Sequence[int]], shares: Tensor) -> Tensor:
+    """Average latents (faces, c, h, w) along each part. `shares` (faces, 1, h', w') has the weight of the past."""
+    averaged = latents.clone()
+    shares = F.interpolate(shares, latents.shape[-2:], mode="bilinear", align_corners=False)
+    for part in parts:
+        for before, i in pairwise(part):
+            averaged[i] = shares[i] * averaged[before] + (1.0 - shares[i]) * latents[i]
+    return averaged
