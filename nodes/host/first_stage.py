@@ -20,6 +20,7 @@ from ...refldm_core.model.attention import Attention, fused_attention
 from ...refldm_core.model.layers import plain_layers
 from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.vqgan import FirstStage
+from .memory import explained_memory_errors
 from .patching import load_strictly, patcher_class
 
 MemoryEstimate = Callable[[Sequence[int], torch.dtype], float]
@@ -101,8 +102,14 @@ class ReFLDMVAE(comfy.sd.VAE):
         finally:
             self._tiles_allowed = True
 
+    def encode(self, *args: Any, **kwargs: Any) -> Tensor:
+        with explained_memory_errors("encode one picture, also in tiles"):
+            return super().encode(*args, **kwargs)
+
     def decode(self, samples_in: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _require_finite(samples_in, super().decode(samples_in, *args, **kwargs))
+        with explained_memory_errors("decode one picture, also in tiles"):
+            pictures = super().decode(samples_in, *args, **kwargs)
+        return _require_finite(samples_in, pictures)
 
     def decode_tiled(self, samples: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return _require_finite(samples, super().decode_tiled(samples, *args, **kwargs))

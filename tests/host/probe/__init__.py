@@ -18,7 +18,7 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from PIL import Image
 from server import PromptServer
 
-from . import detection
+from . import detection, memory
 
 
 class PlainConditioning:
