@@ -1,4 +1,4 @@
-"""Networks that run out of memory in a host: the batch is split, or an error names a remedy and the next prompt works."""
+"""Networks that run out of memory in a host: batches are split, or an error names a remedy. The next prompt works."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def fill(request):
 
     ?stage=S lets S fail for batches larger than ?room=N, from its call number ?call=K on. Without a stage, none fails.
     """
-    global full_stage, room, first_call, calls, failures  # noqa: PLW0603
+    global full_stage, room, first_call, calls, failures
     for stage in list(_METHODS):
         _limit(stage)
         del _METHODS[stage]  # once
