@@ -33,12 +33,12 @@ class HostUNet(UNet):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Tensor, timesteps: Tensor, references: ReferenceBatch | None = None, **_: Any
     ) -> Tensor:
-        forward, sets = super().forward, None if references is None else references.sets
+        sets = None if references is None else references.sets
         if torch.compiler.is_compiling():
-            return forward(x, timesteps, sets)
+            return super().forward(x, timesteps, sets)
 
         def predict(part: slice) -> Tensor:
-            return forward(x[part], timesteps[part], None if sets is None else sets[part])
+            return super(HostUNet, self).forward(x[part], timesteps[part], None if sets is None else sets[part])
 
         with explained_memory_errors("make one prediction of a sampling step"):
             predictions = self.parts.run(predict, len(x))

@@ -70,8 +70,11 @@ def report(outcome: Outcome, stats: dict[str, Any], *, prompts: int, seed: int) 
 def _series_row(name: str, values: list[float]) -> str:
     label = {"MiB": "resident memory, MiB", "files": "open files", "threads": "threads"}[name]
     estimate = slope(values)
-    interval = f"{estimate.low:+.4f} to {estimate.high:+.4f}"
-    return f"| {label} | {values[0]:.0f} | {values[-1]:.0f} | {estimate.value:+.4f} | {interval} | {estimate.correlation:.2f} |"
+    cells = [
+        *(label, f"{values[0]:.0f}", f"{values[-1]:.0f}", f"{estimate.value:+.4f}"),
+        *(f"{estimate.low:+.4f} to {estimate.high:+.4f}", f"{estimate.correlation:.2f}"),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _kind_row(outcome: Outcome, kind: str) -> str:
