@@ -134,7 +134,8 @@ class ReFLDMVAE(comfy.sd.VAE):
         noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
         picture = torch.nn.functional.interpolate(noise, (side, side), mode="bicubic").clamp(0.0, 1.0)
         latent = self.encode(picture.movedim(1, -1)).float().cpu()
-        colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, latent.shape[-2:])
+        size = (latent.shape[-2], latent.shape[-1])
+        colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, size)
         latent_and_one = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
         solution = torch.linalg.lstsq(latent_and_one, colors.flatten(2)[0].T).solution
         return solution[:-1], solution[-1]

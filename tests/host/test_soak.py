@@ -61,6 +61,6 @@ def test_interval_allows_for_similar_neighbors() -> None:
         values = np.zeros(500)
         for i in range(1, 500):
             values[i] = 0.9 * values[i - 1] + random_source.normal()
-        estimate = slope(0.05 * np.arange(500) + values)
+        estimate = slope((0.05 * np.arange(500) + values).tolist())
         hits += estimate.low <= 0.05 <= estimate.high
     assert 0.92 <= hits / trials <= 0.98
