@@ -20,6 +20,7 @@ from .model.reference import ReferenceKV
 from .model.unet import References, UNet
 from .model.variants import ModelSpec
 from .model.vqgan import FirstStage
+from .out_of_memory import PREDICTION, Parts, is_out_of_memory
 from .progress import OnStep, ignore_steps
 
 ReferenceEncoding = Literal["joint", "separate"]
@@ -113,26 +114,35 @@ class Restorer:
                 remedy="pass None as references to restore without any",
             )
         if encoding == "joint":
-            self._require_memory_for_joint_encoding(images)
-            side_by_side = torch.cat(list(images), dim=-1).unsqueeze(0)
-            latents = torch.cat(self.encode(side_by_side).chunk(len(images), dim=-1))
+            latents = self._encode_jointly(images)
         else:
             latents = torch.cat([self.encode(image.unsqueeze(0)) for image in images])
         references = self.unet.encode_references(latents.to(self.device, self.dtype))
         require_finite_values("encoded references", *references.tensors, remedy=remedy_for(self.dtype))
         return references
 
-    def _require_memory_for_joint_encoding(self, images: Tensor) -> None:
+    def _encode_jointly(self, images: Tensor) -> Tensor:
+        """Encode references as one picture. Its first stage sees all of them at once, so parts would differ."""
         count, _, height, width = images.shape
         needed, free = self.first_stage.memory_needed(count * height * width), free_bytes(self.device)
+        available = "not available" if free is None else f"{max(free, 0) / 2**30:.1f} GiB are free"
+        fitting = "fewer" if free is None else f"at most {max(1, count * max(free, 0) // needed)}"
+        too_large = ReferencesError(
+            f"Encoding {count} references jointly takes about {needed / 2**30:.1f} GiB of memory; "
+            f"{available} on {self.device}.",
+            expected=f"that much free memory, or {fitting} references",
+            remedy="encode each reference separately (--reference-encoding separate), which takes no more memory "
+            "than one, or use fewer references, a 16-bit type, or the CPU",
+        )
         if free is not None and needed > free:
-            raise ReferencesError(
-                f"Encoding {count} references jointly takes about {needed / 2**30:.1f} GiB of memory; "
-                f"{max(free, 0) / 2**30:.1f} GiB are free on {self.device}.",
-                expected=f"that much free memory, or at most {max(1, count * max(free, 0) // needed)} references",
-                remedy="encode each reference separately (--reference-encoding separate), which takes no more memory "
-                "than one, or use fewer references, a 16-bit type, or the CPU",
-            )
+            raise too_large
+        try:
+            wide_latent = self.encode(torch.cat(list(images), dim=-1).unsqueeze(0))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise too_large from error
+        return torch.cat(wide_latent.chunk(count, dim=-1))
 
     @torch.no_grad()
     @exact_float32()
@@ -195,7 +205,13 @@ class Restorer:
             null_conditions = [None if kv is None else _Condition(lq, nulls[id(kv)]) for lq, kv in conditions]
         # None means no interval, whatever the number of timesteps is.
         interval = None if settings.guidance_interval == ALL_TIMESTEPS else settings.guidance_interval
-        return guided(self._predict_noise, conditions, null_conditions, settings.guidance, interval)
+        parts = Parts(PREDICTION)
+
+        def predict_noise(x: Tensor, t: int, conditions: Sequence[_Condition]) -> Tensor:
+            predictions = parts.run(lambda part: self._predict_noise(x[part], t, conditions[part]), len(x))
+            return predictions[0] if len(predictions) == 1 else torch.cat(predictions)
+
+        return guided(predict_noise, conditions, null_conditions, settings.guidance, interval)
 
     def _predict_noise(self, x: Tensor, t: int, conditions: Sequence[_Condition]) -> Tensor:
         lq_latents = torch.stack([condition.lq for condition in conditions])

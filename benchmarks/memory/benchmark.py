@@ -88,7 +88,7 @@ def _peak(work: Callable[[], object]) -> int:
 def render() -> str:
     """Return the report with its table, in GiB."""
     rows = [row(dtype, references, faces) for dtype in DTYPES for references in REFERENCES for faces in FACES]
-    return "\n".join([_HEAD, _line(_COLUMNS), "|" + "---|" * len(_COLUMNS), *rows]) + "\n"
+    return "\n".join([_HEAD, _line(_COLUMNS), "|" + "---|" * len(_COLUMNS), *rows, _TAIL])
 
 
 def row(dtype: torch.dtype, references: int, faces: int) -> str:
@@ -117,6 +117,29 @@ In ComfyUI, add what the host keeps of other models.
 - The first stage encodes and decodes one picture of 512 x 512 pixels at a time. So more faces at once cost more memory
   in a step, but hardly any in decoding.
 - The peak is the weights and the largest of the stages, which run one after the other.
+"""
+_TAIL = """\
+## When the memory is not enough
+
+A stage that runs out of memory goes on with half as many items at once, and again with half of them, down to one. The
+result is the same up to rounding. Before each try, the memory of the failed one goes back to the GPU. One line in the
+console says what was done. The next prompt begins with whole batches again.
+
+| stage | falls back to | if not even that fits |
+|---|---|---|
+| encode pictures | one picture at a time | tiles in ComfyUI, then an error |
+| encode references jointly | nothing: parts of this wide picture have other latents | an error that names `separate` |
+| encode references separately | it takes one picture at a time already | tiles in ComfyUI, then an error |
+| keys and values of references | one reference at a time | an error |
+| sampling step | one prediction at a time; with guidance, a face has two | an error |
+| decode pictures | one picture at a time | tiles in ComfyUI, then an error |
+| recognize faces | one face at a time | an error |
+| find faces, face parser | they take one part of a picture or one face at a time already | an error |
+
+- In ComfyUI this also holds for stock samplers, VAE Encode and VAE Decode. ComfyUI itself decides beforehand, by an
+  estimate, whether positive and negative run together. A model behind TorchCompileModel is not split.
+- Tiles are ComfyUI's own last resort. They give a different picture, and the console says so.
+- The error names remedies. ComfyUI then unloads all models, so that the next prompt finds free memory.
 """
 _COLUMNS = (
     "type",

@@ -14,6 +14,9 @@ from ...refldm_core.face.backends import RetinaFaceNetwork
 from ...refldm_core.face.detection import FaceNetwork
 from ...refldm_core.face.findings import Findings, Picture
 from ...refldm_core.face.parsing import FaceParser
+from .memory import explained_memory_errors
+
+_LESS = "use smaller pictures, close other programs, or start ComfyUI with --lowvram"
 
 
 class ManagedRetinaFace(RetinaFaceNetwork):
@@ -31,8 +34,9 @@ class ManagedRetinaFace(RetinaFaceNetwork):
         self._patcher = _patcher(network.module)
 
     def find(self, picture: Picture, threshold: float) -> Findings:
-        self.to(_on_device(self._patcher))
-        return super().find(picture, threshold)
+        with explained_memory_errors("find faces in one part of a picture", _LESS):
+            self.to(_on_device(self._patcher))
+            return super().find(picture, threshold)
 
 
 class ManagedParser(FaceParser):
@@ -44,8 +48,9 @@ class ManagedParser(FaceParser):
         self._patcher = _patcher(parser.module)
 
     def labels(self, crops: Tensor) -> Tensor:
-        _on_device(self._patcher)
-        return super().labels(crops)
+        with explained_memory_errors("mark face and hair in one crop", _LESS):
+            _on_device(self._patcher)
+            return super().labels(crops)
 
 
 def manage_network(network: FaceNetwork) -> FaceNetwork:

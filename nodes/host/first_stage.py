@@ -20,6 +20,7 @@ from ...refldm_core.model.attention import Attention, fused_attention
 from ...refldm_core.model.layers import plain_layers
 from ...refldm_core.model.precision import require_finite_values
 from ...refldm_core.model.vqgan import FirstStage
+from .memory import explained_memory_errors
 from .patching import load_strictly, patcher_class
 
 MemoryEstimate = Callable[[Sequence[int], torch.dtype], float]
@@ -101,8 +102,14 @@ class ReFLDMVAE(comfy.sd.VAE):
         finally:
             self._tiles_allowed = True
 
+    def encode(self, *args: Any, **kwargs: Any) -> Tensor:
+        with explained_memory_errors("encode one picture, also in tiles"):
+            return super().encode(*args, **kwargs)
+
     def decode(self, samples_in: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _require_finite(samples_in, super().decode(samples_in, *args, **kwargs))
+        with explained_memory_errors("decode one picture, also in tiles"):
+            pictures = super().decode(samples_in, *args, **kwargs)
+        return _require_finite(samples_in, pictures)
 
     def decode_tiled(self, samples: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return _require_finite(samples, super().decode_tiled(samples, *args, **kwargs))
@@ -127,7 +134,8 @@ class ReFLDMVAE(comfy.sd.VAE):
         noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
         picture = torch.nn.functional.interpolate(noise, (side, side), mode="bicubic").clamp(0.0, 1.0)
         latent = self.encode(picture.movedim(1, -1)).float().cpu()
-        colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, latent.shape[-2:])
+        size = (latent.shape[-2], latent.shape[-1])
+        colors = torch.nn.functional.adaptive_avg_pool2d(picture * 2.0 - 1.0, size)
         latent_and_one = torch.nn.functional.pad(latent.flatten(2)[0].T, (0, 1), value=1.0)
         solution = torch.linalg.lstsq(latent_and_one, colors.flatten(2)[0].T).solution
         return solution[:-1], solution[-1]

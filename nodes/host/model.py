@@ -18,10 +18,12 @@ from torch import Tensor
 from ...refldm_core.errors import SettingsError
 from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.model.variants import ModelSpec
+from ...refldm_core.out_of_memory import PREDICTION, Parts
 from ..types import ReferenceSet
 from .conditioning import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY, CondReferences, count_elements
 from .fingerprints import fingerprint_of
 from .latents import ReFLDMLatent
+from .memory import explained_memory_errors
 from .network import HostUNet
 
 
@@ -80,6 +82,7 @@ class ReFLDMModel(comfy.model_base.BaseModel):
                 expected="positive and negative from the node ReF-LDM Conditioning",
                 remedy="connect that node's outputs to the sampler or guider",
             )
+        self.diffusion_model.parts = Parts(PREDICTION)  # a sampling begins
         conds = super().extra_conds(**kwargs)
         conds.pop("c_crossattn", None)  # the unused text embedding
         noise: Tensor = kwargs["noise"]
@@ -109,7 +112,8 @@ class ReFLDMModel(comfy.model_base.BaseModel):
 
         The latents may be on any device. The result is on the host's intermediate device, usually the CPU.
         """
-        kv = self.diffusion_model.encode_references(latents.to(device, self.compute_dtype))
+        with explained_memory_errors("encode one reference"):
+            kv = self.diffusion_model.encode_references(latents.to(device, self.compute_dtype))
         kv = kv.to(comfy.model_management.intermediate_device())
         return replace(kv, fingerprint=fingerprint_of(self.current_patcher))
 

@@ -6,14 +6,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import NotEnoughMemoryError
-from ..out_of_memory import is_out_of_memory
+from ..out_of_memory import explain, is_out_of_memory
 
 CLOSE_PROGRAMS = "close other programs"
 ON_THE_CPU = "--device cpu, which is slow"
-
-_QUOTE_LENGTH = 160
-"""Characters that are quoted of a library's message. The rest is advice for programmers."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +41,4 @@ def explained_memory_errors(stage: Stage) -> Generator[None, None, None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise NotEnoughMemoryError(
-            f"The memory was not enough to {stage.work} ({message[:_QUOTE_LENGTH]}).",
-            expected=stage.expected,
-            remedy=", or ".join(stage.remedies),
-        ) from error
+        raise explain(error, stage.work, stage.expected, ", or ".join(stage.remedies)) from error

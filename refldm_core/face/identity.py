@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import CheckpointError, NotFiniteError
+from ..out_of_memory import Parts
 from .alignment import FFHQ_SIZE, similarity, template
 from .errors import FaceError
 from .onnx_files import metadata_of, onnx_session
@@ -75,11 +76,13 @@ class ArcFaceRecognizer:
     def embed(self, crops: Tensor) -> Embeddings:
         """See `Recognizer`."""
         pictures = crops.detach().cpu().float().numpy()  # [-1, 1] equals the network's own (x - 127.5) / 127.5
-        embeddings: list[Embeddings] = []
-        for start in range(0, len(pictures), self._batch_size):
-            batch = pictures[start : start + self._batch_size]
-            embeddings.append(np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(batch)})[0]))
-        return normalize(np.concatenate(embeddings)) if embeddings else np.zeros((0, 512), dtype=np.float32)
+        if not len(pictures):
+            return np.zeros((0, 512), dtype=np.float32)
+
+        def run(part: slice) -> Embeddings:
+            return np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(pictures[part])})[0])
+
+        return normalize(np.concatenate(Parts("recognize {} faces", self._batch_size).run(run, len(pictures))))
 
 
 def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:

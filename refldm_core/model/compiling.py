@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..out_of_memory import is_out_of_memory
 from .unet import UNet
 
 
@@ -50,6 +51,8 @@ def compile_unet(
         try:
             return compiled(*args, **kwargs)
         except Exception as error:
+            if is_out_of_memory(error):  # uncompiled, it would take more memory
+                raise
             result = uncompiled(*args, **kwargs)  # raises again if the error is not the compiler's
             give_up(error)
             return result

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ReferencesError
+from ..out_of_memory import Parts
 from .attention import Attend, Attention, KeyValue, attend_with_references, fused_attention
 from .equal_images import once_per_distinct_image
 from .layers import Layers, plain_layers
@@ -112,6 +113,13 @@ class UNet(nn.Module):
         Raises:
             ReferencesError: Latents with another number of channels.
         """
+        if torch.is_grad_enabled():
+            return self._reference_pass(latents)
+        # No reference attends to another one in this pass, so its parts give the same result.
+        parts = Parts("encode {} references").run(lambda part: self._reference_pass(latents[part]), len(latents))
+        return parts[0] if len(parts) == 1 else ReferenceKV.concat(parts)
+
+    def _reference_pass(self, latents: Tensor) -> ReferenceKV:
         count, channels, height, width = latents.shape
         if channels != self.spec.out_channels:
             raise ReferencesError(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SettingsError
+from ..out_of_memory import Parts
 from ..ranges import check_ranges, check_sequence, ranged_field
 from .attention import Attention, fused_attention
 from .layers import CHANNEL_MULT, MOST_LEVELS, NORM_GROUPS, Layers, norm_silu_conv, plain_layers
@@ -149,18 +150,20 @@ PIXELS_AT_ONCE = 512 * 512
 time."""
 
 
-def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, *, pixels_each: int) -> Tensor:
+def _in_parts(work: Callable[[Tensor], Tensor], batch: Tensor, name: str, *, pixels_each: int) -> Tensor:
     """Run `work` on a few pictures of a batch at a time, unless gradients are computed.
 
     Args:
         work: Function of (pictures, c, h, w). No picture's result depends on another picture.
         batch: (batch, c, h, w).
+        name: Name of the work, see `Parts`.
         pixels_each: Picture pixels that one pixel of the batch stands for.
     """
     pictures = max(1, PIXELS_AT_ONCE // (batch.shape[2] * batch.shape[3] * pixels_each))
-    if pictures >= len(batch) or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return work(batch)
-    return torch.cat([work(part) for part in torch.split(batch, pictures)])
+    parts = Parts(name, pictures).run(lambda part: work(batch[part]), len(batch))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class FirstStage(nn.Module):
@@ -200,7 +203,11 @@ class FirstStage(nn.Module):
         Returns:
             (batch, embed_dim, height / 8, width / 8) for the released model, without bounds.
         """
-        return _in_parts(lambda part: self.quant_conv(self.encoder(part.to(self.dtype))), image, pixels_each=1)
+
+        def work(part: Tensor) -> Tensor:
+            return self.quant_conv(self.encoder(part.to(self.dtype)))
+
+        return _in_parts(work, image, "encode {} pictures", pixels_each=1)
 
     def decode(self, latent: Tensor, *, quantize: bool = True) -> Tensor:
         """Decode latents as pictures.
@@ -218,7 +225,7 @@ class FirstStage(nn.Module):
             z = self.quantize(part).z if quantize else part
             return self.decoder(self.post_quant_conv(z.to(self.dtype)))
 
-        return _in_parts(work, latent, pixels_each=self.spec.downsampling**2)
+        return _in_parts(work, latent, "decode {} pictures", pixels_each=self.spec.downsampling**2)
 
     def memory_needed(self, pixels: int) -> int:
         """Return the bytes that encoding or decoding a picture takes on an accelerator, without the weights.

@@ -19,6 +19,7 @@ from refldm_core.cli import benchmark_table, dataset, demo, evaluate, faces, ins
 from refldm_core.cli.main import main
 from refldm_core.errors import CheckpointError
 from refldm_core.evaluation import judges
+from refldm_core.model import unet, vqgan
 from refldm_core.pipeline import Restorer
 from refldm_core.training import loop
 
@@ -88,6 +89,25 @@ def test_error_while_restoring_names_remedies_and_leaves_no_file(
     assert "restore this picture (CUDA out of memory. Tried to allocate 2.00 GiB." in message
     assert "--dtype bfloat16" in message and "--batch" not in message and "separate" not in message
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("network", "work", "remedy"),
+    [
+        (vqgan.Encoder, "Encoding 1 references jointly takes about", "--reference-encoding separate"),
+        (unet.UNet, "not enough to restore this picture (CUDA out of memory", "--dtype bfloat16"),
+        (vqgan.Decoder, "not enough to restore this picture (CUDA out of memory", "--dtype bfloat16"),
+    ],
+)
+def test_network_without_memory_for_one_picture_is_explained_and_the_next_command_works(  # noqa: PLR0917
+    network: type, work: str, remedy: str, restore: Run, read_errors: ReadErrors, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "forward", failing(GPU_FULL))
+        assert restore() == 2
+    message = read_errors()
+    assert work in message and "Expected: " in message and remedy in message.partition("Remedy: ")[2]
+    assert restore() == 0 and (tmp_path / "out.png").exists()
 
 
 def test_next_picture_follows_one_that_did_not_fit(

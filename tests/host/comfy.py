@@ -136,13 +136,13 @@ class Server:
                 return
         raise AssertionError("The host did not take the request to free its memory.")
 
-    def queue(self, api: Api) -> str:
-        """Send a graph, and return its prompt id.
+    def queue(self, api: Api, client: str = "") -> str:
+        """Send a graph as a client (a new one by default), and return its prompt id.
 
         Raises:
             PromptError: The host refused the graph.
         """
-        answer = self.post("/prompt", {"prompt": api, "client_id": uuid.uuid4().hex})
+        answer = self.post("/prompt", {"prompt": api, "client_id": client or uuid.uuid4().hex})
         content = answer.json()
         errors = content.get("node_errors") or {}
         if not answer.ok or errors:

@@ -14,7 +14,7 @@ from torch import Tensor
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .comfy import PromptError, Server, running
-from .conftest import lora_weights
+from .content import lora_weights
 from .graphs import REFERENCES, Graph, Link
 from .oracle import assert_same, restore, with_lora
 

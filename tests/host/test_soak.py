@@ -1,48 +1,66 @@
-"""Run 200 prompts in a row on one server."""
+"""A short soak: mixed prompts of two clients with interrupts and model switches. `tests.host.soak` runs a long one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
-import psutil
 import pytest
 
 from .comfy import Server
-from .graphs import conditioned_graph, restoration_graph
+from .slopes import slope
+from .soak import Soak
+from .soak_jobs import KINDS, first_jobs, random_jobs
 
-PROMPTS = 200
-WARM_UP = 40  # prompts until allocators and the host's own caches are full
+PROMPTS, WARM_UP = 60, 20
 
 
-def test_memory_stays_flat_over_200_prompts(
-    server: Server, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+def test_memory_and_results_stay_the_same_over_mixed_prompts(
+    face_server: Server, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every prompt has a new seed. Some prompts use other references or another sampler."""
-    process = psutil.Process(server.pid)
-    resident: list[float] = []
-    alive_objects = {}
-    for i in range(PROMPTS):
-        if i % 10 == 5:
-            graph, model, vae, _, conditioning = conditioned_graph()
-            graph.decode(graph.ksampler(model, conditioning, steps=1, seed=i), vae)
-        else:
-            graph = restoration_graph(steps=1, seed=i)
-            if i % 10 == 7:  # separate encoding makes new references
-                encode = next(n for n in graph.api.values() if n["class_type"] == "ReFLDM_EncodeReferences")
-                encode["inputs"]["encoding"] = "separate"
-        server.run(graph.api)
-        resident.append(process.memory_info().rss / 2**20)
-        if i in (WARM_UP, PROMPTS - 1):
-            alive_objects[i] = server.get("/refldm_probe?alive=1")
-    first, last = alive_objects.values()
-    steady = resident[WARM_UP:]
-    slope = float(np.polyfit(np.arange(len(steady)), steady, 1)[0])
-    record_property("mebibytes_a_prompt", slope)
+    outcome = Soak(face_server).run(PROMPTS, seed=0, warm_up=WARM_UP)
+    memory, files, threads = (slope(outcome.series[name]) for name in ("MiB", "files", "threads"))
+    record_property("mebibytes_a_prompt", memory.value)
     with capsys.disabled():
-        alive = f"models {last['models']}, VAEs {last['vaes']}, reference sets {last['kv']}, tensors {last['tensors']}"
-        print(f"\nsoak: {slope:+.4f} MiB a prompt, {steady[0]:.0f} -> {steady[-1]:.0f} MiB; alive: {alive}")
-    assert slope < 0.1, f"{slope:.3f} MiB a prompt"
-    assert last["models"] <= first["models"]
-    assert last["vaes"] <= first["vaes"]
-    assert last["kv"] <= first["kv"] + 2
+        print(f"\nsoak: {memory.value:+.3f} MiB a prompt ({memory.low:+.3f} to {memory.high:+.3f}); {outcome.ends}")
+    assert not outcome.faults
+    assert not outcome.unequal
+    assert sum(len(digests) - 1 for digests in outcome.digests.values()) > 20, "most prompts repeat an earlier one"
+    assert outcome.ends["success"] + outcome.ends["interrupted"] == PROMPTS
+    assert 0 < outcome.ends["interrupted"] <= outcome.asked
+    assert memory.low < 0.1, memory
+    assert files.low < 0.05 and threads.low < 0.05, (files, threads)
+    first, last = outcome.alive
+    assert {name: last[name] <= first[name] for name in ("models", "vaes", "kv")} == dict.fromkeys(
+        ("models", "vaes", "kv"), True
+    )
+
+
+def test_prompts_are_mixed_and_repeat() -> None:
+    jobs = random_jobs(1000, seed=0)
+    assert {job.kind for job, _ in jobs} == set(KINDS) and jobs == random_jobs(1000, seed=0)
+    assert 60 < sum(moment is not None for _, moment in jobs) < 140
+    switches = sum(a.checkpoint != b.checkpoint for (a, _), (b, _) in pairwise(jobs))
+    assert 60 < switches < 140
+    assert len({job for job, moment in jobs if moment is None}) <= 48
+    kinds = [job.kind for job in first_jobs()]
+    assert kinds.index("save references") < kinds.index("load references")
+
+
+def test_slope_of_a_line_is_exact() -> None:
+    estimate = slope([5.0 + 0.25 * i for i in range(100)])
+    assert estimate.low == pytest.approx(0.25) and estimate.high == pytest.approx(0.25)
+
+
+def test_interval_allows_for_similar_neighbors() -> None:
+    """Of series of which each value keeps 0.9 of the one before, about 95% of the intervals hold the true slope."""
+    random_source = np.random.default_rng(0)
+    trials, hits = 300, 0
+    for _ in range(trials):
+        values = np.zeros(500)
+        for i in range(1, 500):
+            values[i] = 0.9 * values[i - 1] + random_source.normal()
+        estimate = slope((0.05 * np.arange(500) + values).tolist())
+        hits += estimate.low <= 0.05 <= estimate.high
+    assert 0.92 <= hits / trials <= 0.98

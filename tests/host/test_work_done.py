@@ -10,7 +10,7 @@ from torch import Tensor
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from .comfy import PromptError, Server
-from .conftest import lora_weights
+from .content import lora_weights
 from .graphs import REFERENCES, Graph, Link, conditioned_graph, restoration_graph
 from .oracle import assert_same, mean_difference, restore, with_lora
 

@@ -148,6 +148,21 @@ def test_an_error_of_the_callers_stays_one(ours: Restorer, kv: ReferenceKV) -> N
 
 @torch.no_grad()
 @needs_traced_mappings
+def test_full_memory_is_no_failure_of_the_compiler(ours: Restorer, kv: ReferenceKV) -> None:
+    """The caller then computes smaller parts. Running the same batch uncompiled would take more memory."""
+
+    def fill_memory(*args: object) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    said: list[str] = []
+    compile_unet(ours.unet, backend=lambda graph, inputs: fill_memory, on_failure=said.append)
+    with pytest.raises(torch.OutOfMemoryError):
+        ours.unet(*_inputs(2), kv)
+    assert is_compiled(ours.unet) and not said
+
+
+@torch.no_grad()
+@needs_traced_mappings
 def test_a_copy_has_weights_of_its_own_and_is_not_compiled(ours: Restorer, kv: ReferenceKV) -> None:
     backend = Counting()
     compile_unet(ours.unet, backend=backend)

@@ -18,7 +18,10 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from PIL import Image
 from server import PromptServer
 
-from . import detection
+from . import (
+    detection,
+    memory,  # noqa: F401  # adds a route
+)
 
 
 class PlainConditioning:
