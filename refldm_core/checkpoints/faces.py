@@ -8,9 +8,10 @@ import torch
 
 from .. import embedded
 from ..errors import CheckpointError
-from ..face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
+from ..face.backends import RetinaFaceNetwork, ScrfdNetwork
 from ..face.detection import DetectionSettings, FaceNetwork, SearchingDetector
 from ..face.identity import ArcFaceRecognizer
+from ..face.onnx_files import find_pack
 from ..face.parsing import FaceParser, ParserKind
 from .face_files import DETECTOR_FILES, DOWNLOADABLE, PARSER_FILES, DetectorName
 from .reading import read_tensors

@@ -12,7 +12,7 @@ from ..data.builder import BuildSettings, build_dataset
 from ..data.ffhq_ref import Check, check_celeba_ref, check_ffhq_ref
 from ..data.photo_reading import PhotoReader, ReadingSettings, file_hash
 from ..data.splits import SplitSettings
-from ..face.backends import find_pack
+from ..face.onnx_files import find_pack
 from ..files import make_folder
 from .cautions import warn
 from .faces import face_networks_stage, load_detector_of, metadata_of, recognizer_path

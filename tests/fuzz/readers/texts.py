@@ -73,6 +73,9 @@ _odd = st.one_of(
 )  # fmt: skip
 
 
+_ODD_NUMBERS = (0, -1, 1, 2, 0.5, -0.5, 1.5, 2**31, 2**63, 10**30, 1e308, -1e308, 1e-320, "1e-4", 100, 1000)
+
+
 def read_training(path: Path) -> None:
     """Read the config of a training, write it and read it again."""
     spec = read_spec(path)
@@ -104,7 +107,8 @@ def _prepare_training(case: Case) -> Action:
             if isinstance(section[key], dict) and section[key] and random.random() < 0.9:
                 section = section[key]
                 continue
-            section[key] = value
+            is_number = isinstance(section[key], (int, float)) and random.random() < 0.7
+            section[key] = random.choice(_ODD_NUMBERS) if is_number else value
             break
     path = case.folder / "run.yaml"
     content = yaml.safe_dump(defaults).encode(errors="surrogatepass")

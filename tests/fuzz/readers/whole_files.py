@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cases import Action, Case, Reader, require
-from ..mutation import cut, mutate
+from ..mutation import cut, mutate, with_png_checksums
 
 _CUT_SHARE = 0.15
 """Share of the cases in which only the end of the file is missing."""
@@ -24,6 +24,8 @@ def damaged_file(case: Case, seeds: list[Path]) -> tuple[Path, Path, bool]:
     content = source.read_bytes()
     is_cut = random.random() < _CUT_SHARE
     damaged = cut(content, random) if is_cut else mutate(content, random, other.read_bytes())
+    if source.suffix == ".png" and not is_cut and random.random() < 0.7:
+        damaged = with_png_checksums(damaged)
     copy = case.folder / source.name
     copy.write_bytes(damaged)
     return copy, source, is_cut
