@@ -214,7 +214,12 @@ JOBS: dict[str, Job] = {
     job.name: job
     for job in (
         Job("restore --resume", _prepare_restore, _restore, _bytes),
-        Job("dataset build", lambda inputs: void(write_flat(inputs / "photos")), _build, lambda out: _bytes(out, "build.")),
+        Job(
+            "dataset build",
+            lambda inputs: void(write_flat(inputs / "photos")),
+            _build,
+            lambda out: _bytes(out, "build."),
+        ),
         Job("train", _prepare_training, _train, _trained),
         Job("Save References", _prepare_references, _save_references, _bytes),
         Job("evaluate", _prepare_evaluation, _evaluate, _bytes),

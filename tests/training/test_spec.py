@@ -127,3 +127,9 @@ def test_numbers_out_of_range_are_refused(value: str, tmp_path: Path) -> None:
 def test_momentum_of_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"optimizer\.betas"):
         read(tmp_path, "task: ldm\noutput: out", "optimizer.betas=[0.9, 1.0]")
+
+
+@pytest.mark.parametrize("name", ["\x85", "a\u2028b", "\ufeff", "Zoë", "a: b", "- x", "2024-01-01", "line\nbreak"])
+def test_every_name_survives_writing(name: str, tmp_path: Path) -> None:
+    spec = TrainSpec("ldm", name)
+    assert read(tmp_path, as_yaml(spec)) == spec

@@ -269,7 +269,8 @@ def _prepare_evaluate(case: Case) -> Action:
             photo(i, 32, 32).save(case.folder / name / f"{i}.png")
     source = random.choice(sorted((case.seeds / "pictures").iterdir()))
     target = case.folder / random.choice(("truth", "ours")) / f"1{source.suffix}"
-    target.write_bytes(mutate(source.read_bytes(), random))
+    if random.random() < 0.5:
+        target.write_bytes(mutate(source.read_bytes(), random))
     save_arcface(case.folder / "first.onnx", 0)
     for table in (case.seeds / "tables").iterdir():
         content = table.read_bytes().replace(b"a0", b"0").replace(b"b0", b"1")
@@ -355,7 +356,7 @@ def _prepare_train(case: Case) -> Action:
     if config["run"]["workers"] in (1, 3, True, "x"):  # processes of their own take seconds to start
         config["run"]["workers"] = -1
     (case.folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    words = ["train", "run.yaml", "--quiet", *random.choice(([], ["--set", random.choice(_TEXTS)]))]
+    words = ["train", "run.yaml", "--quiet", *(["--set", random.choice(_TEXTS)] if random.random() < 0.1 else [])]
     outputs = ("out", "people")
 
     def action() -> None:

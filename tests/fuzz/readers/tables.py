@@ -9,6 +9,7 @@ import math
 import shutil
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -51,27 +52,40 @@ _cells = st.one_of(
         ["['a1.png', ('b.png',)]", "{'a': 1}", "'text'", "[1, 2]", "[b'a.png']", "9" * 5000, "-" * 3000 + "1"]
     ),
 )
-_sound_rows = st.sampled_from(
-    [["a0.png", "['a1.png']"], ["a1.png", "['a0.png', 'b.png']"], ["b.png", "[]"], ["a0.png", "1.5"], ["b.png", "2"]]
-)
-_tables = st.lists(st.one_of(_sound_rows, _sound_rows, st.lists(_cells, min_size=1, max_size=4)), max_size=6)
+_tables = st.lists(st.lists(_cells, min_size=1, max_size=4), max_size=6)
 
 
-def _write_table(case: Case, name: str, *headers: tuple[str, ...]) -> Path:
-    rows = example(case, _tables)
-    header = list(case.random.choice(headers))
+def _write_table(case: Case, name: str, header: tuple[str, ...], *sound: tuple[str, ...]) -> Path:
+    """Write a table of sound rows, in most of which one to three cells are changed."""
+    random = case.random
+    odd = [cell for row in example(case, _tables) for cell in row]
+    rows = [list(header), *(list(random.choice(sound)) for _ in range(random.randrange(4)))]
+    for _ in range(random.choice((0, 1, 1, 1, 2, 3)) if odd else 0):
+        row = random.choice(rows[1:] or rows)
+        change = random.random()
+        if change < 0.85:
+            row[random.randrange(len(row))] = random.choice(odd)
+        elif change < 0.92:
+            row.append(random.choice(odd))
+        elif len(row) > 1:
+            row.pop()
     path = case.folder / name
     with path.open("w", encoding="utf-8", newline="", errors="surrogatepass") as file:
-        csv.writer(file).writerows(
-            [header, *([*row, *[""] * len(header)][: max(len(header), len(row))] for row in rows)]
-        )
-    if case.number % 4 == 3:
-        path.write_bytes(mutate(path.read_bytes(), case.random))
+        csv.writer(file).writerows(rows)
+    if case.number % 5 == 4:
+        path.write_bytes(mutate(path.read_bytes(), random))
     return path
 
 
+_REFERENCES = (("a0.png", "['a1.png']"), ("a1.png", "['a0.png', 'b.png']"), ("b.png", "('a0.png',)"))
+_SCORES = tuple(
+    ("ours", name, "Anna", "1" * 64, "2" * 64, *["0.5"] * len(VALUES)) for name in ("a.png", "b.png", "'=c.png")
+)
+_DEGRADED = tuple((name, "severe", "5", "1.5", "2", "3.25", "60") for name in ("a.png", "b/c.png", "ü.png"))
+
+
 def _prepare_references(case: Case) -> Action:
-    path = _write_table(case, "references.csv", ("gt_image", "ref_image"), ("ref_image", "gt_image"), ("gt_image",))
+    path = _write_table(case, "references.csv", ("gt_image", "ref_image"), *_REFERENCES)
     for name in ("a0.png", "a1.png", "b.png"):
         photo(1).save(case.folder / name)
 
@@ -86,7 +100,7 @@ def _prepare_references(case: Case) -> Action:
 
 
 def _prepare_people(case: Case) -> Action:
-    people = _write_table(case, "people.csv", ("image", "person"), ("person", "image"), ("image", "image"))
+    people = _write_table(case, "people.csv", ("image", "person"), ("a0.png", "Anna"), ("b.png", "Ben"))
     for name in ("a0.png", "b.png"):
         photo(1).save(case.folder / name)
 
@@ -98,19 +112,22 @@ def _prepare_people(case: Case) -> Action:
 
 
 def _prepare_scores(case: Case) -> Action:
-    path = _write_table(case, "per_image.csv", (*COLUMNS, *VALUES), (*COLUMNS, *VALUES[::-1]), COLUMNS)
+    path = _write_table(case, "per_image.csv", (*COLUMNS, *VALUES), *_SCORES)
 
     def action() -> None:
         scores = Scores(path, resume=True)
         rows = dict(scores.rows)
         scores.write()
-        require(repr(sorted(Scores(path, resume=True).rows.items())) == repr(sorted(rows.items())), "written and read again, the scores are others")
+        require(
+            repr(sorted(Scores(path, resume=True).rows.items())) == repr(sorted(rows.items())),
+            "written and read again, the scores are others",
+        )
 
     return action
 
 
 def _prepare_degradations(case: Case) -> Action:
-    path = _write_table(case, "degradations.csv", DEGRADED_COLUMNS, DEGRADED_COLUMNS[::-1])
+    path = _write_table(case, "degradations.csv", DEGRADED_COLUMNS, *_DEGRADED)
 
     def action() -> None:
         rows = read_table(path)
@@ -135,34 +152,50 @@ _json = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
-_documents = st.one_of(
-    _json,
-    st.fixed_dictionaries({"about": _json, "sets": _json}),
-    st.fixed_dictionaries(
-        {"restored": st.lists(st.fixed_dictionaries({"seconds": _json, "faces": _json}), max_size=3)}
-    ),
-    st.fixed_dictionaries(
-        {"about": st.dictionaries(st.sampled_from(["recognizers", "versions"]), _json), "sets": _json}
-    ),
+_documents = st.tuples(_json, _json)
+_SOUND: tuple[Any, ...] = (
+    {
+        "about": {"recognizers": {"ids": "a" * 64}, "references": None, "versions": {"pyiqa": "0.1"}},
+        "sets": {"fid": 1.5},
+    },
+    {"restored": [{"seconds": 1.5, "faces": [1, 2]}, {"seconds": 2}]},
+    {"model": "x", "seed": 1},
 )
+
+
+def _with_odd_values(document: Any, values: tuple[Any, ...], random: Random) -> Any:
+    """Return a copy of a document, in which values are replaced by odd ones."""
+    changed = json.loads(json.dumps(document))
+    for value in values:
+        section = changed
+        while isinstance(section, (dict, list)) and section:
+            key = random.choice(sorted(section) if isinstance(section, dict) else range(len(section)))
+            if not isinstance(section[key], (dict, list)) or random.random() < 0.4:
+                section[key] = value
+                break
+            section = section[key]
+    return changed
+
+
 _RAW = ("[" * 200_000, '{"about":' * 50_000, "1" * 100_000, "\ufeff{}", "NaN", '"\\ud800"', "")
 
 
-def _write_json(case: Case, name: str) -> Path:
-    text = json.dumps(example(case, _documents))
+def _write_json(case: Case, name: str, sound: Any) -> Path:
+    random = case.random
+    values = example(case, _documents)
+    text = json.dumps(_with_odd_values(sound, values[: random.choice((0, 1, 1, 2))], random))
     path = case.folder / name
-    content = (_RAW[case.number % len(_RAW)] if case.number % 9 == 8 else text).encode(errors="surrogatepass")
-    path.write_bytes(mutate(content, case.random) if content and case.number % 4 == 3 else content)
+    content = (_RAW[case.number // 9 % len(_RAW)] if case.number % 9 == 8 else text).encode(errors="surrogatepass")
+    path.write_bytes(mutate(content, random) if content and case.number % 5 == 4 else content)
     return path
 
 
 def _prepare_json(case: Case) -> Action:
-    kind = case.random.choice(("seconds", "evaluation", "conditions"))
-    path = _write_json(case, {"seconds": "seconds.json", "evaluation": "evaluation.json"}.get(kind, "benchmark.json"))
-    if case.random.random() < 0.3:
-        source = case.random.choice(sorted((case.seeds / "json").iterdir()))
-        path.write_bytes(mutate(source.read_bytes(), case.random))
-    return partial({"seconds": read_seconds, "evaluation": read_evaluation, "conditions": read_conditions}[kind], path)
+    which = case.number % 3
+    name, read = (("evaluation.json", read_evaluation), ("seconds.json", read_seconds), ("x.json", read_conditions))[
+        which
+    ]
+    return partial(read, _write_json(case, name, _SOUND[which]))
 
 
 def read_seconds(path: Path) -> None:
@@ -192,7 +225,7 @@ def read_conditions(path: Path) -> None:
 
 
 def _prepare_seconds_table(case: Case) -> Action:
-    path = _write_table(case, "seconds.csv", ("image", "seconds"), ("method", "seconds"), ("seconds", "seconds"))
+    path = _write_table(case, "seconds.csv", ("method", "seconds"), ("ours", "1.5"), ("", "2"), ("other", "1e-3"))
     return partial(read_seconds, path)
 
 
@@ -214,26 +247,24 @@ def _prepare_ffhq(case: Case) -> Action:
     return action
 
 
-_RECORDS = st.lists(
-    st.one_of(
-        st.fixed_dictionaries(
-            {
-                "image": st.sampled_from(["a.png", "../a.png", "/etc/passwd", "b.png", "", 1]),
-                "visible": st.one_of(st.lists(st.floats(), max_size=2), _json),
-                "landmarks": st.one_of(
-                    st.lists(st.lists(st.lists(st.floats(), max_size=2), max_size=5), max_size=2), _json
-                ),
-                "boxes": st.one_of(st.lists(st.lists(st.floats(), max_size=4), max_size=2), _json),
-            }
-        ),
-        _json,
-    ),
-    max_size=3,
+_RECORD = {
+    "image": "a.png",
+    "visible": [1.0, 0.1],
+    "landmarks": [[[1.0, 2.0]] * 5, [[3.0, 4.0]] * 5],
+    "boxes": [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+}
+_ODD_VALUES = st.one_of(
+    st.sampled_from(["../a.png", "/etc/passwd", "", 1, [], 1e400, -1, True, "b.png"]), st.floats(), _json
 )
+_TWO_ODD_VALUES = st.tuples(_ODD_VALUES, _ODD_VALUES)
 
 
 def _prepare_scenes(case: Case) -> Action:
-    records = example(case, _RECORDS)
+    random = case.random
+    values = example(case, _TWO_ODD_VALUES)
+    records = [
+        _with_odd_values(_RECORD, values[: random.choice((0, 1, 1, 2))], random) for _ in range(random.randrange(3))
+    ]
     (case.folder / "images").mkdir()
     photo(1).save(case.folder / "images" / "a.png")
     text = "".join(json.dumps(record) + "\n" for record in records)

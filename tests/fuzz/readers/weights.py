@@ -18,6 +18,7 @@ from refldm_core.checkpoints.reading import read_tensors
 
 from ..cases import Action, Case, Reader, require
 from ..examples import example
+from ..mutation import mutate
 from .whole_files import file_reader
 
 
@@ -131,7 +132,18 @@ _programs = st.lists(
 
 
 def _prepare_program(case: Case) -> Action:
-    program = b"\x80\x02" + (b"}" if case.number % 2 else b"") + b"".join(example(case, _programs)) + b"."
+    random = case.random
+    if case.number % 2:
+        items = b"".join(
+            b"X\x01\x00\x00\x00" + name + _TENSOR + b"s" for name in (b"v", b"w", b"x")[: random.randrange(4)]
+        )
+        program = (
+            b"\x80\x02}"
+            + (mutate(items, random, b"".join(_OPCODES)) if items and random.random() < 0.8 else items)
+            + b"."
+        )
+    else:
+        program = b"\x80\x02" + b"".join(example(case, _programs)) + b"."
     path = case.folder / "program.ckpt"
     if case.number % 3:
         with zipfile.ZipFile(path, "w") as archive:
