@@ -77,7 +77,7 @@ class Supervisor:
             if not self._connection.poll(_START_LIMIT):
                 raise BrokenCaseError(f"The input of {case} takes longer than {_START_LIMIT:g} s.")
             kind, *answer = self._connection.recv()
-        except EOFError as error:
+        except (EOFError, OSError) as error:
             raise BrokenCaseError(
                 f"The worker ended while it made the input of {case}: {self._end_of_log()}"
             ) from error
@@ -96,7 +96,7 @@ class Supervisor:
             if self._connection.poll(_PAUSE):
                 try:
                     return self._connection.recv()[1]
-                except EOFError:
+                except (EOFError, OSError):
                     self._process.join()
                     detail = f"exit code {self._process.exitcode}: {self._end_of_log()}"
                     self._process = None

@@ -65,16 +65,16 @@ def as_markdown(records: Mapping[str, Record], command: str) -> str:
         f"Made by `{command}`. Python {platform.python_version()} on {platform.system()}.",
         "",
         "After each kill, every file with a final name was opened and decoded. Then the run was continued, and its "
-        "results were compared with those of a run that nobody killed. A moment is a share of the duration of that run.",
+        "results were compared with those of a run that nobody killed. Quarters are those of the duration of that run.",
         "",
-        "| command | seconds of a run | kills | in each quarter of the run | runs | half files | failed runs | differing results |",
+        "| command | seconds of a run | kills | in each quarter | runs | half files | failed runs | differing results |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, record in records.items():
         quarters = [sum(i / 4 <= moment < (i + 1) / 4 for moment in record.moments) for i in range(4)]
         lines.append(
-            f"| {name} | {record.seconds:.2f} | {len(record.moments)} | {', '.join(map(str, quarters))} | {record.runs} | "
-            f"{len(record.half_files)} | {len(record.failures)} | {len(record.differing)} |"
+            f"| {name} | {record.seconds:.2f} | {len(record.moments)} | {', '.join(map(str, quarters))} | "
+            f"{record.runs} | {len(record.half_files)} | {len(record.failures)} | {len(record.differing)} |"
         )
     every = list(records.values())
     sums = [sum(len(getattr(record, kind)) for record in every) for kind in ("half_files", "failures", "differing")]

@@ -27,7 +27,7 @@ from .whole_files import file_reader
 
 _VALUES: tuple[Any, ...] = (
     *(0, -1, 1, 2, 7, 16, 32, 64, 1000, 1025, 2**31, 2**63, 10**400, 0.5, -0.0, 1e-30, 1e30, 0.0015, 0.999),
-    *(float("nan"), float("inf"), None, True, "", "16", "1e-4", "nan", "１", "0x10", [], {}, [1, 2], "x" * 3000),
+    *(float("nan"), float("inf"), None, True, "", "16", "1e-4", "nan", "\uff11", "0x10", [], {}, [1, 2], "x" * 3000),
 )
 
 

@@ -133,11 +133,17 @@ def _prepare_log(case: Case) -> Action:
     path = case.folder / "log.jsonl"
     content = b'{"step": 1}\n{"step": 2}\n{"step": 3}\n'
     path.write_bytes(mutate(content, case.random))
-    return lambda: truncate_log(path, 2)
+    return lambda: read_log(path)
+
+
+def read_log(path: Path) -> None:
+    """Remove the lines of later steps."""
+    truncate_log(path, 2)
+    require(len(path.read_text(encoding="utf-8").splitlines()) <= 2, "lines of later steps are left")
 
 
 READERS = [
     Reader("training state", _prepare_state, 10, read_state),
     Reader("build database", _prepare_database, 10, read_database),
-    Reader("training log", _prepare_log, 3),
+    Reader("training log", _prepare_log, 3, read_log),
 ]

@@ -126,15 +126,15 @@ def _prepare_scores(case: Case) -> Action:
     return action
 
 
+def read_degradations(path: Path) -> None:
+    """Read the table of degradations, write it and read it again."""
+    rows = read_table(path)
+    write_table(path, rows, [])
+    require(read_table(path) == rows, "written and read again, the rows are others")
+
+
 def _prepare_degradations(case: Case) -> Action:
-    path = _write_table(case, "degradations.csv", DEGRADED_COLUMNS, *_DEGRADED)
-
-    def action() -> None:
-        rows = read_table(path)
-        write_table(path, rows, [])
-        require(read_table(path) == rows, "written and read again, the rows are others")
-
-    return action
+    return partial(read_degradations, _write_table(case, "degradations.csv", DEGRADED_COLUMNS, *_DEGRADED))
 
 
 _json = st.recursive(
@@ -145,7 +145,7 @@ _json = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["restored", "seconds", "faces", "about", "sets", "recognizers", "versions", "references", "ids"]),
+            st.sampled_from(["restored", "seconds", "faces", "about", "sets", "recognizers", "versions", "ids"]),
             inner,
             max_size=5,
         ),
@@ -224,6 +224,12 @@ def read_conditions(path: Path) -> None:
     benchmark_plan.require_same_conditions(args, {"model": "x", "seed": 1})
 
 
+def read_json(path: Path) -> None:
+    """Read one of these files by its name."""
+    kinds = {"evaluation": read_evaluation, "benchmark": read_conditions}
+    kinds.get(path.name.split(" ")[0], read_seconds)(path)
+
+
 def _prepare_seconds_table(case: Case) -> Action:
     path = _write_table(case, "seconds.csv", ("method", "seconds"), ("ours", "1.5"), ("", "2"), ("other", "1e-3"))
     return partial(read_seconds, path)
@@ -284,9 +290,9 @@ READERS = [
     Reader("references CSV", _prepare_references, 10, read_rows),
     Reader("people CSV", _prepare_people, 6),
     Reader("scores CSV", _prepare_scores, 6),
-    Reader("degradations CSV", _prepare_degradations, 5),
+    Reader("degradations CSV", _prepare_degradations, 5, read_degradations),
     Reader("seconds CSV", _prepare_seconds_table, 5, read_seconds),
-    Reader("JSON", _prepare_json, 12),
+    Reader("JSON", _prepare_json, 12, read_json),
     Reader("FFHQ-Ref", _prepare_ffhq, 6),
     Reader("scenes", _prepare_scenes, 6),
 ]

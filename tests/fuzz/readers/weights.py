@@ -163,6 +163,6 @@ READERS = [
     file_reader("safetensors", "weights", "*.safetensors", read, share=20, cut_is_noticed=True),
     file_reader("zip checkpoint", "weights", "*.ckpt", read, share=20, cut_is_noticed=True),
     file_reader("legacy checkpoint", "weights", "*.pth", read, share=20, cut_is_noticed=True),
-    Reader("pickle program", _prepare_program, 20),
+    Reader("pickle program", _prepare_program, 20, read),
     Reader("state dict", _prepare_state, 15),
 ]
