@@ -69,7 +69,8 @@ def decode(path: Path, opened: Image.Image) -> Decoded:
         note = "its samples were scaled to 16 bits" if has_more_than_16_bits(opened) else ""
         samples = read_samples(path, opened)
         return _with_space(Decoded(*_split_samples(samples), samples, note=note), profile)
-    return _with_space(Decoded(*_split_alpha(ImageOps.exif_transpose(opened))), profile)
+    ImageOps.exif_transpose(opened, in_place=True)  # a copy of a large picture would take its memory again
+    return _with_space(Decoded(*_split_alpha(opened)), profile)
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> Decoded:
@@ -100,7 +101,8 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.has_transparency_data:
         with_alpha = image.convert("LA" if is_gray else "RGBA")
         return with_alpha.convert("L" if is_gray else "RGB"), with_alpha.getchannel("A")
-    return image.convert("L" if is_gray else "RGB"), None
+    mode = "L" if is_gray else "RGB"
+    return image if image.mode == mode else image.convert(mode), None
 
 
 def _with_space(decoded: Decoded, profile: bytes | None) -> Decoded:

@@ -65,7 +65,7 @@ def as_markdown(records: Mapping[str, Record], command: str) -> str:
         f"Made by `{command}`. Python {platform.python_version()} on {platform.system()}.",
         "",
         "After each kill, every file with a final name was opened and decoded. Then the run was continued, and its "
-        "results were compared with those of a run that nobody killed. Quarters are those of the duration of that run.",
+        "results were compared with those of a run that nobody killed. Quarters are those of that run's duration.",
         "",
         "| command | seconds of a run | kills | in each quarter | runs | half files | failed runs | differing results |",
         "|---|---|---|---|---|---|---|---|",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2  # noqa: F401 (so that a forked process need not import what the commands import late)
-import matplotlib.figure
+import matplotlib.figure  # noqa: F401
 import numpy as np
 import onnxruntime  # noqa: F401
-import scipy.stats
+import scipy.stats  # noqa: F401
 import torch
 import torch._dynamo
 import torch.utils.tensorboard
@@ -71,7 +71,7 @@ def check_files(folder: Path) -> list[str]:
     return broken
 
 
-def _decode(path: Path) -> None:
+def _decode(path: Path) -> None:  # noqa: PLR0912 (one branch for each kind of file)
     """Read a whole file.
 
     Raises:

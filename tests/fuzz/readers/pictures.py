@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from refldm_core.errors import ReFLDMError
 from refldm_core.images import load_image
@@ -13,7 +17,7 @@ from refldm_core.photo_files import load_photo, save_photo
 from refldm_core.synthetic.records import read_record
 
 from ..cases import Action, Case, Reader, require
-from ..mutation import mutate
+from ..mutation import mutate, with_png_checksums
 from .whole_files import file_reader
 
 
@@ -47,6 +51,39 @@ def read_video(path: Path) -> None:
     require(False, "a video is accepted as a picture")
 
 
+_BOMBS = ("deep.png", "rgb.png", "rgba.png", "gray.png", "x.tif", "x.webp", "x.jpg", "x.jp2", "x.gif", "x.bmp")
+
+
+def _write_bomb(path: Path, side: int) -> None:
+    """Write a very large picture of one color."""
+    kind = path.name.partition(" ")[2]
+    if kind.endswith(".png"):
+        channels, depth = {"deep": (3, 2), "rgb": (3, 1), "rgba": (4, 1), "gray": (1, 1)}[kind.removesuffix(".png")]
+        header = struct.pack(">IIBBBBB", side, side, 8 * depth, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+        packer = zlib.compressobj(9)
+        row = b"\0" + bytes(side * channels * depth)
+        packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+        chunks = [(b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")]
+        content = b"".join(struct.pack(">I", len(data)) + name + data + bytes(4) for name, data in chunks)
+        path.write_bytes(with_png_checksums(b"\x89PNG\r\n\x1a\n" + content))
+        return
+    options = {".tif": {"compression": "tiff_adobe_deflate"}}.get(path.suffix, {})
+    Image.new("L" if path.suffix == ".gif" else "RGB", (min(side, 16_000), side), "gray").save(path, **options)
+
+
+def _prepare_bomb(case: Case) -> Action:
+    """Write a picture that takes far more memory than its file."""
+    random = case.random
+    kind = _BOMBS[case.number % len(_BOMBS)]
+    side = random.choice((3900, 6300)) if not kind.endswith((".png", ".tif")) else random.choice((3900, 6300, 12_000))
+    stored = case.seeds.parent / f"{side} {kind}"
+    if not stored.exists():
+        _write_bomb(stored, side)
+    path = case.folder / f"bomb{stored.suffix}"
+    shutil.copy(stored, path)
+    return lambda: load_image(path) if random.random() < 0.5 else load_photo(path)
+
+
 def _prepare_video(case: Case) -> Action:
     random = case.random
     content = (case.seeds / "video" / "clip.mp4").read_bytes()
@@ -69,5 +106,6 @@ READERS = [
     _pictures("GIF", "gif", share=6),
     _pictures("BMP", "bmp", share=5),
     _pictures("PPM", "ppm", share=5),
+    Reader("picture bombs", _prepare_bomb, 2, read),
     Reader("video", _prepare_video, 5, read_video),
 ]
