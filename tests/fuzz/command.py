@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words += [f"--readers {' '.join(args.readers)}"] if args.readers else []
     report = as_markdown(outcome, f"python -m tests.fuzz {' '.join(words)}")
     if args.report:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
         args.report.write_text(report, encoding="utf-8")
     print(report)
     return 1 if outcome.findings else 0

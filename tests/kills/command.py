@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     records = run(args.jobs or list(JOBS), args.kills, args.seed)
     report = as_markdown(records, f"python -m tests.kills --kills {args.kills} --seed {args.seed}")
     if args.report:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
         args.report.write_text(report, encoding="utf-8")
     print(report)
     return 0 if all(record.is_clean for record in records.values()) else 1
@@ -67,7 +68,7 @@ def as_markdown(records: Mapping[str, Record], command: str) -> str:
         "After each kill, every file with a final name was opened and decoded. Then the run was continued, and its "
         "results were compared with those of a run that nobody killed. Quarters are those of that run's duration.",
         "",
-        "| command | seconds of a run | kills | in each quarter | runs | half files | failed runs | differing results |",
+        "| command | seconds of a run | kills | in each quarter | runs | half files | failed runs | other results |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, record in records.items():
