@@ -40,7 +40,7 @@ _STEPS = Range(0, 10**12, whole=True)
 
 _DAMAGED = (
     *(CheckpointError, OutOfRangeError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError),
-    *(ValueError, TypeError, AssertionError, AttributeError, EOFError, OSError, StopIteration),
+    *(ValueError, TypeError, AssertionError, AttributeError, ArithmeticError, EOFError, OSError, StopIteration),
 )
 """Errors that reading a damaged state raises."""
 
@@ -95,6 +95,8 @@ class RunState:
                 part.load_state_dict(values)
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
+            if set(state["averages"]) != set(self.averages):
+                raise ValueError("it has the averages of other parts")
             for name, values in state["averages"].items():
                 self.averages[name].load_state_dict(values)
             if self.scaler and state["scaler"]:

@@ -85,6 +85,13 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "another average": _saved(averages={"other": {"updates": 1, "weights": {}}}),
     "averages are a list": _saved(averages=[1]),
     "an average without weights": _saved(averages={"part": {"updates": 1}}),
+    "an average of too many updates": _saved(averages={"part": {"updates": 10**30, "weights": {}}}),
+    "an average without its weights": _saved(averages={"part": {"updates": 1, "weights": {}}}),
+    "an average of single numbers": _saved(
+        averages={"part": {"updates": 1, "weights": {"weight": torch.ones(1), "bias": torch.ones(1)}}}
+    ),
+    "an average of less than no updates": _saved(averages={"part": {"updates": -1, "weights": {}}}),
+    "no average": _saved(averages={}),
     "an average of other shapes": _saved(averages={"part": {"updates": 1, "weights": {"weight": torch.zeros(5)}}}),
 }
 
