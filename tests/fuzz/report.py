@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from .cases import (
     ACCEPTED,
@@ -22,6 +24,7 @@ from .cases import (
     Verdict,
 )
 
+_ROOT = Path(__file__).parents[2]
 _COLUMNS = (ACCEPTED, REFUSED, CRASH, HANG, MEMORY, TRACEBACK, WRONG)
 _PACKAGES = ("torch", "safetensors", "pillow", "numpy", "pyyaml", "onnxruntime", "hypothesis")
 
@@ -62,8 +65,20 @@ def as_markdown(outcome: Outcome, command: str) -> str:
         "",
     ]
     for name, number, verdict in outcome.findings[:50]:
-        lines += [f"## {name}, case {number}: {verdict.kind}", "", "```", verdict.detail.strip()[-1500:], "```", ""]
+        lines += [
+            f"## {name}, case {number}: {verdict.kind}",
+            "",
+            "```",
+            _without_paths(verdict.detail.strip())[-1500:],
+            "```",
+            "",
+        ]
     return "\n".join(lines)
+
+
+def _without_paths(text: str) -> str:
+    """Return a traceback with paths below the root of the repository."""
+    return text.replace(f"{_ROOT}{os.sep}", "")
 
 
 def _row(name: str, verdicts: list[Verdict]) -> str:
