@@ -8,18 +8,13 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
-
-import yaml
 
 from refldm_core.cli.main import build_parser, main
 from refldm_core.errors import ReFLDMError
 from refldm_core.images import load_image
 from refldm_core.pictures.formats import pictures_in
-from refldm_core.synthetic.dataset import DatasetSpec, render_missing
 
 from ...face.toys import save_arcface
 from ..cases import Action, Case, Reader, WrongResultError, require
@@ -30,7 +25,7 @@ _NUMBERS = (
     *("0", "1", "2", "-1", "0.5", "nan", "inf", "-inf", "1e400", "1e-320", "99999999999999999999", "-9" * 10, "0x10"),
     *("\uff11", "1_0", "  1", "", " ", "abc", "1e5", "0.1", "1000.5", "9" * 5000),
 )
-_TEXTS = (
+ODD_TEXTS = (
     *(
         "",
         " ",
@@ -82,10 +77,10 @@ def _odd_options(command: str, random: Random, count: int) -> list[str]:
         values = (
             list(map(str, action.choices))
             if action.choices
-            else list(_NUMBERS if action.type in (int, float) else _TEXTS)
+            else list(_NUMBERS if action.type in (int, float) else ODD_TEXTS)
         )
         number = action.nargs if isinstance(action.nargs, int) else 1
-        words += [random.choice(values if random.random() < 0.9 else _TEXTS) for _ in range(number)]
+        words += [random.choice(values if random.random() < 0.9 else ODD_TEXTS) for _ in range(number)]
     return words
 
 
@@ -177,7 +172,7 @@ def _prepare_restore(case: Case) -> Action:
     several = random.random() < 0.5
     inputs = [random.choice(("album", "album/*", "album/a.png")) if several else "a.png"]
     if random.random() < 0.3:
-        inputs.append(random.choice(_TEXTS))
+        inputs.append(random.choice(ODD_TEXTS))
     target = "out" if several or len(inputs) > 1 else random.choice(("out.png", "out.jpg", "out.tif", "out.webp"))
     if target == "out":
         (case.folder / "out").mkdir()
@@ -299,77 +294,10 @@ def _refuse_constant(text: str) -> None:
     raise WrongResultError(f"summary.json holds {text}")
 
 
-_TRAINING: Mapping[str, Any] = {
-    "task": "first_stage",
-    "output": "out",
-    "corpus": {"people": 2, "pictures": 2, "size": 32},
-    "groups": {"targets": 1, "references": 1},
-    "optimizer": {"learning_rate": 1e-3, "warmup": 1, "betas": [0.9, 0.99], "weight_decay": 0.0, "clip": 1.0},
-    "run": {
-        "steps": 2, "batch": 2, "precision": "float32", "save_every": 1, "sample_every": 2, "cpu": True,
-        "accumulate": 1, "ema": 0.9, "workers": 0,
-    },
-    "first_stage": {
-        "crop": 0,
-        "model": {"channels": 32, "channel_mult": [1, 2], "num_res_blocks": 1, "z_channels": 4, "embed_dim": 4},
-        "loss": {"perceptual": 0, "adversarial": 0.1, "discriminator_from": 0, "discriminator_width": 8},
-    },
-}  # fmt: skip
-_LARGE_IS_WORK = (
-    "people",
-    "pictures",
-    "size",
-    "batch",
-    "steps",
-    "channels",
-    "num_res_blocks",
-    "z_channels",
-    "embed_dim",
-)
-"""Values of which a large one is a long training, and no odd one."""
-_SMALL = (0, -1, 1, 3, 0.5, "x", None, True, [], {}, float("nan"), float("inf"), "1e-4", [1, 2])
-_LARGE = (2**31, 2**63, 10**30, 1e308, -1e308, "9" * 5000, [1] * 50)
-
-
-def _prepare_train(case: Case) -> Action:
-    random = case.random
-    people = case.seeds.parent / "people"
-    if not people.is_dir():
-        pictures = people / "portraits-32px"
-        pictures.mkdir(parents=True)
-        for _ in render_missing(pictures, DatasetSpec(2, 2, 32, 0), 1):
-            pass
-    config = json.loads(json.dumps(_TRAINING))
-    config["corpus"]["cache"] = str(people)
-    for _ in range(random.choice((0, 1, 1, 2))):
-        section = config[random.choice(("corpus", "groups", "optimizer", "run", "first_stage"))]
-        if "model" in section and random.random() < 0.8:
-            section = section[random.choice(("model", "loss"))]
-        key = random.choice(sorted(section))
-        if key not in ("cache", "cpu", "model", "loss"):
-            section[key] = random.choice(_SMALL if key in _LARGE_IS_WORK else (*_SMALL, *_LARGE))
-    if config["run"]["workers"] in (1, 3, True, "x"):  # processes of their own take seconds to start
-        config["run"]["workers"] = -1
-    (case.folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    words = ["train", "run.yaml", "--quiet", *(["--set", random.choice(_TEXTS)] if random.random() < 0.1 else [])]
-    outputs = ("out", "people")
-
-    def action() -> None:
-        run(words, case.folder, outputs)
-        run([*words, "--json"], case.folder, outputs)
-
-    return action
-
-
-def _reader(name: str, prepare: Callable[[Case], Action], share: int) -> Reader:
-    return Reader(f"refldm {name}", prepare, share)
-
-
 READERS = [
-    _reader("restore", _prepare_restore, 8),
-    _reader("inspect", _prepare_inspect, 6),
-    _reader("convert", _prepare_convert, 4),
-    _reader("dataset build", _prepare_build, 4),
-    _reader("evaluate", _prepare_evaluate, 3),
-    _reader("train", _prepare_train, 3),
+    Reader("refldm restore", _prepare_restore, 8),
+    Reader("refldm inspect", _prepare_inspect, 6),
+    Reader("refldm convert", _prepare_convert, 4),
+    Reader("refldm dataset build", _prepare_build, 4),
+    Reader("refldm evaluate", _prepare_evaluate, 3),
 ]
