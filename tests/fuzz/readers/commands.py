@@ -108,9 +108,8 @@ def run(words: list[str], folder: Path, outputs: tuple[str, ...]) -> str:
         Refused: It ended with exit code 2 and a message.
         WrongResultError: It ended with another exit code, without a message, or changed other files.
     """
-    before = _snapshot(folder, outputs)
+    before, earlier = _snapshot(folder, outputs), Path.cwd()
     out, err = io.StringIO(), io.StringIO()
-    earlier = Path.cwd()
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -135,9 +134,8 @@ def run(words: list[str], folder: Path, outputs: tuple[str, ...]) -> str:
 def _snapshot(folder: Path, outputs: tuple[str, ...]) -> dict[str, str]:
     files: dict[str, str] = {}
     for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        if path.is_file() and name.parts[0] not in outputs:
-            files[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and path.relative_to(folder).parts[0] not in outputs:
+            files[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
     return files
 
 
@@ -162,8 +160,7 @@ def _write_album(case: Case, random: Random) -> None:
 
 
 def _damaged_model(case: Case, random: Random) -> bytes:
-    content = (case.seeds / MODEL).read_bytes()
-    return cut(content, random) if random.random() < 0.3 else mutate(content, random)
+    return (cut if random.random() < 0.3 else mutate)((case.seeds / MODEL).read_bytes(), random)
 
 
 def _prepare_restore(case: Case) -> Action:
