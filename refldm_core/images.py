@@ -25,9 +25,15 @@ from .out_of_memory import is_out_of_memory
 from .pictures.decoding import decode
 from .pictures.formats import FORMAT_NAMES, readable_formats, writable_format
 from .pictures.metadata import Metadata
+from .pictures.samples import is_deep
 
 MIN_SIDE = 8
 """Pixels. A picture with a shorter side cannot show a face."""
+
+_MOST_PIXELS, _MOST_COSTLY_PIXELS = 40_000_000, 16_000_000
+"""Pixels of a picture whose decoding takes less than 500 MB. `_is_costly` tells which limit applies."""
+_PIXELS_OF_A_BYTE = 32
+"""Most pixels for a byte of a larger picture's file. Photos have a few, a picture of one color may have hundreds."""
 
 _QUALITY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -47,8 +53,7 @@ def load_image(path: Path) -> Image.Image:
     The colors are converted with the file's profile. 16-bit samples are rounded. Transparent parts show white.
 
     Raises:
-        ImageFileError: The file is missing, damaged or no picture. Or a side is shorter than `MIN_SIDE`, or the range
-            of the samples is unknown.
+        ImageFileError: As for `open_image`. Or the range of the samples is unknown.
     """
     with open_image(path) as opened:
         return decode(path, opened).srgb()
@@ -59,7 +64,8 @@ def open_image(path: Path) -> Generator[Image.Image, None, None]:
     """Open a picture file. Errors of opening the file and of reading it in the block become an ImageFileError.
 
     Raises:
-        ImageFileError: The file is missing, damaged or no picture. Or a side is shorter than `MIN_SIDE`.
+        ImageFileError: The file is missing, damaged or no picture. Or a side is shorter than `MIN_SIDE`, or a small
+            file holds a very large picture, which could fill the memory.
     """
     try:
         opened: Image.Image = Image.open(require_regular(path), formats=readable_formats())
@@ -97,6 +103,20 @@ def _require_size(path: Path, image: Image.Image) -> None:
             expected=f"at least {MIN_SIDE} pixels along each side",
             remedy="use a larger version of the picture",
         )
+    pixels, limit = image.width * image.height, _MOST_COSTLY_PIXELS if _is_costly(image) else _MOST_PIXELS
+    stored = path.stat().st_size
+    if pixels > limit and pixels > _PIXELS_OF_A_BYTE * stored:
+        raise ImageFileError(
+            f"{path} has {pixels / 1e6:.0f} million pixels in a file of {stored / 1e6:.1f} MB, as no photo has.",
+            expected=f"at most {limit / 1e6:.0f} million pixels, or a byte for every {_PIXELS_OF_A_BYTE} pixels",
+            remedy="make the picture smaller, or save it with higher quality",
+        )
+
+
+def _is_costly(image: Image.Image) -> bool:
+    """Whether decoding an opened file takes far more memory than three channels of 8 bits."""
+    is_plain = image.mode in ("RGB", "L", "1") and not image.has_transparency_data
+    return not is_plain or is_deep(image) or image.format in ("JPEG2000", "WEBP")
 
 
 def to_tensor(image: Image.Image, size: int) -> Tensor:

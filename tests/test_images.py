@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from refldm_core import images
 from refldm_core.errors import ImageFileError, OutputError
 from refldm_core.images import (
     bhwc_to_model,
@@ -20,6 +21,7 @@ from refldm_core.images import (
     to_tensor,
     u8_to_tensor,
 )
+from refldm_core.photo_files import load_photo
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
@@ -49,6 +51,27 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ImageFileError, match="cannot be read"):
         load_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("mode", "size"), [("RGB", (6400, 6400)), ("L", (6400, 6400)), ("RGBA", (4100, 4100)), ("I;16", (4100, 4100))]
+)
+def test_a_small_file_of_a_very_large_picture_is_refused(mode: str, size: tuple[int, int], tmp_path: Path) -> None:
+    Image.new(mode, size).save(tmp_path / "bomb.png")
+    for read in (load_image, load_photo):
+        with pytest.raises(ImageFileError, match="as no photo has") as caught:
+            read(tmp_path / "bomb.png")
+        assert "million pixels" in caught.value.expected and caught.value.remedy
+
+
+def test_a_large_picture_in_a_file_of_usual_size_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_MOST_PIXELS", 1000)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    assert load_image(tmp_path / "photo.png").size == (64, 64)
+    Image.new("RGB", (64, 640)).save(tmp_path / "plain.png")
+    with pytest.raises(ImageFileError, match="as no photo has"):
+        load_image(tmp_path / "plain.png")
 
 
 def test_every_gray_level_survives_the_round_trip() -> None:

@@ -41,12 +41,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "synthetic": {"errors", "files", "images", "face"},
     "hardware": set(),
     "data": {
-        *("errors", "files", "hardware", "images", "markdown", "paths", "pictures", "progress"),
+        *("errors", "files", "hardware", "images", "markdown", "paths", "pictures", "progress", "ranges"),
         *("face", "pipeline", "synthetic"),
     },
     "training": {
-        *("errors", "files", "hardware", "images", "out_of_memory", "pictures", "progress", "yaml_text"),
-        *("face", "model", "diffusion", "checkpoints", "pipeline", "data", "synthetic"),
+        *("errors", "files", "hardware", "images", "out_of_memory", "paths", "pictures", "progress", "ranges"),
+        *("yaml_text", "face", "model", "diffusion", "checkpoints", "pipeline", "data", "synthetic"),
     },
     "evaluation": {
         *("errors", "files", "images", "markdown", "out_of_memory", "paths", "pictures", "progress"),

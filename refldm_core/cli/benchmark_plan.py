@@ -178,7 +178,7 @@ def require_same_conditions(args: argparse.Namespace, conditions: dict[str, Any]
 def _read_conditions(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(require_regular(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}).",
             expected="the file that an earlier benchmark wrote",

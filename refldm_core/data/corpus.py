@@ -21,6 +21,7 @@ from ..hardware import usable_cores
 from ..images import load_image
 from ..paths import require_plain
 from ..pictures.formats import pictures_in
+from ..ranges import check_ranges, ranged_field
 from ..synthetic.dataset import DatasetSpec, render_missing
 from ..synthetic.records import read_record
 from .graphs import connected_components
@@ -48,16 +49,22 @@ class CorpusSpec:
             ref_image (a Python list of file names). "" where no references are needed; every picture of the folder is
             then a target.
         size: height and width of the pictures in pixels. Pictures of another size are resized.
+
+    Raises:
+        OutOfRangeError: a number is outside its range.
     """
 
     kind: Literal["synthetic", "folder"] = "synthetic"
-    first_person: int = 0
-    people: int = 1000
-    pictures: int = 6
+    first_person: int = ranged_field(0, 0, 10**9)
+    people: int = ranged_field(1000, 0, 10**9)
+    pictures: int = ranged_field(6, 0, 10**6)
     cache: str = "runs/people"
     folder: str = ""
     references: str = ""
-    size: int = 512
+    size: int = ranged_field(512, 1, 8192)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,11 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         with require_regular(path).open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) == COLUMNS:
-                return {row["file"]: {name: row[name] for name in COLUMNS} for row in table}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                rows = list(table)
+                if not all(set(row) == set(COLUMNS) and None not in row.values() for row in rows):
+                    raise ValueError("a row has too few or too many columns")
+                return {row["file"]: row for row in rows}
+    except (OSError, ValueError, csv.Error) as error:
         raise OutputError(
             f"{path} cannot be read: {error}.", expected="the table of an earlier run", remedy="move the file away"
         ) from error

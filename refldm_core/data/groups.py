@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..ranges import check_ranges, ranged_field
 from .corpus import Corpus, DataError, Picture
 from .degradation import RANGES, degrade, draw
 
@@ -35,16 +36,22 @@ class GroupSpec:
             latents can be cached (diffusion.cache).
         degradation: kind of degradation, which sets the ranges.
         severe: share of the targets that are degraded like the severe test set instead, where references matter most.
+
+    Raises:
+        OutOfRangeError: a number is outside its range.
     """
 
-    targets: int = 1
-    references: int = 5
+    targets: int = ranged_field(1, 1, 1024)
+    references: int = ranged_field(5, 0, 1024)
     count: Literal["all", "random"] = "all"
     repeat: bool = True
     augment: bool = True
-    variants: int = 0
+    variants: int = ranged_field(0, 0, 10**9)
     degradation: Literal["training", "moderate", "severe"] = "training"
-    severe: float = 0.0
+    severe: float = ranged_field(0.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OutputError, SettingsError
+from ..errors import OutputError, SettingsError, shorten
 from ..face.identity import Embeddings
 from ..paths import require_plain
 from .distances import DistanceGraph
-from .splits import Split
+from .splits import SPLITS, Split
+from .stored_graph import graph_from_bytes, graph_to_bytes
 
 Outcome = Literal["face", "no face", "too small", "several faces", "same pixels", "unreadable"]
 """Result of reading a photo. Only photos with the outcome "face" are used."""
@@ -85,7 +85,8 @@ class PhotoStore:
         settings: settings that the records depend on.
 
     Raises:
-        OutputError: the file cannot be opened, read or written, or another process uses it. Every method raises this.
+        OutputError: the file cannot be opened, read or written, is damaged, or another process uses it. Every method
+            raises this.
         SettingsError: the file was made with other settings.
     """
 
@@ -98,7 +99,7 @@ class PhotoStore:
         stored = self._fact("settings")
         if stored is None:
             self._set_fact("settings", json.dumps(dict(settings)).encode())
-        elif (earlier := cast(dict[str, str], json.loads(stored))) != dict(settings):
+        elif (earlier := self._settings_of(stored)) != dict(settings):
             self.close()
             raise _other_settings(path, earlier, settings)
 
@@ -114,18 +115,17 @@ class PhotoStore:
         """
         with self._errors():
             rows = self._database.execute(f"SELECT {_COLUMNS} FROM photos ORDER BY id").fetchall()
-        return [
-            PhotoRecord(
-                name,
-                FileState(size, modified),
-                pixels,
-                outcome,
-                note,
-                faces,
-                "" if crop == "" else require_plain(crop, str(self._path)),
-            )
-            for name, size, modified, pixels, outcome, note, faces, crop in rows
-        ]
+        return [self._record_of(row) for row in rows]
+
+    def _record_of(self, row: tuple[Any, ...]) -> PhotoRecord:
+        """Return the record in a row. SQLite does not check the types of values."""
+        name, size, modified, pixels, outcome, note, faces, crop = row
+        texts_fit = all(isinstance(text, str) for text in (name, pixels, note, crop)) and outcome in get_args(Outcome)
+        if not (texts_fit and all(isinstance(number, int) for number in (size, modified, faces))):
+            self._refuse(f"the record of {shorten(name)} has a value of another type")
+        if crop:
+            require_plain(crop, str(self._path))
+        return PhotoRecord(name, FileState(size, modified), pixels, outcome, note, faces, crop)
 
     def put(self, record: PhotoRecord, embedding: NDArray[np.float32] | None = None) -> None:
         """Store a record. It replaces an earlier record of that name, and is on the disk when this returns.
@@ -172,9 +172,11 @@ class PhotoStore:
             vectors: Embeddings = np.zeros((len(chosen), 0), dtype=np.float32)
             for i, (number, _) in enumerate(chosen):
                 blob = self._database.execute("SELECT embedding FROM photos WHERE id = ?", (number,)).fetchone()[0]
-                vector = np.frombuffer(blob, dtype="<f4")
+                vector = self._vector_of(blob)
                 if i == 0:
                     vectors = np.zeros((len(chosen), len(vector)), dtype=np.float32)
+                if len(vector) != vectors.shape[1]:
+                    self._refuse("its embeddings have different lengths")
                 vectors[i] = vector
         return [name for _, name in chosen], np.array([number for number, _ in chosen], dtype=np.int64), vectors
 
@@ -191,28 +193,24 @@ class PhotoStore:
         content = self._fact("graph")
         if content is None:
             return DistanceGraph.empty(limits)
-        with np.load(io.BytesIO(content)) as arrays:
-            stored: NDArray[np.int64] = arrays["numbers"]
-            first = len(stored) <= len(numbers) and bool((stored == numbers[: len(stored)]).all())
-            if not first or tuple(arrays["limits"].tolist()) != limits:
-                return DistanceGraph.empty(limits)
-            forests = tuple(arrays[f"forest_{i}"] for i in range(len(limits)))
-            return DistanceGraph(len(stored), limits, forests, arrays["histogram"])
+        stored = graph_from_bytes(content, limits) if isinstance(content, bytes) else None
+        if stored is None or len(stored[0]) > len(numbers) or (stored[0] != numbers[: len(stored[0])]).any():
+            return DistanceGraph.empty(limits)
+        return stored[1]
 
     def keep_graph(self, numbers: NDArray[np.int64], graph: DistanceGraph) -> None:
         """Store the distances among the first `graph.rows` of the photos with these numbers (n,)."""
-        file = io.BytesIO()
-        forests = {f"forest_{i}": forest for i, forest in enumerate(graph.forests)}
-        arrays: dict[str, Any] = {"numbers": numbers[: graph.rows], "limits": np.array(graph.limits), **forests}
-        np.savez(file, histogram=graph.histogram, **arrays)
-        self._set_fact("graph", file.getvalue())
+        self._set_fact("graph", graph_to_bytes(numbers[: graph.rows], graph))
 
     def splits(self, key: str) -> dict[str, Split]:
         """Return the split of each crop in the last finished build; {} where that build had another key."""
         if self._fact("splits") != key.encode():
             return {}
         with self._errors():
-            return dict(self._database.execute("SELECT crop, split FROM splits").fetchall())
+            splits = dict(self._database.execute("SELECT crop, split FROM splits").fetchall())
+        if not all(isinstance(crop, str) and split in SPLITS for crop, split in splits.items()):
+            self._refuse("a split of it has another name")
+        return splits
 
     def keep_splits(self, key: str, splits: Mapping[str, Split]) -> None:
         """Store the splits of a finished build, with a key that says what they depend on."""
@@ -221,7 +219,31 @@ class PhotoStore:
             self._database.executemany("INSERT INTO splits VALUES (?, ?)", list(splits.items()))
             self._set_fact("splits", key.encode())
 
-    def _fact(self, name: str) -> bytes | None:
+    def _settings_of(self, stored: bytes) -> dict[str, str]:
+        try:
+            settings = json.loads(stored)
+        except (ValueError, TypeError, RecursionError):
+            settings = None
+        if not isinstance(settings, dict):
+            self._refuse("its settings cannot be read")
+        return cast(dict[str, str], settings)
+
+    def _vector_of(self, blob: object) -> NDArray[np.float32]:
+        vector = np.frombuffer(blob, dtype="<f4") if isinstance(blob, bytes) and len(blob) % 4 == 0 else None
+        if vector is None or not len(vector) or not np.isfinite(vector).all():
+            self._refuse("an embedding of it is damaged")
+        return vector
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self.close()
+        raise OutputError(
+            f"{self._path} is damaged: {reason}.",
+            expected="the records that a build wrote",
+            remedy="choose another --output, where every photo is read again",
+        )
+
+    def _fact(self, name: str) -> Any:
+        """Return a stored fact, which is bytes unless the file is damaged. None where there is none."""
         with self._errors():
             row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else row[0]

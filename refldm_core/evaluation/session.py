@@ -219,13 +219,27 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], dict[str, float]]:
     """Return the conditions of an earlier evaluation, and its values of whole sets."""
     try:
         document = json.loads(require_regular(path).read_text(encoding="utf-8"))
-        return document["about"], document["sets"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _checked_settings(document["about"], document["sets"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}), so the settings of the scores in {PER_IMAGE} are unknown.",
             expected="the folder of an earlier evaluation",
             remedy="choose another --output, or add --overwrite instead of --resume",
         ) from error
+
+
+def _checked_settings(about: Any, sets: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return both parts of a file of settings if they have the types that an evaluation writes.
+
+    Raises:
+        TypeError, AttributeError: They have other types.
+    """
+    conditions = [about.get("recognizers", {}), about.get("versions", {})]
+    if not all(isinstance(part, dict) for part in (sets, *conditions)):
+        raise TypeError("it has something else than keys and values")
+    if not all(type(value) in (int, float) for value in sets.values()):
+        raise TypeError("a value of a set is no number")
+    return about, sets
 
 
 def _changed_conditions(earlier: dict[str, Any], current: dict[str, Any]) -> list[str]:

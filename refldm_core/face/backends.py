@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from .findings import Findings, Picture, require_finite
-from .onnx_files import metadata_of, onnx_session
+from .onnx_files import input_shape, metadata_of, onnx_session, running
 from .packages import import_optional
 
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
@@ -189,7 +189,7 @@ class ScrfdNetwork:
     def __init__(self, path: Path, providers: Sequence[str] | None = None, tile: int = 640) -> None:
         scrfd = import_optional("insightface.model_zoo.scrfd", "insightface")
         session = onnx_session(path, providers)
-        shape, outputs = session.get_inputs()[0].shape, len(session.get_outputs())
+        shape, outputs = input_shape(session), len(session.get_outputs())
         if len(shape) != 4 or outputs not in (9, 15):
             raise CheckpointError(
                 f"{path} is not SCRFD with landmarks: its input has shape {shape} and it has {outputs} outputs.",
@@ -199,7 +199,8 @@ class ScrfdNetwork:
         fixed = [side for side in shape[2:] if isinstance(side, int) and side > 0]
         self._tile = min(fixed) if len(fixed) == 2 else tile
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (tile, tile)
-        self._metadata = metadata_of(session)
+        self._metadata = metadata_of(session, path)
+        self._path = path
         self.model: Any = scrfd.SCRFD(model_file=str(path), session=session)
         self.model.prepare(0, input_size=self._size, nms_thresh=_NMS_OVERLAP)
 
@@ -231,6 +232,7 @@ class ScrfdNetwork:
         canvas = np.zeros((self._size[1], self._size[0], 3), dtype=np.uint8)
         canvas[:height, :width] = picture[..., ::-1]
         self.model.prepare(0, det_thresh=threshold)
-        boxes, landmarks = self.model.detect(canvas, input_size=self._size)
+        with running(self._path):
+            boxes, landmarks = self.model.detect(canvas, input_size=self._size)
         rows = np.reshape(np.asarray(boxes, dtype=np.float64), (-1, 5))
         return Findings(rows[:, :4], rows[:, 4], np.reshape(np.asarray(landmarks, dtype=np.float64), (-1, 5, 2)))

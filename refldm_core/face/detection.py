@@ -22,10 +22,13 @@ from torch import Tensor
 from ..errors import SettingsError
 from ..images import tensor_to_u8, u8_to_tensor
 from .alignment import align_faces
+from .errors import FaceError
 from .findings import Findings, Picture, join, require_finite, suppress
 from .tiling import SMALLEST_FACE, drop_cut, resize, scale_back, scales, tiles, turn_back
 from .types import Face, Landmarks5, transform_points
 
+_MOST_FACES = 2000
+"""Most faces of a picture. A photo of a crowd shows hundreds."""
 _LOOK_SIZES = (192, 224)
 """Pixels along each side of the aligned crops of the second look. A face takes about half of a crop. The mean of the
 landmarks in two crops is more accurate than those in one."""
@@ -116,6 +119,22 @@ class DetectionSettings:
             )
 
 
+def _require_plausible(count: int, image: Picture) -> None:
+    """Refuse more faces than a picture can show. A damaged network finds so many that the next steps take hours.
+
+    Raises:
+        FaceError: There are more than 2000 faces, or more than one for each square of 8 pixels.
+    """
+    height, width = image.shape[:2]
+    most = min(_MOST_FACES, 16 + height * width // 64)
+    if count > most:
+        raise FaceError(
+            f"The face detector finds {count} faces in a picture of {width}x{height} pixels.",
+            expected=f"at most {most} faces",
+            remedy="get the detector's file again, raise the threshold, or choose another detector",
+        )
+
+
 class SearchingDetector:
     """A detector that searches a picture with a network at several scales, tiles and rotations.
 
@@ -136,6 +155,7 @@ class SearchingDetector:
             for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
         ]
         best = suppress(join(findings_of_all_turns), self.settings.overlap)
+        _require_plausible(len(best.scores), image)
         faces = [
             Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
             for box, score, points in zip(*best, strict=True)

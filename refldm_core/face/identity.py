@@ -16,7 +16,7 @@ from ..errors import CheckpointError, NotFiniteError
 from ..out_of_memory import Parts
 from .alignment import FFHQ_SIZE, similarity, template
 from .errors import FaceError
-from .onnx_files import metadata_of, onnx_session
+from .onnx_files import input_shape, metadata_of, onnx_session, running
 from .types import Face, Faces, Landmarks5, Matrix
 from .warping import warp
 
@@ -60,15 +60,16 @@ class ArcFaceRecognizer:
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
         self._session: Any = onnx_session(path, providers)
-        self.metadata = metadata_of(self._session)
+        self.metadata = metadata_of(self._session, path)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shape = list(inputs[0].shape)
+        shape = input_shape(self._session)
         if len(inputs) != 1 or len(outputs) != 1 or shape[1:] != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise CheckpointError(
                 f"{path} is not an ArcFace recognizer: its input has shape {shape} and it has {len(outputs)} outputs.",
                 expected="one input of shape (n, 3, 112, 112) and one output",
                 remedy="use w600k_r50.onnx of the pack buffalo_l, or glintr100.onnx of antelopev2",
             )
+        self._path = path
         self._input: str = inputs[0].name
         # Some files fix the batch size at 1.
         self._batch_size = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH_SIZE
@@ -80,9 +81,21 @@ class ArcFaceRecognizer:
             return np.zeros((0, 512), dtype=np.float32)
 
         def run(part: slice) -> Embeddings:
-            return np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(pictures[part])})[0])
+            return self._run(np.ascontiguousarray(pictures[part]))
 
         return normalize(np.concatenate(Parts("recognize {} faces", self._batch_size).run(run, len(pictures))))
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """Embed (n, 3, 112, 112).
+
+        Raises:
+            CheckpointError: The network cannot be run, or gives something else than a vector for each crop.
+        """
+        with running(self._path):
+            output = np.asarray(self._session.run(None, {self._input: batch})[0])
+            if output.ndim != 2 or len(output) != len(batch) or not output.shape[1] or output.dtype.kind not in "fiu":
+                raise ValueError(f"its result for {len(batch)} faces has the shape {output.shape}")
+        return output
 
 
 def embed(recognizer: Recognizer, crops: Tensor) -> Embeddings:

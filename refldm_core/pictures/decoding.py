@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from .color import ColorSpace, UnusableProfileError, color_space, lab_to_srgb, srgb_profile
 from .samples import Samples, has_more_than_16_bits, is_deep, read_samples, to_eight_bits
@@ -69,7 +69,14 @@ def decode(path: Path, opened: Image.Image) -> Decoded:
         note = "its samples were scaled to 16 bits" if has_more_than_16_bits(opened) else ""
         samples = read_samples(path, opened)
         return _with_space(Decoded(*_split_samples(samples), samples, note=note), profile)
-    return _with_space(Decoded(*_split_alpha(ImageOps.exif_transpose(opened))), profile)
+    return _with_space(Decoded(*_split_alpha(_upright(opened))), profile)
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    """Load a picture and turn it upright. A picture that is upright already is not copied: it may be large."""
+    opened.load()
+    orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    return opened if orientation == 1 else ImageOps.exif_transpose(opened)
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> Decoded:
@@ -100,7 +107,8 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.has_transparency_data:
         with_alpha = image.convert("LA" if is_gray else "RGBA")
         return with_alpha.convert("L" if is_gray else "RGB"), with_alpha.getchannel("A")
-    return image.convert("L" if is_gray else "RGB"), None
+    mode = "L" if is_gray else "RGB"
+    return image if image.mode == mode else image.convert(mode), None
 
 
 def _with_space(decoded: Decoded, profile: bytes | None) -> Decoded:

@@ -33,6 +33,9 @@ _REVERSED = {
 """Raw mode of a 16-bit file -> the same raw mode in the opposite byte order."""
 _GRAY_WITH_ALPHA = "LA;16B"
 
+_LEVELS = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
+"""The nearest of 256 levels for each 16-bit value."""
+
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an opened file, not yet loaded, has more than 8 bits a channel."""
@@ -78,7 +81,7 @@ def read_samples(path: Path, image: Image.Image) -> Samples:
 
 def to_eight_bits(samples: Samples) -> NDArray[np.uint8]:
     """Round samples to the nearest of 256 levels."""
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return _LEVELS[samples]
 
 
 def _is_gray(image: Image.Image) -> bool:
@@ -111,7 +114,10 @@ def _read_as(path: Path, raw_modes: Mapping[str, str]) -> NDArray[np.uint8]:
 
 
 def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Samples:
-    return np.asarray(high.astype(np.uint16) << 8 | low, np.uint16)
+    samples = high.astype(np.uint16)
+    samples <<= 8  # in place: large pictures would need several times their memory
+    samples |= low
+    return samples
 
 
 def _with_raw_mode(tile: Any, raw_mode: str) -> Any:

@@ -47,7 +47,10 @@ def read_spec(path: Path, changes: Sequence[str] = ()) -> TrainSpec:
 
 def as_yaml(spec: TrainSpec) -> str:
     """Return the complete config as YAML, including every default."""
-    return yaml.safe_dump(_plain(asdict(spec)), sort_keys=False, allow_unicode=True)
+    values = _plain(asdict(spec))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # PyYAML writes some line breaks of Unicode, such as U+0085, so that it reads them back as spaces.
+    return text if yaml.safe_load(text) == values else yaml.safe_dump(values, sort_keys=False)
 
 
 def _plain(value: Any) -> Any:

@@ -44,8 +44,19 @@ class MovingAverage:
         return {"updates": self.updates, "weights": self.weights}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        self.updates = int(state["updates"])  # pyright: ignore[reportArgumentType]
-        for name, tensor in dict[str, Tensor](state["weights"]).items():  # pyright: ignore[reportArgumentType, reportCallIssue]
+        """Load what `state_dict` returned.
+
+        Raises:
+            ValueError, LookupError, TypeError: the values belong to another module, or are damaged.
+        """
+        updates = state["updates"]
+        if not isinstance(updates, int) or not 0 <= updates <= 10**12:
+            raise ValueError("an average has an unusual number of updates")
+        weights = dict[str, Tensor](state["weights"])  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if {name: tensor.shape for name, tensor in weights.items()} != {n: t.shape for n, t in self.weights.items()}:
+            raise ValueError("an average has other weights")  # copy_ would repeat the numbers of a smaller tensor
+        self.updates = updates
+        for name, tensor in weights.items():
             self.weights[name].copy_(tensor)
 
 

@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_ranges, ranged_field
+
+_LARGEST_WEIGHT, _LAST_STEP = 1e6, 10**12
+
 IdentityScale = Literal["sqrt_alpha_bar", "none", "t<100", "t<500"]
 
 
@@ -24,11 +28,14 @@ class IdentitySpec:
         share: share of each batch's pictures for which the term is computed.
     """
 
-    weight: float = 0.1
+    weight: float = ranged_field(0.1, 0.0, _LARGEST_WEIGHT)
     scale: IdentityScale = "sqrt_alpha_bar"
     recognizer: str = ""
-    from_step: int = 0
-    share: float = 1.0
+    from_step: int = ranged_field(0, 0, _LAST_STEP)
+    share: float = ranged_field(1.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,12 @@ class DiffusionLossSpec:
 
     kind: Literal["l2", "l1"] = "l2"
     weighting: Literal["none", "inverse_sqrt_snr"] = "none"
-    face_weight: float = 0.0
-    mean_weight: float = 0.0
+    face_weight: float = ranged_field(0.0, 0.0, _LARGEST_WEIGHT)
+    mean_weight: float = ranged_field(0.0, 0.0, _LARGEST_WEIGHT)
     identity: IdentitySpec = field(default_factory=IdentitySpec)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -70,14 +80,17 @@ class FirstStageLossSpec:
         face_weight: additional weight of the eyes and the mouth; see `face_weights`. The published training uses 0.
     """
 
-    perceptual: float = 1.0
+    perceptual: float = ranged_field(1.0, 0.0, _LARGEST_WEIGHT)
     network: str = "lpips"
-    codebook: float = 1.0
-    adversarial: float = 0.75
-    discriminator_from: int = 50_000
-    discriminator_width: int = 64
-    quantize_from: int = 0
-    face_weight: float = 0.0
+    codebook: float = ranged_field(1.0, 0.0, _LARGEST_WEIGHT)
+    adversarial: float = ranged_field(0.75, 0.0, _LARGEST_WEIGHT)
+    discriminator_from: int = ranged_field(50_000, 0, _LAST_STEP)
+    discriminator_width: int = ranged_field(64, 1, 8192)
+    quantize_from: int = ranged_field(0, 0, _LAST_STEP)
+    face_weight: float = ranged_field(0.0, 0.0, _LARGEST_WEIGHT)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class NoisyLatent(NamedTuple):

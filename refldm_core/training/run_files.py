@@ -17,9 +17,10 @@ from torch import nn
 
 from ..checkpoints.pickles import check_zip
 from ..checkpoints.saving import save_pickled
-from ..errors import CheckpointError
+from ..errors import CheckpointError, OutOfRangeError, ReFLDMError
 from ..files import atomic_write, require_regular
 from ..out_of_memory import is_out_of_memory
+from ..ranges import Range
 from .config_file import read_spec
 from .ema import MovingAverage
 from .spec import TrainSpec
@@ -35,9 +36,11 @@ _MAY_CHANGE = {
 }
 """Values of the config that may change when a run is continued. They do not change the result of a step."""
 
+_STEPS = Range(0, 10**12, whole=True)
+
 _DAMAGED = (
-    *(CheckpointError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError, ValueError, TypeError),
-    *(AttributeError, EOFError, OSError, StopIteration),
+    *(CheckpointError, OutOfRangeError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, LookupError),
+    *(ValueError, TypeError, AssertionError, AttributeError, ArithmeticError, EOFError, OSError, StopIteration),
 )
 """Errors that reading a damaged state raises."""
 
@@ -87,11 +90,13 @@ class RunState:
             state = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(state, dict):
                 raise TypeError(f"it holds a {type(state).__name__}")
-            step = int(state["step"])
+            step = int(_STEPS.number("step", state["step"]))
             for part, values in zip(self.parts, state["parts"], strict=True):
                 part.load_state_dict(values)
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
+            if set(state["averages"]) != set(self.averages):
+                raise ValueError("it has the averages of other parts")
             for name, values in state["averages"].items():
                 self.averages[name].load_state_dict(values)
             if self.scaler and state["scaler"]:
@@ -99,7 +104,7 @@ class RunState:
         except _DAMAGED as error:
             if is_out_of_memory(error):
                 raise
-            reason = error.problem if isinstance(error, CheckpointError) else str(error) or type(error).__name__
+            reason = error.problem if isinstance(error, ReFLDMError) else str(error) or type(error).__name__
             raise TrainingError(
                 f"The run cannot continue from the state {path} ({reason.splitlines()[0][:200]}).",
                 expected="a complete state that a run of this config wrote",
@@ -139,8 +144,19 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def truncate_log(path: Path, step: int) -> None:
-    """Remove the lines of the log after the first `step` steps, which the continued run writes again."""
+    """Remove the lines of the log after the first `step` steps, which the continued run writes again.
+
+    Raises:
+        TrainingError: the log is not UTF-8 text.
+    """
     if path.exists():
-        lines = require_regular(path).read_text(encoding="utf-8").splitlines()
+        try:
+            lines = require_regular(path).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise TrainingError(
+                f"The log {path} is damaged: it is not UTF-8 text.",
+                expected="the log that a run of this config wrote",
+                remedy="move the log away; the run then begins a new one",
+            ) from error
         with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines[:step]), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +21,10 @@ from ..data.rendered import RenderedDataset, render_scenes
 from ..face.alignment import mean_crop
 from ..face.types import Matrix, compose, transform_points
 from ..face.warping import shift, warp
+from ..files import require_regular
 from ..hardware import usable_cores
 from ..images import load_image
+from ..paths import require_plain
 from ..synthetic.dataset import SceneSetSpec
 from .photometric import strong_photometric
 
@@ -75,36 +78,36 @@ class SceneSet:
         folder: folder with `images/` and `attributes.jsonl`, as `refldm synthesize --scenes` writes it.
 
     Raises:
-        DataError: the folder holds no scenes.
+        DataError: the folder holds no scenes, or its list of scenes is damaged.
+        UnsafePathError: a name in that list would lead out of the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         dataset = RenderedDataset(folder)
         try:
-            lines = dataset.attributes.read_text(encoding="utf-8").splitlines()
-            self._records: list[dict[str, Any]] = [json.loads(line) for line in lines]
-            self._paths = [dataset.images / record["image"] for record in self._records]
-            self._visible = [
-                [i for i, share in enumerate(record["visible"]) if share >= _LEAST_VISIBLE] for record in self._records
+            lines = require_regular(dataset.attributes).read_text(encoding="utf-8").splitlines()
+            records = [json.loads(line) for line in lines]
+            names = [require_plain(record["image"], f"{dataset.attributes}") for record in records]
+            self._paths = [dataset.images / name for name in names]
+            self._faces: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = [
+                _visible_faces(record) for record in records
             ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not records:
+                raise ValueError("its list of scenes is empty")
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(
-                f"{folder} holds no scenes ({error!r}).",
+                f"{folder} holds no scenes ({repr(error)[:200]}).",
                 expected="a folder that `refldm synthesize --scenes` wrote",
                 remedy="correct corpus.folder, or set corpus.kind: synthetic",
             ) from error
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._paths)
 
     def scene(self, index: int) -> TrainingScene:
         """Return a complete scene as it was rendered, with the faces that nobody hides."""
-        record, visible = self._records[index], self._visible[index]
-        landmarks = np.array([record["landmarks"][i] for i in visible], dtype=np.float64)
-        boxes = np.array([record["boxes"][i] for i in visible], dtype=np.float64)
-        return TrainingScene(
-            _load(self._paths[index]), np.reshape(landmarks, (len(visible), 5, 2)), np.reshape(boxes, (len(visible), 4))
-        )
+        landmarks, boxes = self._faces[index]
+        return TrainingScene(_load(self._paths[index]), np.array(landmarks), np.array(boxes))
 
     def example(self, size: int, seed: int) -> TrainingScene:
         """Return an example: a window of a scene in other colors and quality.
@@ -153,6 +156,21 @@ def open_scenes(corpus: CorpusSpec, size: int, most_faces: int, scenes: int) -> 
 
 
 _NO_FACES = (np.zeros((0, 5, 2)), np.zeros((0, 4)))
+
+
+def _visible_faces(record: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the landmarks (n, 5, 2) and the boxes (n, 4) of the faces that nobody hides.
+
+    Raises:
+        ValueError, KeyError, TypeError: The record of the scene is damaged.
+    """
+    shares = [float(share) for share in list(record["visible"])]
+    landmarks = np.reshape(np.array(record["landmarks"], dtype=np.float64), (len(shares), 5, 2))
+    boxes = np.reshape(np.array(record["boxes"], dtype=np.float64), (len(shares), 4))
+    if not (np.isfinite(landmarks).all() and np.isfinite(boxes).all()):
+        raise ValueError("a position of a face is not finite")
+    visible = [i for i, share in enumerate(shares) if share >= _LEAST_VISIBLE]
+    return landmarks[visible], boxes[visible]
 
 
 @lru_cache(maxsize=512)  # 450 kilobytes each; decoding takes longer than all changes of the picture

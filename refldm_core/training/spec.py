@@ -10,7 +10,11 @@ from ..data.groups import GroupSpec
 from ..diffusion.schedule import NoiseSpec
 from ..model.unet import UNetSpec
 from ..model.vqgan import FirstStageSpec
+from ..ranges import Range, check_ranges, ranged_field
 from .losses import DiffusionLossSpec, FirstStageLossSpec
+
+_MOST_STEPS, _LARGEST = 10**12, 1e6
+"""Bounds that no useful training reaches. They keep damaged configs from reaching the long work."""
 
 TaskName = Literal["first_stage", "ldm", "refldm", "recognizer", "detector"]
 
@@ -26,15 +30,23 @@ class OptimizerSpec:
         decay: "constant", or "cosine", which lowers the learning rate to `final` times its value at the last step.
         final: see `decay`.
         clip: largest norm of the gradient; 0 sets no limit.
+
+    Raises:
+        OutOfRangeError: a number is outside its range, as for every section of the config.
     """
 
-    learning_rate: float = 5e-5
+    learning_rate: float = ranged_field(5e-5, 0.0, 100.0)
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    warmup: int = 10_000
+    weight_decay: float = ranged_field(0.0, 0.0, _LARGEST)
+    warmup: int = ranged_field(10_000, 0, _MOST_STEPS)
     decay: Literal["constant", "cosine"] = "constant"
-    final: float = 0.05
-    clip: float = 1.0
+    final: float = ranged_field(0.05, 0.0, 1.0)
+    clip: float = ranged_field(1.0, 0.0, 1e12)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for beta in self.betas:
+            Range(0.0, 0.999999999, whole=False).number("betas", beta)
 
 
 @dataclass(frozen=True)
@@ -58,18 +70,21 @@ class RunSpec:
         cpu: whether to use the CPU although there is a GPU.
     """
 
-    steps: int = 150_000
-    batch: int = 8
-    accumulate: int = 1
+    steps: int = ranged_field(150_000, 0, _MOST_STEPS)
+    batch: int = ranged_field(8, 1, 65_536)
+    accumulate: int = ranged_field(1, 1, 65_536)
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     checkpoint_activations: bool = False
-    ema: float = 0.9999
+    ema: float = ranged_field(0.9999, 0.0, 1.0)
     ema_warmup: bool = True
-    save_every: int = 1000
-    sample_every: int = 1000
-    workers: int = 0
+    save_every: int = ranged_field(1000, 1, _MOST_STEPS)
+    sample_every: int = ranged_field(1000, 0, _MOST_STEPS)
+    workers: int = ranged_field(0, 0, 1024)
     compile: bool = False
     cpu: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -83,9 +98,12 @@ class DropSpec:
             training has no such examples.
     """
 
-    lq: float = 0.1
-    references: float = 0.1
-    none: float = 0.0
+    lq: float = ranged_field(0.1, 0.0, 1.0)
+    references: float = ranged_field(0.1, 0.0, 1.0)
+    none: float = ranged_field(0.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -136,9 +154,12 @@ class FirstStageTrainSpec:
     """
 
     init: str = ""
-    crop: int = 0
+    crop: int = ranged_field(0, 0, 8192)
     model: FirstStageSpec = field(default_factory=FirstStageSpec)
     loss: FirstStageLossSpec = field(default_factory=FirstStageLossSpec)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -152,10 +173,13 @@ class RecognizerSpec:
         pictures: number of pictures of each person in a batch; `run.batch` counts people.
     """
 
-    width: int = 24
-    embedding: int = 128
-    temperature: float = 0.1
-    pictures: int = 4
+    width: int = ranged_field(24, 1, 4096)
+    embedding: int = ranged_field(128, 1, 65_536)
+    temperature: float = ranged_field(0.1, 1e-6, _LARGEST)
+    pictures: int = ranged_field(4, 1, 1024)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -169,9 +193,12 @@ class DetectorSpec:
             example is a new window of a scene, which is turned, mirrored, recolored and degraded at random.
     """
 
-    size: int = 256
-    most_faces: int = 6
-    scenes: int = 500
+    size: int = ranged_field(256, 1, 8192)
+    most_faces: int = ranged_field(6, 0, 1024)
+    scenes: int = ranged_field(500, 0, 10**9)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -186,7 +213,7 @@ class TrainSpec:
 
     task: TaskName
     output: str
-    seed: int = 0
+    seed: int = ranged_field(0, -(2**63), 2**63 - 1)
     corpus: CorpusSpec = field(default_factory=CorpusSpec)
     groups: GroupSpec = field(default_factory=GroupSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
@@ -195,3 +222,6 @@ class TrainSpec:
     diffusion: DiffusionSpec = field(default_factory=DiffusionSpec)
     recognizer: RecognizerSpec = field(default_factory=RecognizerSpec)
     detector: DetectorSpec = field(default_factory=DetectorSpec)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

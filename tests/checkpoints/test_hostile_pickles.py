@@ -209,3 +209,14 @@ def test_the_content_of_usual_checkpoints_is_accepted(tmp_path: Path) -> None:
         tensors = read_tensors(path).tensors
         assert tensors.keys() == content["state_dict"].keys()  # type: ignore[attr-defined]
         assert all(torch.equal(t, content["state_dict"][n]) for n, t in tensors.items())  # type: ignore[index]
+
+
+def test_a_legacy_file_whose_numbers_have_another_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "legacy.pth"
+    torch.save({"weight": WEIGHT}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    key = str(WEIGHT.untyped_storage()._cdata).encode()
+    assert content.count(key) == 2, "the name of the numbers, in the pickle and before the numbers"
+    path.write_bytes(content.replace(key, b"7" * len(key), 1))
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_tensors(path)

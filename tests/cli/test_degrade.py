@@ -202,3 +202,13 @@ def test_table_of_an_interrupted_run_lists_its_finished_pictures(run: Run, monke
     monkeypatch.setattr(degraded, "load_image", interrupted)
     assert run("faces", "--output", "low") == 130
     assert list(rows()) == ["a.png", "anna/a.png"]
+
+
+@pytest.mark.parametrize("row", ["a.png,severe,1", "a.png,severe,1,1,1,1,1,more"])
+def test_table_with_an_incomplete_row_is_not_replaced(row: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    content = "file,kind,seed,blur_sigma,downscale,noise_sigma,jpeg_quality\n" + row + "\n"
+    Path("low").mkdir()
+    Path("low/degradations.csv").write_text(content, encoding="utf-8")
+    assert run("faces", "--output", "low") == 2
+    assert "too few or too many columns" in capsys.readouterr().err
+    assert Path("low/degradations.csv").read_text(encoding="utf-8") == content

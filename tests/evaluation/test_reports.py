@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refldm_core.cli import benchmark_plan
 from refldm_core.data.build_report import BuildReport
-from refldm_core.errors import SettingsError
+from refldm_core.errors import OutputError, SettingsError
+from refldm_core.evaluation import session
 from refldm_core.evaluation.benchmark import write_seconds
 from refldm_core.evaluation.cells import as_cell, from_cell
 from refldm_core.evaluation.dataset import Finding
@@ -129,3 +131,29 @@ def test_invalid_time_is_an_error(invalid: float) -> None:
     assert mean_seconds([]) is None and mean_seconds([1.0, 2.0]) == 1.5
     with pytest.raises(SettingsError, match=r"is no time in seconds \(1 of 3 times are none\)"):
         mean_seconds([1.0, invalid, 2.0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "null", '{"about": null, "sets": {}}', '{"about": {}, "sets": null}', '{"about": [], "sets": {}}'),
+        *('{"about": {"recognizers": null}, "sets": {}}', '{"about": {"versions": 5}, "sets": {}}', "[" * 200_000),
+        *(
+            '{"about": {}, "sets": {"fid": "1"}}',
+            '{"about": {}, "sets": {"fid": [1]}}',
+            '{"about": {}, "sets": {"a": true}}',
+        ),
+    ],
+)
+def test_damaged_settings_of_an_earlier_evaluation_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(OutputError, match="the settings of the scores"):
+        session._read_settings(path)
+
+
+def test_settings_of_a_deeply_nested_benchmark_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "benchmark.json"
+    path.write_text("[" * 200_000, encoding="utf-8")
+    with pytest.raises(OutputError, match="cannot be read"):
+        benchmark_plan._read_conditions(path)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from refldm_core.errors import CheckpointError, NotFiniteError
 from refldm_core.evaluation.identity import PublishedIdentity
 from refldm_core.face.backends import RetinaFaceNetwork, load_strictly
-from refldm_core.face.detection import SearchingDetector
+from refldm_core.face.detection import DetectionSettings, SearchingDetector
 from refldm_core.face.errors import FaceError
 from refldm_core.face.findings import Findings
 from refldm_core.face.identity import embed_crops, embed_faces
@@ -110,3 +110,25 @@ def test_landmarks_that_are_not_finite_are_refused(value: float) -> None:
 def test_typed_landmarks_that_are_not_finite_are_refused() -> None:
     with pytest.raises(FaceError, match="not finite"):
         parse_landmarks("1e999 1 2 1 1.5 2 1 3 2 3")
+
+
+class Crowd(Network):
+    """A network that finds a face in every square of some pixels."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def find(self, picture: Any, threshold: float) -> Findings:
+        rows, columns = (np.arange(0, length, self.step) for length in picture.shape[:2])
+        corners = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
+        boxes = np.concatenate([corners, corners + self.step], axis=1)
+        return Findings(boxes, np.full(len(boxes), 0.9), corners[:, None] + POINTS / 10.0)
+
+
+def test_more_faces_than_a_picture_can_show_are_refused() -> None:
+    """A damaged network finds faces everywhere, and looking at each again would take hours."""
+    picture = np.zeros((96, 96, 3), np.uint8)
+    with pytest.raises(FaceError, match=r"finds \d+ faces in a picture of 96x96 pixels") as caught:
+        SearchingDetector(Crowd(4), DetectionSettings(turns=(0,))).detect(picture)
+    assert caught.value.expected == "at most 160 faces" and "detector" in caught.value.remedy
+    assert SearchingDetector(Crowd(48), DetectionSettings(turns=(0,))).detect(picture)

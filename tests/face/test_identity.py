@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from refldm_core.errors import CheckpointError
 from refldm_core.face.alignment import FFHQ_TEMPLATE, align_faces, face_from_landmarks, similarity
@@ -17,6 +19,7 @@ from refldm_core.face.identity import (
     embed_faces,
     normalize,
 )
+from refldm_core.face.onnx_files import find_pack
 from refldm_core.face.types import Landmarks5, transform_points
 from tests.face.toys import collage, save_arcface, save_scrfd, transform_of
 
@@ -86,3 +89,45 @@ def test_missing_and_foreign_files_are_refused(tmp_path):
         ArcFaceRecognizer(tmp_path / "det.onnx")
     with pytest.raises(CheckpointError, match="There is no file"):
         ArcFaceRecognizer(tmp_path / "absent.onnx")
+
+
+def _save_network(path, nodes, outputs=("683",), metadata=None, with_input=True):
+    image = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, ["n", 3, 112, 112])
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "network", [image] if with_input else [], results)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, metadata or {})
+    onnx.save(model, str(path))
+
+
+def test_a_network_that_cannot_be_run_is_refused(tmp_path):
+    shape = helper.make_node("Constant", [], ["shape"], value_ints=[7, 7])
+    _save_network(tmp_path / "a.onnx", [shape, helper.make_node("Reshape", ["input.1", "shape"], ["683"])])
+    recognizer = ArcFaceRecognizer(tmp_path / "a.onnx")
+    with pytest.raises(CheckpointError, match="cannot be run"):
+        recognizer.embed(torch.zeros(2, 3, 112, 112))
+
+
+def test_a_result_that_is_no_vector_is_refused(tmp_path):
+    _save_network(tmp_path / "a.onnx", [helper.make_node("Relu", ["input.1"], ["683"])])
+    recognizer = ArcFaceRecognizer(tmp_path / "a.onnx")
+    with pytest.raises(CheckpointError, match=r"the shape \(2, 3, 112, 112\)"):
+        recognizer.embed(torch.zeros(2, 3, 112, 112))
+
+
+def test_a_network_without_inputs_is_refused(tmp_path):
+    _save_network(
+        tmp_path / "a.onnx", [helper.make_node("Constant", [], ["683"], value_floats=[1.0])], with_input=False
+    )
+    with pytest.raises(CheckpointError, match="not an ArcFace recognizer"):
+        ArcFaceRecognizer(tmp_path / "a.onnx")
+    with pytest.raises(CheckpointError, match="not an insightface pack"):
+        find_pack(tmp_path)
+
+
+def test_metadata_that_is_no_text_is_refused(tmp_path):
+    _save_network(tmp_path / "a.onnx", [helper.make_node("Relu", ["input.1"], ["683"])], metadata={"key": "@@@@"})
+    path = tmp_path / "a.onnx"
+    path.write_bytes(path.read_bytes().replace(b"@@@@", b"\xff\xff\xff\xff"))
+    with pytest.raises(CheckpointError):
+        ArcFaceRecognizer(path)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from refldm_core.training.ema import MovingAverage
-from refldm_core.training.run_files import RunState
+from refldm_core.training.run_files import RunState, truncate_log
 from refldm_core.training.task import TrainingError
 
 
@@ -72,6 +72,9 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "no step": _saved(step=...),
     "a step of text": _saved(step="seven"),
     "no step at all": _saved(step=None),
+    "a step below 0": _saved(step=-1),
+    "a step of many digits": _saved(step=10**30),
+    "half a step": _saved(step=7.5),
     "no parts": _saved(parts=...),
     "parts of text": _saved(parts=["x"]),
     "parts are a number": _saved(parts=5),
@@ -82,6 +85,13 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "another average": _saved(averages={"other": {"updates": 1, "weights": {}}}),
     "averages are a list": _saved(averages=[1]),
     "an average without weights": _saved(averages={"part": {"updates": 1}}),
+    "an average of too many updates": _saved(averages={"part": {"updates": 10**30, "weights": {}}}),
+    "an average without its weights": _saved(averages={"part": {"updates": 1, "weights": {}}}),
+    "an average of single numbers": _saved(
+        averages={"part": {"updates": 1, "weights": {"weight": torch.ones(1), "bias": torch.ones(1)}}}
+    ),
+    "an average of less than no updates": _saved(averages={"part": {"updates": -1, "weights": {}}}),
+    "no average": _saved(averages={}),
     "an average of other shapes": _saved(averages={"part": {"updates": 1, "weights": {"weight": torch.zeros(5)}}}),
 }
 
@@ -101,3 +111,12 @@ def test_a_complete_state_is_loaded(tmp_path: Path) -> None:
     loaded = _run_state()
     assert loaded.load(path) == 7
     assert torch.equal(loaded.parts[0].weight, saved.parts[0].weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{}\n", b'{"step": 1}\n\x88\n'])
+def test_a_log_that_is_no_text_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="not UTF-8 text"):
+        truncate_log(path, 1)
+    assert path.read_bytes() == content

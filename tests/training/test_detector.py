@@ -11,6 +11,7 @@ from PIL import Image
 
 from refldm_core.data.corpus import CorpusSpec, DataError
 from refldm_core.data.rendered import RenderedDataset
+from refldm_core.errors import UnsafePathError
 from refldm_core.training.spec import DetectorSpec, RunSpec, TrainSpec
 
 pytest.importorskip("facexlib")
@@ -193,3 +194,28 @@ def test_the_projects_loader_reads_the_file(tmp_path):
 def test_the_sample_is_a_grid_of_scenes():
     picture = task_of().sample({})
     assert picture is not None and picture.size == (4 * 96, 3 * 96)
+
+
+GOOD = {"image": "a.png", "visible": [1.0], "landmarks": [[[1.0, 2.0]] * 5], "boxes": [[1.0, 2.0, 3.0, 4.0]]}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        *([], [5], [{}], [GOOD | {"visible": {"a": 1}}], [GOOD | {"visible": ["x"]}], [GOOD | {"visible": [1.0, 1.0]}]),
+        *([GOOD | {"boxes": {}}], [GOOD | {"boxes": [[1.0, 2.0]]}], [GOOD | {"boxes": [[1, 2, 3, float("nan")]]}]),
+        *([GOOD | {"landmarks": []}], [GOOD | {"landmarks": [[[float("inf"), 0.0]] * 5]}], [GOOD | {"image": 1}]),
+    ],
+)
+def test_a_damaged_list_of_scenes_is_refused(records, tmp_path):
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "attributes.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises((DataError, UnsafePathError)) as caught:
+        SceneSet(tmp_path)
+    assert caught.value.remedy
+
+
+def test_scenes_outside_the_folder_are_refused(tmp_path):
+    (tmp_path / "attributes.jsonl").write_text(json.dumps(GOOD | {"image": "../a.png"}) + "\n", encoding="utf-8")
+    with pytest.raises(UnsafePathError, match="cannot be used"):
+        SceneSet(tmp_path)

@@ -103,3 +103,33 @@ def test_invalid_values_are_refused(text: str, change: str, message: str, tmp_pa
     with pytest.raises(TrainingError, match=message) as caught:
         read(tmp_path, f"task: ldm\noutput: out\n{text}", *([change] if change else []))
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("run.save_every=0", "run.save_every=-1", "run.sample_every=-1", "run.workers=-1", "run.accumulate=0"),
+        *("run.batch=0", "run.batch=9223372036854775808", "run.steps=-1", "run.ema=1.5", "run.ema=-0.1"),
+        *("optimizer.learning_rate=-1", "optimizer.learning_rate=1e308", "optimizer.warmup=-1", "optimizer.final=2"),
+        *("optimizer.weight_decay=-1", "optimizer.clip=-1", "seed=9223372036854775808", "corpus.size=0"),
+        *("corpus.first_person=-1", "corpus.people=-1", "groups.targets=0", "groups.references=-1", "groups.severe=2"),
+        *("groups.variants=-1", "diffusion.drop.lq=1.5", "diffusion.loss.face_weight=-1", "first_stage.crop=-1"),
+        *("diffusion.loss.identity.share=2", "first_stage.loss.discriminator_width=0", "recognizer.temperature=0"),
+        *("recognizer.pictures=0", "detector.size=0", "detector.most_faces=-1", "first_stage.loss.quantize_from=-1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(value: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        read(tmp_path, "task: ldm\noutput: out", value)
+    assert value.partition("=")[0] in caught.value.problem and "number from" in caught.value.expected
+
+
+def test_momentum_of_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"optimizer\.betas"):
+        read(tmp_path, "task: ldm\noutput: out", "optimizer.betas=[0.9, 1.0]")
+
+
+@pytest.mark.parametrize("name", ["\x85", "a\u2028b", "\ufeff", "Zoë", "a: b", "- x", "2024-01-01", "line\nbreak"])
+def test_every_name_survives_writing(name: str, tmp_path: Path) -> None:
+    spec = TrainSpec("ldm", name)
+    assert read(tmp_path, as_yaml(spec)) == spec

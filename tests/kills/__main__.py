@@ -1,0 +1,6 @@
+"""Run the command: `python -m tests.kills`."""
+
+from .command import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
