@@ -145,7 +145,7 @@ def restore_tracks(
         return crops.to(restorer.device).float().clamp(-1.0, 1.0)
     parts = segments(crops, faces, temporal.cut)
     starts = range(0, len(crops), batch)
-    steadied, rests = _steadied(crops.to(restorer.device), parts, temporal.steadying)
+    steadied, stillness = _steadied(crops.to(restorer.device), parts, temporal.steadying)
     lq_latents = torch.cat([restorer.encode(steadied[start : start + batch]) for start in starts])
     latents = torch.empty_like(lq_latents)
     for indices, previous in _waves(parts, batch, together=temporal.strength == 0.0):
@@ -158,7 +158,7 @@ def restore_tracks(
             start=None if previous is None else latents[previous],
         )
     if temporal.smoothing:
-        latents = _average(latents, parts, rests * temporal.smoothing)
+        latents = _average(latents, parts, stillness * temporal.smoothing)
     return torch.cat([restorer.decode(latents[start : start + batch]).clamp(-1.0, 1.0) for start in starts])
 
 
@@ -215,16 +215,18 @@ def _steadied(crops: Tensor, parts: Sequence[Sequence[int]], weight: float) -> t
     differs from the average of the frames before.
     """
     steadied = crops.float().clone()
-    rests = torch.zeros(len(crops), 1, crops.shape[-2] // 8, crops.shape[-1] // 8, device=crops.device)
+    stillness = torch.zeros(len(crops), 1, crops.shape[-2] // 8, crops.shape[-1] // 8, device=crops.device)
     for part in parts:
         for before, i in pairwise(part):
-            rests[i] = _rest(steadied[i], steadied[before])
-            share = F.interpolate(rests[i : i + 1] * weight, crops.shape[-2:], mode="bilinear", align_corners=False)[0]
+            stillness[i] = _stillness(steadied[i], steadied[before])
+            share = F.interpolate(
+                stillness[i : i + 1] * weight, crops.shape[-2:], mode="bilinear", align_corners=False
+            )[0]
             steadied[i] = share * steadied[before] + (1.0 - share) * steadied[i]
-    return steadied, rests
+    return steadied, stillness
 
 
-def _rest(crop: Tensor, past: Tensor) -> Tensor:
+def _stillness(crop: Tensor, past: Tensor) -> Tensor:
     """Return how much each place of (3, height, width) is at rest: (1, height / 8, width / 8) in 0..1."""
     difference = F.avg_pool2d((crop - past).unsqueeze(0) * _LEVELS, 8)
     difference = (

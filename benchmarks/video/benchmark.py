@@ -130,9 +130,9 @@ def _judge_clip(
             restored = with_steady_colors(restored, film.crops, film.faces.faces)
         films[name] = _paste(film, restored, "none" if mode.steady_colors else "wavelet")
     judge = PublishedIdentity(networks.recognizer)
-    found = len(footage[True].faces) / len(degraded.frames)
+    detected_share = len(footage[True].faces) / len(degraded.frames)
     values = {
-        name: {**_judge(truth, frames, judge, size), "seconds": seconds[name], "found": found}
+        name: {**_judge(truth, frames, judge, size), "seconds": seconds[name], "detected_share": detected_share}
         for name, frames in films.items()
     }
     return values, films

@@ -38,12 +38,12 @@ def describe(run: dict[str, Any]) -> str:
     ]
     for kind in next(iter(people.values())):
         clips = [scores[kind] for scores in people.values()]
-        found = estimate([clip[BASELINE]["found"] for clip in clips]).mean
+        detected_share = estimate([clip[BASELINE]["detected_share"] for clip in clips]).mean
         lines += [
             "",
             f"## {kind.capitalize()} degradation",
             "",
-            f"The face was found in {found:.0%} of the frames.",
+            f"The face was found in {detected_share:.0%} of the frames.",
             "",
         ]
         headings = [heading for heading, _ in METRICS.values()]

@@ -18,7 +18,7 @@ from ..embedded import needs_embedded
 
 
 def clip_scores(likeness: float) -> dict[str, float]:
-    return {**dict.fromkeys(METRICS, 2.0), "likeness": likeness, "seconds": 0.5, "found": 0.75}
+    return {**dict.fromkeys(METRICS, 2.0), "likeness": likeness, "seconds": 0.5, "detected_share": 0.75}
 
 
 def test_report_has_the_values_by_hand() -> None:
