@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickletools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
+from mmap import mmap
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -89,7 +90,7 @@ class DryRun:
             "BINPERSID": self._push_storage,
         }
 
-    def follow(self, file: IO[bytes]) -> None:
+    def follow(self, file: IO[bytes] | mmap) -> None:
         """Follow one pickle from the current position of a file to the pickle's end.
 
         Raises:
@@ -99,7 +100,7 @@ class DryRun:
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         begin = file.tell()
-        for operation, argument, _ in pickletools.genops(file):
+        for operation, argument, _ in pickletools.genops(cast(IO[bytes], file)):
             self._steps += 1
             if self._steps > _MAX_STEPS or file.tell() - begin > MAX_BYTES:
                 raise refused_error(self._path, f"it takes more than {_MAX_STEPS:,} steps to read")

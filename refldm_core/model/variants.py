@@ -19,8 +19,7 @@ class ModelSpec:
         unet, first_stage: Shapes of the two networks.
         noise: Noise levels of the training.
         latent_size: Height and width of the latents that the U-Net was trained on. The shapes of the weights do not
-        tell
-            it.
+            tell it.
         scale_factor: Factor of the latents that the U-Net works on, including those of LQ pictures and references.
 
     Raises:
@@ -37,9 +36,12 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check_ranges(self)
         smallest = 2 ** (len(self.unet.channel_mult) - 1)
-        if self.latent_size % smallest:
+        # A single pixel in the lowest level could leave its normalization one number for each group.
+        if self.latent_size % smallest or self.latent_size < 2 * smallest:
             raise OutOfRangeError(
-                "latent_size", str(self.latent_size), f"a multiple of {smallest}, which the U-Net's levels divide it by"
+                "latent_size",
+                str(self.latent_size),
+                f"a multiple of {smallest}, from {2 * smallest} on: the U-Net's levels divide it by {smallest}",
             )
         latent = self.first_stage.embed_dim
         if (self.unet.in_channels, self.unet.out_channels) != (2 * latent, latent):

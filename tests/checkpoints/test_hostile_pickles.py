@@ -220,3 +220,13 @@ def test_a_legacy_file_whose_numbers_have_another_name_is_refused(tmp_path: Path
     path.write_bytes(content.replace(key, b"7" * len(key), 1))
     with pytest.raises(CheckpointError, match="damaged"):
         read_tensors(path)
+
+
+def test_a_length_beyond_the_end_of_a_legacy_file_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.pth"
+    _save_legacy({"weight": WEIGHT})(path)
+    length = (2**45).to_bytes(8, "little")  # 32 TiB
+    signature = path.read_bytes()[:15]  # the first pickle: the magic number
+    path.write_bytes(signature + pickle.PROTO + b"\x02" + pickle.BINUNICODE8 + length + b"x" * 100)
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_tensors(path)

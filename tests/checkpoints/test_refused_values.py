@@ -76,6 +76,7 @@ NUMBERS: list[tuple[str, str, object]] = [
     ("", "latent_size", 1_000_000_000),
     ("", "latent_size", float("inf")),
     ("", "latent_size", 20),  # in range, but the U-Net halves it three times
+    ("", "latent_size", 8),  # its lowest level would have a single pixel
     ("", "latent_size", HUGE),
 ]
 

@@ -58,6 +58,9 @@ class Supervisor:
     def close(self) -> None:
         """End the worker."""
         if self._process is not None:
+            with suppress(psutil.Error):
+                for child in psutil.Process(self._process.pid).children(recursive=True):  # of a command
+                    child.kill()
             self._process.kill()
             self._process.join()
             self._process = None
@@ -67,7 +70,8 @@ class Supervisor:
             context = multiprocessing.get_context("spawn")
             self._log.unlink(missing_ok=True)
             self._connection, other = context.Pipe()
-            self._process = context.Process(target=serve, args=(other, self._log), daemon=True)
+            # A daemon could not start processes, and some commands start them.
+            self._process = context.Process(target=serve, args=(other, self._log))
             self._process.start()
             other.close()
 
