@@ -18,7 +18,7 @@ BYPASSES = {
     "refldm_core/training/loop.py": "the log, which grows by one line in each step",
     "refldm_core/training/recognizer_network.py": "save_onnx, which is called inside atomic_write",
     "refldm_core/data/degradation.py": "JPEG in memory",
-    "refldm_core/data/photo_store.py": "arrays in memory; SQLite writes its own file atomically",
+    "refldm_core/data/stored_graph.py": "arrays in memory; SQLite writes its own file atomically",
     "refldm_core/evaluation/html.py": "PNG in memory",
     "refldm_core/evaluation/plots.py": "PNG in memory",
     "benchmarks/common/fresh_process.py": "a setting of the Linux kernel",
