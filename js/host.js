@@ -35,15 +35,16 @@ function linkOf(node, name) {
  * @returns {{owner: object, widget: object} | undefined}
  */
 function findHolder(node, name) {
-  const link = linkOf(node, name);
-  if (link == null) {
+  const number = linkOf(node, name);
+  if (number == null) {
     const widget = ownWidget(node, name);
     return widget && { owner: node, widget };
   }
-  const { origin_id: origin, origin_slot: slot } = node.graph.getLink(link);
-  if (Number(origin) !== SUBGRAPH_INPUT) return undefined;
+  const link = node.graph?.getLink(number); // a node that is being copied has no graph yet
+  if (!link || Number(link.origin_id) !== SUBGRAPH_INPUT) return undefined;
   const [subgraphNode, ...others] = allNodes().filter((item) => item.subgraph === node.graph);
-  return others.length ? undefined : findHolder(subgraphNode, node.graph.inputs[slot].name);
+  if (!subgraphNode || others.length) return undefined;
+  return findHolder(subgraphNode, node.graph.inputs[link.origin_slot].name);
 }
 
 /** Set the values of widgets (name -> value) as one step of undo. */
