@@ -10,6 +10,7 @@ second time, in aligned crops: for better landmarks, and to drop what is no face
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -111,11 +112,11 @@ class DetectionSettings:
                 expected="threshold and overlap in 0..1, at least one turn",
                 remedy="leave the defaults: none, 0.4 and (0, 1, 3)",
             )
-        if self.smallest is not None and self.smallest < SMALLEST_FACE:
+        if self.smallest is not None and not SMALLEST_FACE <= self.smallest < math.inf:
             raise SettingsError(
                 f"No detector finds faces of {self.smallest} pixels.",
                 expected=f"a smallest face of {SMALLEST_FACE:g} pixels or more",
-                remedy="enlarge the picture first",
+                remedy="enlarge the picture first, or leave the default",
             )
 
 

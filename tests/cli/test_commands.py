@@ -29,6 +29,15 @@ def test_help_explains_the_command(command: str, capsys: pytest.CaptureFixture[s
     assert len(page.splitlines()) > 10 and "--json" in page
 
 
+@pytest.mark.parametrize("option", ["--smallest", "--guidance", "--blend", "--min-size"])
+@pytest.mark.parametrize("text", ["nan", "inf", "many"])
+def test_options_refuse_what_is_no_finite_number(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["restore", "photo.png", "--output", "out.png", option, text])
+    assert stopped.value.code == 2
+    assert f"argument {option}: '{text}' is not a finite number" in capsys.readouterr().err
+
+
 def test_commands_are_listed_without_importing_torch() -> None:
     code = (
         "import sys; from refldm_core.cli.main import build_parser; build_parser(None); print('torch' in sys.modules)"

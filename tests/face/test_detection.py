@@ -199,7 +199,17 @@ def test_suppression_keeps_the_most_confident_of_overlapping_boxes():
     np.testing.assert_allclose(iou(boxes[0], boxes), [1, 81 / 119, 0])
 
 
-@pytest.mark.parametrize("bad", [{"threshold": 0.0}, {"turns": ()}, {"smallest": 2.0}, {"overlap": 1.5}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"threshold": 0.0},
+        {"turns": ()},
+        {"smallest": 2.0},
+        {"smallest": float("nan")},
+        {"smallest": float("inf")},
+        {"overlap": 1.5},
+    ],
+)
 def test_invalid_settings_are_refused(bad):
     with pytest.raises(SettingsError):
         DetectionSettings(**bad)

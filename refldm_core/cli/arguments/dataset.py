@@ -27,6 +27,7 @@ from pathlib import Path
 from ...data.build_settings import ReadingSettings, SplitSettings
 from .faces import add_detection_arguments
 from .model import DEVICES
+from .numbers import finite_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +76,7 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
     )
     faces.add_argument(
         "--min-size",
-        type=float,
+        type=finite_number,
         default=reading.min_size,
         metavar="PX",
         help="size of the smallest face to use (default: %(default)g)",
@@ -97,7 +98,9 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
         ("--val", splits.validation, "people for validation: a share below 1, or a number"),
         ("--test", splits.test, "people for test: a share below 1, or a number"),
     ):
-        people.add_argument(name, type=float, default=default, metavar="X", help=f"{meaning} (default: %(default)g)")
+        people.add_argument(
+            name, type=finite_number, default=default, metavar="X", help=f"{meaning} (default: %(default)g)"
+        )
     people.add_argument(
         "--test-references",
         type=int,

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...checkpoints.face_files import DETECTOR_FILES, PARSER_FILES
 from ...face.constants import SAME_PERSON
 from .model import MODEL_FOLDER
+from .numbers import finite_number
 
 _ORDERS = ("largest", "middle", "left to right", "top to bottom", "confidence")
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     finding = parser.add_argument_group("finding faces in whole photos")
     add_detection_arguments(finding, recognizer_is_needed=False)
     finding.add_argument(
-        "--min-size", type=float, default=0.0, metavar="PX", help="do not restore faces smaller than this"
+        "--min-size", type=finite_number, default=0.0, metavar="PX", help="do not restore faces smaller than this"
     )
     finding.add_argument(
         "--order", choices=_ORDERS, default="largest", help="order in which faces are numbered (default: largest)"
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     matching = parser.add_argument_group("matching people")
     matching.add_argument(
         "--match",
-        type=float,
+        type=finite_number,
         default=SAME_PERSON,
         metavar="S",
         help=f"smallest similarity of a face to its person, -1 to 1 (default: {SAME_PERSON})",
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parser", choices=tuple(PARSER_FILES), help="limit the change to face and hair with this face parser"
     )
     pasting.add_argument(
-        "--feather", type=float, default=0.1, help="width of the soft edge, 0 to 0.5 of the crop (default: 0.1)"
+        "--feather", type=finite_number, default=0.1, help="width of the soft edge, 0 to 0.5 of the crop (default: 0.1)"
     )
     pasting.add_argument(
         "--color",
@@ -67,8 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="wavelet",
         help="how to match the colors of the face to the photo (default: wavelet); --colour is the earlier name",
     )
-    pasting.add_argument("--blend", type=float, default=1.0, help="opacity of the restored face, 0 to 1 (default: 1)")
-    pasting.add_argument("--upscale", type=float, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
+    pasting.add_argument(
+        "--blend", type=finite_number, default=1.0, help="opacity of the restored face, 0 to 1 (default: 1)"
+    )
+    pasting.add_argument("--upscale", type=finite_number, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
     pasting.add_argument(
         "--batch", type=int, default=1, metavar="N", help="number of faces to restore together (default: 1)"
     )
@@ -109,13 +112,13 @@ def add_detection_arguments(
     )
     group.add_argument(
         "--threshold",
-        type=float,
+        type=finite_number,
         help="smallest confidence of a face, 0 to 1 (default: depends on the detector; embedded asks for more in faces "
         "that lie on their side)",
     )
     group.add_argument(
         "--smallest",
-        type=float,
+        type=finite_number,
         metavar="PX",
         help="size of the smallest face to search for; a smaller size takes longer (default: 24)",
     )

@@ -9,6 +9,7 @@ from typing import get_args
 from ...diffusion.settings import SamplerName, Spacing
 from ...presets import PRESETS, PUBLISHED
 from .model import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments
+from .numbers import finite_number
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sampling.add_argument(
         "--guidance",
-        type=float,
+        type=finite_number,
         metavar="G",
         help="guidance scale, the pull of the references; 1 turns it off and halves the predictions of each step",
     )
@@ -70,7 +71,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sampling.add_argument(
         "--strength",
-        type=float,
+        type=finite_number,
         metavar="S",
         help="how far faces may move from the photo, 0 to 1. Sampling starts from the photo's own latent with added "
         "noise and runs through this share of the noise levels. 0 changes nothing; 1 starts from pure noise, as "
@@ -78,12 +79,12 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sampling.add_argument(
         "--reference-strength",
-        type=float,
+        type=finite_number,
         metavar="W",
         help="weight of the references in attention, 0 to 100: log W is added to their attention logits, so 2 equals "
         "naming every reference twice. 0 is without references, 1 is as published (default: 1)",
     )
-    sampling.add_argument("--eta", type=float, metavar="E", help="noise of DDIM, 0 to 1")
+    sampling.add_argument("--eta", type=finite_number, metavar="E", help="noise of DDIM, 0 to 1")
     sampling.add_argument("--seed", type=int, default=2024, metavar="S", help="seed of every picture (default: 2024)")
     sampling.add_argument(
         "--reference-encoding",
