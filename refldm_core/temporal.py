@@ -19,7 +19,6 @@ A track begins afresh after a gap of frames, and where the crop changes so much 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,6 +29,7 @@ from torch import Tensor
 
 from .diffusion.settings import SamplingSettings
 from .face.color import match_colors
+from .face.tracking import indices_of_tracks
 from .face.types import Face
 from .model.reference import ReferenceKV
 from .pipeline import Restorer
@@ -87,16 +87,9 @@ def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]
     Returns:
         Indices of the faces of each part, by frame. Every index is in one part.
     """
-    tracks: defaultdict[int, list[int]] = defaultdict(list)
-    parts: list[list[int]] = []
-    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
-        track = faces[i].track
-        if track is None:
-            parts.append([i])
-        else:
-            tracks[track].append(i)
+    parts = [[i] for i, face in enumerate(faces) if face.track is None]
     small = F.adaptive_avg_pool2d(crops.float(), _CUT_GRID) * _LEVELS if len(crops) else crops
-    for indices in tracks.values():
+    for indices in indices_of_tracks(faces):
         parts.append([indices[0]])
         for before, after in pairwise(indices):
             difference = float((small[after] - small[before]).abs().mean())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -57,10 +58,27 @@ def read_run(path: Path) -> Run:
     Raises:
         SettingsError: the file does not exist, or is of another kind.
     """
-    try:
+    with _explained_reading(path):
         data = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         people = {int(seed): cast(PersonScores, scores) for seed, scores in data["people"].items()}
         return Run(data["about"], data["machine"], people, float(data["seconds"]), int(data["faces"]))
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read what the files of scores of all benchmarks of restored people have: about, machine and people.
+
+    Raises:
+        SettingsError: the file does not exist, or is of another kind.
+    """
+    with _explained_reading(path):
+        data = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+        return {"about": dict(data["about"]), "machine": str(data["machine"]), "people": dict(data["people"])}
+
+
+@contextmanager
+def _explained_reading(path: Path) -> Generator[None, None, None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{path} cannot be read as a file of scores ({error!r}).",

@@ -40,7 +40,7 @@ from ..common.measuring import machine
 from ..common.reporting import run_and_report, write
 from ..likeness.cases import FIRST_PERSON, REFERENCES, Case, Cases, render_with_progress
 from ..likeness.protocol import Recognizers, score, to_batch, to_pictures
-from ..likeness.scores import require_same
+from ..likeness.scores import read_scores, require_same
 
 Values = dict[str, float]
 """Metric -> value of one picture."""
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def make_report() -> str:
         if not args.report:
             return describe(evaluate(args), machine("cpu"))
-        files = [_read_scores(path) for path in args.report]
+        files = [read_scores(path) for path in args.report]
         for file in files[1:]:
             require_same(files[0]["about"], file["about"])
         machines = dict.fromkeys(file["machine"] for file in files)
@@ -121,7 +121,7 @@ def evaluate(args: argparse.Namespace) -> People:
         "baseline": settings[0].name,
     }
     if args.resume and args.json and args.json.exists():
-        earlier = _read_scores(args.json)
+        earlier = read_scores(args.json)
         require_same(earlier["about"], conditions)
         people |= {name: values_of for name, values_of in earlier["people"].items() if name in people}
     seeds = range(args.first_person, args.first_person + args.people)
@@ -195,18 +195,6 @@ def _join(parts: Sequence[People]) -> People:
             joined.setdefault(name, {}).update(values_of)
     common = sorted(set.intersection(*(set(values_of) for values_of in joined.values())))
     return {name: {person: values_of[person] for person in common} for name, values_of in joined.items()}
-
-
-def _read_scores(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"machine": str(data["machine"]), "about": dict(data["about"]), "people": dict(data["people"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read as a file of scores ({error!r}).",
-            expected="a file that this benchmark wrote with --json",
-            remedy="name another file, or evaluate again",
-        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:

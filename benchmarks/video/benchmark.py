@@ -27,7 +27,6 @@ from tqdm import tqdm
 from refldm_core.data.corpus import Picture
 from refldm_core.data.degradation_kinds import Kind
 from refldm_core.demo.showing import Networks, load_networks, to_picture
-from refldm_core.errors import SettingsError
 from refldm_core.evaluation.flicker import FlickerMeter
 from refldm_core.evaluation.identity import PublishedIdentity
 from refldm_core.evaluation.metrics import psnr
@@ -44,7 +43,7 @@ from ..common.measuring import machine
 from ..common.reporting import run_and_report, write
 from ..likeness.contact_sheet import Cell, contact_sheet
 from ..likeness.protocol import gradient_energy, to_batch
-from ..likeness.scores import require_same
+from ..likeness.scores import read_scores, require_same
 from .clips import FIRST_PERSON, Footage, TrueClip, degraded_clip, true_clip
 from .modes import COPY, DEGRADED, MODES
 from .report import Values, describe
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--clips is needed, or --report")
 
     def make_report() -> str:
-        return describe(_read(args.report) if args.report else evaluate(args))
+        return describe(read_scores(args.report) if args.report else evaluate(args))
 
     return run_and_report(make_report, args.output, args.json, args.sheet)
 
@@ -83,7 +82,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "people": {},
     }
     if args.resume and args.json and args.json.exists():
-        earlier = _read(args.json)
+        earlier = read_scores(args.json)
         require_same(earlier["about"], run["about"])
         run["people"] = earlier["people"]
     make_folder(args.clips)
@@ -170,18 +169,6 @@ def _write_sheet(path: Path, truth: TrueClip, films: dict[str, list[Picture]], s
         crops = truth.true_crops(frames, size)[shown]
         rows.append([Cell(to_picture(crop), name) for crop in crops])
     save_image(contact_sheet([f"frame {start + i}" for i in range(len(rows[0]))], rows), path)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"about": dict(data["about"]), "machine": str(data["machine"]), "people": dict(data["people"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read as a file of scores ({error!r}).",
-            expected="a file that this benchmark wrote with --json",
-            remedy="name another file, or evaluate again",
-        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:

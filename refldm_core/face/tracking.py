@@ -62,6 +62,16 @@ def track_faces(faces: Sequence[Face], *, threshold: float = 0.3, max_gap: int =
     return [replace(face, track=numbers[i]) for i, face in enumerate(faces)]
 
 
+def indices_of_tracks(faces: Sequence[Face]) -> list[list[int]]:
+    """Return the indices of the faces of each track, by frame. Faces without a track are left out."""
+    tracks: defaultdict[int, list[int]] = defaultdict(list)
+    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
+        track = faces[i].track
+        if track is not None:
+            tracks[track].append(i)
+    return list(tracks.values())
+
+
 def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
     """Smooth the landmarks of tracked faces with a one-euro filter (Casiez et al. 2012), so that crops do not tremble.
 
@@ -85,12 +95,7 @@ def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
     if strength == 0.0:
         return list(faces)
     smoothed = list(faces)
-    tracks: defaultdict[int, list[int]] = defaultdict(list)
-    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
-        track = faces[i].track
-        if track is not None:
-            tracks[track].append(i)
-    for indices in tracks.values():
+    for indices in indices_of_tracks(faces):
         points = [faces[i].landmarks.points for i in indices]
         filtered = one_euro(points, [faces[i].frame for i in indices], strength)
         for i, value in zip(indices, filtered, strict=True):
@@ -122,12 +127,7 @@ def average_landmarks(faces: Sequence[Face], deviation: float) -> list[Face]:
     averaged = list(faces)
     if deviation == 0.0:
         return averaged
-    tracks: defaultdict[int, list[int]] = defaultdict(list)
-    for i in sorted(range(len(faces)), key=lambda i: faces[i].frame):
-        track = faces[i].track
-        if track is not None:
-            tracks[track].append(i)
-    for indices in tracks.values():
+    for indices in indices_of_tracks(faces):
         for part in _parts_without_jumps(faces, indices):
             times = np.array([faces[i].frame for i in part], dtype=np.float64)
             points = np.stack([faces[i].landmarks.points for i in part])
