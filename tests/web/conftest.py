@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from refldm_core.demo.inputs import write_workflow_inputs
 from tests.host.comfy import HOW_TO_GET_A_HOST, Server, find_hosts, make_base, running
 from tests.host.faces import require_packages
-from tests.host.test_saved_people import save_person
 
 from .browser import FLAGS, Canvas, open_canvas
+from .inputs import save_inputs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -71,12 +70,10 @@ def view(request: pytest.FixtureRequest) -> View:
 
 @pytest.fixture(scope="session")
 def server(view: View, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ComfyUI with this pack, the pictures of `refldm demo`, and two saved people."""
+    """A ComfyUI with this pack, and everything that the workflows read."""
     require_packages(view.host)
     base = make_base(tmp_path_factory.mktemp(view.name) / "base")
-    write_workflow_inputs(base / "input")
-    for name in ("person", "Ben"):
-        save_person(base / "models" / "refldm_references" / f"{name}.safetensors")
+    save_inputs(view.host, base)
     with running(view.host, base) as server:
         yield server
 

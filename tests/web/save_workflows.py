@@ -24,16 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refldm_core import __version__
-from refldm_core.demo.inputs import write_workflow_inputs
 from tests.host.comfy import HOW_TO_GET_A_HOST, PACK, PACK_NAME, Server, find_hosts, make_base, running
 from tests.host.converting import to_api
-from tests.host.mediapipe import save_mediapipe
-from tests.host.test_saved_people import save_person
 from tests.host.test_workflows import missing_nodes
 
 from .arranging import Box, arrange
 from .browser import FLAGS, WORKFLOWS, Canvas, open_canvas
 from .conftest import VIEWS
+from .inputs import save_inputs
 from .measuring import Measured
 
 if TYPE_CHECKING:
@@ -135,18 +133,6 @@ def launched_browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield browser
         browser.close()
-
-
-def save_inputs(host: Path, base: Path) -> None:
-    """Write everything that the workflows read into a ComfyUI's folders.
-
-    For MediaPipe, that is a network that finds one face at the same place of every picture.
-    """
-    if (host / "comfy_extras" / "mediapipe").is_dir():
-        save_mediapipe(host, base / "models" / "detection", (320, 320))
-    write_workflow_inputs(base / "input")
-    for name in ("person", "Ben"):
-        save_person(base / "models" / "refldm_references" / f"{name}.safetensors")
 
 
 def save(canvas: Canvas, path: Path) -> None:

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from refldm_core.demo.inputs import write_workflow_inputs
 from tests.embedded import needs_embedded
 from tests.host.test_workflows import require_nodes
 
 from .arranging import Box
 from .browser import WORKFLOWS, Bounds, Canvas
-from .conftest import View
 from .measuring import OVERFLOW, SHOW, run
 
 pytestmark = needs_embedded
-
-RUN = tuple(path for path in WORKFLOWS if path.name.startswith(("00", "04", "05", "07", "09")))
 
 
 def groups_of(canvas: Canvas) -> list[Bounds]:
@@ -64,9 +60,9 @@ def test_notes_show_all_of_their_text(canvas: Canvas, path: Path) -> None:
         assert canvas.page.evaluate(OVERFLOW, number) <= 1, number
 
 
-@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
-def test_no_node_lies_over_another_after_a_run(canvas: Canvas, view: View, path: Path) -> None:
-    write_workflow_inputs(canvas.server.base / "input")
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_runs_and_then_no_node_lies_over_another(canvas: Canvas, path: Path) -> None:
+    require_nodes(canvas.server, path)
     canvas.load(path)
     run(canvas)
     canvas.show_all()
