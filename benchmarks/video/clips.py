@@ -72,12 +72,12 @@ def true_clip(folder: Path, seed: int, frames: int, size: int) -> TrueClip:
             np.savez(file, frames=film.frames, landmarks=film.landmarks, references=np.stack(photos))
     try:
         with np.load(path) as content:
-            read = TrueClip(content["frames"], content["landmarks"], content["references"])
+            stored_clip = TrueClip(content["frames"], content["landmarks"], content["references"])
     except (OSError, ValueError, KeyError) as error:
         raise _other_clip(path, str(error)) from error
-    if read.frames.shape != (frames, side, side, 3):
-        raise _other_clip(path, f"its frames have the shape {read.frames.shape}")
-    return read
+    if stored_clip.frames.shape != (frames, side, side, 3):
+        raise _other_clip(path, f"its frames have the shape {stored_clip.frames.shape}")
+    return stored_clip
 
 
 def _other_clip(path: Path, reason: str) -> SettingsError:

@@ -69,11 +69,11 @@ class Supervisor:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._log.unlink(missing_ok=True)
-            self._connection, other = context.Pipe()
+            self._connection, worker_end = context.Pipe()
             # A daemon could not start processes, and some commands start them.
-            self._process = context.Process(target=serve, args=(other, self._log))
+            self._process = context.Process(target=serve, args=(worker_end, self._log))
             self._process.start()
-            other.close()
+            worker_end.close()
 
     def _judge(self, case: Case) -> Verdict:
         self._connection.send(case)

@@ -77,10 +77,10 @@ def as_markdown(records: Mapping[str, Record], command: str) -> str:
             f"| {name} | {record.seconds:.2f} | {len(record.moments)} | {', '.join(map(str, quarters))} | "
             f"{record.runs} | {len(record.half_files)} | {len(record.failures)} | {len(record.differing)} |"
         )
-    every = list(records.values())
-    sums = [sum(len(getattr(record, kind)) for record in every) for kind in ("half_files", "failures", "differing")]
-    total = sum(len(record.moments) for record in every)
-    lines.append(f"| all | | {total} | | {sum(record.runs for record in every)} | {' | '.join(map(str, sums))} |")
-    for record in every:
+    all_records = list(records.values())
+    sums = [sum(len(getattr(record, kind)) for record in all_records) for kind in ("half_files", "failures", "differing")]
+    total = sum(len(record.moments) for record in all_records)
+    lines.append(f"| all | | {total} | | {sum(record.runs for record in all_records)} | {' | '.join(map(str, sums))} |")
+    for record in all_records:
         lines += [f"- {text}" for text in (*record.half_files, *record.failures, *record.differing)]
     return "\n".join([*lines, ""])

@@ -122,10 +122,10 @@ class Killer:
 
     def _start(self, out: Path) -> tuple[Any, Connection]:
         out.mkdir(exist_ok=True)
-        connection, other = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=_work, args=(self._job.name, self._inputs, out, other))
+        connection, job_end = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(target=_work, args=(self._job.name, self._inputs, out, job_end))
         process.start()
-        other.close()
+        job_end.close()
         return process, connection
 
 
