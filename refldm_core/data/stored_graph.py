@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from .distances import BINS, DistanceGraph, Links
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, ValueError, LookupError, TypeError, OSError, EOFError),
+    *(AttributeError, SyntaxError, RuntimeError),
+)
+"""Errors of zipfile and NumPy for damaged archives. RuntimeError includes NotImplementedError."""
+
 
 def graph_to_bytes(numbers: NDArray[np.int64], graph: DistanceGraph) -> bytes:
     """Return a graph as a .npz file.
@@ -45,9 +51,7 @@ def graph_from_bytes(content: bytes, limits: tuple[float, ...]) -> tuple[NDArray
             numbers: NDArray[np.int64] = arrays["numbers"]
             forests = tuple(arrays[f"forest_{i}"] for i in range(len(limits)))
             histogram: NDArray[np.int64] = arrays["histogram"]
-    except (ValueError, LookupError, TypeError, OSError, EOFError, AttributeError, SyntaxError):
-        return None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+    except _DAMAGED:
         return None
     rows = len(numbers) if _is_whole(numbers, 1) else -1
     fits = rows >= 0 and _is_whole(histogram, 1) and histogram.shape == (BINS,)

@@ -48,20 +48,20 @@ class Outcome:
 
 def as_markdown(outcome: Outcome, command: str) -> str:
     """Return the report as Markdown."""
-    verdicts_of_all = [verdict for verdicts in outcome.verdicts.values() for verdict in verdicts]
+    all_verdicts = [verdict for verdicts in outcome.verdicts.values() for verdict in verdicts]
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     lines = [
         "# Damaged and hostile files",
         "",
         f"Made by `{command}`. Python {platform.python_version()} on {platform.system()}; {versions}.",
         "",
-        f"{len(verdicts_of_all):,} cases, {len(outcome.findings)} findings. A hang is a case of more than {SECONDS_LIMIT:g} s. "
-        f'"Memory" is a case that takes more than the size of its input and {BYTES_LIMIT / 1e6:.0f} MB.',
+        f"{len(all_verdicts):,} cases, {len(outcome.findings)} findings. A hang is a case of more than "
+        f'{SECONDS_LIMIT:g} s. "Memory" is a case that takes more than the size of its input and {BYTES_LIMIT / 1e6:.0f} MB.',
         "",
         f"| reader | cases | {' | '.join(_COLUMNS)} | longest, s | most memory, MB |",
         "|---" * (len(_COLUMNS) + 4) + "|",
         *(_row(name, verdicts) for name, verdicts in outcome.verdicts.items()),
-        _row("all", verdicts_of_all),
+        _row("all", all_verdicts),
         "",
     ]
     for name, number, verdict in outcome.findings[:50]:

@@ -78,7 +78,8 @@ def as_markdown(records: Mapping[str, Record], command: str) -> str:
             f"{record.runs} | {len(record.half_files)} | {len(record.failures)} | {len(record.differing)} |"
         )
     all_records = list(records.values())
-    sums = [sum(len(getattr(record, kind)) for record in all_records) for kind in ("half_files", "failures", "differing")]
+    kinds = ("half_files", "failures", "differing")
+    sums = [sum(len(getattr(record, kind)) for record in all_records) for kind in kinds]
     total = sum(len(record.moments) for record in all_records)
     lines.append(f"| all | | {total} | | {sum(record.runs for record in all_records)} | {' | '.join(map(str, sums))} |")
     for record in all_records:

@@ -20,10 +20,10 @@ def damaged_file(case: Case, seeds: list[Path]) -> tuple[Path, Path, bool]:
         The copy, the seed file, and whether only the end of the file is missing.
     """
     random = case.random
-    source, other = random.choice(seeds), random.choice(seeds)
+    source, donor = random.choice(seeds), random.choice(seeds)
     content = source.read_bytes()
     is_cut = random.random() < _CUT_SHARE
-    damaged = cut(content, random) if is_cut else mutate(content, random, other.read_bytes())
+    damaged = cut(content, random) if is_cut else mutate(content, random, donor.read_bytes())
     if source.suffix == ".png" and not is_cut and random.random() < 0.7:
         damaged = with_png_checksums(damaged)
     copy = case.folder / source.name
