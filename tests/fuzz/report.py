@@ -56,7 +56,8 @@ def as_markdown(outcome: Outcome, command: str) -> str:
         f"Made by `{command}`. Python {platform.python_version()} on {platform.system()}; {versions}.",
         "",
         f"{len(all_verdicts):,} cases, {len(outcome.findings)} findings. A hang is a case of more than "
-        f'{SECONDS_LIMIT:g} s. "Memory" is a case that takes more than the size of its input and {BYTES_LIMIT / 1e6:.0f} MB.',
+        f'{SECONDS_LIMIT:g} s. "Memory" is a case that takes more than the size of its input and '
+        f"{BYTES_LIMIT / 1e6:.0f} MB.",
         "",
         f"| reader | cases | {' | '.join(_COLUMNS)} | longest, s | most memory, MB |",
         "|---" * (len(_COLUMNS) + 4) + "|",
