@@ -31,5 +31,5 @@ def explained_memory_errors(work: str, remedies: str = _REMEDIES) -> Generator[N
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        explained = explain(error, work, "more free memory, although the batch was split already", remedies)
+        explained = explain(error, work, "more free memory: this part of the work cannot be made smaller", remedies)
         raise comfy.model_management.OOM_EXCEPTION(str(explained)) from None
