@@ -122,9 +122,9 @@ _TAIL = """\
 ## When the memory is not enough
 
 A stage that runs out of memory goes on with half as many items at once, and again with half of them, down to one. The
-result is the same up to rounding. Before each try, torch is asked to give the memory of the failed one back to the GPU. One
-line in the console says what was done. The next prompt begins with whole batches again. The tests inject the errors; this
-has not run on a full GPU yet.
+result is the same up to rounding. Before each try, torch is asked to give the memory of the failed one back to the GPU.
+One line in the console says what was done. The next prompt begins with whole batches again. The tests inject the errors.
+This has not run on a full GPU yet.
 
 | stage | falls back to | if not even that fits |
 |---|---|---|
