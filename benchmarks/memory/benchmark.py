@@ -123,7 +123,7 @@ _TAIL = """\
 
 A stage that runs out of memory goes on with half as many items at once, and again with half of them, down to one. The
 result is the same up to rounding. Before each try, torch is asked to give the memory of the failed one back to the GPU.
-One line in the console says what was done. The next prompt begins with whole batches again. The tests inject the errors.
+One line in the console says what was done. The next prompt begins with whole batches again. The tests inject errors.
 This has not run on a full GPU yet.
 
 | stage | falls back to | if not even that fits |
