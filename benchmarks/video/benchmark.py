@@ -3,6 +3,7 @@
 python -m benchmarks.video --clips clips --output video.md --json video.json --sheet video.png
 python -m benchmarks.video --clips clips --json video.json --resume      goes on with the people that the file lacks
 python -m benchmarks.video --report video.json --output video.md         makes the report of such a file
+python -m benchmarks.video --clips clips --modes "new noise" "steadied crops, 0.5"      compares only these modes
 
 Each clip is degraded severely and moderately; only the noise differs between its frames. Its face is found, tracked and
 restored with 3 references of the person by the embedded models, as in workflow 06, in every mode. The restored faces
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,12 @@ from ..likeness.contact_sheet import Cell, contact_sheet
 from ..likeness.protocol import gradient_energy, to_batch
 from ..likeness.scores import read_scores, require_same
 from .clips import FIRST_PERSON, Footage, TrueClip, degraded_clip, true_clip
-from .modes import COPY, DEGRADED, MODES
-from .report import Values, describe
+from .modes import COPY, DEGRADED, MODES, Mode
+from .report import BASELINE, Values, describe
 
 KINDS: tuple[Kind, ...] = ("severe", "moderate")
 _SEED = 2024
-_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent, 0.5", "steadied crops, 0.8")
+_SHEET_MODES = (DEGRADED, "new noise", "fixed noise", "previous latent, 0.5", "steadied crops, 0.5")
 _SHEET_FRAMES = 5
 
 
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not (args.report or args.clips):
         parser.error("--clips is needed, or --report")
+    if BASELINE not in args.modes:
+        parser.error(f'--modes must have "{BASELINE}", with which the others are compared')
 
     def make_report() -> str:
         return describe(read_scores(args.report) if args.report else evaluate(args))
@@ -70,13 +73,14 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Restore and judge every clip in every mode. Write the file of scores after each person."""
     networks = load_networks()
     settings = SamplingSettings(steps=args.steps, sampler="dpmpp_2m")
+    modes = {name: mode for name, mode in MODES.items() if name in args.modes}
     run: dict[str, Any] = {
         "about": {
             "model": networks.restorer.unet.fingerprint,
             "first_person": args.first_person,
             "frames": args.frames,
             "sampling": settings.as_json(),
-            "modes": {name: mode.as_json() for name, mode in MODES.items()},
+            "modes": {name: mode.as_json() for name, mode in modes.items()},
         },
         "machine": f"{machine('cpu')}, torch {torch.__version__}",
         "people": {},
@@ -91,7 +95,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         truth = true_clip(args.clips, seed, args.frames, networks.restorer.spec.crop_size)
         scores: dict[str, dict[str, Values]] = {}
         for kind in KINDS:
-            scores[kind], films = _judge_clip(truth, seed, kind, networks, settings)
+            scores[kind], films = _judge_clip(truth, seed, kind, networks, settings, modes=modes)
             if args.sheet and seed == args.first_person and kind == "severe":
                 _write_sheet(args.sheet, truth, films, networks.restorer.spec.crop_size)
         run["people"][str(seed)] = scores
@@ -101,7 +105,13 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _judge_clip(
-    truth: TrueClip, seed: int, kind: Kind, networks: Networks, settings: SamplingSettings
+    truth: TrueClip,
+    seed: int,
+    kind: Kind,
+    networks: Networks,
+    settings: SamplingSettings,
+    *,
+    modes: Mapping[str, Mode],
 ) -> tuple[dict[str, Values], dict[str, list[Picture]]]:
     """Return the values and the frames of each mode."""
     restorer = networks.restorer
@@ -112,7 +122,7 @@ def _judge_clip(
     best = restorer.decode(restorer.encode(footage[True].true_crops))
     films = {DEGRADED: list(degraded.frames), COPY: _paste(footage[True], best, "none")}
     seconds = {DEGRADED: 0.0, COPY: 0.0}
-    for name, mode in MODES.items():
+    for name, mode in modes.items():
         film = footage[mode.averaged]
         begin = time.perf_counter()
         restored = restore_tracks(
@@ -165,7 +175,10 @@ def _write_sheet(path: Path, truth: TrueClip, films: dict[str, list[Picture]], s
     start = len(truth.frames) // 3
     shown = slice(start, start + _SHEET_FRAMES)
     rows: list[list[Cell]] = []
-    for name, frames in {**{name: films[name] for name in _SHEET_MODES}, "truth": list(truth.frames)}.items():
+    for name, frames in {
+        **{name: films[name] for name in _SHEET_MODES if name in films},
+        "truth": list(truth.frames),
+    }.items():
         crops = truth.true_crops(frames, size)[shown]
         rows.append([Cell(to_picture(crop), name) for crop in crops])
     save_image(contact_sheet([f"frame {start + i}" for i in range(len(rows[0]))], rows), path)
@@ -181,6 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, default=20, metavar="N", help="number of people (default: 20)")
     parser.add_argument("--frames", type=int, default=48, metavar="N", help="frames of each clip (default: 48)")
     parser.add_argument("--steps", type=int, default=5, metavar="N", help="dpmpp_2m steps of a frame (default: 5)")
+    parser.add_argument(
+        "--modes", nargs="+", choices=list(MODES), default=list(MODES), metavar="MODE", help="modes (default: all)"
+    )
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
     parser.add_argument("--report", type=Path, metavar="JSON", help="make a report of this file of scores")
