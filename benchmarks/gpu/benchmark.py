@@ -1,4 +1,4 @@
-"""Seconds and memory of a restoration on one GPU, eager, compiled and as CUDA graphs, beside the project's targets.
+"""Seconds and memory of a restoration on one GPU, eager, compiled and as CUDA graphs, beside targets and predictions.
 
 python -m benchmarks.gpu --output G.md             the released architecture with random weights, bfloat16
 python -m benchmarks.gpu --modes eager default     without CUDA graphs
@@ -7,6 +7,9 @@ python -m benchmarks.gpu --device cpu --tiny --modes eager --steps 2     try the
 Each mode starts in two fresh processes: the first without the compiler's files, the second with the files of the first.
 Both measure the time from the start of the process to the first restored face, which is what a user waits for. After
 warm-up, the first process also measures one face, several at once, and steps with 1 and with 8 references.
+
+The predictions are those of the simulated GPU (benchmarks/common/simulated_gpu.py): the peak memory, and that no
+sampling step waits for the GPU. Where a figure of a real GPU differs, the simulation or the code needs a correction.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,17 +36,22 @@ from refldm_core.model.reference import ReferenceKV
 from refldm_core.model.unet import UNet
 from refldm_core.model.variants import RELEASED
 from refldm_core.pipeline import PUBLISHED_SEED, Restorer, SamplingSettings
+from refldm_core.progress import Step
 
 from ..common.fresh_process import Job, Values, run_fresh, serve
 from ..common.measuring import TINY, StepClock, machine, measure_seconds, open_restorer, peak_bytes, pictures
 from ..common.reporting import run_and_report, write
-from .report import render
+from ..memory.benchmark import simulate_restoration
+from .report import Predictions, render
 
 MODES = ("eager", "default", "reduce-overhead")
 """Modes of the U-Net: "eager", and those of torch.compile. On a GPU, "reduce-overhead" uses CUDA graphs."""
 
 REFERENCE_COUNTS = (1, 8)
 """Numbers of references whose steps are compared."""
+
+_COUNTED_STEPS = 5
+"""Sampling steps in which waits for the GPU are counted."""
 
 
 def main() -> int:
@@ -56,7 +65,15 @@ def main() -> int:
         judged = args.device == "cuda" and not args.tiny
         if args.json:
             write(args.json, json.dumps(measured, indent=1) + "\n")
-        return render(measured, args.steps, args.references, args.batch, describe_run(args), judged=judged)
+        return render(
+            measured,
+            args.steps,
+            args.references,
+            args.batch,
+            describe_run(args),
+            predictions=predict(args),
+            judged=judged,
+        )
 
     return run_and_report(make, args.output, args.json)
 
@@ -73,6 +90,13 @@ def require_gpu(device: str) -> None:
             expected="an NVIDIA GPU with its driver, and a PyTorch build for CUDA",
             remedy="run it on such a machine, or use --device cpu --tiny to try the code without a GPU",
         )
+
+
+def predict(args: argparse.Namespace) -> Predictions:
+    """Return what the simulated GPU predicts for the workload."""
+    spec, dtype = TINY if args.tiny else RELEASED, getattr(torch, args.dtype)
+    one_face, batch = (simulate_restoration(spec, dtype, args.references, faces).peak for faces in (1, args.batch))
+    return Predictions(one_face, max(one_face, batch))
 
 
 def compile_or_refuse(unet: UNet, mode: str) -> None:
@@ -152,8 +176,39 @@ def measure(job: Job) -> Iterator[Values]:
     one_face = median(lq)
     encoding = [measure_seconds(lambda: restorer.encode_references(photos), device) for _ in range(repeats)]
     yield {"one": one_face, "encode_references": statistics.median(encoding), "peak_bytes": peak_bytes(device)}
+    if torch.device(device).type == "cuda":
+        yield {"waits": count_waits(restorer, lq, references)}
     yield {"steps": {str(count): seconds_per_step(restorer, count, settings, repeats) for count in REFERENCE_COUNTS}}
     yield {"batch": median(lq.repeat(job["batch"], 1, 1, 1)), "batch_peak_bytes": peak_bytes(device)}
+
+
+class _WaitsAtSteps:
+    """An `OnStep` that records how many warnings there were at the end of each step."""
+
+    def __init__(self, caught: list[warnings.WarningMessage]) -> None:
+        self._caught = caught
+        self.totals: list[int] = []
+
+    def __call__(self, step: Step) -> None:
+        self.totals.append(sum("synchroniz" in str(warning.message) for warning in self._caught))
+
+
+def count_waits(restorer: Restorer, lq: Tensor, references: ReferenceKV) -> int:
+    """Return how often the CPU waits for a CUDA GPU in the sampling steps after the first.
+
+    PyTorch warns of each operation that waits. The simulated GPU predicts none (tests/fake_gpu/test_restoring.py).
+    """
+    latent = restorer.encode(lq)
+    earlier_mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        waits = _WaitsAtSteps(caught)
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            restorer.sample(latent, references, [PUBLISHED_SEED], SamplingSettings(_COUNTED_STEPS), waits)
+        finally:
+            torch.cuda.set_sync_debug_mode(earlier_mode)
+    return waits.totals[-1] - waits.totals[0]
 
 
 def seconds_per_step(restorer: Restorer, references: int, settings: SamplingSettings, repeats: int) -> float:

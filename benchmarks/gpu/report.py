@@ -1,4 +1,4 @@
-"""The Markdown report of `benchmarks.gpu`: its measurements beside the targets."""
+"""The Markdown report of `benchmarks.gpu`: its measurements beside the targets and the predictions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,34 @@ class Target(NamedTuple):
         return "met" if met else "missed"
 
 
+class Predictions(NamedTuple):
+    """What the simulated GPU predicts.
+
+    Attributes:
+        peak_bytes: peak memory of one face and its references.
+        batch_peak_bytes: peak memory with several faces at once.
+        waits: how often the CPU waits for the GPU in the sampling steps after the first.
+    """
+
+    peak_bytes: int
+    batch_peak_bytes: int
+    waits: int = 0
+
+
 ONE_FACE = Target(0.35, True, "at most 0.35 s (50 steps, 4 references)")
 BATCH = Target(3.0, False, "at least 3 (8 faces)")
 REFERENCE = Target(1.2, True, "at most 1.20")
 
 
 def render(
-    measured: Mapping[str, Values], steps: int, references: int, batch: int, description: list[str], *, judged: bool
+    measured: Mapping[str, Values],
+    steps: int,
+    references: int,
+    batch: int,
+    description: list[str],
+    *,
+    predictions: Predictions,
+    judged: bool,
 ) -> str:
     """Return the Markdown report.
 
@@ -36,11 +57,18 @@ def render(
         measured: mode -> values of `benchmarks.gpu.benchmark.measure`.
         steps, references, batch: the workload. Only figures whose target is for this workload get a verdict.
         description: paragraphs at the head of the report.
+        predictions: what the simulated GPU predicts for the workload.
         judged: whether the targets apply: the released architecture was measured on a GPU.
     """
 
-    def row(head: str, value: Callable[[Values], float], form: str, target: Target | None = None) -> str:
-        cells = [target.words if target else ""]
+    def row(
+        head: str,
+        value: Callable[[Values], float],
+        form: str,
+        target: Target | None = None,
+        predicted: float | None = None,
+    ) -> str:
+        cells = [target.words if target else "", "" if predicted is None else form.format(predicted)]
         for values in measured.values():
             try:
                 figure = value(values)
@@ -55,8 +83,8 @@ def render(
     reference = REFERENCE if judged else None
     lines = [
         *[line for paragraph in description for line in (paragraph, "")],
-        "| | target | " + " | ".join(NAMES[mode] for mode in measured) + " |",
-        "|---" * (len(measured) + 2) + "|",
+        "| | target | predicted | " + " | ".join(NAMES[mode] for mode in measured) + " |",
+        "|---" * (len(measured) + 3) + "|",
         row("one face, references encoded before", lambda v: v["one"], "{:.3f} s", one_face),
         row("encoding the references", lambda v: v["encode_references"], "{:.3f} s"),
         row(f"{batch} faces at once", lambda v: v["batch"], "{:.3f} s"),
@@ -66,7 +94,18 @@ def render(
         row("a step, 8 references / 1", lambda v: v["steps"]["8"] / v["steps"]["1"], "{:.3f}", reference),
         row("first face in a new process", lambda v: v["first"], "{:.1f} s"),
         row("the same, with the compiler's files of an earlier process", lambda v: v["first_again"], "{:.1f} s"),
-        row("peak memory, one face and its references", lambda v: v["peak_bytes"] / 1e9, "{:.2f} GB"),
-        row(f"peak memory, with {batch} faces at once", lambda v: v["batch_peak_bytes"] / 1e9, "{:.2f} GB"),
+        row("waits for the GPU in the sampling steps", lambda v: v["waits"], "{}", predicted=predictions.waits),
+        row(
+            "peak memory, one face and its references",
+            lambda v: v["peak_bytes"] / 1e9,
+            "{:.2f} GB",
+            predicted=predictions.peak_bytes / 1e9,
+        ),
+        row(
+            f"peak memory, with {batch} faces at once",
+            lambda v: v["batch_peak_bytes"] / 1e9,
+            "{:.2f} GB",
+            predicted=predictions.batch_peak_bytes / 1e9,
+        ),
     ]
     return "\n".join(lines) + "\n"
