@@ -17,15 +17,15 @@ that the page fetches. They are shrunk so that the page stays fast. Results neve
 `refldm_matches` of Match People has one entry:
 
     people: For each person the name and, if there is one, a `thumbnail` (a file as above).
-    faces: One entry for each face.
-        index: Number of the face in `assignments`.
+    faces: One entry for each face; in a video one for each track, the largest face of it.
+        index: Number of the face in `assignments`, which counts the faces of all frames.
         picture: Number of the picture in the batch.
         box, landmarks, confidence: As above.
         person: Name of the person, or null for nobody.
         recognized: Name of the person before `assignments`, or null.
         similarity: Similarity to the person; for nobody, to the most similar person.
         thumbnail: A file as above.
-    similarities: One row for each face, with the similarity to each person.
+    similarities: One row for each of these faces, with the similarity to each person.
 
 `refldm_before` and `refldm_after` of Paste Faces list the files of the pictures before and after, in the same order.
 """

@@ -24,6 +24,7 @@ _ROWS = 4  # faces in one picture on the node
 
 def describe_matches(  # noqa: PLR0917
     crops: Tensor,
+    shown: Sequence[int],
     faces: Sequence[Face],
     recognized: Sequence[str | None],
     people: Mapping[str, ReferenceSet],
@@ -33,8 +34,8 @@ def describe_matches(  # noqa: PLR0917
     """Return the node's `ui`, as described in `display`.
 
     Args:
-        crops: (n, 3, size, size) in [-1, 1], the crops of the first n faces. Only these faces are shown, at most
-            `MOST_SHOWN`.
+        crops: (n, 3, size, size) in [-1, 1], the crops of the faces that are shown, at most `MOST_SHOWN`.
+        shown: The indices of these n faces.
         faces: All faces with their people.
         recognized: The person of each face before assignments by hand.
         people: Name -> references.
@@ -42,20 +43,19 @@ def describe_matches(  # noqa: PLR0917
         cls: The class of the node.
     """
     names = list(people)
-    faces, similarities = faces[: len(crops)], similarities[: len(crops)]
-    similarity_to_person = [
-        float(row[names.index(item.person)] if item.person else row.max())
-        for item, row in zip(faces, similarities, strict=True)
-    ]
+    similarity_to_person = {
+        i: float(similarities[i][names.index(person)] if (person := faces[i].person) else similarities[i].max())
+        for i in shown
+    }
     portraits = {
         name: u8_to_tensor(person.thumbnails[0]) for name, person in people.items() if person.thumbnails is not None
     }
     rows = [
         [
-            PlotCell(crop, f"{i}: {item.person or NOBODY}"),
-            PlotCell(portraits.get(item.person or "", torch.zeros_like(crop)), f"{value:.2f}", value),
+            PlotCell(crop, f"{i}: {faces[i].person or NOBODY}"),
+            PlotCell(portraits.get(faces[i].person or "", torch.zeros_like(crop)), f"{value:.2f}", value),
         ]
-        for i, (crop, item, value) in enumerate(zip(crops, faces, similarity_to_person, strict=True))
+        for crop, (i, value) in zip(crops, similarity_to_person.items(), strict=True)
     ]
     plots = [draw_rows(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
     thumbnails = save_pictures(crops, cls, THUMBNAIL)
@@ -68,15 +68,15 @@ def describe_matches(  # noqa: PLR0917
         ],
         "faces": [
             {
-                **describe_face(i, item),
-                "picture": item.frame,
-                "person": item.person,
+                **describe_face(i, faces[i]),
+                "picture": faces[i].frame,
+                "person": faces[i].person,
                 "recognized": recognized[i],
                 "similarity": round(similarity_to_person[i], 4),
-                "thumbnail": thumbnails[i],
+                "thumbnail": thumbnail,
             }
-            for i, item in enumerate(faces)
+            for i, thumbnail in zip(shown, thumbnails, strict=True)
         ],
-        "similarities": np.round(similarities, 4).tolist(),
+        "similarities": np.round(similarities[list(shown)], 4).tolist(),
     }
     return {"images": save_pictures(plots, cls), "refldm_matches": [matches]}

@@ -26,7 +26,7 @@ from ..refldm_core.face.matching import (
     with_embeddings,
     with_people,
 )
-from ..refldm_core.face.tracking import people_of_tracks, track_faces
+from ..refldm_core.face.tracking import one_face_of_each_track, people_of_tracks, track_faces
 from ..refldm_core.images import model_to_bhwc, u8_to_tensor
 from .display import MOST_SHOWN
 from .face_types import FaceRecognizer, Faces
@@ -163,8 +163,10 @@ class MatchPeople(io.ComfyNode):
             f"{item.person or NOBODY} ({item_match.similarity:.2f})"
             for item, item_match in zip(named, matches, strict=True)
         )
+        shown = one_face_of_each_track(named)[:MOST_SHOWN]
         display = describe_matches(
-            _crops(images, faces, MOST_SHOWN),
+            _crops(images, faces.select(shown)),
+            shown,
             named,
             [item.person for item in recognized],
             people,
@@ -218,10 +220,10 @@ def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embedd
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 
 
-def _crops(images: Tensor, faces: face.Faces, most: int | None = None) -> Tensor:
-    """Return crops (faces, 3, size, size) in [-1, 1] of the first `most` faces, or of all faces for None."""
+def _crops(images: Tensor, faces: face.Faces) -> Tensor:
+    """Return the crops (faces, 3, size, size) in [-1, 1]."""
     size = max((transform.crop_size for transform in faces.transforms), default=512)
-    placed = zip(faces.faces[:most], faces.transforms[:most], strict=True)
+    placed = zip(faces.faces, faces.transforms, strict=True)
     crops = [align(images[item.frame], transform) for item, transform in placed]
     return torch.stack(crops) if crops else images.new_zeros(0, 3, size, size)
 

@@ -72,6 +72,12 @@ def indices_of_tracks(faces: Sequence[Face]) -> list[list[int]]:
     return list(tracks.values())
 
 
+def one_face_of_each_track(faces: Sequence[Face]) -> list[int]:
+    """Return the index of the largest face of each track, and of all faces without a track, in ascending order."""
+    largest = [max(indices, key=lambda i: faces[i].size) for indices in indices_of_tracks(faces)]
+    return sorted([*largest, *(i for i, face in enumerate(faces) if face.track is None)])
+
+
 def smooth_landmarks(faces: Sequence[Face], strength: float) -> list[Face]:
     """Smooth the landmarks of tracked faces with a one-euro filter (Casiez et al. 2012), so that crops do not tremble.
 

@@ -12,6 +12,7 @@ from refldm_core.face.tracking import (
     average_landmarks,
     face_seed,
     one_euro,
+    one_face_of_each_track,
     people_of_tracks,
     smooth_landmarks,
     track_faces,
@@ -111,6 +112,14 @@ def test_a_track_gets_the_person_of_most_of_its_faces():
     faces = [face(frame=t, track=0, person=name) for t, name in enumerate(["a", None, "b", "a", None])]
     faces += [face(track=1), face(person="c")]
     assert [f.person for f in people_of_tracks(faces)] == ["a"] * 5 + [None, "c"]
+
+
+def test_the_largest_face_stands_for_its_track():
+    small, large = (10, 10, 40, 40), (10, 10, 60, 60)
+    boxes_and_tracks = [(small, 1), (small, 0), (small, None), (large, 0), (large, 1), (small, 0), (large, None)]
+    faces = [replace(face(frame=i, track=track), box=box) for i, (box, track) in enumerate(boxes_and_tracks)]
+    assert one_face_of_each_track(faces) == [2, 3, 4, 6]
+    assert one_face_of_each_track([]) == []
 
 
 def test_each_track_has_its_own_noise_seed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,15 +67,17 @@ def test_added_box_becomes_a_face(face_server: Server) -> None:
             face_server.run(graph.api)
 
 
-def _add_match_people(graph: FaceGraph, assignments: str) -> tuple[Node, Link]:
-    """Add Match People for group.png with these assignments. Return the node and its report."""
+def _add_match_people(
+    graph: FaceGraph, assignments: str, pictures: Sequence[str] = ("group.png",), *, video: bool = False
+) -> tuple[Node, Link]:
+    """Add Match People for pictures with these assignments. Return the node and its report."""
     model, detector, recognizer = graph.load_model(), graph.detector(), graph.recognizer()
-    image = graph.image("group.png")
+    image = graph.image(*pictures)
     people = [encode_person(graph, name, model, detector, recognizer) for name in PEOPLE]
     matched = graph.add(
         "ReFLDM_MatchPeople",
         image=image,
-        faces=graph.detect(image, detector)[0],
+        faces=graph.detect(image, detector, video=video)[0],
         face_recognizer=recognizer,
         names="Anna, Ben",
         threshold=SAME_TOY,
@@ -110,6 +113,17 @@ def test_assignments_override_recognition(face_server: Server) -> None:
         assert np.array(matches["similarities"]).shape == (4, 3)
     assert assigned["faces"][2]["similarity"] == assigned["similarities"][2][0]
     assert automatic["faces"][0]["similarity"] == max(automatic["similarities"][0]) > SAME_TOY
+
+
+def test_a_video_shows_each_tracked_face_once(face_server: Server) -> None:
+    """Frames 1 and 2 show two faces each, and frame 3 shows one of them. The third frame is repeated."""
+    frames = ("frame_1.png", "frame_2.png", "frame_3.png", "frame_3.png")
+    for video, shown_faces in ((True, 2), (False, 6)):
+        graph = FaceGraph()
+        matched, report = _add_match_people(graph, "", frames, video=video)
+        (matches,) = _shown(face_server, graph, matched, report)["refldm_matches"]
+        assert len(matches["faces"]) == len(matches["similarities"]) == shown_faces
+        assert len({(item["picture"], item["index"]) for item in matches["faces"]}) == shown_faces
 
 
 @pytest.mark.parametrize(
