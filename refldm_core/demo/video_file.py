@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..files import atomic_write
 from ..samples import Picture
-from ..video.writing import VideoWriter, video_format
+from ..video.endings import video_format
+from ..video.writing import VideoWriter
 
 _WEBP: dict[str, Any] = {"quality": 85, "method": 4}
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..face.errors import FaceError
 from ..files import atomic_write
+from .endings import VideoFormat, video_format
 from .joining import join
 from .parts import Parts
 from .reading import VideoFacts, read_facts, read_video
 from .restoration import MaskCrops, RestoreCrops, VideoSettings, restore_segments
 from .search import FaceFinder, FoundFaces, SelectFaces, faces_to_restore, search
 from .segments import SegmentFiles
-from .writing import VideoFormat, video_format
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageFileError
+from .endings import VideoFormat
 from .package import require_av
 from .reading import start_of
-from .writing import VideoFormat
 
 _KEPT = ("title", "artist", "comment", "description", "copyright", "creation_time", "date")
 _LOCATION = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")

@@ -12,15 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ImageFileError
-from ..files import is_regular, require_regular
+from ..files import require_regular
 from .colors import Colors, Picture, colors_of, to_rgb
 from .package import require_av
-
-ENDINGS = (
-    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".3gp", ".vob"),
-    *(".flv", ".ogv", ".dv"),
-)
-"""Endings of the names of video files."""
 
 
 class Frame(NamedTuple):
@@ -64,16 +58,6 @@ class VideoFacts:
     is_interlaced: bool
     audio: tuple[str, ...]
     others: int
-
-
-def is_video(path: Path) -> bool:
-    """Whether a path is an existing file with the name ending of a video."""
-    return has_video_ending(path) and is_regular(path)
-
-
-def has_video_ending(path: Path) -> bool:
-    """Whether a path has the name ending of a video."""
-    return path.suffix.lower() in ENDINGS
 
 
 def read_facts(path: Path) -> VideoFacts:

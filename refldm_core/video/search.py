@@ -37,6 +37,7 @@ class FaceFinder:
         people: name -> mean embedding of each person, for matching. Empty without a recognizer.
         threshold: least cosine similarity of a face to a person for a match.
         repeats: whether two faces of one frame may match the same person.
+        only_person: name of the person of every face where there is no recognizer.
     """
 
     detector: Detector
@@ -44,10 +45,12 @@ class FaceFinder:
     people: Mapping[str, Embeddings] = field(default_factory=dict[str, Embeddings])
     threshold: float = SAME_PERSON
     repeats: bool = False
+    only_person: str | None = None
 
     def find(self, frame: Frame) -> list[Face]:
         """Return the faces of a frame, with embeddings and people where there is a recognizer."""
-        faces = [replace(face, frame=frame.number) for face in self.detector.detect(frame.picture)]
+        detected = self.detector.detect(frame.picture)
+        faces = [replace(face, frame=frame.number, person=self.only_person) for face in detected]
         if self.recognizer is None or not faces:
             return faces
         image = u8_to_tensor(torch.as_tensor(frame.picture).movedim(-1, 0))

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..files import atomic_write
 from .colors import Picture
+from .endings import VideoFormat
 from .parts import Parts
 from .reading import Frame, VideoFacts
-from .writing import SEGMENT_CONTAINER, VideoFormat, VideoWriter
+from .writing import SEGMENT_CONTAINER, VideoWriter
 
 SEGMENT = 48
 """Frames of a segment. A killed restoration loses at most one segment of work."""

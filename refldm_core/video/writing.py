@@ -5,62 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..errors import OutputError
 from ..face.errors import MissingPackageError
 from .colors import Colors, Picture, to_yuv
+from .endings import VideoFormat
 from .package import require_av
 
-
-class VideoFormat(NamedTuple):
-    """A kind of video file.
-
-    Attributes:
-        container: FFmpeg's name of the container.
-        codec: FFmpeg's name of the video encoder.
-        options: options of the encoder. They say the quality.
-        audio_encoder: encoder for sound that the container cannot take as it is.
-    """
-
-    container: str
-    codec: str
-    options: dict[str, str]
-    audio_encoder: str
-
-
-# Without frames that depend on later ones, the time stamps of decoding are those of showing, so that segments join
-# without changing a packet.
-_H264 = {"crf": "18", "bf": "0"}
-_VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}
-FORMATS = {
-    ".mp4": VideoFormat("mp4", "libx264", _H264, "aac"),
-    ".m4v": VideoFormat("mp4", "libx264", _H264, "aac"),
-    ".mov": VideoFormat("mov", "libx264", _H264, "aac"),
-    ".mkv": VideoFormat("matroska", "libx264", _H264, "aac"),
-    ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, "libopus"),
-}
-"""Ending of a name -> kind of file."""
 SEGMENT_CONTAINER = "nut"
 """FFmpeg's name of the container of segments. It keeps time stamps of every time base."""
-
-
-def video_format(path: Path) -> VideoFormat:
-    """Return the kind of video file that belongs to a name's ending.
-
-    Raises:
-        OutputError: videos with that ending cannot be written.
-    """
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise OutputError(
-            f'"{path.name}" does not end in a video format that can be written.',
-            expected=f"a name ending in {', '.join(FORMATS)}",
-            remedy="name the output restored.mp4, for instance",
-        )
-    return kind
 
 
 class VideoWriter:
