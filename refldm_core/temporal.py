@@ -11,8 +11,7 @@ Three means work alone or together, and the noise of a track is fixed (`face.tra
   middle level, instead of from the noisiest level. This also saves steps.
 - Smoothing averages the restored latents along the track before they are decoded.
 
-Averages are exponential. They give way where the face moves: the weight of the past falls with the difference of the
-crops there, measured against the median difference in the face, which is noise.
+Averages are exponential, and give way where the face moves (`face.steadying`).
 
 A track begins afresh after a gap of frames, and where the crop changes so much that the scene has been cut.
 """
@@ -29,21 +28,13 @@ from torch import Tensor
 
 from .diffusion.settings import SamplingSettings
 from .face.color import match_colors
+from .face.steadying import COLOR_WEIGHT, CUT, average_with_past, coarse, is_cut
 from .face.tracking import indices_of_tracks
 from .face.types import Face
 from .model.reference import ReferenceKV
 from .pipeline import Restorer
 from .progress import OnStep, ignore_steps
 from .ranges import check_ranges, ranged_field
-
-_LEVELS = 127.5
-"""Gray levels of 255 in a difference of 1 between values in [-1, 1]."""
-_CUT_GRID = 8
-"""Pixels along each side of the small crops whose difference shows a cut."""
-_LEAST_NOISE = 1.0
-"""Gray levels. Smaller differences never count as motion."""
-_MOTION = 3.0
-"""Differences of this many times the noise lower the weight of the past to exp(-1) of it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class TemporalSettings:
     steadying: float = ranged_field(0.0, 0.0, 0.95)
     strength: float = ranged_field(0.0, 0.0, 0.95)
     smoothing: float = ranged_field(0.0, 0.0, 0.95)
-    cut: float = ranged_field(20.0, 0.0, 255.0)
+    cut: float = ranged_field(CUT, 0.0, 255.0)
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -72,8 +63,6 @@ class TemporalSettings:
 FRAME_BY_FRAME = TemporalSettings()
 STEADY = TemporalSettings(steadying=0.5)
 """The settings for videos that lose the least PSNR among those that `python -m benchmarks.video` measured as steady."""
-_COLOR_STEADYING = 0.8
-"""Weight of the past in the crops that give the colors."""
 
 
 def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]]:
@@ -88,12 +77,11 @@ def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]
         Indices of the faces of each part, by frame. Every index is in one part.
     """
     parts = [[i] for i, face in enumerate(faces) if face.track is None]
-    small = F.adaptive_avg_pool2d(crops.float(), _CUT_GRID) * _LEVELS if len(crops) else crops
+    small = coarse(crops) if len(crops) else crops
     for indices in indices_of_tracks(faces):
         parts.append([indices[0]])
         for before, after in pairwise(indices):
-            difference = float((small[after] - small[before]).abs().mean())
-            if faces[after].frame == faces[before].frame + 1 and difference <= cut:
+            if faces[after].frame == faces[before].frame + 1 and not is_cut(small[before], small[after], cut):
                 parts[-1].append(after)
             else:
                 parts.append([after])
@@ -169,7 +157,7 @@ def with_steady_colors(restored: Tensor, crops: Tensor, faces: Sequence[Face]) -
     Returns:
         (faces, 3, size, size) float32 in [-1, 1], on the device of `restored`.
     """
-    steadied = _steadied(crops, segments(crops, faces, FRAME_BY_FRAME.cut), _COLOR_STEADYING)[0].to(restored.device)
+    steadied = _steadied(crops, segments(crops, faces, FRAME_BY_FRAME.cut), COLOR_WEIGHT)[0].to(restored.device)
     pairs = zip(restored, steadied, strict=True)
     matched = [match_colors(crop, original, "wavelet").clamp(-1.0, 1.0) for crop, original in pairs]
     return torch.stack(matched) if matched else restored
@@ -211,22 +199,8 @@ def _steadied(crops: Tensor, parts: Sequence[Sequence[int]], weight: float) -> t
     stillness = torch.zeros(len(crops), 1, crops.shape[-2] // 8, crops.shape[-1] // 8, device=crops.device)
     for part in parts:
         for before, i in pairwise(part):
-            stillness[i] = _stillness(steadied[i], steadied[before])
-            share = F.interpolate(
-                stillness[i : i + 1] * weight, crops.shape[-2:], mode="bilinear", align_corners=False
-            )[0]
-            steadied[i] = share * steadied[before] + (1.0 - share) * steadied[i]
+            steadied[i], stillness[i] = average_with_past(steadied[i], steadied[before], weight)
     return steadied, stillness
-
-
-def _stillness(crop: Tensor, past: Tensor) -> Tensor:
-    """Return how much each place of (3, height, width) is at rest: (1, height / 8, width / 8) in 0..1."""
-    difference = F.avg_pool2d((crop - past).unsqueeze(0) * _LEVELS, 8)
-    difference = (
-        F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)[0].abs().mean(0, keepdim=True)
-    )
-    noise = difference.median().clamp(min=_LEAST_NOISE)
-    return torch.exp(-((difference / (_MOTION * noise)) ** 2))
 
 
 def _average(latents: Tensor, parts: Sequence[Sequence[int]], shares: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..face.paste import PasteSettings
 from ..face.selection import parse_indices
 from ..photos import PhotoSettings
 from ..pipeline import SamplingSettings
+from ..video.restoration import VideoSettings
 from .memory import CLOSE_PROGRAMS, ON_THE_CPU, Stage, explained_memory_errors
 from .people import FaceTools
 
@@ -42,8 +43,18 @@ def photo_settings(args: argparse.Namespace, sampling: SamplingSettings) -> Phot
         sampling=sampling,
         seed=args.seed,
         paste=PasteSettings(feather=args.feather, color=args.color, blend=args.blend, upscale=args.upscale),
-        batch=args.batch,
+        batch=1 if args.batch is None else args.batch,
     )
+
+
+def video_settings(args: argparse.Namespace, photo: PhotoSettings) -> VideoSettings:
+    """Return the settings for videos.
+
+    Raises:
+        SettingsError: A value cannot be used.
+    """
+    batch = VideoSettings.batch if args.batch is None else args.batch
+    return VideoSettings(args.steadying, args.landmark_averaging, photo.paste, batch)
 
 
 def recognizer_path(args: argparse.Namespace) -> Path | None:

@@ -17,15 +17,16 @@ from ..errors import ImageFileError, OutputError
 from ..files import folded, in_unicode, require_writable, spellings
 from ..images import require_image_format
 from ..pictures.formats import is_picture, pictures_in
+from ..video.endings import has_video_ending, is_video, result_ending, video_format
 
 Item = TypeVar("Item")
 
 
 class Job(NamedTuple):
-    """A picture to work on.
+    """A picture or video to work on.
 
     Attributes:
-        source: File of the picture.
+        source: File of the picture or video.
         target: File of the result.
         named: True where the user named this file, False where a folder or pattern contains it.
     """
@@ -33,6 +34,11 @@ class Job(NamedTuple):
     source: Path
     target: Path
     named: bool
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the name of the source has the ending of a video."""
+        return has_video_ending(self.source)
 
 
 class _Picture(NamedTuple):
@@ -43,7 +49,13 @@ class _Picture(NamedTuple):
 
 
 def find_jobs(
-    inputs: Sequence[str], out: Path, *, overwrite: bool, resume: bool, references: Sequence[Path] = ()
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    overwrite: bool,
+    resume: bool,
+    references: Sequence[Path] = (),
+    videos: bool = False,
 ) -> list[Job]:
     """Return this process's share of the pictures to work on, after checks that no file can be lost.
 
@@ -54,12 +66,13 @@ def find_jobs(
         overwrite: Replace results that exist.
         resume: Skip pictures whose results exist.
         references: Further pictures that the command reads and must not replace.
+        videos: Whether patterns find videos too. Folders never do.
 
     Raises:
         ImageFileError: A folder or pattern has no pictures.
         OutputError: The folder does not exist, two results have one name, or a result would replace a file.
     """
-    pictures = [picture for text in inputs for picture in _pictures(text, out)]
+    pictures = [picture for text in inputs for picture in _pictures(text, out, videos=videos)]
     if not out.is_dir() and (len(pictures) > 1 or not pictures[0].named):
         raise OutputError(
             f"{len(pictures)} picture{'s' * (len(pictures) != 1)} cannot go into the one file {out}.",
@@ -103,7 +116,7 @@ def share_of(jobs: Sequence[Item]) -> Sequence[Item]:
     return jobs[rank::processes]
 
 
-def _pictures(text: str, out: Path | None) -> Iterator[_Picture]:
+def _pictures(text: str, out: Path | None, *, videos: bool = False) -> Iterator[_Picture]:
     path = Path(text)
     if path.is_dir():
         # The output folder may lie inside, with earlier results. Its name may be typed with other capitals.
@@ -114,7 +127,7 @@ def _pictures(text: str, out: Path | None) -> Iterator[_Picture]:
         yield from (_Picture(file, file.relative_to(path), False) for file in pictures)
     elif not path.exists() and glob.has_magic(text):
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        pictures = [Path(file) for file in matches if is_picture(Path(file))]
+        pictures = [Path(file) for file in matches if is_picture(Path(file)) or (videos and is_video(Path(file)))]
         yield from (_Picture(file, Path(file.name), False) for file in pictures)
     else:
         pictures = [path]
@@ -133,7 +146,7 @@ def _same_folder(folder: Path, paths: Iterable[Path]) -> Path | None:
 
 
 def _jobs(pictures: Sequence[_Picture], out: Path) -> list[Job]:
-    """Return a job for each picture. The results are PNG files.
+    """Return a job for each picture. The results are PNG files, and those of videos have the same ending or .mp4.
 
     The result of a.jpg is a.png. Where a.jpg and a.png (or A.png) lie together the results are a.jpg.png and a.png.png.
     """
@@ -141,7 +154,8 @@ def _jobs(pictures: Sequence[_Picture], out: Path) -> list[Job]:
     jobs: list[Job] = []
     for path, inside, named in pictures:
         has_own_stem = stems[_stem(inside)] == 1
-        jobs.append(Job(path, out / (inside.with_suffix(".png") if has_own_stem else f"{inside}.png"), named))
+        ending = result_ending(path) if has_video_ending(path) else ".png"
+        jobs.append(Job(path, out / (inside.with_suffix(ending) if has_own_stem else f"{inside}{ending}"), named))
     return jobs
 
 
@@ -159,7 +173,10 @@ def _require_no_loss(jobs: Sequence[Job], references: Sequence[Path], *, overwri
     role_of = {_real(path): "references" for path in references} | {_real(job.source): "inputs" for job in jobs}
     source_of: dict[str, Path] = {}
     for source, target, _ in jobs:
-        require_image_format(target)
+        if has_video_ending(source):
+            video_format(target)  # raises for another ending
+        else:
+            require_image_format(target)
         name = folded(str(target))
         if name in source_of:
             raise OutputError(

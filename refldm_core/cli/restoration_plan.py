@@ -10,6 +10,9 @@ from pathlib import Path
 from ..errors import SettingsError
 from ..images import load_image
 from ..pipeline import SamplingSettings
+from ..video.endings import is_video
+from ..video.parts import require_no_parts
+from ..video.reading import read_facts
 from . import faces
 from .inputs import Job, find_jobs, pictures_of
 from .output import Output
@@ -47,17 +50,45 @@ def plan_restoration(args: argparse.Namespace, output: Output) -> Plan:
     settings = _checked_settings(args)
     people = _people(args)
     references = [path for paths in people.values() for path in paths]
-    jobs = find_jobs(args.inputs, args.output, overwrite=args.overwrite, resume=args.resume, references=references)
-    for path in [*(job.source for job in jobs if job.named), *people.get(UNNAMED_PERSON, [])]:
+    jobs = find_jobs(
+        args.inputs, args.output, overwrite=args.overwrite, resume=args.resume, references=references, videos=True
+    )
+    videos = [job for job in jobs if job.is_video]
+    for path in [*(job.source for job in jobs if job.named and not job.is_video), *people.get(UNNAMED_PERSON, [])]:
         load_image(path)  # raises for a file that is no picture
+    _require_usable(videos, args)
     _remark_on_references(people, output)
+    _remark_on_videos(args.inputs, output)
     return Plan(settings, people, jobs)
 
 
 def _checked_settings(args: argparse.Namespace) -> SamplingSettings:
     settings = sampling_settings(args)
-    faces.photo_settings(args, settings)  # raises for options of the face stages that cannot be used
+    # These raise for options of the face stages that cannot be used.
+    faces.video_settings(args, faces.photo_settings(args, settings))
     return settings
+
+
+def _require_usable(videos: Sequence[Job], args: argparse.Namespace) -> None:
+    """Check the videos before the minutes of loading.
+
+    Raises:
+        SettingsError: The inputs are aligned crops, and there is a video.
+        ImageFileError: A video that the user named cannot be read.
+        MissingPackageError: PyAV is not installed.
+        OutputError: There is an unfinished restoration, and nothing says whether to go on with it.
+    """
+    if videos and args.aligned:
+        raise SettingsError(
+            f"{videos[0].source} is a video, and --aligned is for pictures of one face.",
+            expected="pictures with --aligned, or a video without it",
+            remedy="leave out --aligned",
+        )
+    for job in videos:
+        if not (args.resume or args.overwrite):
+            require_no_parts(job.target)
+        if job.named:
+            read_facts(job.source)
 
 
 def _people(args: argparse.Namespace) -> dict[str, list[Path]]:
@@ -72,6 +103,17 @@ def _people(args: argparse.Namespace) -> dict[str, list[Path]]:
         return named_folders(args.person)
     photos = [path for text in args.reference for path in pictures_of(text)]
     return {UNNAMED_PERSON: photos} if photos else {}
+
+
+def _remark_on_videos(inputs: Sequence[str], output: Output) -> None:
+    """Say which videos a folder has, since only pictures of a folder are restored."""
+    for folder in (Path(text) for text in inputs):
+        count = sum(is_video(path) for path in folder.rglob("*")) if folder.is_dir() else 0
+        if count:
+            output.remark(
+                f"{count} video{'s' * (count != 1)} in {folder} {'are' if count != 1 else 'is'} left out: name a video "
+                'itself to restore it, or a pattern such as "folder/*.mp4".'
+            )
 
 
 def _remark_on_references(people: Mapping[str, Sequence[Path]], output: Output) -> None:

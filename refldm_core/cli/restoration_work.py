@@ -1,4 +1,4 @@
-"""The work of `refldm restore`: load the networks, encode the references, restore every picture of the plan."""
+"""The work of `refldm restore`: load the networks, encode the references, restore every input of the plan."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from .output import Output
 from .people import FaceTools, aligned_person, gather_people
 from .restoration_plan import UNNAMED_PERSON, Plan
 from .sampling import encoding_stage, load_named_model, restoring_stage, sampling_device
+from .video_work import restore_video_job
 
 RestorePhoto = Callable[[Photo, OnStep], tuple[Tensor, dict[str, Any]]]
 """A photo and the progress callback -> the result (3, height, width) in the photo's color space, and a report of it."""
@@ -83,11 +84,15 @@ def restore_jobs(plan: Plan, networks: Networks, args: argparse.Namespace, outpu
     Raises:
         ReFLDMError: The only picture fails, the references cannot be used, or a result cannot be written.
     """
-    restore = _restoring_function(plan, networks, args, output)
+    with explained_memory_errors(encoding_stage(args, networks.restorer)):
+        people = _encode_people(plan, networks, args, output)
+    restore_photo = _restoring_function(plan, networks, people, args)
 
     def restore_explained(job: Job) -> dict[str, Any]:
         with explained_memory_errors(restoring_stage(args, networks.restorer)):
-            return _restore_job(args, job, restore, output)
+            if job.is_video:
+                return _restore_video(job, plan, networks, people=people, args=args, output=output)
+            return _restore_job(args, job, restore_photo, output)
 
     restored: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -95,10 +100,10 @@ def restore_jobs(plan: Plan, networks: Networks, args: argparse.Namespace, outpu
     return Outcome(restored, failed)
 
 
-def _restoring_function(plan: Plan, networks: Networks, args: argparse.Namespace, output: Output) -> RestorePhoto:
-    """Encode the references, and return the function that restores one photo with them."""
-    with explained_memory_errors(encoding_stage(args, networks.restorer)):
-        people = _encode_people(plan, networks, args, output)
+def _restoring_function(
+    plan: Plan, networks: Networks, people: dict[str, Person], args: argparse.Namespace
+) -> RestorePhoto:
+    """Return the function that restores one photo with the references of the people."""
     if networks.tools is None:
         return _aligned_crops(networks.restorer, people, plan.settings, args.seed)
     return _whole_photos(networks.restorer, people, networks.tools, faces.photo_settings(args, plan.settings))
@@ -143,6 +148,24 @@ def _whole_photos(
         return restored.image, {"found": restored.detected_count, "faces": described}
 
     return restore
+
+
+def _restore_video(
+    job: Job, plan: Plan, networks: Networks, *, people: dict[str, Person], args: argparse.Namespace, output: Output
+) -> dict[str, Any]:
+    if networks.tools is None:
+        raise ValueError("the plan refuses videos with --aligned")
+    return restore_video_job(
+        job,
+        args,
+        output,
+        model=networks.model,
+        restorer=networks.restorer,
+        tools=networks.tools,
+        people=people,
+        photos=plan.people,
+        settings=faces.photo_settings(args, plan.settings),
+    )
 
 
 def _restore_job(args: argparse.Namespace, job: Job, restore: RestorePhoto, output: Output) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def restoring_stage(args: argparse.Namespace, restorer: Restorer) -> Stage:
     """Return the stage of `refldm restore` that restores a picture with encoded references."""
     remedies: list[str] = []
     if not args.aligned:
-        remedies += [f"a --batch below {args.batch}"] if args.batch > 1 else []
+        remedies += [f"a --batch below {args.batch}"] if (args.batch or 1) > 1 else []
         remedies += ["a smaller --upscale"] if args.upscale > 1.0 else []
     return Stage(
         "restore this picture",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from PIL import Image
 
 from ..files import atomic_write
 from ..samples import Picture
+from ..video.endings import video_format
+from ..video.writing import VideoWriter
 
-_CODEC = "libx264"
-_CONSTANT_QUALITY = "20"
 _WEBP: dict[str, Any] = {"quality": 85, "method": 4}
 
 
@@ -23,7 +22,7 @@ def write_video(frames: Sequence[Picture], path: Path, rate: float) -> Path:
     """Write a video: MP4 (H.264) where PyAV is installed, else an animated WebP file.
 
     Args:
-        frames: (height, width, 3) uint8 each, of even height and width.
+        frames: (height, width, 3) uint8 each.
         path: path of the file without its ending.
         rate: frames per second.
 
@@ -43,19 +42,8 @@ def write_video(frames: Sequence[Picture], path: Path, rate: float) -> Path:
         return target
     target = path.with_suffix(".mp4")
     with atomic_write(target) as temporary:
-        _write_mp4(frames, temporary, rate)
+        exact_rate = Fraction(rate).limit_denominator(1000)
+        with VideoWriter(temporary, video_format(target), rate=exact_rate, time_base=1 / exact_rate) as writer:
+            for timestamp, frame in enumerate(frames):
+                writer.write(frame, timestamp)
     return target
-
-
-def _write_mp4(frames: Sequence[Picture], path: Path, rate: float) -> None:
-    av: Any = import_module("av")
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream(_CODEC, rate=Fraction(rate).limit_denominator(1000))
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": _CONSTANT_QUALITY}
-        for frame in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)

@@ -23,10 +23,11 @@ from ..face.types import Face
 from ..files import atomic_write, make_folder
 from ..images import u8_to_tensor
 from ..markdown import as_text
+from ..video.reading import read_frames
 from .cells import as_cell
 from .flicker import LEAST_PAIRS, Flicker, FlickerMeter, crop_size_for
 from .identity import IdentityJudge
-from .video_frames import read_frames, read_together
+from .video_frames import read_together
 
 PER_FACE, SUMMARY, MARKDOWN = "per_face.csv", "summary.json", "report.md"
 

@@ -1,4 +1,4 @@
-"""The frames of a video file, one after the other, so that a long video fits into memory. PyAV decodes them."""
+"""The frames of several video files side by side."""
 
 from __future__ import annotations
 
@@ -6,32 +6,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-
-from ..errors import ImageFileError, SettingsError
-from ..files import require_regular
+from ..errors import SettingsError
+from ..video.reading import read_frames
 from .metrics import Picture
-from .packages import require
-
-
-def read_frames(path: Path) -> Iterator[Picture]:
-    """Yield the frames of the first video stream: (height, width, 3) uint8 RGB each.
-
-    Raises:
-        ImageFileError: the file is missing, is no video, is damaged, or has no frame.
-        MissingPackageError: PyAV is not installed.
-    """
-    av = require("av")
-    count = 0
-    try:
-        with av.open(str(require_regular(path))) as container:
-            for frame in container.decode(container.streams.video[0]):
-                yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-                count += 1
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise _unreadable(path, str(error)) from error
-    if not count:
-        raise _unreadable(path, "it has no frame")
 
 
 def read_together(truth: Path, methods: dict[str, Path]) -> Iterator[tuple[Picture, dict[str, Picture]]]:
@@ -39,7 +16,7 @@ def read_together(truth: Path, methods: dict[str, Path]) -> Iterator[tuple[Pictu
 
     Raises:
         SettingsError: the videos differ in their number of frames, or in their size.
-        ImageFileError, MissingPackageError: see `read_frames`.
+        ImageFileError, MissingPackageError: see `video.reading.read_video`.
     """
     videos = [read_frames(path) for path in (truth, *methods.values())]
     for number, (true_frame, *frames) in enumerate(zip_longest(*videos)):
@@ -63,11 +40,3 @@ def read_together(truth: Path, methods: dict[str, Path]) -> Iterator[tuple[Pictu
 
 def _size_text(frame: Picture) -> str:
     return f"{frame.shape[1]}x{frame.shape[0]}"
-
-
-def _unreadable(path: Path, reason: str) -> ImageFileError:
-    return ImageFileError(
-        f"{path} cannot be read as a video ({reason}).",
-        expected="a video file, such as MP4 or MKV",
-        remedy="name another file, or export the video again",
-    )

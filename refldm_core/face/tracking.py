@@ -5,28 +5,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from .findings import iou
-from .identity import Embeddings, cosine, normalize
-from .matching import assign
+from .tracker import Tracker
 from .types import Face, Landmarks5
 
 _SEED_STEP = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, so that the seeds of neighboring tracks are far apart
 _SEED_MASK = 0x7FFF_FFFF_FFFF_FFFF
-_MIN_SIMILARITY = 0.15  # cosine similarity; a face below it is another person, even at the same place
 
-
-@dataclass
-class _Track:
-    number: int
-    last: Face
-    embedding: Embeddings | None
+_WINDOW = 8.0
+"""Deviations within which landmarks count in an average. Weights beyond are below 1e-13."""
 
 
 def track_faces(faces: Sequence[Face], *, threshold: float = 0.3, max_gap: int = 15) -> list[Face]:
@@ -45,21 +38,16 @@ def track_faces(faces: Sequence[Face], *, threshold: float = 0.3, max_gap: int =
     Returns:
         The same faces in the same order, with `track` from 0.
     """
-    tracks: list[_Track] = []
-    numbers: dict[int, int] = {}
-    for frame in sorted({face.frame for face in faces}):
-        indices = [i for i, face in enumerate(faces) if face.frame == frame]
-        active = [track for track in tracks if frame - track.last.frame <= max_gap]
-        scores = np.array([[_continuity(track, faces[i]) for track in active] for i in indices])
-        pairs = dict(assign(np.reshape(scores, (len(indices), len(active))), threshold))
-        for row, i in enumerate(indices):
-            track = active[pairs[row]] if row in pairs else _Track(len(tracks), faces[i], None)
-            if row not in pairs:
-                tracks.append(track)
-            track.last = faces[i]
-            track.embedding = _averaged(track.embedding, faces[i].embedding)
-            numbers[i] = track.number
-    return [replace(face, track=numbers[i]) for i, face in enumerate(faces)]
+    tracker = Tracker(threshold=threshold, max_gap=max_gap)
+    indices_at: defaultdict[int, list[int]] = defaultdict(list)
+    for i, face in enumerate(faces):
+        indices_at[face.frame].append(i)
+    tracked = list(faces)
+    for frame in sorted(indices_at):
+        indices = indices_at[frame]
+        for i, face in zip(indices, tracker.add([faces[i] for i in indices]), strict=True):
+            tracked[i] = face
+    return tracked
 
 
 def indices_of_tracks(faces: Sequence[Face]) -> list[list[int]]:
@@ -137,9 +125,41 @@ def average_landmarks(faces: Sequence[Face], deviation: float) -> list[Face]:
         for part in _parts_without_jumps(faces, indices):
             times = np.array([faces[i].frame for i in part], dtype=np.float64)
             points = np.stack([faces[i].landmarks.points for i in part])
-            for i, time in zip(part, times, strict=True):
-                averaged[i] = replace(faces[i], landmarks=Landmarks5(_fitted(times - time, points, deviation)))
+            first = np.searchsorted(times, times - _WINDOW * deviation)
+            last = np.searchsorted(times, times + _WINDOW * deviation, side="right")
+            for i, time, start, end in zip(part, times, first, last, strict=True):
+                fitted = _fitted(times[start:end] - time, points[start:end], deviation)
+                averaged[i] = replace(faces[i], landmarks=Landmarks5(fitted))
     return averaged
+
+
+def fill_gaps(faces: Sequence[Face], longest: int = 5) -> list[Face]:
+    """Add faces to frames in which the detector missed the face of a track, which would vanish for a moment.
+
+    Args:
+        faces: Faces with `frame` and `track`.
+        longest: Most frames of a gap that is filled. A longer gap may show something in front of the face.
+
+    Returns:
+        All faces by frame. Box and landmarks of the new ones are interpolated. A gap stays where the face jumps by more
+        than half of the eye distance within one frame, such as at a cut.
+    """
+    filled = list(faces)
+    for indices in indices_of_tracks(faces):
+        for part in _parts_without_jumps(faces, indices):
+            for before, after in pairwise(faces[i] for i in part):
+                if after.frame - before.frame <= longest + 1:
+                    filled += [_between(before, after, frame) for frame in range(before.frame + 1, after.frame)]
+    return sorted(filled, key=lambda face: face.frame)
+
+
+def _between(before: Face, after: Face, frame: int) -> Face:
+    """Return the face of a frame between two faces of a track."""
+    share = (frame - before.frame) / (after.frame - before.frame)
+    left, top, right, bottom = (a + share * (b - a) for a, b in zip(before.box, after.box, strict=True))
+    points = before.landmarks.points + share * (after.landmarks.points - before.landmarks.points)
+    score = min(before.score, after.score)
+    return replace(before, box=(left, top, right, bottom), score=score, landmarks=Landmarks5(points), frame=frame)
 
 
 def _parts_without_jumps(faces: Sequence[Face], indices: Sequence[int]) -> list[list[int]]:
@@ -219,22 +239,6 @@ def face_seed(seed: int, face: Face, position: int) -> int:
     """
     number = position if face.track is None else face.track
     return (seed + number * _SEED_STEP) & _SEED_MASK
-
-
-def _continuity(track: _Track, face: Face) -> float:
-    """Return the score of a face for a track (see `track_faces`)."""
-    overlap = float(iou(np.asarray(track.last.box), np.asarray([face.box]))[0])
-    if track.embedding is None or face.embedding is None:
-        return overlap
-    similarity = float(cosine(track.embedding[None], face.embedding[None])[0, 0])
-    # The embedding alone recognizes a person who moved fast or was hidden. A stranger at the same place is rejected.
-    return max((overlap + similarity) / 2.0, similarity - 0.2) if similarity > _MIN_SIMILARITY else -math.inf
-
-
-def _averaged(old: Embeddings | None, new: Embeddings | None) -> Embeddings | None:
-    if old is None or new is None:
-        return new if old is None else old
-    return normalize(0.8 * old + 0.2 * new)
 
 
 def _weight(cutoff: float, step: float) -> float:

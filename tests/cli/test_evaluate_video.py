@@ -15,10 +15,10 @@ from refldm_core.cli import evaluate_video
 from refldm_core.cli.main import main
 from refldm_core.demo.video_file import write_video
 from refldm_core.errors import ImageFileError
-from refldm_core.evaluation.video_frames import read_frames
 from refldm_core.face.alignment import face_from_landmarks
 from refldm_core.face.template import template
 from refldm_core.face.types import Face, Landmarks5
+from refldm_core.video.reading import read_frames
 
 from ..face.toys import save_arcface
 

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pasting.add_argument("--upscale", type=finite_number, default=1.0, help="enlarge the photo, 1 to 8 (default: 1)")
     pasting.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="number of faces to restore together (default: 1)"
+        "--batch", type=int, metavar="N", help="number of faces to restore together (default: 1, in videos 4)"
     )
 
 

@@ -10,6 +10,9 @@ examples:
       Restores with fewer steps. The command expands patterns in quotes, also on Windows.
   refldm restore face.png --reference a.png b.png --output restored.png --aligned
       Restores pictures that are aligned face crops, as in FFHQ. They are resized to the model's size.
+  refldm restore clip.mp4 --reference a.jpg b.jpg c.jpg --output restored.mp4 --preset fast
+      Restores a video of any length with its sound, so that the faces do not flicker. It takes long: after Ctrl-C or a
+      crash, the same command with --resume goes on.
   accelerate launch -m refldm_core restore archive/ --reference me/*.jpg --output restored/ --resume
       Distributes the photos to all GPUs and machines.
 
@@ -24,11 +27,12 @@ import argparse
 from pathlib import Path
 
 from . import faces
+from .numbers import finite_number
 from .sampling import add_sampling_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, video, folder of pictures, or pattern")
     parser.add_argument(
         "--reference",
         nargs="+",
@@ -45,13 +49,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="photos of one of several people; repeat it for each person",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="OUT", help="file for one picture, existing folder for several"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="file for one picture or video, existing folder for several",
     )
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned face crops already")
     parser.add_argument(
-        "--keep-location", action="store_true", help="keep the place of a photo (EXIF GPS), which is removed by default"
+        "--keep-location", action="store_true", help="keep the place of a photo or video, which is removed by default"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
-    parser.add_argument("--resume", action="store_true", help="skip pictures whose results exist")
+    parser.add_argument(
+        "--resume", action="store_true", help="skip inputs whose results exist, and go on with an unfinished video"
+    )
+    video = parser.add_argument_group("videos")
+    video.add_argument(
+        "--steadying",
+        type=finite_number,
+        default=0.5,
+        metavar="S",
+        help="weight of the frames before in a face, where it is at rest, 0 to 0.95; 0 restores each frame by itself "
+        "(default: 0.5)",
+    )
+    video.add_argument(
+        "--landmark-averaging",
+        type=finite_number,
+        default=2.0,
+        metavar="N",
+        help="average the position of a face over about N frames before and after; 0 takes it as it was found "
+        "(default: 2)",
+    )
     add_sampling_arguments(parser)
     faces.add_arguments(parser)
