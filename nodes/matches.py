@@ -23,7 +23,7 @@ _ROWS = 4  # faces in one picture on the node
 
 
 def describe_matches(  # noqa: PLR0917
-    crops: Tensor,
+    crops: Sequence[Tensor],
     faces: Sequence[Face],
     recognized: Sequence[str | None],
     people: Mapping[str, ReferenceSet],
@@ -33,7 +33,7 @@ def describe_matches(  # noqa: PLR0917
     """Return the node's `ui`, as described in `display`.
 
     Args:
-        crops: (n, 3, size, size) in [-1, 1], the crops of the first n faces. Only these faces are shown, at most
+        crops: The crops (3, size, size) in [-1, 1] of the first faces. Only these faces are shown, at most
             `MOST_SHOWN`.
         faces: All faces with their people.
         recognized: The person of each face before assignments by hand.
