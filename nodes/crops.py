@@ -1,15 +1,42 @@
-"""Resizing pictures to crops of the model's size."""
+"""Crops of faces: cutting them out, and resizing pictures to crops of the model's size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from ..refldm_core.errors import ReferencesError
+from ..refldm_core.face.alignment import align
+from ..refldm_core.face.types import Faces
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc, to_pil, to_tensor
-from .images import require_images
+from .images import require_images, to_images
+
+
+def aligned_crops(pictures: Sequence[Tensor], faces: Faces, size: int) -> Tensor:
+    """Cut all faces out of their pictures, as an IMAGE (faces, size, size, 3).
+
+    Args:
+        pictures: (3, height, width) in [-1, 1] each.
+        faces: The faces of these pictures, with transforms of this size.
+        size: Side of the crops in pixels.
+    """
+    return to_images(crops_of(pictures, faces), len(faces), (size, size))
+
+
+def crops_of(pictures: Sequence[Tensor], faces: Faces, size: int | None = None) -> Iterator[Tensor]:
+    """Yield the crop (3, size, size) in [-1, 1] of each face.
+
+    Args:
+        pictures: (3, height, width) in [-1, 1] each, which may be enlarged.
+        faces: The faces of these pictures.
+        size: Side of the crops in pixels. None for the size of the faces' transforms.
+    """
+    for item, transform in zip(faces.faces, faces.transforms, strict=True):
+        picture = pictures[item.frame]
+        placed = transform.for_image((picture.shape[-2], picture.shape[-1]))
+        yield align(picture, placed if size is None else placed.resized(size))
 
 
 def fit(images: Tensor, size: int, name: str) -> Tensor:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from comfy_api.latest import io
@@ -13,29 +14,27 @@ from .display import LONGEST_OF_MANY, MANY, describe_face, save_pictures
 from .drawing import draw_faces
 
 
-def draw_previews(images: Tensor, numbered: face.Faces, chosen: face.Faces) -> list[Tensor]:
-    """Draw the boxes and numbers of faces into their pictures.
+def draw_previews(images: Sequence[Tensor], numbered: face.Faces, chosen: face.Faces) -> Iterator[Tensor]:
+    """Draw the boxes and numbers of faces into their pictures, picture by picture.
 
     Args:
-        images: (batch, 3, height, width) in [-1, 1].
+        images: (3, height, width) in [-1, 1] each.
         numbered: The faces that are large enough, in their order. Their places in a picture are their numbers.
         chosen: The chosen faces among them.
 
-    Returns:
+    Yields:
         (3, height, width) in [-1, 1] for each picture; a large batch gives small pictures.
     """
     chosen_ids = {id(item) for item in chosen.faces}
     longest = LONGEST_OF_MANY if len(images) > MANY else None  # full-size previews would double the memory of a video
-    previews: list[Tensor] = []
     for frame, image in enumerate(images):
         ordered = [numbered.faces[i] for i in numbered.in_frame(frame)]
         labels = [(item, _label(i, item), id(item) in chosen_ids) for i, item in enumerate(ordered)]
-        previews.append(draw_faces(image, labels, longest))
-    return previews
+        yield draw_faces(image, labels, longest)
 
 
 def describe_pictures(
-    images: Tensor, numbered: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]
+    images: Sequence[Tensor], numbered: face.Faces, chosen: face.Faces, cls: type[io.ComfyNode]
 ) -> list[dict[str, Any]]:
     """Return the data of the face picker, as described in `display`. The arguments are those of `draw_previews`."""
     chosen_ids = {id(item) for item in chosen.faces}

@@ -4,30 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any, get_args
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
-from ..refldm_core.face.alignment import align_faces, crop_transform
+from ..refldm_core.face.alignment import crop_transform
 from ..refldm_core.face.boxes import added_boxes as parse_added
 from ..refldm_core.face.boxes import faces_from_boxes, host_boxes, parse_added_boxes, parse_boxes, with_added_faces
 from ..refldm_core.face.detection import DetectionSettings, FaceNetwork, SearchingDetector, detect_batch
 from ..refldm_core.face.selection import Order, WhenEmpty, parse_indices, select_faces
-from ..refldm_core.face.tracking import smooth_landmarks, track_faces
-from ..refldm_core.images import model_to_bhwc
+from ..refldm_core.face.tracking import average_landmarks, smooth_landmarks, track_faces
+from .crops import aligned_crops
 from .detected_faces import describe_pictures, draw_previews
-from .display import save_pictures
+from .display import MOST_SHOWN, save_pictures
 from .face_types import FaceDetector, Faces, crop_size_input, threshold_input
 from .host import Progress
-from .images import to_model
+from .images import ModelPictures, to_images, to_model
 from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
 """The host's own type: a list of {"x", "y", "width", "height"} for each picture, "label" and "score" optional."""
+
+_MOST_AVERAGING = 20.0
+"""Frames, the largest standard deviation of the averages of landmarks."""
 
 _HOST_HAS_BOXES = hasattr(io, "BoundingBox")
 """Whether ComfyUI is 0.15 or newer. Its class of the type is not used, since the arguments differ between versions."""
@@ -121,7 +124,8 @@ class DetectFaces(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Steady the crops of a video, so that they do not tremble. 0 is off; 0.5 is a good start.",
+                    tooltip="Steady the crops of a video by the earlier frames only. 0 is off. Prefer averaging, which "
+                    "uses the later frames too and steadies more.",
                     **ADVANCED,
                 ),
                 crop_size_input(),
@@ -134,6 +138,19 @@ class DetectFaces(io.ComfyNode):
                     "y, width and height of a box around the face in pixels, such as "
                     '"0: 120,80,60,70; 1: 5,5,40,40". The face picker writes this text when you draw a box.',
                     **ADVANCED,
+                ),
+                # Workflow files identify widgets by position, so new ones come last, and their default is off.
+                io.Float.Input(
+                    "averaging",
+                    default=0.0,
+                    min=0.0,
+                    max=_MOST_AVERAGING,
+                    step=0.5,
+                    round=0.01,
+                    optional=True,
+                    tooltip="Steady the crops of a video, so that they do not tremble. The places of eyes, nose and "
+                    "mouth are averaged over about this many frames before and after. 0 is off, 2 is a good start. It "
+                    "has no effect while video is off.",
                 ),
             ],
             outputs=[
@@ -185,10 +202,11 @@ class DetectFaces(io.ComfyNode):
         face_detector: FaceNetwork | None = None,
         bboxes: Any = None,
         added_boxes: str = "",
+        averaging: float = 0.0,
     ) -> io.NodeOutput:
         _require_source(face_detector is not None, bboxes is not None or bool(added_boxes.strip()))
         images = to_model(image, "image")
-        sizes = [(images.shape[-2], images.shape[-1])] * len(images)
+        sizes = [images.size] * len(images)
         # Boxes are read first, so that an error in them appears before a long search.
         boxes = None if bboxes is None else parse_boxes(bboxes, sizes)
         boxes_by_hand = parse_added(added_boxes, sizes)
@@ -197,7 +215,7 @@ class DetectFaces(io.ComfyNode):
         located = (detected or []) if boxes is None else faces_from_boxes(boxes, detected)
         located = with_added_faces(located, boxes_by_hand)
         if video:
-            located = smooth_landmarks(track_faces(located), smoothing)
+            located = smooth_landmarks(average_landmarks(track_faces(located), averaging), smoothing)
         candidates = _with_transforms(located, images, crop_size)
         numbered = select_faces(candidates, order=order, min_size=min_size, when_empty="pass")
         chosen = select_faces(
@@ -208,14 +226,16 @@ class DetectFaces(io.ComfyNode):
             min_size=min_size,
             when_empty=when_empty,
         )
-        faces, crops = align_faces(list(images), chosen.faces, crop_size)
-        previews = draw_previews(images, numbered, chosen)
-        outputs = [faces, model_to_bhwc(crops), model_to_bhwc(torch.stack(previews))]
+        drawn = draw_previews(images, numbered, chosen)
+        shown = list(islice(drawn, MOST_SHOWN))
+        height, width = shown[0].shape[1:] if shown else images.size
+        preview = to_images(chain(shown, drawn), len(images), (height, width))
         display = {
-            "images": save_pictures(previews, cls),
+            "images": save_pictures(shown, cls),
             "refldm_faces": describe_pictures(images, numbered, chosen, cls),
         }
-        return io.NodeOutput(*outputs, *([host_boxes(faces)] if _HOST_HAS_BOXES else []), ui=display)
+        outputs = [chosen, aligned_crops(images, chosen, crop_size), preview]
+        return io.NodeOutput(*outputs, *([host_boxes(chosen)] if _HOST_HAS_BOXES else []), ui=display)
 
 
 def _boxes_input() -> list[io.Input]:
@@ -244,14 +264,14 @@ def _boxes_output() -> list[io.Output]:
     ]
 
 
-def _detect(images: Tensor, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
+def _detect(images: ModelPictures, network: FaceNetwork, settings: DetectionSettings) -> list[face.Face]:
     progress = Progress(len(images))
     progress.show(0)
 
     def on_picture(done: int, _: int) -> None:
         progress.show(done)
 
-    return detect_batch(list(images), SearchingDetector(network, settings), on_picture)
+    return detect_batch(images, SearchingDetector(network, settings), on_picture)
 
 
 def _require_source(detector: bool, boxes: bool) -> None:
@@ -263,7 +283,6 @@ def _require_source(detector: bool, boxes: bool) -> None:
         )
 
 
-def _with_transforms(faces: Sequence[face.Face], images: Tensor, crop_size: int) -> face.Faces:
-    size = (images.shape[-2], images.shape[-1])
-    transforms = tuple(crop_transform(located.landmarks, size, crop_size) for located in faces)
-    return face.Faces(tuple(faces), transforms, (size,) * len(images))
+def _with_transforms(faces: Sequence[face.Face], images: ModelPictures, crop_size: int) -> face.Faces:
+    transforms = tuple(crop_transform(located.landmarks, images.size, crop_size) for located in faces)
+    return face.Faces(tuple(faces), transforms, (images.size,) * len(images))

@@ -61,17 +61,21 @@ def save_pictures(
     Args:
         pictures: (3, height, width) each, in [-1, 1]. Only the first `MOST_SHOWN` are saved.
         cls: The class of the node.
-        longest: Largest longer side in pixels; None for `LONGEST`, or `LONGEST_OF_MANY` in a batch of many pictures.
+        longest: Largest longer side in pixels; None for `longest_shown`.
 
     Returns:
         One {"filename", "subfolder", "type"} for each saved picture.
     """
     if not len(pictures):
         return []
-    longest = longest or (LONGEST if len(pictures) <= MANY else LONGEST_OF_MANY)
-    small = [shrink(picture, longest) for picture in pictures[:MOST_SHOWN]]
-    images = [model_to_bhwc(picture.unsqueeze(0))[0] for picture in small]
+    longest = longest or longest_shown(len(pictures))
+    images = [model_to_bhwc(shrink(picture, longest).unsqueeze(0))[0] for picture in pictures[:MOST_SHOWN]]
     return list(ui.PreviewImage(images, cls=cls).as_dict()["images"])
+
+
+def longest_shown(count: int) -> int:
+    """Return the longer side in pixels with which the page shows the pictures of a batch."""
+    return LONGEST if count <= MANY else LONGEST_OF_MANY
 
 
 def shrink(picture: Tensor, longest: int) -> Tensor:

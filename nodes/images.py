@@ -1,16 +1,70 @@
-"""Checks of IMAGE and MASK inputs before any work, since the nodes of other packs may send anything."""
+"""Checks of IMAGE and MASK inputs before any work, since the nodes of other packs may send anything.
+
+An IMAGE of a long video takes most of the memory. So pictures are converted one by one, in both directions.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
 from ..refldm_core.errors import PictureError, shorten
-from ..refldm_core.images import bhwc_to_model
+from ..refldm_core.images import bhwc_to_model, model_to_bhwc
 
 _REMEDY = "connect an IMAGE output, such as that of Load Image"
+
+
+class ModelPictures(Sequence[Tensor]):
+    """The pictures of an IMAGE, each converted to (3, height, width) in [-1, 1] when it is needed.
+
+    Args:
+        images: (batch, height, width, 3 or 4) in [0, 1].
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self._images = images
+        self._last: tuple[int, Tensor] | None = None  # the faces of a picture are cut out one after the other
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of all pictures."""
+        return self._images.shape[1], self._images.shape[2]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ModelPictures: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | ModelPictures:
+        if isinstance(index, slice):
+            return ModelPictures(self._images[index])
+        index = range(len(self))[index]  # also ends an iteration, by its IndexError
+        if self._last is None or self._last[0] != index:
+            self._last = index, bhwc_to_model(self._images[index : index + 1])[0]
+        return self._last[1]
+
+
+def to_images(pictures: Iterable[Tensor], count: int, size: tuple[int, int]) -> Tensor:
+    """Return pictures (3, height, width) in [-1, 1] as an IMAGE (count, height, width, 3) on their device.
+
+    Args:
+        pictures: The pictures. An iterator need not have them all in memory.
+        count: Number of pictures.
+        size: Height and width of the pictures.
+    """
+    images = torch.empty(count, *size, 3)
+    for i, picture in enumerate(pictures):
+        if i == 0:
+            images = images.to(picture.device)
+        images[i] = model_to_bhwc(picture.unsqueeze(0))[0]
+    return images
 
 
 def require_images(images: Any, name: str) -> Tensor:
@@ -50,13 +104,13 @@ def require_mask(mask: Any, name: str) -> Tensor:
     return _require_values(tensor, name, expected)
 
 
-def to_model(images: Any, name: str) -> Tensor:
-    """Return an IMAGE as (batch, 3, height, width) in [-1, 1].
+def to_model(images: Any, name: str) -> ModelPictures:
+    """Return the pictures of an IMAGE as (3, height, width) in [-1, 1].
 
     Raises:
         PictureError: `require_images` refuses it.
     """
-    return bhwc_to_model(require_images(images, name))
+    return ModelPictures(require_images(images, name))
 
 
 def _require_tensor(value: Any, name: str, expected: str) -> Tensor:

@@ -15,7 +15,7 @@ from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.landmarks import landmarks_from_points, parse_landmarks
 from ..refldm_core.images import model_to_bhwc
 from .face_types import Faces, crop_size_input
-from .images import to_model
+from .images import ModelPictures, to_model
 from .types import CATEGORY, where_supported
 
 HostLandmarks = io.Custom("FACE_LANDMARKS")
@@ -65,7 +65,7 @@ class FacesFromLandmarks(io.ComfyNode):
         located_faces = (
             _faces_from_text(text, len(images)) if face_landmarks is None else _faces_from_host(face_landmarks, images)
         )
-        faces, crops = align_faces(list(images), located_faces, crop_size)
+        faces, crops = align_faces(images, located_faces, crop_size)
         return io.NodeOutput(faces, model_to_bhwc(crops))
 
 
@@ -74,8 +74,8 @@ def _faces_from_text(text: str, frames: int) -> list[face.Face]:
     return [face_from_landmarks(landmarks, frame) for frame in range(frames) for landmarks in lines]
 
 
-def _faces_from_host(landmarks: dict[str, Any], images: Tensor) -> list[face.Face]:
-    frames, size = landmarks["frames"], tuple(images.shape[-2:])
+def _faces_from_host(landmarks: dict[str, Any], images: ModelPictures) -> list[face.Face]:
+    frames, size = landmarks["frames"], images.size
     if len(frames) != len(images) or tuple(landmarks.get("image_size", size)) != size:
         height, width = landmarks.get("image_size", size)
         raise SettingsError(

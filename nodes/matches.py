@@ -23,7 +23,7 @@ _ROWS = 4  # faces in one picture on the node
 
 
 def describe_matches(  # noqa: PLR0917
-    crops: Tensor,
+    crops: Sequence[Tensor],
     shown: Sequence[int],
     faces: Sequence[Face],
     recognized: Sequence[str | None],
@@ -34,8 +34,8 @@ def describe_matches(  # noqa: PLR0917
     """Return the node's `ui`, as described in `display`.
 
     Args:
-        crops: (n, 3, size, size) in [-1, 1], the crops of the faces that are shown, at most `MOST_SHOWN`.
-        shown: The indices of these n faces.
+        crops: The crops (3, size, size) in [-1, 1] of the faces that are shown, at most `MOST_SHOWN`.
+        shown: The indices of these faces.
         faces: All faces with their people.
         recognized: The person of each face before assignments by hand.
         people: Name -> references.

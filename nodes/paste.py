@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import torch
@@ -11,18 +12,21 @@ from torch import Tensor
 
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
-from ..refldm_core.face.alignment import align
 from ..refldm_core.face.color import ColorMatch
 from ..refldm_core.face.parsing import FaceParser as Parser
-from ..refldm_core.face.paste import Detail, PasteSettings, paste_faces
+from ..refldm_core.face.paste import Detail, PastedPicture, PasteSettings, pasted_pictures
 from ..refldm_core.images import model_to_bhwc
-from .display import save_pictures
+from ..refldm_core.temporal import with_steady_colors
+from .crops import crops_of
+from .display import MOST_SHOWN, longest_shown, save_pictures, shrink
 from .face_types import FaceParser, Faces
-from .images import require_mask, to_model
+from .images import ModelPictures, require_mask, to_model
 from .types import ADVANCED, CATEGORY, input_under_earlier_name, where_supported
 
 _COLOR_MATCH: ColorMatch = "wavelet"
 _DETAIL: Detail = "unchanged"
+_STEADY = "steady"
+"""The color match of a video, which needs the faces of all frames."""
 
 
 class PasteFaces(io.ComfyNode):
@@ -58,11 +62,13 @@ class PasteFaces(io.ComfyNode):
                 # optional, and optional inputs follow the required ones. So all inputs from here on are optional.
                 io.Combo.Input(
                     "color_match",
-                    options=list(get_args(ColorMatch)),
+                    options=[*get_args(ColorMatch), _STEADY],
                     default=_COLOR_MATCH,
                     optional=True,
                     tooltip="Choose how the face gets the photo's colors. wavelet takes the photo's coarse colors at "
-                    "each place, lab takes the mean and the contrast of its colors, none keeps the restored colors.",
+                    "each place, lab takes the mean and the contrast of its colors, none keeps the restored colors. "
+                    "steady is for videos: it takes the coarse colors of the frames up to this one, so that their "
+                    "noise does not flicker in the face.",
                 ),
                 io.Float.Input(
                     "blend",
@@ -121,7 +127,7 @@ class PasteFaces(io.ComfyNode):
         faces: face.Faces,
         restored: Tensor,
         feather: float,
-        color_match: ColorMatch = _COLOR_MATCH,
+        color_match: ColorMatch | Literal["steady"] = _COLOR_MATCH,
         blend: float = 1.0,
         detail: Detail = _DETAIL,
         upscale: float = 1.0,
@@ -129,35 +135,61 @@ class PasteFaces(io.ComfyNode):
         face_parser: Parser | None = None,
         colour_match: ColorMatch | Literal[""] = "",
     ) -> io.NodeOutput:
-        photos = to_model(image, "image")
-        settings = PasteSettings(feather, colour_match or color_match, blend, upscale, detail)
-        pasted = paste_faces(
-            list(photos),
+        photos, crops = to_model(image, "image"), to_model(restored, "restored")
+        color = colour_match or color_match
+        # Pasting says what does not fit.
+        is_steady = color == _STEADY and (len(crops), len(photos)) == (len(faces), len(faces.image_sizes))
+        settings = PasteSettings(feather, "none" if color == _STEADY else color, blend, upscale, detail)
+        pasted = pasted_pictures(
+            photos,
             faces,
-            to_model(restored, "restored"),
+            _with_steady_colors(crops, photos, faces) if is_steady else crops,
             settings,
             crop_masks=None if face_parser is None else _parse_crops(face_parser, photos, faces),
             image_masks=None if mask is None else _mask_of_each_photo(require_mask(mask, "mask"), len(photos)),
         )
-        masks = torch.stack([photo.mask for photo in pasted])
-        pictures = model_to_bhwc(torch.stack([photo.image for photo in pasted]))
-        if pictures.shape[:3] == image.shape[:3]:
-            # Conversion to [-1, 1] and back changes the last bit, so pixels outside the mask are copied from the input.
-            pictures = torch.where(masks.unsqueeze(-1) > 0.0, pictures, image[..., :3].to(pictures))
-        before = save_pictures(photos, cls)
-        after = save_pictures([photo.image for photo in pasted], cls)
+        pictures, masks, shown = _collect(pasted, image)
+        before, after = save_pictures(photos, cls), save_pictures(shown, cls)
         display = {"images": [*after, *before], "refldm_before": before, "refldm_after": after}
         return io.NodeOutput(pictures, masks, ui=display)
 
 
-def _parse_crops(parser: Parser, photos: Tensor, faces: face.Faces) -> list[Tensor]:
+def _collect(pasted: Iterator[PastedPicture], image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Return the pictures as an IMAGE, their MASK, and small copies (3, height, width) of those that the page shows.
+
+    Args:
+        pasted: The pictures, one by one, so that a video is not in memory twice.
+        image: The photos, (batch, height, width, 3 or 4).
+    """
+    count, height, width, _ = image.shape
+    pictures, masks = torch.zeros(0, height, width, 3), torch.zeros(0, height, width)
+    shown: list[Tensor] = []
+    for i, photo in enumerate(pasted):
+        if i == 0:
+            masks = photo.mask.new_empty(count, *photo.mask.shape)
+            pictures = photo.image.new_empty(count, *photo.mask.shape, 3)
+        pictures[i], masks[i] = model_to_bhwc(photo.image.unsqueeze(0))[0], photo.mask
+        if photo.mask.shape == (height, width):
+            # Conversion to [-1, 1] and back changes the last bit, so pixels outside the mask are copied from the input.
+            untouched = image[i, ..., :3].to(pictures)
+            pictures[i] = torch.where(photo.mask.unsqueeze(-1) > 0.0, pictures[i], untouched)
+        if i < MOST_SHOWN:
+            shown.append(shrink(photo.image, longest_shown(count)))
+    return pictures, masks, shown
+
+
+def _with_steady_colors(restored: ModelPictures, photos: ModelPictures, faces: face.Faces) -> Tensor:
+    """Return the restored crops (faces, 3, size, size) with the coarse colors of their tracks."""
+    size = restored.size[1]
+    original = torch.zeros(len(faces), 3, size, size)
+    for i, crop in enumerate(crops_of(photos, faces, size)):
+        original[i] = crop
+    return with_steady_colors(restored, original, faces.faces)
+
+
+def _parse_crops(parser: Parser, photos: ModelPictures, faces: face.Faces) -> list[Tensor]:
     """Return the mask (size, size) of face and hair in each face's crop."""
-    size = (photos.shape[-2], photos.shape[-1])
-    crops = [
-        align(photos[item.frame], transform.for_image(size))
-        for item, transform in zip(faces.faces, faces.transforms, strict=True)
-    ]
-    return [parser.mask(crop.unsqueeze(0))[0] for crop in crops]
+    return [parser.mask(crop.unsqueeze(0))[0] for crop in crops_of(photos, faces)]
 
 
 def _mask_of_each_photo(mask: Tensor, photos: int) -> list[Tensor]:

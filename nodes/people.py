@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.errors import ReferencesError, SettingsError
 from ..refldm_core.face import types as face
-from ..refldm_core.face.alignment import align
 from ..refldm_core.face.identity import Embeddings, Recognizer, centroid, cosine, embed_crops, embed_faces
 from ..refldm_core.face.matching import (
     NOBODY,
@@ -27,10 +25,11 @@ from ..refldm_core.face.matching import (
     with_people,
 )
 from ..refldm_core.face.tracking import one_face_of_each_track, people_of_tracks, track_faces
-from ..refldm_core.images import model_to_bhwc, u8_to_tensor
+from ..refldm_core.images import u8_to_tensor
+from .crops import aligned_crops, crops_of
 from .display import MOST_SHOWN
 from .face_types import FaceRecognizer, Faces
-from .images import to_model
+from .images import ModelPictures, to_model
 from .matches import describe_matches
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, growing_inputs, grown_values, where_supported
 
@@ -142,7 +141,7 @@ class MatchPeople(io.ComfyNode):
         sets = [*person_1, *(person for people in more_sets for person in people)]
         people = dict(zip(_parse_names(names, len(sets)), sets, strict=True))
         assigned = people_of_assignments(parse_assignments(assignments), list(people), len(faces))
-        embeddings = embed_faces(face_recognizer, list(images), faces.faces)
+        embeddings = embed_faces(face_recognizer, images, faces.faces)
         centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
 
         def match(corrections: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
@@ -165,7 +164,7 @@ class MatchPeople(io.ComfyNode):
         )
         shown = one_face_of_each_track(named)[:MOST_SHOWN]
         display = describe_matches(
-            _crops(images, faces.select(shown)),
+            list(crops_of(images, faces.select(shown))),
             shown,
             named,
             [item.person for item in recognized],
@@ -177,7 +176,8 @@ class MatchPeople(io.ComfyNode):
         if strangers == "leave":
             restored_faces = restored_faces.select([i for i, item in enumerate(named) if item.person is not None])
         references = tuple(None if item.person is None else people[item.person] for item in restored_faces.faces)
-        crops = model_to_bhwc(_crops(images, restored_faces))
+        crop_size = max((transform.crop_size for transform in restored_faces.transforms), default=512)
+        crops = aligned_crops(images, restored_faces, crop_size)
         return io.NodeOutput(restored_faces, crops, references, report, ui=display)
 
 
@@ -220,16 +220,8 @@ def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embedd
     return centroid(embed_crops(recognizer, u8_to_tensor(person.thumbnails)))
 
 
-def _crops(images: Tensor, faces: face.Faces) -> Tensor:
-    """Return the crops (faces, 3, size, size) in [-1, 1]."""
-    size = max((transform.crop_size for transform in faces.transforms), default=512)
-    placed = zip(faces.faces, faces.transforms, strict=True)
-    crops = [align(images[item.frame], transform) for item, transform in placed]
-    return torch.stack(crops) if crops else images.new_zeros(0, 3, size, size)
-
-
-def _require_pictures(images: Tensor, faces: face.Faces) -> None:
-    sizes = ((images.shape[-2], images.shape[-1]),) * len(images)
+def _require_pictures(images: ModelPictures, faces: face.Faces) -> None:
+    sizes = (images.size,) * len(images)
     if sizes != faces.image_sizes:
         raise SettingsError(
             f"The faces were found in {len(faces.image_sizes)} other pictures than these {len(sizes)}.",

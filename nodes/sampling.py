@@ -13,6 +13,7 @@ from torch import Tensor
 from ..refldm_core.diffusion.sampling import initial_noise
 from ..refldm_core.diffusion.schedule import sampling_table
 from ..refldm_core.diffusion.settings import SamplerName, Spacing
+from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.tracking import face_seed
@@ -20,10 +21,12 @@ from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.variants import ModelSpec
 from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
 from ..refldm_core.presets import PRESETS
+from ..refldm_core.temporal import TemporalSettings, steady_crops
 from . import host
 from .crops import fit
-from .display import MOST_SHOWN, save_pictures
+from .display import save_pictures
 from .face_types import Faces
+from .images import ModelPictures, to_images
 from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
 from .types import CATEGORY, References, ReferenceSet, where_supported
 
@@ -114,12 +117,34 @@ class Sampler(io.ComfyNode):
                     + ". After a run, the node shows the values of the preset.",
                 ),
                 reference_strength_input(),
+                # Workflow files identify widgets by position, so new ones come last, and their default is off.
+                io.Float.Input(
+                    "steadying",
+                    default=0.0,
+                    min=0.0,
+                    max=0.95,
+                    step=0.05,
+                    round=0.01,
+                    optional=True,
+                    tooltip="Restore a video with less flicker. Before restoring, each crop is averaged with the crops "
+                    "of the same face in earlier frames, where the face is at rest. This is the weight of the earlier "
+                    "frames. 0 is off, 0.5 is a good start. It needs faces of Detect Faces with video switched on.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="Holds the restored faces in the model's size."),
                 io.Latent.Output(display_name="latent", tooltip="Holds the restored faces before decoding."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, steadying: float | None = 0.0, faces: object = False) -> bool | str:
+        try:
+            # Before the run, a connected input is None, and an input without a connection is missing.
+            _check_steadying(steadying or 0.0, has_faces=faces is None)
+        except SettingsError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(  # noqa: PLR0917  # the host passes inputs by name
@@ -137,7 +162,9 @@ class Sampler(io.ComfyNode):
         faces: face.Faces | None = None,
         preset: str = _CUSTOM,
         reference_strength: float = 1.0,
+        steadying: float = 0.0,
     ) -> io.NodeOutput:
+        _check_steadying(steadying, has_faces=faces is not None)
         host.require_model(model)
         spec = host.require_vae(vae).refldm_spec
         crops = fit(image, spec.crop_size, "image")
@@ -149,6 +176,8 @@ class Sampler(io.ComfyNode):
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
         host.warn_of_training({"model": vae.refldm_metadata}, *notes)
+        if faces is not None and steadying > 0.0 and denoise > 0.0:
+            crops = _steady(crops, faces, TemporalSettings(steadying))
         lq_latents = vae.encode(crops)
         if denoise == 0.0:
             return _result(crops, lq_latents, cls, notes)
@@ -190,7 +219,7 @@ def _preset_note(preset: str, settings: SamplingSettings) -> str:
 
 def _result(pictures: Tensor, latents: Tensor, cls: type[io.ComfyNode], notes: Sequence[str]) -> io.NodeOutput:
     """Return the node's output, which also shows the pictures (batch, height, width, 3) in [0, 1] with the notes."""
-    display = {"images": save_pictures(bhwc_to_model(pictures[:MOST_SHOWN]), cls), "text": list(notes)}
+    display = {"images": save_pictures(ModelPictures(pictures), cls), "text": list(notes)}
     return io.NodeOutput(pictures, {"samples": latents}, ui=display)
 
 
@@ -207,6 +236,32 @@ def _seeds_of_faces(seed: int, faces: face.Faces, crops: int) -> list[int]:
             remedy="connect faces and crops from the same node",
         )
     return [face_seed(seed, item, faces.in_frame(item.frame).index(i)) for i, item in enumerate(faces.faces)]
+
+
+def _check_steadying(steadying: float, *, has_faces: bool) -> None:
+    """Raise SettingsError for a weight out of its range, and for one that needs faces where there are none."""
+    if TemporalSettings(steadying).steadying > 0.0 and not has_faces:
+        raise SettingsError(
+            f"steadying is {steadying:g}, but faces is not connected.",
+            expected="the faces of the crops, followed through a video",
+            remedy="connect faces of Detect Faces or Match People, or set steadying to 0",
+        )
+
+
+def _steady(crops: Tensor, faces: face.Faces, temporal: TemporalSettings) -> Tensor:
+    """Return crops (faces, size, size, 3) in [0, 1], each averaged with the earlier crops of its track.
+
+    Raises:
+        SettingsError: no face is followed through a video.
+    """
+    if all(item.track is None for item in faces.faces):
+        raise SettingsError(
+            f"steadying is {temporal.steadying:g}, but the faces are not followed through a video.",
+            expected="the frames of a video as one batch, and faces with tracks",
+            remedy="switch on video in Detect Faces, or set steadying to 0 for photos",
+        )
+    size = (crops.shape[1], crops.shape[2])
+    return to_images(steady_crops(bhwc_to_model(crops), faces.faces, temporal), len(crops), size)
 
 
 def _no_latents(spec: ModelSpec) -> Tensor:

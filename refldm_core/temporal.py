@@ -63,6 +63,8 @@ class TemporalSettings:
 FRAME_BY_FRAME = TemporalSettings()
 STEADY = TemporalSettings(steadying=0.5)
 """The settings for videos that lose the least PSNR among those that `python -m benchmarks.video` measured as steady."""
+_STEADY_COLORS = TemporalSettings(steadying=COLOR_WEIGHT)
+"""How the crops are steadied that give the colors."""
 
 
 def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]]:
@@ -86,6 +88,20 @@ def segments(crops: Tensor, faces: Sequence[Face], cut: float) -> list[list[int]
             else:
                 parts.append([after])
     return parts
+
+
+def steady_crops(crops: Tensor, faces: Sequence[Face], temporal: TemporalSettings = STEADY) -> Tensor:
+    """Return the degraded crops, each averaged with the crops of its track before it.
+
+    Args:
+        crops: (faces, 3, size, size) in [-1, 1], aligned.
+        faces: the faces that the crops show, with `frame` and `track`. A crop without a track stays as it is.
+        temporal: `steadying` and `cut` count here. A steadying of 0 changes nothing.
+
+    Returns:
+        (faces, 3, size, size) float32 in [-1, 1], a new tensor on the device of `crops`.
+    """
+    return _steadied(crops, segments(crops, faces, temporal.cut), temporal.steadying)[0]
 
 
 def restore_tracks(
@@ -143,24 +159,25 @@ def restore_tracks(
     return torch.cat([restorer.decode(latents[start : start + batch]).clamp(-1.0, 1.0) for start in starts])
 
 
-def with_steady_colors(restored: Tensor, crops: Tensor, faces: Sequence[Face]) -> Tensor:
+def with_steady_colors(restored: Sequence[Tensor] | Tensor, crops: Tensor, faces: Sequence[Face]) -> Tensor:
     """Return the restored crops with the coarse colors of the steadied degraded crops.
 
     Pasting matches colors to the frame by default, whose coarse noise would then flicker in the restored face. So paste
     these crops without a color match.
 
     Args:
-        restored: (faces, 3, size, size) in [-1, 1], the restored crops.
+        restored: the restored crops, (3, size, size) in [-1, 1] each.
         crops: (faces, 3, size, size) in [-1, 1], the degraded crops.
         faces: the faces that the crops show, with `frame` and `track`.
 
     Returns:
-        (faces, 3, size, size) float32 in [-1, 1], on the device of `restored`.
+        (faces, 3, size, size) float32 in [-1, 1], on the device of `crops`.
     """
-    steadied = _steadied(crops, segments(crops, faces, FRAME_BY_FRAME.cut), COLOR_WEIGHT)[0].to(restored.device)
-    pairs = zip(restored, steadied, strict=True)
-    matched = [match_colors(crop, original, "wavelet").clamp(-1.0, 1.0) for crop, original in pairs]
-    return torch.stack(matched) if matched else restored
+    colored = steady_crops(crops, faces, _STEADY_COLORS)
+    for i, (crop, original) in enumerate(zip(restored, colored, strict=True)):
+        # The colored crop takes the place of its colors, so that a long video is not in memory once more.
+        colored[i] = match_colors(crop, original.to(crop.device), "wavelet").clamp(-1.0, 1.0)
+    return colored
 
 
 def shortened(settings: SamplingSettings, strength: float) -> SamplingSettings:

@@ -17,6 +17,7 @@ from refldm_core.temporal import (
     restore_tracks,
     segments,
     shortened,
+    steady_crops,
     with_steady_colors,
 )
 
@@ -111,6 +112,28 @@ def test_tracks_and_batches_are_independent(
     assert_equal(result[[1, 3]], restore(restorer, second, temporal, seeds=[4, 4]))
 
 
+def test_steadying_restores_the_steady_crops(restorer: Restorer, crops: Tensor) -> None:
+    faces = [face(frame) for frame in range(3)]
+    steady = steady_crops(crops, faces, MODES["steadying"])
+    assert_equal(restore(restorer, crops, MODES["steadying"], faces), plain(restorer, steady))
+
+
+def test_steady_crops_depend_on_earlier_crops_of_their_track_only(reference_images: Tensor) -> None:
+    crops = noisy(reference_images[0], 5)
+    before = crops.clone()
+    faces = [face(0), face(0, None), face(0, 1), face(1), face(2)]
+    steady = steady_crops(crops, faces)
+    assert torch.equal(crops, before)
+    assert torch.equal(steady[:3], crops[:3])  # the first frame, a photo, and the first frame of another track
+    assert torch.equal(steady[3], steady_crops(crops[[0, 3]], [face(0), face(1)])[1])
+    still = reference_images[0]
+    errors = (steady - still).square().mean(dim=(1, 2, 3))
+    assert errors[4] < errors[3] < 0.8 * errors[0]
+    unchanged = steady_crops(crops, faces, FRAME_BY_FRAME)
+    assert torch.equal(unchanged, crops) and unchanged.data_ptr() != crops.data_ptr()
+    assert len(steady_crops(crops[:0], [])) == 0
+
+
 def test_faces_without_a_track_are_restored_by_themselves(restorer: Restorer, crops: Tensor) -> None:
     faces = [face(frame, None) for frame in range(3)]
     assert_equal(restore(restorer, crops, MODES["all"], faces), plain(restorer, crops))
@@ -179,6 +202,8 @@ def test_steady_colors_are_those_of_averaged_crops(reference_images: Tensor) -> 
     assert colored.mean() == pytest.approx(float(crops.mean()), abs=0.1)
     assert torch.allclose(colored[0].diff(), (still + detail)[0].diff(), atol=0.05)
     assert len(with_steady_colors(crops[:0], crops[:0], [])) == 0
+    one_by_one = with_steady_colors(list(crops), crops, [face(frame) for frame in range(6)])
+    assert torch.equal(one_by_one, with_steady_colors(crops, crops, [face(frame) for frame in range(6)]))
 
 
 @pytest.mark.parametrize("name", ["steadying", "strength", "smoothing"])

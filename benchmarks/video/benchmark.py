@@ -6,7 +6,7 @@ python -m benchmarks.video --report video.json --output video.md         makes t
 python -m benchmarks.video --clips clips --modes "new noise" "steadied crops, 0.5"      compares only these modes
 
 Each clip is degraded severely and moderately; only the noise differs between its frames. Its face is found, tracked and
-restored with 3 references of the person by the embedded models, as in workflow 06, in every mode. The restored faces
+restored with 3 references of the person by the embedded models in every mode. The restored faces
 are pasted into the degraded frames, which are compared with the true frames: `refldm_core/evaluation/flicker.py`
 defines the measures of flicker. The identity is judged by the embedded recognizer, which the restorer was not trained
 against.

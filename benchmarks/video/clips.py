@@ -1,4 +1,4 @@
-"""The clips of the video benchmark: rendered people whom no model has seen, degraded, and found as in workflow 06."""
+"""The clips of the video benchmark: rendered people whom no model has seen, degraded, with the faces found in them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Degraded:
     tracked: list[Face]
 
     def footage(self, truth: TrueClip, size: int, *, temporal: bool) -> Footage:
-        """Align the face with landmarks that are smoothed as in workflow 06, or averaged (`temporal`).
+        """Align the face with landmarks that are smoothed with the past only, or averaged (`temporal`).
 
         Raises:
             FaceError: no frame shows a face.

@@ -18,7 +18,7 @@ class Mode:
     Attributes:
         temporal: how frames depend on the frames before.
         averaged: whether the landmarks are averaged over the frames before and after. Otherwise they are smoothed with
-            the past only, as in workflow 06.
+            the past only.
         steady_colors: whether the pasted face has the colors of steadied crops (`with_steady_colors`). Otherwise it has
             those of its degraded frame, which is the default of pasting.
         new_noise: whether each frame has noise of its own.
@@ -43,4 +43,4 @@ MODES: dict[str, Mode] = {
     "steadied crops, 0.5": Mode(TemporalSettings(steadying=0.5)),
     "steadied crops, 0.8": Mode(TemporalSettings(steadying=0.8)),
 }
-"""The first two restore every frame by itself; the second one does it as workflow 06. All others average landmarks."""
+"""The first two restore every frame by itself. All others average landmarks. Workflow 06 has steadied crops of 0.5."""

@@ -93,7 +93,7 @@ def restore_video(
     *,
     temporal: TemporalSettings | None = None,
 ) -> RestoredVideo:
-    """Restore a video as workflow 06 does: track the face, smooth its landmarks, use the same noise in every frame.
+    """Restore a video: track the face, steady its landmarks, use the same noise in every frame.
 
     Args:
         footage: the video to restore.
@@ -102,7 +102,8 @@ def restore_video(
         seed: seed of the initial noise.
         on_step: called after each sampling step.
         temporal: how frames depend on the frames before. The landmarks are then averaged over the frames before and
-            after, and the colors are those of steadied crops. None restores as workflow 06 does.
+            after, and the colors are those of steadied crops, as in workflow 06. None restores frame by frame, with
+            smoothed landmarks.
 
     Raises:
         FaceError: no frame shows a face.
@@ -159,7 +160,8 @@ def aligned_track(tracked: Sequence[Face], images: Sequence[Tensor], size: int, 
         tracked: result of `find_track`.
         images: frames (3, height, width) in [-1, 1].
         size: side of the aligned crops in pixels.
-        temporal: average the landmarks over the frames before and after, instead of smoothing them as workflow 06 does.
+        temporal: average the landmarks over the frames before and after, as workflow 06 does, instead of smoothing them
+            with the past only.
     """
     smoothed = average_landmarks(tracked, _DEVIATION) if temporal else smooth_landmarks(tracked, _SMOOTHING)
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)

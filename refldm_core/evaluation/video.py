@@ -45,7 +45,7 @@ MEASURES: Mapping[str, str] = {
 """Measures of `Flicker` -> headings of their columns."""
 
 _SMOOTHING = 0.5
-"""Smoothing of the truth's landmarks, as workflow 06 does it."""
+"""Smoothing of the truth's landmarks, as Detect Faces can do it."""
 _NOTE = (
     "Deviation and warping error are in gray levels of 255, and smaller is better. Identity change is 1 - similarity "
     "from frame to frame. Drift and excess are beyond the truth's. The likeness is the similarity to the true face."

@@ -121,10 +121,10 @@ def align_faces(images: Sequence[Tensor], faces: Sequence[Face], crop_size: int 
     """
     sizes = [(image.shape[-2], image.shape[-1]) for image in images]
     transforms = [crop_transform(face.landmarks, sizes[face.frame], crop_size) for face in faces]
-    crops = [align(images[face.frame], transform) for face, transform in zip(faces, transforms, strict=True)]
-    device = images[0].device if images else torch.device("cpu")
-    stacked = torch.stack([crop.to(device) for crop in crops]) if crops else torch.zeros(0, 3, crop_size, crop_size)
-    return Faces(tuple(faces), tuple(transforms), tuple(sizes)), stacked.to(device)
+    crops = torch.zeros(len(faces), 3, crop_size, crop_size, device=images[0].device if images else None)
+    for i, (face, transform) in enumerate(zip(faces, transforms, strict=True)):
+        crops[i] = align(images[face.frame], transform)
+    return Faces(tuple(faces), tuple(transforms), tuple(sizes)), crops
 
 
 def face_from_landmarks(landmarks: Landmarks5, frame: int = 0) -> Face:

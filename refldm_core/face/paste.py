@@ -23,7 +23,7 @@ sharp.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -91,26 +91,39 @@ class PastedPicture(NamedTuple):
 def paste_faces(
     images: Sequence[Tensor],
     faces: Faces,
-    crops: Tensor,
+    crops: Sequence[Tensor] | Tensor,
     settings: PasteSettings | None = None,
     *,
     crop_masks: Sequence[Tensor | None] | None = None,
     image_masks: Sequence[Tensor | None] | None = None,
 ) -> list[PastedPicture]:
-    """Paste every restored crop into its picture. Where faces overlap, later faces are on top.
+    """Paste every restored crop into its picture, and return all pictures. See `pasted_pictures`."""
+    return list(pasted_pictures(images, faces, crops, settings, crop_masks=crop_masks, image_masks=image_masks))
+
+
+def pasted_pictures(
+    images: Sequence[Tensor],
+    faces: Faces,
+    crops: Sequence[Tensor] | Tensor,
+    settings: PasteSettings | None = None,
+    *,
+    crop_masks: Sequence[Tensor | None] | None = None,
+    image_masks: Sequence[Tensor | None] | None = None,
+) -> Iterator[PastedPicture]:
+    """Paste every restored crop into its picture, picture by picture. Where faces overlap, later faces are on top.
 
     Args:
         images: Pictures (3, height, width) in [-1, 1] that the faces were aligned from, or enlarged copies of them (for
             instance from an upscaler).
         faces: Faces of these pictures.
-        crops: (faces, 3, size, size) restored crops in [-1, 1], of any size.
+        crops: For each face the restored crop (3, size, size) in [-1, 1], of any size.
         settings: Settings of pasting. None for the defaults.
         crop_masks: For each face a mask (size, size) in [0, 1], for instance from a face parser, or None. It is
             softened and multiplied with the mask of the crop's shape.
         image_masks: For each picture a mask (height, width) in [0, 1] from the user, or None. It is multiplied with the
             other masks and not softened.
 
-    Returns:
+    Yields:
         One result for each picture, on the picture's device.
 
     Raises:
@@ -124,7 +137,6 @@ def paste_faces(
     masks_of_images = [None] * len(images) if image_masks is None else image_masks
     _require_count("crop masks", len(masks), len(faces), "faces")
     _require_count("masks", len(masks_of_images), len(images), "pictures")
-    results: list[PastedPicture] = []
     for frame, image in enumerate(images):
         original = enlarge(image, settings.upscale) if _size(image) == faces.image_sizes[frame] else image.float()
         target = PastedPicture(original.clone(), original.new_zeros(_size(original)))
@@ -134,8 +146,7 @@ def paste_faces(
         for i in faces.in_frame(frame):
             transform = faces.transforms[i].for_image(_size(original))
             _paste_into(target, original, crops[i], transform, settings, crop_mask=masks[i], image_mask=image_mask)
-        results.append(target)
-    return results
+        yield target
 
 
 def paste_face(

@@ -14,7 +14,7 @@ from refldm_core.errors import SettingsError
 from refldm_core.face.alignment import align
 from refldm_core.face.errors import FaceError
 from refldm_core.face.masks import crop_shape_mask, region_of
-from refldm_core.face.paste import PasteSettings, enlarge, paste_face, paste_faces
+from refldm_core.face.paste import PasteSettings, enlarge, paste_face, paste_faces, pasted_pictures
 from refldm_core.face.types import CropTransform, Face, Faces, Landmarks5, transform_points
 from refldm_core.face.warping import gaussian_blur
 from tests.face.toys import collage, transform_of
@@ -244,3 +244,25 @@ def test_the_mask_without_feather_is_the_crops_square():
     expected = torch.zeros(100, 100)
     expected[20:70, 10:60] = 1
     assert torch.equal(mask, expected)
+
+
+def test_a_video_is_pasted_frame_by_frame():
+    """The result of one frame is complete before the next frame is looked at."""
+    transform = transform_of(200, 0.0, (300, 300))
+    frames = [PICTURE[:, :300, i : i + 300] for i in range(3)]
+    faces = faces_of([transform] * 3, [(300, 300)] * 3, frames=[0, 1, 2])
+    crops = torch.linspace(-1, 1, 3)[:, None, None, None].expand(3, 3, 64, 64)
+    read = []
+
+    class Frames(list):
+        def __iter__(self):
+            for i, frame in enumerate(frames):
+                read.append(i)
+                yield frame
+
+    results = pasted_pictures(Frames(frames), faces, crops, PLAIN)
+    for i, expected in enumerate(paste_faces(frames, faces, crops, PLAIN)):
+        result = next(results)
+        assert read == list(range(i + 1))
+        assert torch.equal(result.image, expected.image) and torch.equal(result.mask, expected.mask)
+    assert next(results, None) is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -113,3 +115,35 @@ def test_every_node_checks_its_pictures() -> None:
         }
         checked = names & {"require_images", "reference_crops", "fit"} or path.name == "images.py"
         assert "bhwc_to_model" not in names or checked, path.name
+
+
+def test_pictures_are_converted_one_by_one() -> None:
+    """A long video would not fit into the memory twice."""
+    pictures = images.to_model(GOOD, "image")
+    expected = GOOD.movedim(-1, 1) * 2.0 - 1.0
+    assert len(pictures) == 2 and pictures.size == (8, 9)
+    assert all(torch.equal(a, b) for a, b in zip(pictures, expected, strict=True))
+    assert torch.equal(pictures[-1], expected[1]) and torch.equal(pictures[1:][0], expected[1])
+    with pytest.raises(IndexError):
+        pictures[2]
+    earlier = weakref.ref(pictures[0])
+    assert pictures[1].shape == (3, 8, 9) and earlier() is None
+    assert not images.to_model(GOOD[:0], "image")
+    with_alpha = images.to_model(torch.cat([GOOD, GOOD[..., :1]], dim=-1), "image")
+    assert torch.equal(with_alpha[0], expected[0])
+
+
+def test_an_image_is_filled_picture_by_picture() -> None:
+    living: list[weakref.ref[torch.Tensor]] = []
+
+    def produced() -> Iterator[torch.Tensor]:
+        for i in range(3):
+            picture = torch.full((3, 4, 5), i - 1.0)
+            assert [reference() for reference in living[:-1]] == [None] * len(living[:-1])
+            living.append(weakref.ref(picture))
+            yield picture
+
+    image = images.to_images(produced(), 3, (4, 5))
+    assert image.shape == (3, 4, 5, 3) and image.dtype == torch.float32
+    assert [float(picture.mean()) for picture in image] == [0.0, 0.5, 1.0]
+    assert images.to_images([], 0, (4, 5)).shape == (0, 4, 5, 3)
