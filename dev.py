@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
         return 0 if command in ("", "-h", "--help") else 2
     extras = {"train": "[train]", "evaluate": "[evaluate]", "benchmark-table": "[evaluate]"}
     checking = command in ("test", "check")
-    set_up("[dev]" if checking else extras.get(rest[0] if rest else "", "[faces]"))
+    set_up("[dev]" if checking else extras.get(rest[0] if rest else "", "[video]"))
     if checking:
         return run_checks({**CHECKS, "tests": ["pytest", *rest]} if command == "test" else CHECKS)
     refldm = [str(PYTHON), "-m", "refldm_core"]

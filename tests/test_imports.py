@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"errors", "out_of_memory", "progress", "model", "diffusion", "checkpoints", "images", "face"},
     "presets": {"diffusion"},
     "photos": {"errors", "progress", "images", "model", "face", "pipeline"},
+    "video": {"errors", "files", "images", "face"},
     "temporal": {"progress", "ranges", "diffusion", "model", "face", "pipeline"},
     "photo_files": {"errors", "files", "images", "photos", "pictures"},
     "samples": {"errors", "images"},
@@ -50,11 +51,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {
         *("errors", "files", "images", "markdown", "out_of_memory", "paths", "pictures", "progress"),
-        *("embedded", "face", "checkpoints", "pipeline", "data", "synthetic"),
+        *("embedded", "face", "checkpoints", "pipeline", "data", "synthetic", "video"),
     },
     "demo": {
         *("errors", "embedded", "files", "images", "progress", "face", "checkpoints", "pipeline", "photos"),
-        *("data", "samples", "synthetic", "temporal"),
+        *("data", "samples", "synthetic", "temporal", "video"),
     },
 }
 """Part of the core -> other parts that it may import. The command line may import every part."""

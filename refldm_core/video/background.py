@@ -46,12 +46,22 @@ def worker(size: int) -> Generator[Callable[[Callable[[], object]], None], None,
         size: most pieces of work that wait, 1 or more.
     """
     pending: deque[Future[object]] = deque()
+    has_failed = False
+
+    def run(work: Callable[[], object]) -> None:
+        nonlocal has_failed
+        if has_failed:
+            return
+        has_failed = True
+        work()
+        has_failed = False
+
     with ThreadPoolExecutor(1, "refldm-worker") as thread:
 
         def do(work: Callable[[], object]) -> None:
             while len(pending) >= size or (pending and pending[0].done()):
                 pending.popleft().result()
-            pending.append(thread.submit(work))
+            pending.append(thread.submit(run, work))
 
         try:
             yield do

@@ -135,7 +135,7 @@ def restore_segments(
     averages.restore_state(segments.state)
     ahead = segments.frames_ahead
     prepared = _prepare(frames, faces, crop_size, settings, averages)
-    with closing(read_ahead(prepared, ahead)) as aligned, segments.open(), worker(2) as do:
+    with closing(read_ahead(prepared, ahead)) as aligned, segments.opened(), worker(2) as do:
         for batch in _batches(aligned, settings.batch, ahead):
             crops = torch.cat([item.crops for item in batch])
             people = [face for item in batch for face in item.tracked]

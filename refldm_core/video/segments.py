@@ -42,7 +42,7 @@ class SegmentFiles:
         self.frames_ahead = max(1, min(_MOST_AHEAD, _BYTES_AHEAD // bytes_of_frame))
 
     @contextmanager
-    def open(self) -> Generator[None, None, None]:
+    def opened(self) -> Generator[None, None, None]:
         """Keep the segments open for `write`. An unfinished one is deleted at the end of the block."""
         try:
             yield
