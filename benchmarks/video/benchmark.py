@@ -87,6 +87,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "machine": f"{machine('cpu')}, torch {torch.__version__}",
         "people": {},
     }
+    if tuple(args.kinds) != KINDS:  # the earliest files have both kinds, and do not say so
+        run["about"]["kinds"] = list(args.kinds)
     if args.resume and args.json and args.json.exists():
         earlier = read_scores(args.json)
         require_same(earlier["about"], run["about"])
@@ -96,7 +98,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     for seed in tqdm([seed for seed in seeds if str(seed) not in run["people"]], desc="people", disable=None):
         truth = true_clip(args.clips, seed, args.frames, networks.restorer.spec.crop_size)
         scores: dict[str, dict[str, Values]] = {}
-        for kind in KINDS:
+        for kind in args.kinds:
             scores[kind], films = _judge_clip(truth, seed, kind, networks, settings, modes=modes)
             if args.sheet and seed == args.first_person and kind == "severe":
                 _write_sheet(args.sheet, truth, films, networks.restorer.spec.crop_size)
@@ -202,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sampling", nargs="+", default=[], metavar="S", help="presets or settings, each with steadied crops of 0.5"
     )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of degradation (default: both)")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
     parser.add_argument("--report", type=Path, metavar="JSON", help="make a report of this file of scores")
