@@ -1,6 +1,6 @@
 """References with fewer tokens at the finest attention level, where nearly all of their cost arises.
 
-These are the ways that were tried. `ReferenceKV.with_half_the_tokens` is the one that changes the pictures least. A kept
+These are the ways that were tried. `ReferenceKV.with_half_the_tokens` changes the pictures least. A kept
 key stands for the keys that it replaces: the logarithm of their number is added to its logit, as for equal references
 (`KeyValue.copies`). Where the replaced keys and values are equal, the attention does not change.
 """
