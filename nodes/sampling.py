@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ..refldm_core.diffusion.sampling import initial_noise
 from ..refldm_core.diffusion.schedule import sampling_table
-from ..refldm_core.diffusion.settings import SamplerName, Spacing
+from ..refldm_core.diffusion.settings import ReferenceTokens, SamplerName, Spacing
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
 from ..refldm_core.face.errors import FaceError
@@ -27,7 +28,13 @@ from .crops import fit
 from .display import save_pictures
 from .face_types import Faces
 from .images import ModelPictures, to_images
-from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
+from .sampling_inputs import (
+    percent_input,
+    reference_strength_input,
+    reference_tokens_input,
+    spacing_input,
+    steps_input,
+)
 from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _CUSTOM = "custom"
@@ -114,7 +121,7 @@ class Sampler(io.ComfyNode):
                     tooltip="Choose a preset. custom uses steps, cfg, sampler and scheduler as set above. The other "
                     "presets replace these four: "
                     + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ". After a run, the node shows the values of the preset.",
+                    + ". touch-up replaces strength too. After a run, the node shows the values of the preset.",
                 ),
                 reference_strength_input(),
                 # Workflow files identify widgets by position, so new ones come last, and their default is off.
@@ -130,6 +137,7 @@ class Sampler(io.ComfyNode):
                     "of the same face in earlier frames, where the face is at rest. This is the weight of the earlier "
                     "frames. 0 is off, 0.5 is a good start. It needs faces of Detect Faces with video switched on.",
                 ),
+                reference_tokens_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="Holds the restored faces in the model's size."),
@@ -163,12 +171,13 @@ class Sampler(io.ComfyNode):
         preset: str = _CUSTOM,
         reference_strength: float = 1.0,
         steadying: float = 0.0,
+        reference_tokens: ReferenceTokens = "all",
     ) -> io.NodeOutput:
         _check_steadying(steadying, has_faces=faces is not None)
         host.require_model(model)
         spec = host.require_vae(vae).refldm_spec
         crops = fit(image, spec.crop_size, "image")
-        settings = SamplingSettings(steps, sampler, scheduler, cfg) if preset == _CUSTOM else PRESETS[preset].settings
+        settings = _settings(preset, SamplingSettings(steps, sampler, scheduler, cfg, strength=denoise))
         notes = () if preset == _CUSTOM else (_preset_note(preset, settings),)
         if settings.guidance_interval != ALL_TIMESTEPS:
             model = host.limit_guidance_to_timesteps(model, settings.guidance_interval)
@@ -176,21 +185,21 @@ class Sampler(io.ComfyNode):
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
         host.warn_of_training({"model": vae.refldm_metadata}, *notes)
-        if faces is not None and steadying > 0.0 and denoise > 0.0:
+        if faces is not None and steadying > 0.0 and settings.strength > 0.0:
             crops = _steady(crops, faces, TemporalSettings(steadying))
         lq_latents = vae.encode(crops)
-        if denoise == 0.0:
+        if settings.strength == 0.0:
             return _result(crops, lq_latents, cls, notes)
-        conds = host.build_conditioning(lq_latents, references, reference_strength)
-        table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, denoise)
-        from_noise = denoise >= 1.0 and spec.noise.starts_from_noise
+        conds = host.build_conditioning(lq_latents, references, reference_strength, tokens=reference_tokens)
+        table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, settings.strength)
+        from_noise = settings.strength >= 1.0 and spec.noise.starts_from_noise
         noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
         parts = host.split_by_memory(model, lq_latents.shape)
         sampled: list[Tensor] = []
         for number, part in enumerate(parts):
             if len(parts) > 1:
                 people = references[part] if len(references) > 1 else references
-                conds = host.build_conditioning(lq_latents[part], people, reference_strength)
+                conds = host.build_conditioning(lq_latents[part], people, reference_strength, tokens=reference_tokens)
             positive, negative, latent = conds
             sampled.append(
                 host.sample(
@@ -208,12 +217,22 @@ class Sampler(io.ComfyNode):
         return _result(vae.decode(latents), latents, cls, notes)
 
 
+def _settings(preset: str, widgets: SamplingSettings) -> SamplingSettings:
+    """Return the settings of a preset or of the widgets. A preset without a strength takes that of the widget."""
+    if preset == _CUSTOM:
+        return widgets
+    settings = PRESETS[preset].settings
+    return settings if settings.strength != 1.0 else replace(settings, strength=widgets.strength)
+
+
 def _preset_note(preset: str, settings: SamplingSettings) -> str:
     """Return the line on the node that says which settings a preset uses."""
     spacing, sampler, steps = settings.spacing, settings.sampler, settings.steps
+    strength = PRESETS[preset].settings.strength
     return (
-        f"Preset {preset}: steps {steps}, cfg {settings.guidance:g}, sampler {sampler}, scheduler {spacing}. "
-        "The widgets of these names have no effect."
+        f"Preset {preset}: steps {steps}, cfg {settings.guidance:g}, sampler {sampler}, scheduler {spacing}"
+        + (f", strength {strength:g}" if strength != 1.0 else "")
+        + ". The widgets of these names have no effect."
     )
 
 

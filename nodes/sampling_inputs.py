@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from comfy_api.latest import io
 
+from ..refldm_core.diffusion.settings import ReferenceTokens
 from .types import ADVANCED
 
 _SPACINGS = ["trailing", "uniform"]
 _REFERENCE_STRENGTH = (
     "Set how much the references count. Its logarithm is added to the attention logits of the references, so 2 has the "
     "effect of giving every reference twice. 1 is the published value. 0 restores without references."
+)
+_REFERENCE_TOKENS = (
+    "Choose half for faster steps with many references. It leaves out every other token of the references where they "
+    "cost most, and the picture changes a little. all is the published choice."
 )
 
 
@@ -54,4 +61,15 @@ def reference_strength_input() -> io.Float.Input:
         round=0.001,
         optional=True,
         tooltip=_REFERENCE_STRENGTH,
+    )
+
+
+def reference_tokens_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "reference_tokens",
+        options=list(get_args(ReferenceTokens)),
+        default="all",
+        optional=True,
+        tooltip=_REFERENCE_TOKENS,
+        **ADVANCED,
     )

@@ -9,10 +9,16 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..refldm_core.diffusion.schedule import sampling_table
-from ..refldm_core.diffusion.settings import Spacing
+from ..refldm_core.diffusion.settings import ReferenceTokens, Spacing
 from . import host
 from .crops import fit
-from .sampling_inputs import percent_input, reference_strength_input, spacing_input, steps_input
+from .sampling_inputs import (
+    percent_input,
+    reference_strength_input,
+    reference_tokens_input,
+    spacing_input,
+    steps_input,
+)
 from .types import CATEGORY, References, ReferenceSet, where_supported
 
 _DENOISE = (
@@ -45,6 +51,7 @@ class Conditioning(io.ComfyNode):
                     "are restored without knowledge of the person.",
                 ),
                 reference_strength_input(),
+                reference_tokens_input(),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="Holds the face and its references."),
@@ -62,14 +69,21 @@ class Conditioning(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, vae: Any, image: Tensor, references: tuple[ReferenceSet, ...] = (), reference_strength: float = 1.0
+        cls,
+        vae: Any,
+        image: Tensor,
+        references: tuple[ReferenceSet, ...] = (),
+        reference_strength: float = 1.0,
+        reference_tokens: ReferenceTokens = "all",
     ) -> io.NodeOutput:
         spec = host.require_vae(vae).refldm_spec
         crops = fit(image, spec.crop_size, "image")
         host.warn_of_training({"model": vae.refldm_metadata})
         from_noise = spec.noise.starts_from_noise
         return io.NodeOutput(
-            *host.build_conditioning(vae.encode(crops), references, reference_strength, from_noise=from_noise)
+            *host.build_conditioning(
+                vae.encode(crops), references, reference_strength, tokens=reference_tokens, from_noise=from_noise
+            )
         )
 
 

@@ -35,13 +35,18 @@ class _Condition(NamedTuple):
     references: ReferenceKV | None
 
 
-def _conditions(lq_latents: Tensor, references: References, reference_strength: float) -> list[_Condition]:
+def _conditions(lq_latents: Tensor, references: References, settings: SamplingSettings) -> list[_Condition]:
     if references is None or isinstance(references, ReferenceKV):
         references = [references] * len(lq_latents)
-    return [
-        _Condition(lq, None if kv is None else kv.with_strength(reference_strength))
-        for lq, kv in zip(lq_latents, references, strict=True)
-    ]
+    # One object for one person, so that the images of a batch share the keys and values in memory.
+    sets = {id(kv): _as_set(kv, settings) for kv in references if kv is not None}
+    return [_Condition(lq, None if kv is None else sets[id(kv)]) for lq, kv in zip(lq_latents, references, strict=True)]
+
+
+def _as_set(references: ReferenceKV, settings: SamplingSettings) -> ReferenceKV | None:
+    """Return references with the strength and the tokens that the settings say."""
+    weighted = references.with_strength(settings.reference_strength)
+    return weighted if weighted is None or settings.reference_tokens == "all" else weighted.with_half_the_tokens()
 
 
 class Restorer:
@@ -185,7 +190,7 @@ class Restorer:
         lq_latents = lq_latents.to(self.device)
         if settings.strength == 0.0:
             return lq_latents.float()
-        conditions = _conditions(lq_latents, references, settings.reference_strength)
+        conditions = _conditions(lq_latents, references, settings)
         predict_noise = self._guided(conditions, settings)
         table = sampling_table(self.spec.noise, settings.steps, settings.spacing, settings.strength)
         noise, generators = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from refldm_core import pipeline
 from refldm_core.diffusion.sampling import initial_noise, noise_latents
-from refldm_core.diffusion.schedule import NoiseSpec, sampling_table
+from refldm_core.diffusion.schedule import NoiseSpec, sampling_table, sampling_timesteps
 from refldm_core.errors import ReferencesError, SettingsError
 from refldm_core.model import vqgan
 from refldm_core.model.reference import ReferenceKV
@@ -228,6 +228,18 @@ def test_a_schedule_that_does_not_hide_the_picture_starts_from_it(
 def test_strength_sets_the_first_timestep(strength: float, first_timestep: int) -> None:
     table = sampling_table(NoiseSpec(), 4, "trailing", strength)
     assert len(table) == 4 and next(table.steps()).timestep == first_timestep
+
+
+@pytest.mark.parametrize("strength", [0.9, 0.35, 0.3, 0.15, 0.004])
+def test_a_single_step_starts_at_the_noise_level_of_any_strength(strength: float) -> None:
+    """Also where 1 / strength does not divide the noise levels."""
+    assert sampling_table(NoiseSpec(), 1, "trailing", strength).timesteps.tolist() == [round(1000 * strength) - 1]
+
+
+@pytest.mark.parametrize(("steps", "strength"), [(10, 0.5), (5, 0.25), (10, 0.2), (50, 0.1)])
+def test_a_low_strength_takes_the_cleanest_steps_of_a_whole_schedule(steps: int, strength: float) -> None:
+    whole = sampling_timesteps(NoiseSpec(), round(steps / strength), "trailing")
+    assert sampling_table(NoiseSpec(), steps, "trailing", strength).timesteps.tolist() == whole[:steps].tolist()
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])

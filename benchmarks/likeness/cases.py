@@ -44,8 +44,8 @@ class Case:
         person: seed of the person, of the degradation and of the sampling noise.
         truth: picture 0 of the person.
         lq: the truth, severely degraded; (size, size, 3) uint8.
-        own: pictures 1 to 3 of the person.
-        wrong: pictures 1 to 3 of the next person.
+        own: further pictures of the person, from picture 1.
+        wrong: as many pictures of the next person.
     """
 
     person: int
@@ -64,16 +64,18 @@ class Cases:
         first: seed of the first person.
         people: number of people to restore. One more is rendered, whose references are the last person's wrong ones.
         size: pixels along each side.
+        references: number of pictures of each person besides the true portrait.
     """
 
     folder: Path
     first: int
     people: int
     size: int
+    references: int = REFERENCES
 
     @property
     def _spec(self) -> DatasetSpec:
-        return DatasetSpec(self.people + 1, REFERENCES + 1, self.size, self.first)
+        return DatasetSpec(self.people + 1, self.references + 1, self.size, self.first)
 
     @property
     def pictures(self) -> int:
@@ -116,7 +118,7 @@ class Cases:
             Regions(**{part: masks[part] for part in _MASKS[2:]}),
         )
         own, wrong = (
-            [_read_picture(self._picture_path(owner, number)) for number in range(1, REFERENCES + 1)]
+            [_read_picture(self._picture_path(owner, number)) for number in range(1, self.references + 1)]
             for owner in (seed, seed + 1)
         )
         return Case(seed, truth, degrade(picture, draw(RANGES["severe"], seed)), own, wrong)

@@ -18,14 +18,16 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from refldm_core.checkpoints.random_weights import write_random_model
 from refldm_core.cli.arguments.model import DTYPES
 from refldm_core.cli.options import choose_device, choose_dtype
+from refldm_core.diffusion.settings import ReferenceTokens
 from refldm_core.errors import SettingsError
 from refldm_core.files import atomic_write
 from refldm_core.model.reference import ReferenceKV
@@ -79,6 +81,8 @@ def measure_points(args: argparse.Namespace) -> Scaling:
         "repeats": args.repeats or (1 if args.quick else 3),
         "tiny": args.tiny,
     }
+    if args.reference_tokens != "all":  # earlier files do not say that they have all
+        settings["reference_tokens"] = args.reference_tokens
     base = Point(references=args.references, steps=steps, batch=1, size=spec.crop_size)
     scaling = Scaling(settings, base, chosen_axes(base, args.axis, args.quick))
     if args.resume and args.json and args.json.exists():
@@ -108,6 +112,7 @@ def chosen_axes(base: Point, names: list[str], quick: bool) -> dict[str, list[Po
 def measure(job: Job) -> Iterator[Values]:
     """Measure one point: first guided steps, then a whole restoration, which takes more memory."""
     device, steps, batch, size = job["device"], job["steps"], job["batch"], job["size"]
+    sampling = SamplingSettings(steps, reference_tokens=job.get("reference_tokens", "all"))
     restorer = open_restorer(job["model"], job["dtype"], device)
     spec = restorer.spec
     latent = (spec.unet.out_channels, size // spec.first_stage.downsampling, size // spec.first_stage.downsampling)
@@ -120,7 +125,7 @@ def measure(job: Job) -> Iterator[Values]:
     references = ReferenceKV.concat([reference] * job["references"])
     clock = StepClock(device)
     lq_latents = torch.randn(batch, *latent, device=device)
-    restorer.sample(lq_latents, references, seeds, SamplingSettings(max(3, job["repeats"]) + 1), clock)
+    restorer.sample(lq_latents, references, seeds, replace(sampling, steps=max(3, job["repeats"]) + 1), clock)
     yield {"step": statistics.median(clock.seconds()), "step_peak_bytes": peak_bytes(device)}
 
     lq, photos = pictures(size, job["references"])
@@ -131,7 +136,7 @@ def measure(job: Job) -> Iterator[Values]:
         encoded: list[ReferenceKV] = []
         encoding.append(measure_seconds(lambda: encoded.append(restorer.encode_references(photos)), device))  # noqa: B023
         restoring.append(
-            measure_seconds(lambda: restorer.restore(crops, encoded[0], seeds, SamplingSettings(steps)), device)  # noqa: B023
+            measure_seconds(lambda: restorer.restore(crops, encoded[0], seeds, sampling), device)  # noqa: B023
         )
     yield {
         "encode_references": statistics.median(encoding),
@@ -174,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--references", type=int, default=4, help="references at points of other axes (default: 4)")
     parser.add_argument("--steps", type=int, help="steps at points of other axes (default: 10; 2 with --quick)")
     parser.add_argument("--repeats", type=int, help="runs, whose median is reported (default: 3; 1 with --quick)")
+    parser.add_argument(
+        "--reference-tokens", choices=get_args(ReferenceTokens), default="all", help="tokens kept (default: all)"
+    )
     parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help="type to compute in (default: auto)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--quick", action="store_true", help="measure few points")

@@ -70,7 +70,8 @@ def render(scaling: Scaling) -> str:
     """Return the Markdown report."""
     settings, base = scaling.settings, scaling.base
     lines = [
-        f"Random weights, {settings['dtype']}, DDIM, guidance 1.5; {base}, where a table does not say otherwise. "
+        f"Random weights, {settings['dtype']}, DDIM, guidance 1.5, {settings.get('reference_tokens', 'all')} reference "
+        f"tokens; {base}, where a table does not say otherwise. "
         f"Medians of {settings['repeats']} runs; peak memory of a process that did nothing else, the model included.",
         "",
         f"Machine: {settings['machine']}. torch {settings['torch']}.",

@@ -5,23 +5,22 @@ python -m benchmarks.settings --model M.safetensors --recognizer HELDOUT.onnx --
 python -m benchmarks.settings ... --json scores.json --resume        continues with the people not yet in the file
 python -m benchmarks.settings --report scores.json more.json --output report.md
 
-A setting is SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE]. LOW-HIGH is the interval of
-timesteps with guidance, S is the strength, and W is the reference strength (`SamplingSettings`). Each person's severely
-degraded portrait is restored with 3 references. The noise is the same in every setting. Each setting is compared with
-the first one, person by person.
+A setting is PRESET[,tokens=T][@TYPE] or SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][,tokens=T]
+[@TYPE]. LOW-HIGH is the interval of timesteps with guidance, S is the strength, and W is the reference strength
+(`SamplingSettings`). T says which tokens of the references are kept (`reference_tokens.py`). Strength 0 keeps the
+damaged picture. Each person's damaged portrait is restored with 3 references, or as many as --references says. The
+noise is the same in every setting. Each setting is compared with the first one, person by person.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -30,60 +29,23 @@ from tqdm import tqdm
 from refldm_core.checkpoints.building import load_model
 from refldm_core.checkpoints.download import sha256_of
 from refldm_core.data.corpus import Picture
-from refldm_core.diffusion.settings import SamplerName
-from refldm_core.errors import SettingsError
 from refldm_core.evaluation.statistics import difference, estimate
 from refldm_core.face.identity import ArcFaceRecognizer
-from refldm_core.pipeline import Restorer, SamplingSettings
+from refldm_core.pipeline import Restorer
 
 from ..common.measuring import machine
 from ..common.reporting import run_and_report, write
 from ..likeness.cases import FIRST_PERSON, REFERENCES, Case, Cases, render_with_progress
 from ..likeness.protocol import Recognizers, score, to_batch, to_pictures
 from ..likeness.scores import read_scores, require_same
+from .damage import DESCRIPTIONS, Damage, damaged
+from .reference_tokens import VARIANTS
+from .setting import Setting
 
 Values = dict[str, float]
 """Metric -> value of one picture."""
 People = dict[str, dict[str, Values]]
 """Setting -> person -> values."""
-
-_FORM = re.compile(
-    r"(?P<sampler>ddim|dpmpp_2m):(?P<steps>\d+)(:(?P<guidance>\d+(\.\d+)?)(:(?P<low>\d+)-(?P<high>\d+))?)?"
-    r"(,strength=(?P<strength>\d+(\.\d+)?))?(,references=(?P<references>\d+(\.\d+)?))?(@(?P<type>\w+))?"
-)
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Settings of the sampler, and the number type of the computation."""
-
-    name: str
-    sampling: SamplingSettings
-    dtype: torch.dtype
-
-    @staticmethod
-    def parse(text: str) -> Setting:
-        """Parse a setting of the form above.
-
-        Raises:
-            SettingsError: the text has another form, or a number is out of range.
-        """
-        match = _FORM.fullmatch(text)
-        dtype = _TYPES.get((match["type"] or "float32") if match else "")
-        if match is None or dtype is None:
-            raise SettingsError(
-                f"The setting {text} has no meaning.",
-                expected="SAMPLER:STEPS[:GUIDANCE[:LOW-HIGH]][,strength=S][,references=W][@TYPE], such as "
-                "dpmpp_2m:10:1.5:200-999@bfloat16",
-                remedy="correct --settings",
-            )
-        options: dict[str, Any] = {"guidance_interval": (int(match["low"]), int(match["high"]))} if match["low"] else {}
-        options["strength"] = float(match["strength"] or 1.0)
-        options["reference_strength"] = float(match["references"] or 1.0)
-        sampler = cast(SamplerName, match["sampler"])
-        guidance = float(match["guidance"] or 1.5)
-        return Setting(text, SamplingSettings(int(match["steps"]), sampler, guidance=guidance, **options), dtype)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,12 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def make_report() -> str:
         if not args.report:
-            return describe(evaluate(args), machine("cpu"))
+            return describe(evaluate(args), machine("cpu"), args.damage, args.references)
         files = [read_scores(path) for path in args.report]
         for file in files[1:]:
             require_same(files[0]["about"], file["about"])
         machines = dict.fromkeys(file["machine"] for file in files)
-        return describe(_join([file["people"] for file in files]), "; ".join(machines))
+        about = files[0]["about"]
+        people = _join([file["people"] for file in files])
+        return describe(people, "; ".join(machines), about["damage"], about["references"])
 
     return run_and_report(make_report, args.output, args.json)
 
@@ -119,6 +83,8 @@ def evaluate(args: argparse.Namespace) -> People:
         "model": restorer(settings[0].dtype).unet.fingerprint,
         "recognizer": sha256_of(args.recognizer),
         "baseline": settings[0].name,
+        "damage": args.damage,
+        "references": args.references,
     }
     if args.resume and args.json and args.json.exists():
         earlier = read_scores(args.json)
@@ -126,16 +92,17 @@ def evaluate(args: argparse.Namespace) -> People:
         people |= {name: values_of for name, values_of in earlier["people"].items() if name in people}
     seeds = range(args.first_person, args.first_person + args.people)
     size = restorer(settings[0].dtype).spec.crop_size
-    all_cases = Cases(args.cases, args.first_person, args.people, size)
+    all_cases = Cases(args.cases, args.first_person, args.people, size, args.references)
     render_with_progress(all_cases)
     todo = [seed for seed in seeds if any(str(seed) not in values_of for values_of in people.values())]
     for start in tqdm(range(0, len(todo), args.batch), desc=f"{args.batch} people", disable=None):
         batch = todo[start : start + args.batch]
         cases = [all_cases.case(seed) for seed in batch]
+        lq = damaged(cases, args.damage, restorer(settings[0].dtype))
         baseline: list[Picture] = []
         for setting in settings:
             begin = time.perf_counter()
-            pictures = _restore(restorer(setting.dtype), cases, setting.sampling)
+            pictures = _restore(restorer(setting.dtype), cases, lq, setting)
             seconds = (time.perf_counter() - begin) / len(cases)
             baseline = baseline or pictures
             for case, picture, baseline_picture in zip(cases, pictures, baseline, strict=True):
@@ -147,10 +114,10 @@ def evaluate(args: argparse.Namespace) -> People:
     return people
 
 
-def _restore(restorer: Restorer, cases: Sequence[Case], sampling: SamplingSettings) -> list[Picture]:
-    references = [restorer.encode_references(to_batch(case.own)) for case in cases]
-    lq = to_batch([case.lq for case in cases])
-    return to_pictures(restorer.restore(lq, references, [case.person for case in cases], sampling))
+def _restore(restorer: Restorer, cases: Sequence[Case], lq: Sequence[Picture], setting: Setting) -> list[Picture]:
+    fewer_tokens = VARIANTS[setting.tokens]
+    references = [fewer_tokens(restorer.encode_references(to_batch(case.own))) for case in cases]
+    return to_pictures(restorer.restore(to_batch(lq), references, [case.person for case in cases], setting.sampling))
 
 
 def _judge(case: Case, picture: Picture, baseline: Picture, recognizer: ArcFaceRecognizer) -> Values:
@@ -161,13 +128,13 @@ def _judge(case: Case, picture: Picture, baseline: Picture, recognizer: ArcFaceR
     return {**cast(Values, values), "mean_levels": float(levels.mean()), "max_levels": float(levels.max())}
 
 
-def describe(people: People, machine_name: str) -> str:
+def describe(people: People, machine_name: str, damage: Damage = "severe", references: int = REFERENCES) -> str:
     """Return the Markdown report. Every setting is compared with the first one, with standard errors over people."""
     baseline, *_ = people
     count = len(people[baseline])
     lines = [
-        f"{count} rendered people that no model has seen, severe degradation, {REFERENCES} references, held-out "
-        f"recognizer. Differences are to `{baseline}`, person by person, ± their standard error. Machine: "
+        f"{count} rendered people that no model has seen, {DESCRIPTIONS[damage]}, {references} references, "
+        f"held-out recognizer. Differences are to `{baseline}`, person by person, ± their standard error. Machine: "
         f"{machine_name}.",
         "",
         "| setting | IDS | IDS difference | PSNR (dB) | sharpness | gray levels, mean and largest difference "
@@ -204,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="FILE", help="checkpoint")
     parser.add_argument("--recognizer", type=Path, metavar="ONNX", help="recognizer that no model was trained against")
     parser.add_argument(
-        "--settings", nargs="+", metavar="S", help="settings of the form above; the first is the baseline"
+        "--settings", nargs="+", metavar="S", help="settings of the forms above; the first is the baseline"
     )
     parser.add_argument(
         "--cases",
@@ -214,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--people", type=int, default=200, metavar="N", help="number of people (default: 200)")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
+    parser.add_argument(
+        "--damage", choices=get_args(Damage), default="severe", help="damage of the portraits (default: severe)"
+    )
+    parser.add_argument(
+        "--references", type=int, default=REFERENCES, metavar="N", help=f"photos of a person (default: {REFERENCES})"
+    )
     parser.add_argument("--batch", type=int, default=4, help="people to restore together")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")

@@ -4,6 +4,8 @@ python -m benchmarks.video --clips clips --output video.md --json video.json --s
 python -m benchmarks.video --clips clips --json video.json --resume      goes on with the people that the file lacks
 python -m benchmarks.video --report video.json --output video.md         makes the report of such a file
 python -m benchmarks.video --clips clips --modes "new noise" "steadied crops, 0.5"      compares only these modes
+python -m benchmarks.video --clips clips --modes "new noise" --sampling video balanced dpmpp_2m:4:1.0
+                                       also steadied crops of 0.5 with each preset or setting of benchmarks.settings
 
 Each clip is degraded severely and moderately; only the noise differs between its frames. Its face is found, tracked and
 restored with 3 references of the person by the embedded models in every mode. The restored faces
@@ -46,7 +48,7 @@ from ..likeness.contact_sheet import Cell, contact_sheet
 from ..likeness.protocol import gradient_energy, to_batch
 from ..likeness.scores import read_scores, require_same
 from .clips import FIRST_PERSON, Footage, TrueClip, degraded_clip, true_clip
-from .modes import COPY, DEGRADED, MODES, Mode
+from .modes import COPY, DEGRADED, MODES, Mode, steadied_modes
 from .report import BASELINE, Values, describe
 
 KINDS: tuple[Kind, ...] = ("severe", "moderate")
@@ -73,7 +75,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Restore and judge every clip in every mode. Write the file of scores after each person."""
     networks = load_networks()
     settings = SamplingSettings(steps=args.steps, sampler="dpmpp_2m")
-    modes = {name: mode for name, mode in MODES.items() if name in args.modes}
+    modes = {name: mode for name, mode in MODES.items() if name in args.modes} | steadied_modes(args.sampling)
     run: dict[str, Any] = {
         "about": {
             "model": networks.restorer.unet.fingerprint,
@@ -85,6 +87,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "machine": f"{machine('cpu')}, torch {torch.__version__}",
         "people": {},
     }
+    if tuple(args.kinds) != KINDS:  # the earliest files have both kinds, and do not say so
+        run["about"]["kinds"] = list(args.kinds)
     if args.resume and args.json and args.json.exists():
         earlier = read_scores(args.json)
         require_same(earlier["about"], run["about"])
@@ -94,7 +98,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     for seed in tqdm([seed for seed in seeds if str(seed) not in run["people"]], desc="people", disable=None):
         truth = true_clip(args.clips, seed, args.frames, networks.restorer.spec.crop_size)
         scores: dict[str, dict[str, Values]] = {}
-        for kind in KINDS:
+        for kind in args.kinds:
             scores[kind], films = _judge_clip(truth, seed, kind, networks, settings, modes=modes)
             if args.sheet and seed == args.first_person and kind == "severe":
                 _write_sheet(args.sheet, truth, films, networks.restorer.spec.crop_size)
@@ -131,7 +135,7 @@ def _judge_clip(
             film.faces.faces,
             [references] * len(film.crops),
             [face_seed(_SEED, face, 0) + mode.new_noise * face.frame for face in film.faces.faces],
-            settings=settings,
+            settings=mode.sampling or settings,
             temporal=mode.temporal,
         )
         seconds[name] = (time.perf_counter() - begin) / len(film.crops)
@@ -197,6 +201,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--modes", nargs="+", choices=list(MODES), default=list(MODES), metavar="MODE", help="modes (default: all)"
     )
+    parser.add_argument(
+        "--sampling", nargs="+", default=[], metavar="S", help="presets or settings, each with steadied crops of 0.5"
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of degradation (default: both)")
     parser.add_argument("--first-person", type=int, default=FIRST_PERSON, metavar="SEED")
     parser.add_argument("--resume", action="store_true", help="keep the people that --json has already")
     parser.add_argument("--report", type=Path, metavar="JSON", help="make a report of this file of scores")

@@ -11,6 +11,7 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
+from ...refldm_core.diffusion.settings import ReferenceTokens
 from ...refldm_core.errors import ReferencesError
 from ...refldm_core.model.reference import ReferenceKV
 from ..types import ReferenceSet
@@ -19,6 +20,7 @@ from ..types import ReferenceSet
 REFERENCES_KEY = "refldm_references"
 NULL_KEY = "refldm_null"
 STRENGTH_KEY = "refldm_reference_strength"
+TOKENS_KEY = "refldm_reference_tokens"
 LQ_KEY = "concat_latent_image"
 
 
@@ -27,6 +29,7 @@ def build_conditioning(
     people: tuple[ReferenceSet | None, ...],
     strength: float = 1.0,
     *,
+    tokens: ReferenceTokens = "all",
     from_noise: bool = True,
 ) -> tuple[list[list[Any]], list[list[Any]], dict[str, Tensor]]:
     """Return positive and negative CONDITIONING, and the LATENT to which the sampler adds the initial noise.
@@ -36,6 +39,7 @@ def build_conditioning(
         people: One set of references for all pictures, or one for each picture (None for a picture without
             references). An empty tuple means no references.
         strength: Strength of the references, see `ReferenceKV.with_strength`.
+        tokens: Which tokens of the references are kept, see `SamplingSettings`.
         from_noise: Whether sampling starts from noise alone (`NoiseSpec.starts_from_noise`). The LATENT is then empty.
             Otherwise it holds the LQ latents.
 
@@ -48,7 +52,7 @@ def build_conditioning(
             expected="one person for all pictures, or one for each",
             remedy="join as many references as there are pictures with the node Batch References",
         )
-    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength}
+    shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength, TOKENS_KEY: tokens}
     # Every CONDITIONING of the host holds a text embedding, and some nodes compute with it. This model has no text.
     unused = torch.zeros(1, 1, 1)
     start = lq_latents.to(comfy.model_management.intermediate_device())

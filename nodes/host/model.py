@@ -20,7 +20,7 @@ from ...refldm_core.model.reference import ReferenceKV
 from ...refldm_core.model.variants import ModelSpec
 from ...refldm_core.out_of_memory import PREDICTION, Parts
 from ..types import ReferenceSet
-from .conditioning import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY, CondReferences, count_elements
+from .conditioning import LQ_KEY, NULL_KEY, REFERENCES_KEY, STRENGTH_KEY, TOKENS_KEY, CondReferences, count_elements
 from .fingerprints import fingerprint_of
 from .latents import ReFLDMLatent
 from .memory import explained_memory_errors
@@ -95,6 +95,8 @@ class ReFLDMModel(comfy.model_base.BaseModel):
             )
             for person in people
         }
+        if kwargs.get(TOKENS_KEY, "all") == "half" and not kwargs.get(NULL_KEY, False):
+            kv_of_person = {key: None if kv is None else kv.with_half_the_tokens() for key, kv in kv_of_person.items()}
         conds["references"] = CondReferences(tuple(kv_of_person[id(people[i % len(people)])] for i in order))
         return conds
 

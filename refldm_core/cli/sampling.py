@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..checkpoints.building import LoadedModel, load_model
-from ..diffusion.schedule import NoiseSpec, sampling_timesteps
+from ..diffusion.schedule import NoiseSpec, sampling_table
 from ..errors import SettingsError
 from ..model.compiling import compile_unet
 from ..model.precision import device_properties, half_precision
@@ -37,6 +37,7 @@ def sampling_settings(args: argparse.Namespace) -> SamplingSettings:
         "eta": args.eta,
         "strength": args.strength,
         "reference_strength": args.reference_strength,
+        "reference_tokens": args.reference_tokens,
         "guidance_interval": args.guidance_interval and tuple(args.guidance_interval),
     }
     settings = replace(
@@ -48,7 +49,7 @@ def sampling_settings(args: argparse.Namespace) -> SamplingSettings:
             expected="a finite guidance and a seed of 64 bits",
             remedy="choose other values; the published ones are 1.5 and 2024",
         )
-    sampling_timesteps(NoiseSpec(), settings.steps, settings.spacing)
+    sampling_table(NoiseSpec(), settings.steps, settings.spacing, settings.strength or 1.0)
     return settings
 
 

@@ -92,7 +92,7 @@ def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray
         )
     stride = spec.timesteps // steps
     if spacing == "trailing":
-        return np.arange(spec.timesteps, 0, -stride, dtype=np.int64)[::-1] - 1
+        return _trailing(spec.timesteps, steps)
     timesteps = np.arange(0, spec.timesteps, stride, dtype=np.int64) + 1
     if timesteps[-1] >= spec.timesteps:
         raise SettingsError(
@@ -101,6 +101,11 @@ def sampling_timesteps(spec: NoiseSpec, steps: int, spacing: Spacing) -> NDArray
             remedy='choose one of those, or the spacing "trailing", which takes any number',
         )
     return timesteps
+
+
+def _trailing(levels: int, steps: int) -> NDArray[np.int64]:
+    """Return timesteps of a stride of `levels // steps` that end at the noisiest of the cleanest `levels`."""
+    return np.arange(levels, 0, -(levels // steps), dtype=np.int64)[::-1] - 1
 
 
 class SamplingStep(NamedTuple):
@@ -179,13 +184,17 @@ def sampling_table(spec: NoiseSpec, steps: int, spacing: Spacing = "trailing", s
 
     Args:
         spec, steps, spacing: See `sampling_timesteps`, also for the errors.
-        strength: Part of the noise levels that the steps go through, above 0 and at most 1. Below 1, the steps are the
-            cleanest `steps` of `steps / strength` (at most one for each noise level). Sampling then starts from a
-            latent with noise on it, and not from noise alone.
+        strength: Part of the noise levels that the steps go through, above 0 and at most 1. Below 1, "trailing" ends at
+            the noise level `strength * timesteps`, and "uniform" takes the cleanest `steps` of `steps / strength`.
+            There are no more steps than noise levels. Sampling then starts from a latent with noise on it, and not
+            from noise alone.
     """
-    full_steps = steps if strength >= 1.0 else max(steps, min(int(steps / strength), spec.timesteps))
-    timesteps = sampling_timesteps(spec, full_steps, spacing)
-    if strength < 1.0:
-        timesteps = timesteps[:steps]
+    if strength < 1.0 and spacing == "uniform":
+        full_steps = max(steps, min(int(steps / strength), spec.timesteps))
+        timesteps = sampling_timesteps(spec, full_steps, spacing)[:steps]
+    else:
+        timesteps = sampling_timesteps(spec, steps, spacing)
+        if strength < 1.0:
+            timesteps = _trailing(max(steps, round(strength * spec.timesteps)), steps)
     alphas = spec.alphas_cumprod[timesteps]
     return SamplingTable(timesteps, alphas, np.append(spec.alphas_cumprod[:1], alphas[:-1]).astype(np.float64))

@@ -14,6 +14,8 @@ from ..ranges import check_ranges, ranged_field
 SamplerName = Literal["ddim", "dpmpp_2m"]
 Spacing = Literal["trailing", "uniform"]
 
+ReferenceTokens = Literal["all", "half"]
+
 Interval = tuple[int, int]
 """The timesteps low..high, including both. 0 is the cleanest."""
 
@@ -44,6 +46,8 @@ class SamplingSettings:
             unchanged.
         reference_strength: How much the references count, 0..100 (`ReferenceKV.with_strength`). The null references of
             guidance get the same strength. 1 is published. 0 is no references.
+        reference_tokens: "all" (published), or "half" for faster steps with many references
+            (`ReferenceKV.with_half_the_tokens`).
 
     Raises:
         SettingsError: A value has no meaning.
@@ -57,6 +61,7 @@ class SamplingSettings:
     guidance_interval: Interval = ALL_TIMESTEPS
     strength: float = ranged_field(1.0, 0.0, 1.0)
     reference_strength: float = ranged_field(1.0, 0.0, MOST_STRENGTH)
+    reference_tokens: ReferenceTokens = "all"
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -77,8 +82,8 @@ class SamplingSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as a JSON file gives them back, for comparison with the file of an earlier run.
 
-        A strength of 1 is left out, because the earliest files have no strengths.
+        A strength of 1 and all reference tokens are left out, because the earliest files do not have them.
         """
         values = {**asdict(self), "guidance_interval": list(self.guidance_interval)}
-        strengths = ("strength", "reference_strength")
-        return {name: value for name, value in values.items() if name not in strengths or value != 1.0}
+        later = {"strength": 1.0, "reference_strength": 1.0, "reference_tokens": "all"}
+        return {name: value for name, value in values.items() if name not in later or value != later[name]}

@@ -27,6 +27,7 @@ class ReferenceKV:
             since its convolutions have learned positions at one size.
         fingerprint: Name of the U-Net's weights (`refldm_core.model.fingerprint`). The keys and values of one model
             mean nothing to another.
+        is_whole: False if tokens were left out, see `with_half_the_tokens`.
 
     Raises:
         ReferencesError: There is no reference or no layer, or a shape does not fit the number of references.
@@ -36,6 +37,7 @@ class ReferenceKV:
     count: int
     latent_size: tuple[int, int]
     fingerprint: str
+    is_whole: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
@@ -129,8 +131,45 @@ class ReferenceKV:
         layers = {name: replace(kv, weight=kv.weight * strength) for name, kv in self.layers.items()}
         return replace(self, layers=layers)
 
+    def with_half_the_tokens(self) -> ReferenceKV:
+        """Return the references with every other token at the finest attention level, as the fields of a checkerboard.
+
+        Nearly all of the cost of references arises at this level. Each kept key also stands for a neighbor, so it
+        counts twice: log(2) is added to its logit. This is not exact. docs/speed.md shows what it costs in likeness.
+
+        Returns:
+            References for the U-Net. Their order is lost, so that they can no longer be selected, joined or saved.
+        """
+        most = max(kv.tokens * kv.copies for kv in self.layers.values())
+        height, width = (
+            side // math.isqrt(math.prod(self.latent_size) * self.count // most) for side in self.latent_size
+        )
+        fields = torch.arange(height, device=self.device)[:, None] + torch.arange(width, device=self.device)
+        kept = torch.nonzero(fields.flatten() % 2 == 0).squeeze(1)
+
+        def half_of(t: Tensor) -> Tensor:
+            return t.unflatten(1, (-1, height * width))[:, :, kept].flatten(1, 2)
+
+        layers = {
+            name: replace(kv, k=half_of(kv.k), v=half_of(kv.v), copies=2 * kv.copies)
+            if kv.tokens * kv.copies == most and height * width % 2 == 0
+            else kv
+            for name, kv in self.layers.items()
+        }
+        return replace(self, layers=layers, is_whole=False)
+
     def written_out(self) -> ReferenceKV:
-        """Return equal references with every copy stored, for files and for access to single references."""
+        """Return equal references with every copy stored, for files and for access to single references.
+
+        Raises:
+            ReferencesError: The references have half of the tokens, whose order is lost.
+        """
+        if not self.is_whole:
+            raise ReferencesError(
+                "References with half of the tokens can neither be selected nor joined nor saved.",
+                expected="references as they were encoded",
+                remedy="do this first, then leave out tokens",
+            )
         return replace(self, layers={name: kv.written_out() for name, kv in self.layers.items()})
 
     def select(self, *indices: int) -> ReferenceKV:

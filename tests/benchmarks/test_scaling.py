@@ -14,6 +14,7 @@ from benchmarks.common.fresh_process import OUT_OF_MEMORY, Job, Outcome, Values
 from benchmarks.scaling import benchmark as scaling
 from benchmarks.scaling.benchmark import chosen_axes, measure
 from benchmarks.scaling.report import AXES, Point, Scaling, draw, render
+from refldm_core.model.reference import ReferenceKV
 
 BASE = Point(references=4, steps=10, batch=1, size=512)
 SECONDS = {"step": 2.0, "encode_references": 3.0, "whole": 30.0}
@@ -44,6 +45,17 @@ def test_values_of_a_point_are_reported_in_order(random_model: Path) -> None:
     assert 0 < step["step"] < whole["restore"] < whole["whole"]
     assert whole["whole"] == pytest.approx(whole["restore"] + whole["encode_references"])
     assert whole["whole_peak_bytes"] >= step["step_peak_bytes"]
+
+
+def test_fewer_reference_tokens_reach_the_sampler(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves: list[ReferenceKV] = []
+    half = ReferenceKV.with_half_the_tokens
+    monkeypatch.setattr(ReferenceKV, "with_half_the_tokens", lambda kv: halves.append(half(kv)) or halves[-1])
+    job: Job = {"model": str(random_model), "dtype": "float32", "device": "cpu", "repeats": 1, "references": 2}
+    list(measure({**job, "steps": 2, "batch": 1, "size": 64}))
+    assert not halves
+    list(measure({**job, "steps": 2, "batch": 1, "size": 64, "reference_tokens": "half"}))
+    assert len(halves) == 2, "the steps alone, and the whole restoration"
 
 
 def run_benchmark(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> tuple[int, list[Job]]:
@@ -88,9 +100,10 @@ def test_a_failed_point_is_reported_and_a_run_can_be_resumed(
     assert all(job["references"] == 4 for job in jobs)
     assert len(json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["points"]) == 2 + len(jobs)
 
-    status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume", "--repeats", "2")
-    assert (status, jobs) == (2, [])
-    assert "other settings" in capsys.readouterr().err
+    for other in (["--repeats", "2"], ["--reference-tokens", "half"]):
+        status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume", *other)
+        assert (status, jobs) == (2, [])
+        assert "other settings" in capsys.readouterr().err
 
     (tmp_path / "s.json").write_text("[]", encoding="utf-8")
     status, jobs = run_benchmark(monkeypatch, tmp_path, "--resume")

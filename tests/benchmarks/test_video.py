@@ -10,9 +10,11 @@ from PIL import Image
 
 from benchmarks.video import benchmark
 from benchmarks.video.benchmark import main
-from benchmarks.video.modes import DEGRADED, MODES, Mode
+from benchmarks.video.modes import DEGRADED, MODES, Mode, steadied_modes
 from benchmarks.video.report import BASELINE, METRICS, describe
-from refldm_core.temporal import TemporalSettings
+from refldm_core.diffusion.settings import SamplingSettings
+from refldm_core.presets import PRESETS
+from refldm_core.temporal import STEADY, TemporalSettings
 
 from ..embedded import needs_embedded
 
@@ -36,8 +38,17 @@ def test_report_has_the_values_by_hand() -> None:
 
 
 def test_modes_are_written_as_json() -> None:
-    for mode in MODES.values():
+    for mode in [*MODES.values(), *steadied_modes(["fast"]).values()]:
         assert json.loads(json.dumps(mode.as_json())) == mode.as_json()
+
+
+def test_steadied_modes_sample_with_presets_and_with_settings() -> None:
+    modes = steadied_modes(["fast", "dpmpp_2m:4:1.0"])
+    assert [mode.sampling for mode in modes.values()] == [
+        PRESETS["fast"].settings,
+        SamplingSettings(4, "dpmpp_2m", guidance=1.0),
+    ]
+    assert all(mode.temporal == STEADY and mode.averaged for mode in modes.values())
 
 
 @needs_embedded
@@ -59,6 +70,7 @@ def test_a_run_can_be_resumed(
     assert main([*words, "--people", "1", "--resume", "--output", str(tmp_path / "v.md")]) == 0
     again = json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
     assert again == scores
+    assert "sampling" not in again["about"]["modes"][BASELINE]  # files of earlier versions can be continued
     assert "| steady |" in (tmp_path / "v.md").read_text(encoding="utf-8")
     assert main([*words, "--people", "1", "--resume", "--first-person", "1"]) == 2
     assert "not found under the same conditions" in capsys.readouterr().err

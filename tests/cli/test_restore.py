@@ -90,6 +90,40 @@ def test_preset_equals_its_options_written_out(
     assert not np.array_equal(_picture(crop_folder / "preset.png"), _picture(crop_folder / "changed.png"))
 
 
+def test_touch_up_starts_from_the_photo_and_options_override_it(
+    restore_crops: Restore, crop_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert restore_crops("lq.png", "--aligned", "--output", "out.png", "--overwrite", "--json", *words) == 0
+        return json.loads(capsys.readouterr().out)["settings"]
+
+    preset = run("--preset", "touch-up")
+    assert preset["steps"] <= 2 and preset["strength"] <= 0.5
+    picture = _picture(crop_folder / "out.png")
+    overridden = run("--preset", "touch-up", "--strength", "0.9", "--steps", "3")
+    assert overridden == {**preset, "strength": 0.9, "steps": 3}
+    assert not np.array_equal(_picture(crop_folder / "out.png"), picture)
+    unchanged = run("--preset", "touch-up", "--strength", "0")
+    assert unchanged["strength"] == 0.0
+    difference = _picture(crop_folder / "out.png") - _picture(crop_folder / "lq.png")
+    assert np.abs(difference).max() <= 1, "the published script truncates fractions"
+
+
+def test_options_that_do_not_fit_a_preset_are_explained(
+    restore_crops: Restore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["lq.png", "--aligned", "--output", "out.png", "--preset"]
+    for options, message in {
+        ("fast", "--eta", "0.5"): "eta 0.5 has no meaning for the sampler dpmpp_2m",
+        ("touch-up", "--strength", "1.5"): "strength",
+        ("touch-up", "--steps", "1001"): "1001 sampling steps were asked for",
+        ("touch-up", "--schedule", "uniform", "--steps", "3", "--strength", "0.99"): "3 uniform steps would visit",
+    }.items():
+        assert restore_crops(*words, *options) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("small_presets")
 def test_help_describes_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -195,11 +229,13 @@ def test_strengths_reach_from_no_effect_to_the_default(
     run("no_strength.png", "--strength", "0")
     assert run("no_reference_strength.png", "--reference-strength", "0") == {**default, "reference_strength": 0.0}
     run("no_references.png", references=0)
+    assert run("half_tokens.png", "--reference-tokens", "half") == {**default, "reference_tokens": "half"}
     pictures = {path.stem: _picture(path) for path in crop_folder.glob("*.png")}
     assert np.array_equal(pictures["default"], pictures["ones"])
     assert np.array_equal(pictures["no_reference_strength"], pictures["no_references"])
     assert np.abs(pictures["no_strength"] - pictures["lq"]).max() <= 1, "the published script truncates fractions"
     assert not np.array_equal(pictures["default"], pictures["half_strength"])
     assert not np.array_equal(pictures["default"], pictures["no_references"])
+    assert not np.array_equal(pictures["default"], pictures["half_tokens"])
     assert restore_crops("lq.png", "--aligned", "--output", "bad.png", "--strength", "1.5") == 2
     assert "strength is 1.5" in capsys.readouterr().err

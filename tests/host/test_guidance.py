@@ -48,7 +48,7 @@ def ksampler_interval_graph(interval: dict[str, float], *, rescaled: bool = Fals
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_equal_those_of_the_core(server: Server, core: Restorer, pictures: Pictures, preset: str) -> None:
-    """A preset replaces the values of the other inputs."""
+    """A preset replaces the values of the other inputs. A strength below 1 is one of them."""
     settings = PRESETS[preset].settings
     server.probe()
     graph = restoration_graph(preset=preset, steps=3, cfg=7.0, sampler="ddim", scheduler="uniform")

@@ -37,6 +37,17 @@ def test_reference_strength_equals_the_core(
         assert np.abs(picture.astype(int) - full_strength).mean() > 1.0
 
 
+def test_half_of_the_reference_tokens_equals_the_core(server: Server, core: Restorer, pictures: Pictures) -> None:
+    expected = restore_in_core(core, pictures, reference_tokens="half")
+    assert_same(server.pictures(restoration_graph(steps=10, reference_tokens="half").api)[0], expected)
+    graph, model, vae, _, conditioning = conditioned_graph()
+    graph.api[conditioning.number]["inputs"]["reference_tokens"] = "half"
+    graph.decode(graph.ksampler(model, conditioning, steps=10), vae)
+    all_tokens = server.pictures(restoration_graph(steps=10).api)[0]
+    for picture in (server.pictures(graph.api)[0], expected):
+        assert not np.array_equal(picture, all_tokens)
+
+
 def test_zero_reference_strength_equals_no_references(server: Server) -> None:
     unreferenced = server.pictures(restoration_graph(steps=4, reference_strength=0.0).api)[0]
     graph = restoration_graph(steps=4)

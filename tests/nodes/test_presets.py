@@ -18,6 +18,7 @@ def test_the_help_page_states_the_presets() -> None:
             preset.settings.sampler,
             f"{preset.settings.guidance:g}",
             "{} to {}".format(*preset.settings.guidance_interval),
+            f"{preset.settings.strength:g}" if preset.settings.strength != 1.0 else "as set",
             preset.cost,
         )
         for name, preset in PRESETS.items()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ...diffusion.settings import SamplerName, Spacing
+from ...diffusion.settings import ReferenceTokens, SamplerName, Spacing
 from ...presets import PRESETS, PUBLISHED
 from .model import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments
 from .numbers import finite_number
@@ -45,8 +45,8 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=list(PRESETS),
         default=PUBLISHED,
-        help=f"values of --steps, --sampler, --schedule and --guidance unless you set them. {presets} (default: "
-        f"{PUBLISHED})",
+        help="values of --steps, --sampler, --schedule, --guidance, --guidance-interval and --strength unless you set "
+        f"them. {presets} (default: {PUBLISHED})",
     )
     sampling.add_argument("--steps", type=int, metavar="N", help="number of sampling steps")
     sampling.add_argument(
@@ -75,7 +75,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how far faces may move from the photo, 0 to 1. Sampling starts from the photo's own latent with added "
         "noise and runs through this share of the noise levels. 0 changes nothing; 1 starts from pure noise, as "
-        "published (default: 1)",
+        "published (default: that of the preset, 1 but for touch-up)",
     )
     sampling.add_argument(
         "--reference-strength",
@@ -83,6 +83,12 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="weight of the references in attention, 0 to 100: log W is added to their attention logits, so 2 equals "
         "naming every reference twice. 0 is without references, 1 is as published (default: 1)",
+    )
+    sampling.add_argument(
+        "--reference-tokens",
+        choices=get_args(ReferenceTokens),
+        help="half leaves out every other token of the references at the finest attention level. Steps with many "
+        "references then take less time, and the pictures change a little (default: all)",
     )
     sampling.add_argument("--eta", type=finite_number, metavar="E", help="noise of DDIM, 0 to 1")
     sampling.add_argument("--seed", type=int, default=2024, metavar="S", help="seed of every picture (default: 2024)")
