@@ -11,7 +11,7 @@ second time, in aligned crops: for better landmarks, and to drop what is no face
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,7 +25,8 @@ from ..images import tensor_to_u8, u8_to_tensor
 from .alignment import align_faces
 from .errors import FaceError
 from .findings import Findings, Picture, join, require_finite, suppress
-from .tiling import SMALLEST_FACE, drop_cut, resize, scale_back, scales, tiles, turn_back
+from .search import FaceNetwork, Search, SearchMethod
+from .tiling import SMALLEST_FACE
 from .types import Face, Landmarks5, transform_points
 
 _MOST_FACES = 2000
@@ -39,39 +40,6 @@ _LOOK_THRESHOLD, _CONFIRMED = 0.3, 0.7
 On 22 unseen scenes of rendered people, the second look left 1 of 22 false findings, or 5 of 30 under severe damage, and
 every true one.
 """
-
-
-class FaceNetwork(Protocol):
-    """A detection network for upright faces.
-
-    Attributes:
-        tile: Longest side, in pixels, of a picture that the network takes.
-        threshold: Minimum confidence of a face in an upright picture, as the authors of the network chose it.
-            Confidences of different networks are not comparable.
-        turned_threshold: Minimum confidence of a face in a turned picture. Most pictures are upright, so a network with
-            many false detections in turned pictures needs a higher value here.
-        second_look: Whether each face must be confirmed, and its landmarks found again, in the face's aligned crops.
-        metadata: Metadata from the file of the network.
-    """
-
-    @property
-    def metadata(self) -> Mapping[str, str]: ...
-
-    @property
-    def tile(self) -> int: ...
-
-    @property
-    def threshold(self) -> float: ...
-
-    @property
-    def turned_threshold(self) -> float: ...
-
-    @property
-    def second_look(self) -> bool: ...
-
-    def find(self, picture: Picture, threshold: float) -> Findings:
-        """Find the faces above `threshold` in one picture that is no larger than `tile`."""
-        ...
 
 
 class Detector(Protocol):
@@ -103,6 +71,7 @@ class DetectionSettings:
     smallest: float | None = None
     turns: tuple[int, ...] = (0, 1, 3)
     overlap: float = 0.4
+    search: SearchMethod = "staged"
 
     def __post_init__(self) -> None:
         threshold = 0.5 if self.threshold is None else self.threshold
@@ -150,12 +119,10 @@ class SearchingDetector:
 
     def detect(self, image: Picture) -> list[Face]:
         """See `Detector`."""
-        findings_of_all_turns = [
-            findings
-            for turn in self.settings.turns
-            for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
-        ]
-        best = suppress(join(findings_of_all_turns), self.settings.overlap)
+        settings = self.settings
+        search = Search(self.network, settings.turns, settings.smallest, settings.threshold, settings.overlap)
+        method = search.exhaustive if settings.search == "exhaustive" else search.staged
+        best = suppress(join(list(method(image))), settings.overlap)
         _require_plausible(len(best.scores), image)
         faces = [
             Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
@@ -190,17 +157,6 @@ class SearchingDetector:
         distances = np.linalg.norm(centers - len(crop) / 2.0, axis=1) / len(crop)
         middle = int(np.argmax(findings.scores - distances))
         return Findings(*(values[middle : middle + 1] for values in findings))
-
-    def _search(self, picture: Picture, turn: int, size: tuple[int, ...]) -> Iterator[Findings]:
-        """Yield the findings of all scales and tiles of a turned picture, in pixels of the upright one."""
-        default = self.network.threshold if turn == 0 else self.network.turned_threshold
-        threshold = default if self.settings.threshold is None else self.settings.threshold
-        for scale in scales(picture.shape[:2], self.network.tile, self.settings.smallest):
-            resized, factors = resize(picture, scale)
-            for left, top, tile in tiles(resized, self.network.tile):
-                findings = require_finite(self.network.find(tile, threshold))
-                findings = drop_cut(findings, (left, top), tile.shape[:2], resized.shape[:2])
-                yield turn_back(scale_back(findings, (left, top), factors), turn, size)
 
 
 def detect_batch(
