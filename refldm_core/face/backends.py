@@ -161,11 +161,9 @@ class RetinaFaceNetwork:
         bgr = torch.as_tensor(np.pad(np.stack(pictures), pad)).flip(-1).movedim(-1, 1)
         inputs = bgr.to(self.module.device).float() - self.module.mean_tensor
         outputs: tuple[Tensor, Tensor, Tensor] = self.module(inputs)
-        per_picture = (output.cpu().double() for output in outputs)
         anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))
-        return [
-            _decoded(*output, anchors, threshold) for output in zip(*(o.cpu().double() for o in outputs), strict=True)
-        ]
+        offsets, scores, points = (output.cpu().double() for output in outputs)
+        return [_decoded(*output, anchors, threshold) for output in zip(offsets, scores, points, strict=True)]
 
 
 def _decoded(offsets: Tensor, scores: Tensor, points: Tensor, anchors: Tensor, threshold: float) -> Findings:

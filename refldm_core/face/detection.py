@@ -23,8 +23,9 @@ from torch import Tensor
 from ..errors import SettingsError
 from ..images import tensor_to_u8, u8_to_tensor
 from .alignment import align_faces
+from .batches import find_in_batches
 from .errors import FaceError
-from .findings import Findings, Picture, join, require_finite, suppress
+from .findings import Findings, Picture, join, suppress
 from .search import FaceNetwork, Search, SearchMethod
 from .tiling import SMALLEST_FACE
 from .types import Face, Landmarks5, transform_points
@@ -137,8 +138,9 @@ class SearchingDetector:
         points_of_faces: list[list[NDArray[np.float64]]] = [[] for _ in faces]
         for size in _LOOK_SIZES:
             aligned, crops = align_faces([picture], faces, size)
-            for i, (transform, crop) in enumerate(zip(aligned.transforms, crops, strict=True)):
-                finding = self._face_in_crop(to_picture(crop))
+            findings = find_in_batches(self.network, [to_picture(crop) for crop in crops], _LOOK_THRESHOLD)
+            for i, (transform, in_crop) in enumerate(zip(aligned.transforms, findings, strict=True)):
+                finding = _middle_face(in_crop, size)
                 confidences[i] += finding.scores.sum() / len(_LOOK_SIZES)
                 points_of_faces[i] += [transform_points(transform.image_from_crop, p) for p in finding.landmarks]
         least = _CONFIRMED if self.settings.threshold is None else min(_CONFIRMED, self.settings.threshold)
@@ -148,15 +150,15 @@ class SearchingDetector:
             if points and confidence >= least
         ]
 
-    def _face_in_crop(self, crop: Picture) -> Findings:
-        """Return the finding in the middle of a crop, or no finding."""
-        findings = require_finite(self.network.find(crop, _LOOK_THRESHOLD))
-        if not len(findings.scores):
-            return findings
-        centers = (findings.boxes[:, :2] + findings.boxes[:, 2:]) / 2.0
-        distances = np.linalg.norm(centers - len(crop) / 2.0, axis=1) / len(crop)
-        middle = int(np.argmax(findings.scores - distances))
-        return Findings(*(values[middle : middle + 1] for values in findings))
+
+def _middle_face(findings: Findings, size: int) -> Findings:
+    """Return the finding in the middle of a crop of `size` pixels, or no finding."""
+    if not len(findings.scores):
+        return findings
+    centers = (findings.boxes[:, :2] + findings.boxes[:, 2:]) / 2.0
+    distances = np.linalg.norm(centers - size / 2.0, axis=1) / size
+    middle = int(np.argmax(findings.scores - distances))
+    return Findings(*(values[middle : middle + 1] for values in findings))
 
 
 def detect_batch(

@@ -121,12 +121,15 @@ class Search:
         """Return turn -> candidates in the whole picture, in pixels of the turned picture."""
         parts: dict[int, list[Findings]] = {turn: [] for turn in self.turns}
         for scale in overview_scales(picture.shape[:2], self.network.tile, self.smallest):
-            resized, (x, y) = resize(picture, scale)
+            resized, factors = resize(picture, scale)
             for turn in self.turns:
-                factors = (y, x) if turn % 2 else (x, y)
-                least = _CANDIDATE * self._threshold(turn)
-                parts[turn].append(self._find_in_tiles(np.rot90(resized, turn), factors, least))
+                parts[turn].append(self._find_in_overview(resized, factors, turn))
         return {turn: suppress(join(found), self.overlap) for turn, found in parts.items()}
+
+    def _find_in_overview(self, resized: Picture, factors: tuple[float, float], turn: int) -> Findings:
+        """Turn a picture that was resized by `factors`, and return its candidates in pixels of the turned picture."""
+        turned_factors = factors[::-1] if turn % 2 else factors
+        return self._find_in_tiles(np.rot90(resized, turn), turned_factors, _CANDIDATE * self._threshold(turn))
 
     def _candidates(self, overview: Findings, turn: int, size: Sequence[int], faces: Findings) -> Findings:
         """Return the findings of a turn's overview about which the finest scale may know more.
