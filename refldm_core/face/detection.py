@@ -1,8 +1,8 @@
 """Detection of faces of any size and rotation with networks for upright faces of moderate size.
 
 A network reliably finds faces from about 40 pixels up to most of its input size. The picture is therefore searched at
-several scales, in overlapping tiles, and again after rotation by quarter turns. Each scale is up to four times coarser
-than the one before. Of all findings of the same face, the most confident one remains.
+several scales, in overlapping tiles, and again after rotation by quarter turns (search.py). Each scale is up to four
+times coarser than the one before. Of all findings of the same face, the most confident one remains.
 
 A small network is reliable only with upright faces of the size that it saw most in training. It can look at each face a
 second time, in aligned crops: for better landmarks, and to drop what is no face.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
@@ -63,6 +63,10 @@ class DetectionSettings:
         turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that
             are tilted by up to about 45 degrees.
         overlap: Intersection over union above which two findings are the same face.
+        search: "staged" looks at the whole picture at half of the finest scale, at every turn, and then at the finest
+            scale only around places where the network is a little confident. "exhaustive" looks at the whole picture
+            at the finest scale too, which takes about three times as long. On the test scenes both find the same
+            number of faces (benchmarks/results/search.md).
 
     Raises:
         SettingsError: A value is outside its range, or there are no turns.
@@ -81,6 +85,12 @@ class DetectionSettings:
                 f"A face threshold of {self.threshold}, overlap {self.overlap} and turns {self.turns} have no meaning.",
                 expected="threshold and overlap in 0..1, at least one turn",
                 remedy="leave the defaults: none, 0.4 and (0, 1, 3)",
+            )
+        if self.search not in get_args(SearchMethod):
+            raise SettingsError(
+                f'There is no search "{self.search}".',
+                expected=" or ".join(get_args(SearchMethod)),
+                remedy='leave the default, "staged"',
             )
         if self.smallest is not None and not SMALLEST_FACE <= self.smallest < math.inf:
             raise SettingsError(
