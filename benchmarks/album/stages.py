@@ -72,10 +72,10 @@ def watch_stages(clock: StageClock) -> None:
 
 
 def _watch_staged_search(clock: StageClock) -> None:
-    from refldm_core.face.search import Search  # noqa: PLC0415 (missing in the earlier checkout)
+    from refldm_core.face import search as module  # noqa: PLC0415 (missing in the earlier checkout)
 
-    find_in_overview: Any = Search._find_in_overview
-    find_in_windows: Any = Search._find_in_windows
+    search_class: Any = module.Search
+    find_in_overview, find_in_windows = search_class._find_in_overview, search_class._find_in_windows
 
     def overview(search: Any, resized: Any, factors: Any, turn: int) -> Any:
         with clock.stage(_view(turn, _OVERVIEW)):
@@ -85,8 +85,7 @@ def _watch_staged_search(clock: StageClock) -> None:
         with clock.stage(_view(turn, _FINEST)):
             return find_in_windows(search, picture, turn, candidates)
 
-    Search._find_in_overview = overview
-    Search._find_in_windows = windows
+    search_class._find_in_overview, search_class._find_in_windows = overview, windows
 
 
 def _watch_exhaustive_search(clock: StageClock) -> None:

@@ -61,8 +61,8 @@ def measure(count: int) -> str:
     lines = [
         "# Two searches for faces",
         "",
-        f"Machine: {machine('cpu')}, torch {torch.__version__}. Embedded detector, {count} scenes of people whom it was "
-        "not trained on. Faces are 20 to 200 pixels large. Mixed pictures are put together from 4 or 12 scenes, "
+        f"Machine: {machine('cpu')}, torch {torch.__version__}. Embedded detector, {count} scenes of people whom it "
+        "was not trained on. Faces are 20 to 200 pixels large. Mixed pictures are put together from 4 or 12 scenes, "
         "of which two lie on their side. The landmark error is the median, in eye distances.",
         "",
         *markdown_table(rows),

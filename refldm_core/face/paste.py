@@ -201,8 +201,9 @@ def _paste_into(
         pasted = _to_image(restored, transform, region)
     else:
         # One call for all channels, since computing the positions of the pixels takes as long as reading them.
-        pasted, blurred, share = _to_image(torch.cat([restored, before, unchanged]), transform, region).split((3, 3, 1))
-        pasted = pasted + share.clamp(0.0, 1.0) * (original[window] - blurred)
+        warped = _to_image(torch.cat([restored, before, unchanged]), transform, region)
+        lost_detail = original[window] - warped[3:6]
+        pasted = warped[:3] + warped[6:].clamp(0.0, 1.0) * lost_detail
     current = target.image[window]
     blended = torch.lerp(current, pasted.clamp(-1.0, 1.0), mask)
     target.image[window] = torch.where(inside, blended, current)

@@ -128,7 +128,7 @@ class Search:
 
     def _find_in_overview(self, resized: Picture, factors: tuple[float, float], turn: int) -> Findings:
         """Turn a picture that was resized by `factors`, and return its candidates in pixels of the turned picture."""
-        turned_factors = factors[::-1] if turn % 2 else factors
+        turned_factors = (factors[1], factors[0]) if turn % 2 else factors
         return self._find_in_tiles(np.rot90(resized, turn), turned_factors, _CANDIDATE * self._threshold(turn))
 
     def _candidates(self, overview: Findings, turn: int, size: Sequence[int], faces: Findings) -> Findings:

@@ -110,7 +110,7 @@ def windows_around(boxes: NDArray[np.float64], side: int, size: Sequence[int]) -
         low, high = np.maximum(box[:2] - around, 0.0), np.minimum(box[2:] + around, limits)
         if any((low >= corner).all() and (high <= np.add(corner, side)).all() for corner in corners):
             continue
-        left, top = np.clip(np.rint((box[:2] + box[2:] - side) / 2.0), 0, last).astype(int)
+        left, top = np.minimum(np.maximum(np.rint((box[:2] + box[2:] - side) / 2.0), 0), last)
         corners.append((int(left), int(top)))
     return corners
 
