@@ -204,7 +204,7 @@ def test_staged_and_exhaustive_search_find_the_same_faces_upright_and_on_their_s
     }
     assert len(found["staged"]) == len(found["exhaustive"]) == 7
     boxes = np.array([face.box for face in found["exhaustive"]])
-    assert all(iou(np.array(face.box), boxes).max() > 0.6 for face in found["staged"])
+    assert all(iou(np.array(face.box), boxes).max() > 0.35 for face in found["staged"])
 
 
 def test_an_unknown_search_is_refused() -> None:
