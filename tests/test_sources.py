@@ -21,6 +21,7 @@ BYPASSES = {
     "refldm_core/data/stored_graph.py": "arrays in memory; SQLite writes its own file atomically",
     "refldm_core/evaluation/html.py": "PNG in memory",
     "refldm_core/evaluation/plots.py": "PNG in memory",
+    "benchmarks/album/pictures.py": "photos in the benchmark's own temporary folder",
     "benchmarks/common/fresh_process.py": "a setting of the Linux kernel",
     "benchmarks/speed/benchmark.py": "an array in the benchmark's own temporary folder",
     "dev.py": "the stamp of the environment; a damaged stamp is written again",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_management
@@ -33,10 +34,10 @@ class ManagedRetinaFace(RetinaFaceNetwork):
         self._metadata = dict(network.metadata)
         self._patcher = _patcher(network.module)
 
-    def find(self, picture: Picture, threshold: float) -> Findings:
+    def find_batch(self, pictures: Sequence[Picture], threshold: float) -> list[Findings]:
         with explained_memory_errors("find faces in one part of a picture", _LESS):
             self.to(_on_device(self._patcher))
-            return super().find(picture, threshold)
+            return super().find_batch(pictures, threshold)
 
 
 class ManagedParser(FaceParser):

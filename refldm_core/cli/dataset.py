@@ -62,7 +62,7 @@ def _reader(args: argparse.Namespace, device: torch.device, output: Output) -> P
     file = find_pack(path)[1] if path.is_dir() else path
     detector = None if args.aligned else load_detector_of(args, device)
     warn(output, metadata_of(detector, recognizer))
-    search = [args.detector, args.threshold, args.smallest, "upright" if args.upright else None]
+    search = [args.detector, args.threshold, args.smallest, "upright" if args.upright else None, args.search]
     search_settings = " ".join(str(setting) for setting in search if setting is not None)
     return PhotoReader(recognizer, detector, settings, (search_settings, f"{file.name} {file_hash(file)}"))
 

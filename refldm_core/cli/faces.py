@@ -76,7 +76,8 @@ def load_detector_of(args: argparse.Namespace, device: torch.device) -> Searchin
         CheckpointError: The file of the detector is missing.
         MissingPackageError: A Python package of the detector is not installed.
     """
-    settings = DetectionSettings(args.threshold, args.smallest, (0,) if args.upright else (0, 1, 3))
+    turns = (0,) if args.upright else (0, 1, 3)
+    settings = DetectionSettings(args.threshold, args.smallest, turns, search=args.search)
     return load_detector(args.detector, args.face_models, settings, device)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..out_of_memory import Parts
 from .findings import Findings, Picture, require_finite
 from .onnx_files import input_shape, metadata_of, onnx_session, running
 from .packages import import_optional
@@ -24,6 +25,11 @@ from .packages import import_optional
 RetinaFaceKind = Literal["resnet50", "mobile0.25"]
 
 _SMALLEST_SIDE = 64  # pixels; the feature pyramid of a smaller picture would be empty
+_PIXELS_ON_CPU, _PIXELS_ON_GPU = 800_000, 6_600_000
+"""Most pixels of the pictures that go through RetinaFace together.
+
+On a CPU, 8 pictures of 320 pixels take 11 ms each together, and 15 ms alone. For pictures of 640 pixels and more, a
+batch is no faster. Four tiles of 1280 pixels go together on a GPU, which has not been measured."""
 _NMS_OVERLAP = 0.4  # intersection over union in non-maximum suppression
 _RETINAFACE_THRESHOLD, _SCRFD_THRESHOLD = 0.8, 0.5  # the defaults of facexlib and insightface
 _ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> sides in pixels, the same in both RetinaFace files
@@ -136,30 +142,47 @@ class RetinaFaceNetwork:
         self.module.mean_tensor = self.module.mean_tensor.to(device)
         return self
 
-    @torch.no_grad()
     def find(self, picture: Picture, threshold: float) -> Findings:
         """See `FaceNetwork`."""
-        height, width = picture.shape[:2]
-        pad = [(0, max(0, _SMALLEST_SIDE - height)), (0, max(0, _SMALLEST_SIDE - width)), (0, 0)]
-        bgr = torch.as_tensor(np.pad(picture, pad)).flip(-1).movedim(-1, 0).unsqueeze(0)
+        return self.find_batch([picture], threshold)[0]
+
+    def find_batch(self, pictures: Sequence[Picture], threshold: float) -> list[Findings]:
+        """See `BatchNetwork`. Pictures that take too much memory together are searched in smaller batches."""
+        height, width = pictures[0].shape[:2]
+        pixels = _PIXELS_ON_CPU if self.module.device.type == "cpu" else _PIXELS_ON_GPU
+        parts = Parts("search {} parts of a picture for faces", max(1, pixels // (height * width)))
+        batches = parts.run(lambda part: self._find(pictures[part], threshold), len(pictures))
+        return [findings for batch in batches for findings in batch]
+
+    @torch.no_grad()
+    def _find(self, pictures: Sequence[Picture], threshold: float) -> list[Findings]:
+        height, width = pictures[0].shape[:2]
+        pad = [(0, 0), (0, max(0, _SMALLEST_SIDE - height)), (0, max(0, _SMALLEST_SIDE - width)), (0, 0)]
+        bgr = torch.as_tensor(np.pad(np.stack(pictures), pad)).flip(-1).movedim(-1, 1)
         inputs = bgr.to(self.module.device).float() - self.module.mean_tensor
         outputs: tuple[Tensor, Tensor, Tensor] = self.module(inputs)
-        offsets, scores, points = (output[0].cpu().double() for output in outputs)
-        # A NaN score is not above any threshold. Without this check, the picture would seem to have no face.
-        require_finite(Findings(offsets.numpy(), scores.numpy(), points.numpy()))
-        confident = scores[:, 1] > threshold
-        offsets, scores, points = offsets[confident], scores[confident, 1], points[confident].view(-1, 5, 2)
-        # facexlib's detect_faces is not used: it computes the anchors in Python for every picture, which takes most of
-        # the time on a GPU.
-        anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))[confident]
-        center_variance, size_variance = _VARIANCE
-        centers = anchors[:, :2] + center_variance * offsets[:, :2] * anchors[:, 2:]
-        half_sizes = anchors[:, 2:] * (size_variance * offsets[:, 2:]).exp() / 2.0
-        boxes = torch.cat([centers - half_sizes, centers + half_sizes], dim=1)
-        points = anchors[:, None, :2] + center_variance * points * anchors[:, None, 2:]
-        nms: Any = import_optional("torchvision.ops", "torchvision").nms
-        selected = nms(boxes, scores, _NMS_OVERLAP)
-        return Findings(boxes[selected].numpy(), scores[selected].numpy(), points[selected].numpy())
+        anchors = _anchors((inputs.shape[-2], inputs.shape[-1]))
+        offsets, scores, points = (output.cpu().double() for output in outputs)
+        return [_decoded(*output, anchors, threshold) for output in zip(offsets, scores, points, strict=True)]
+
+
+def _decoded(offsets: Tensor, scores: Tensor, points: Tensor, anchors: Tensor, threshold: float) -> Findings:
+    """Return the faces of one picture from the network's outputs: (n, 4), (n, 2) and (n, 10) for n anchors."""
+    # A NaN score is not above any threshold. Without this check, the picture would seem to have no face.
+    require_finite(Findings(offsets.numpy(), scores.numpy(), points.numpy()))
+    confident = scores[:, 1] > threshold
+    offsets, scores, points = offsets[confident], scores[confident, 1], points[confident].view(-1, 5, 2)
+    # facexlib's detect_faces is not used: it computes the anchors in Python for every picture, which takes most of the
+    # time on a GPU.
+    anchors = anchors[confident]
+    center_variance, size_variance = _VARIANCE
+    centers = anchors[:, :2] + center_variance * offsets[:, :2] * anchors[:, 2:]
+    half_sizes = anchors[:, 2:] * (size_variance * offsets[:, 2:]).exp() / 2.0
+    boxes = torch.cat([centers - half_sizes, centers + half_sizes], dim=1)
+    points = anchors[:, None, :2] + center_variance * points * anchors[:, None, 2:]
+    nms: Any = import_optional("torchvision.ops", "torchvision").nms
+    selected = nms(boxes, scores, _NMS_OVERLAP)
+    return Findings(boxes[selected].numpy(), scores[selected].numpy(), points[selected].numpy())
 
 
 @lru_cache(maxsize=16)

@@ -1,8 +1,8 @@
 """Detection of faces of any size and rotation with networks for upright faces of moderate size.
 
 A network reliably finds faces from about 40 pixels up to most of its input size. The picture is therefore searched at
-several scales, in overlapping tiles, and again after rotation by quarter turns. Each scale is up to four times coarser
-than the one before. Of all findings of the same face, the most confident one remains.
+several scales, in overlapping tiles, and again after rotation by quarter turns (search.py). Each scale is up to four
+times coarser than the one before. Of all findings of the same face, the most confident one remains.
 
 A small network is reliable only with upright faces of the size that it saw most in training. It can look at each face a
 second time, in aligned crops: for better landmarks, and to drop what is no face.
@@ -11,9 +11,9 @@ second time, in aligned crops: for better landmarks, and to drop what is no face
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
@@ -23,9 +23,11 @@ from torch import Tensor
 from ..errors import SettingsError
 from ..images import tensor_to_u8, u8_to_tensor
 from .alignment import align_faces
+from .batches import find_in_batches
 from .errors import FaceError
-from .findings import Findings, Picture, join, require_finite, suppress
-from .tiling import SMALLEST_FACE, drop_cut, resize, scale_back, scales, tiles, turn_back
+from .findings import Findings, Picture, join, suppress
+from .search import FaceNetwork, Search, SearchMethod
+from .tiling import SMALLEST_FACE
 from .types import Face, Landmarks5, transform_points
 
 _MOST_FACES = 2000
@@ -39,39 +41,6 @@ _LOOK_THRESHOLD, _CONFIRMED = 0.3, 0.7
 On 22 unseen scenes of rendered people, the second look left 1 of 22 false findings, or 5 of 30 under severe damage, and
 every true one.
 """
-
-
-class FaceNetwork(Protocol):
-    """A detection network for upright faces.
-
-    Attributes:
-        tile: Longest side, in pixels, of a picture that the network takes.
-        threshold: Minimum confidence of a face in an upright picture, as the authors of the network chose it.
-            Confidences of different networks are not comparable.
-        turned_threshold: Minimum confidence of a face in a turned picture. Most pictures are upright, so a network with
-            many false detections in turned pictures needs a higher value here.
-        second_look: Whether each face must be confirmed, and its landmarks found again, in the face's aligned crops.
-        metadata: Metadata from the file of the network.
-    """
-
-    @property
-    def metadata(self) -> Mapping[str, str]: ...
-
-    @property
-    def tile(self) -> int: ...
-
-    @property
-    def threshold(self) -> float: ...
-
-    @property
-    def turned_threshold(self) -> float: ...
-
-    @property
-    def second_look(self) -> bool: ...
-
-    def find(self, picture: Picture, threshold: float) -> Findings:
-        """Find the faces above `threshold` in one picture that is no larger than `tile`."""
-        ...
 
 
 class Detector(Protocol):
@@ -94,6 +63,10 @@ class DetectionSettings:
         turns: Quarter turns (counter-clockwise) at which the picture is searched. (0,) is fastest, and finds faces that
             are tilted by up to about 45 degrees.
         overlap: Intersection over union above which two findings are the same face.
+        search: "staged" looks at the whole picture at half of the finest scale, at every turn, and then at the finest
+            scale only around places where the network is a little confident. "exhaustive" looks at the whole picture
+            at the finest scale too, which takes about three times as long. On the test scenes both find the same
+            number of faces (benchmarks/results/search.md).
 
     Raises:
         SettingsError: A value is outside its range, or there are no turns.
@@ -103,6 +76,7 @@ class DetectionSettings:
     smallest: float | None = None
     turns: tuple[int, ...] = (0, 1, 3)
     overlap: float = 0.4
+    search: SearchMethod = "staged"
 
     def __post_init__(self) -> None:
         threshold = 0.5 if self.threshold is None else self.threshold
@@ -111,6 +85,12 @@ class DetectionSettings:
                 f"A face threshold of {self.threshold}, overlap {self.overlap} and turns {self.turns} have no meaning.",
                 expected="threshold and overlap in 0..1, at least one turn",
                 remedy="leave the defaults: none, 0.4 and (0, 1, 3)",
+            )
+        if self.search not in get_args(SearchMethod):
+            raise SettingsError(
+                f'There is no search "{self.search}".',
+                expected=" or ".join(get_args(SearchMethod)),
+                remedy='leave the default, "staged"',
             )
         if self.smallest is not None and not SMALLEST_FACE <= self.smallest < math.inf:
             raise SettingsError(
@@ -150,12 +130,10 @@ class SearchingDetector:
 
     def detect(self, image: Picture) -> list[Face]:
         """See `Detector`."""
-        findings_of_all_turns = [
-            findings
-            for turn in self.settings.turns
-            for findings in self._search(np.ascontiguousarray(np.rot90(image, turn)), turn, image.shape[:2])
-        ]
-        best = suppress(join(findings_of_all_turns), self.settings.overlap)
+        settings = self.settings
+        search = Search(self.network, settings.turns, settings.smallest, settings.threshold, settings.overlap)
+        method = search.exhaustive if settings.search == "exhaustive" else search.staged
+        best = suppress(join(list(method(image))), settings.overlap)
         _require_plausible(len(best.scores), image)
         faces = [
             Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score), Landmarks5(points))
@@ -170,8 +148,9 @@ class SearchingDetector:
         points_of_faces: list[list[NDArray[np.float64]]] = [[] for _ in faces]
         for size in _LOOK_SIZES:
             aligned, crops = align_faces([picture], faces, size)
-            for i, (transform, crop) in enumerate(zip(aligned.transforms, crops, strict=True)):
-                finding = self._face_in_crop(to_picture(crop))
+            findings = find_in_batches(self.network, [to_picture(crop) for crop in crops], _LOOK_THRESHOLD)
+            for i, (transform, in_crop) in enumerate(zip(aligned.transforms, findings, strict=True)):
+                finding = _middle_face(in_crop, size)
                 confidences[i] += finding.scores.sum() / len(_LOOK_SIZES)
                 points_of_faces[i] += [transform_points(transform.image_from_crop, p) for p in finding.landmarks]
         least = _CONFIRMED if self.settings.threshold is None else min(_CONFIRMED, self.settings.threshold)
@@ -181,26 +160,15 @@ class SearchingDetector:
             if points and confidence >= least
         ]
 
-    def _face_in_crop(self, crop: Picture) -> Findings:
-        """Return the finding in the middle of a crop, or no finding."""
-        findings = require_finite(self.network.find(crop, _LOOK_THRESHOLD))
-        if not len(findings.scores):
-            return findings
-        centers = (findings.boxes[:, :2] + findings.boxes[:, 2:]) / 2.0
-        distances = np.linalg.norm(centers - len(crop) / 2.0, axis=1) / len(crop)
-        middle = int(np.argmax(findings.scores - distances))
-        return Findings(*(values[middle : middle + 1] for values in findings))
 
-    def _search(self, picture: Picture, turn: int, size: tuple[int, ...]) -> Iterator[Findings]:
-        """Yield the findings of all scales and tiles of a turned picture, in pixels of the upright one."""
-        default = self.network.threshold if turn == 0 else self.network.turned_threshold
-        threshold = default if self.settings.threshold is None else self.settings.threshold
-        for scale in scales(picture.shape[:2], self.network.tile, self.settings.smallest):
-            resized, factors = resize(picture, scale)
-            for left, top, tile in tiles(resized, self.network.tile):
-                findings = require_finite(self.network.find(tile, threshold))
-                findings = drop_cut(findings, (left, top), tile.shape[:2], resized.shape[:2])
-                yield turn_back(scale_back(findings, (left, top), factors), turn, size)
+def _middle_face(findings: Findings, size: int) -> Findings:
+    """Return the finding in the middle of a crop of `size` pixels, or no finding."""
+    if not len(findings.scores):
+        return findings
+    centers = (findings.boxes[:, :2] + findings.boxes[:, 2:]) / 2.0
+    distances = np.linalg.norm(centers - size / 2.0, axis=1) / size
+    middle = int(np.argmax(findings.scores - distances))
+    return Findings(*(values[middle : middle + 1] for values in findings))
 
 
 def detect_batch(

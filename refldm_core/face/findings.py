@@ -78,6 +78,17 @@ def suppress(findings: Findings, overlap: float) -> Findings:
     return Findings(findings.boxes[selected], findings.scores[selected], findings.landmarks[selected])
 
 
+def is_covered(findings: Findings, others: Findings, overlap: float) -> NDArray[np.bool_]:
+    """Whether each finding overlaps a more confident one by an intersection over union above `overlap`: (n,)."""
+    return np.array(
+        [
+            bool(((iou(box, others.boxes) > overlap) & (others.scores > score)).any())
+            for box, score in zip(findings.boxes, findings.scores, strict=True)
+        ],
+        dtype=np.bool_,
+    )
+
+
 def iou(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union of one box (4,) with each of several boxes (n, 4): (n,)."""
     intersections = _intersections(box, boxes)

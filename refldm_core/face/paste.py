@@ -207,11 +207,14 @@ def _paste_into(
     before = align(original, transform)
     weight = None if crop_mask is None else _resized(crop_mask, _size(before)).to(before)
     restored = match_colors(crop.to(before), before, settings.color, weight)
-    pasted = _to_image(restored, transform, region)
     unchanged = _unchanged_mask(restored, before, settings.detail)
-    if unchanged is not None:
-        lost_detail = original[window] - _to_image(before, transform, region)
-        pasted = pasted + _to_image(unchanged, transform, region).clamp(0.0, 1.0) * lost_detail
+    if unchanged is None:
+        pasted = _to_image(restored, transform, region)
+    else:
+        # One call for all channels, since computing the positions of the pixels takes as long as reading them.
+        warped = _to_image(torch.cat([restored, before, unchanged]), transform, region)
+        lost_detail = original[window] - warped[3:6]
+        pasted = warped[:3] + warped[6:].clamp(0.0, 1.0) * lost_detail
     current = target.image[window]
     blended = torch.lerp(current, pasted.clamp(-1.0, 1.0), mask)
     target.image[window] = torch.where(inside, blended, current)

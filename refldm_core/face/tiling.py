@@ -12,13 +12,14 @@ from PIL import Image
 
 from .findings import Findings, Picture
 
-_RELIABLE_SIZE = 40.0  # pixels; a face of this size or larger is found reliably
+RELIABLE_SIZE = 40.0
+"""Pixels. A face of this size or larger is found reliably."""
 _MAX_SCALE_RATIO = 4.0  # ratio of two neighboring scales
-_TILE_OVERLAP = 160  # pixels; a face up to _RELIABLE_SIZE * _MAX_SCALE_RATIO lies completely in one tile
+_TILE_OVERLAP = 160  # pixels; a face up to RELIABLE_SIZE * _MAX_SCALE_RATIO lies completely in one tile
 _DEFAULT_SMALLEST = 24.0  # pixels; default size of the smallest face
 _DEFAULT_SIDE = 2048.0  # pixels; in pictures with a longer side, the default grows in proportion to the side
 _MAX_ENLARGEMENT = 4.0
-SMALLEST_FACE = _RELIABLE_SIZE / _MAX_ENLARGEMENT
+SMALLEST_FACE = RELIABLE_SIZE / _MAX_ENLARGEMENT
 """Pixels. Smaller faces cannot be found."""
 
 
@@ -33,16 +34,35 @@ def scales(size: Sequence[int], tile: int, smallest: float | None) -> list[float
     Returns:
         Scales, of which the last two show the whole picture in one tile.
     """
-    longest = max(size)
-    if smallest is None:
-        smallest = _DEFAULT_SMALLEST * max(1.0, longest / _DEFAULT_SIDE)
-    finest = min(_RELIABLE_SIZE / smallest, _MAX_ENLARGEMENT)
+    longest, finest = max(size), finest_scale(size, smallest)
     coarsest = min(tile / longest, finest)
-    # The margin of 0.05 saves a search at a scale that is hardly finer than the coarsest one.
-    steps = math.ceil(math.log(finest / coarsest, _MAX_SCALE_RATIO) - 0.05)
-    finer = [finest * (coarsest / finest) ** (i / steps) for i in range(steps)]
+    finer = _spaced(finest, coarsest)
     # Half of the coarsest scale finds a face that fills the picture: networks expect some space around a face.
     return [*finer, coarsest, coarsest / 2.0]
+
+
+def overview_scales(size: Sequence[int], tile: int, smallest: float | None) -> list[float]:
+    """Return the scales of an overview, from fine to coarse. It shows the smallest face at half of the finest scale.
+
+    The arguments are as for `scales`. The last scale shows the whole picture in a quarter of a tile.
+    """
+    half = finest_scale(size, smallest) / 2.0
+    coarsest = min(tile / max(size), half) / 2.0
+    return [*_spaced(half, coarsest), coarsest]
+
+
+def finest_scale(size: Sequence[int], smallest: float | None) -> float:
+    """Return the scale at which the smallest face is found reliably. The arguments are as for `scales`."""
+    if smallest is None:
+        smallest = _DEFAULT_SMALLEST * max(1.0, max(size) / _DEFAULT_SIDE)
+    return min(RELIABLE_SIZE / smallest, _MAX_ENLARGEMENT)
+
+
+def _spaced(finest: float, coarsest: float) -> list[float]:
+    """Return scales from the finest one on, such that none is too far from the next one or from the coarsest one."""
+    # The margin of 0.05 saves a search at a scale that is hardly finer than the coarsest one.
+    steps = math.ceil(math.log(finest / coarsest, _MAX_SCALE_RATIO) - 0.05)
+    return [finest * (coarsest / finest) ** (i / steps) for i in range(steps)]
 
 
 def resize(picture: Picture, scale: float) -> tuple[Picture, tuple[float, float]]:
@@ -70,6 +90,29 @@ def _starts(length: int, tile: int) -> list[int]:
     step = tile - min(_TILE_OVERLAP, tile // 2)
     count = -(-(length - tile) // step) + 1
     return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def windows_around(boxes: NDArray[np.float64], side: int, size: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the (left, top) of windows such that each box lies in one, with half of its size around it.
+
+    A window may hold several boxes. No window leaves the picture, unless the picture is smaller than a window.
+
+    Args:
+        boxes: (n, 4), each at most half as large as a window.
+        side: Pixels along each side of a window.
+        size: (height, width) of the picture.
+    """
+    last = np.maximum(0, [size[1] - side, size[0] - side])
+    limits = np.array([size[1], size[0]], dtype=np.float64)
+    corners: list[tuple[int, int]] = []
+    for box in boxes:
+        around = (box[2:] - box[:2]) / 2.0
+        low, high = np.maximum(box[:2] - around, 0.0), np.minimum(box[2:] + around, limits)
+        if any((low >= corner).all() and (high <= np.add(corner, side)).all() for corner in corners):
+            continue
+        left, top = np.minimum(np.maximum(np.rint((box[:2] + box[2:] - side) / 2.0), 0), last)
+        corners.append((int(left), int(top)))
+    return corners
 
 
 def drop_cut(findings: Findings, origin: tuple[int, int], tile: Sequence[int], picture: Sequence[int]) -> Findings:
@@ -111,6 +154,12 @@ def scale_back(findings: Findings, origin: tuple[int, int], factors: tuple[float
 
     boxes = np.reshape(convert(np.reshape(findings.boxes, (-1, 2))), (-1, 4))
     return Findings(boxes, findings.scores, convert(findings.landmarks))
+
+
+def shift(findings: Findings, offset: tuple[int, int]) -> Findings:
+    """Move findings by (x, y) pixels."""
+    boxes = findings.boxes + np.array([*offset, *offset])
+    return Findings(boxes, findings.scores, findings.landmarks + np.array(offset))
 
 
 def turn_back(findings: Findings, turn: int, size: Sequence[int]) -> Findings:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.face_networks.detection import DetectionScores, KnownFaces, score_detector
+from benchmarks.face_networks.mosaics import mosaic
 from benchmarks.face_networks.recognition import score_recognizer
 from refldm_core.face.findings import Picture
 from refldm_core.face.types import Face, Landmarks5
@@ -76,3 +77,18 @@ def test_recognizer_scores_rank_pairs() -> None:
     assert scores.auc == pytest.approx(15 / 16), "of 2 x 8 comparisons, one is wrong"
     assert scores.same == pytest.approx(0.65) and scores.different == pytest.approx(0.6 / 8)
     assert scores.nearest == pytest.approx(3 / 4), "the nearest picture to Ben's first one is Anna's"
+
+
+def test_faces_of_a_mosaic_keep_their_place_in_their_turned_scenes() -> None:
+    """The picture is bright at the left eye and in the corner of the box."""
+    picture = np.zeros((120, 120, 3), np.uint8)
+    picture[40, 40], picture[25, 30] = 255, 128
+    known = KnownFaces(picture, np.array([[30.0, 25, 71, 66]]), POINTS[None])
+    result = mosaic([known, known, known], (0, 1, 3), 2)
+    assert result.picture.shape == (240, 240, 3) and len(result.boxes) == 3
+    for box, points in zip(result.boxes, result.landmarks, strict=True):
+        x, y = points[0].astype(int)
+        assert result.picture[y, x, 0] == 255
+        left, top, right, bottom = box.astype(int)
+        corners = [result.picture[j, i, 0] for j in (top, bottom) for i in (left, right)]
+        assert corners.count(128) == 1

@@ -22,7 +22,7 @@ from refldm_core.face.alignment import (
 )
 from refldm_core.face.errors import FaceError
 from refldm_core.face.types import CropTransform, Face, Landmarks5, compose, invert, transform_points
-from refldm_core.face.warping import gaussian_blur, warp
+from refldm_core.face.warping import gaussian_blur, sample, warp
 from tests.face.toys import collage, transform_of
 
 TOLERANCE = 0.01  # pixels
@@ -147,6 +147,18 @@ def test_shrinking_keeps_detail_that_the_crop_can_show():
     waves = torch.sin(2 * np.pi * xs / 64).expand(3, 2048, -1)  # the period is 16 pixels of the crop
     crop = align(waves, transform_of(2048, 0, (2048, 2048)))
     assert crop[:, 50:-50, 50:-50].abs().max() > 0.95
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_strips_of_a_warp_change_no_bit(monkeypatch, linear):
+    """Also channels change nothing: pasting warps several pictures as one."""
+    picture = collage(90, 120)
+    matrix = np.array([[0.7, -0.2, 5.3], [0.2, 0.7, -8.1]])
+    whole = sample(picture, matrix, (75, 60), linear=linear)
+    monkeypatch.setattr("refldm_core.face.warping.STRIP", 1000)
+    assert torch.equal(sample(picture, matrix, (75, 60), linear=linear), whole)
+    alone = torch.cat([sample(channel[None], matrix, (75, 60), linear=linear) for channel in picture])
+    assert torch.equal(alone, whole)
 
 
 def test_the_mirror_image_continues_the_picture_at_any_distance():

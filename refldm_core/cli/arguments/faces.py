@@ -123,5 +123,12 @@ def add_detection_arguments(
         help="size of the smallest face to search for; a smaller size takes longer (default: 24)",
     )
     group.add_argument(
+        "--search",
+        choices=("staged", "exhaustive"),
+        default="staged",
+        help="how to search for faces: staged looks closely at likely places only; exhaustive looks closely everywhere "
+        "and takes about three times as long (default: staged)",
+    )
+    group.add_argument(
         "--upright", action="store_true", help="do not search for faces that lie on their side; this is faster"
     )
