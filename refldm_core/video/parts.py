@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+from safetensors.torch import load, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from ..errors import OutputError, SettingsError
@@ -101,7 +101,7 @@ class Parts:
             return {}
         path = self._state(number)
         try:
-            return load_file(path)
+            return load(path.read_bytes())  # a mapped file could not be deleted on Windows
         except (OSError, SafetensorError) as error:
             raise OutputError(
                 f"{path} cannot be read ({error}).",
