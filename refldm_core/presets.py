@@ -39,7 +39,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         PUBLISHED: Preset(SamplingSettings(), "the published settings"),
         "balanced": Preset(SamplingSettings(steps=10, sampler="dpmpp_2m"), "IDS +0.005 +/- 0.001 on rendered people"),
         "video": Preset(
-            SamplingSettings(steps=4, sampler="dpmpp_2m"), "IDS +0.011 +/- 0.003 on rendered people, for frames of videos"
+            SamplingSettings(steps=4, sampler="dpmpp_2m"),
+            "IDS +0.011 +/- 0.003 on rendered people, for frames of videos",
         ),
         # Two is the smallest number of steps that keeps the likeness of rendered people within 0.01.
         # Guidance changes little at the noisier step, so only the other one is guided.
