@@ -144,15 +144,16 @@ class ReferenceKV:
         height, width = (
             side // math.isqrt(math.prod(self.latent_size) * self.count // most) for side in self.latent_size
         )
-        fields = torch.arange(height, device=self.device)[:, None] + torch.arange(width, device=self.device)
-        kept = torch.nonzero(fields.flatten() % 2 == 0).squeeze(1)
 
         def half_of(t: Tensor) -> Tensor:
-            return t.unflatten(1, (-1, height * width))[:, :, kept].flatten(1, 2)
+            # By slices, because a list of indices would be copied to the device for every tensor.
+            heads, _, channels = t.shape
+            grid = t.reshape(heads, -1, height // 2, 2, width // 2, 2, channels)
+            return torch.stack([grid[:, :, :, 0, :, 0], grid[:, :, :, 1, :, 1]], dim=3).flatten(1, 4)
 
         layers = {
             name: replace(kv, k=half_of(kv.k), v=half_of(kv.v), copies=2 * kv.copies)
-            if kv.tokens * kv.copies == most and height * width % 2 == 0
+            if kv.tokens * kv.copies == most and height % 2 == width % 2 == 0
             else kv
             for name, kv in self.layers.items()
         }

@@ -20,13 +20,14 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 SETTINGS = {
     **{
-        f"preset {name}": replace(preset.settings, steps=min(preset.settings.steps, 5))
+        f"preset {name}": replace(preset.settings, steps=min(max(preset.settings.steps, 2), 5))
         for name, preset in PRESETS.items()
     },
     "unguided": SamplingSettings(4, guidance=1.0),
     "uniform": SamplingSettings(4, spacing="uniform"),
     "dpmpp_2m": SamplingSettings(5, "dpmpp_2m"),
     "interval": SamplingSettings(5, guidance_interval=(200, 700)),
+    "half of the tokens": SamplingSettings(4, reference_tokens="half"),
     "interval of dpmpp_2m": SamplingSettings(5, "dpmpp_2m", guidance_interval=(0, 500)),
 }
 
