@@ -252,7 +252,7 @@ def test_files_of_others_in_the_folder_of_the_parts_stay(tmp_path: Path) -> None
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path: Path) -> None:
-    """All 150 frames in memory at once would take 79 MiB more than the first 60, which fill the queues and the encoder."""
+    """All 150 frames in memory would take 79 MiB more than the first 60, which fill queues and encoder."""
     source = write_clip(tmp_path / "clip.mp4", 150, audio=None, size=(480, 640), pix_fmt="yuv420p")
     memory: dict[tuple[str, int], float] = {}
 
