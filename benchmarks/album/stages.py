@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from refldm_core import photos
-from refldm_core.cli import people, restoration_plan, restoration_work
+from refldm_core.cli import people, restoration_plan, restoration_work, restore
 from refldm_core.face import candidates, detection, paste
 from refldm_core.photo_files import Photo
 from refldm_core.photos import PhotoRestorer
@@ -30,7 +30,7 @@ _OVERVIEW, _FINEST = "half of the finest scale and coarser", "finest scale"
 
 
 WATCHED: Sequence[tuple[Any, str, str]] = (
-    (restoration_work, "load_networks", LOADING),
+    (restore, "load_networks", LOADING),
     (restoration_plan, "load_image", READING),
     (restoration_work, "load_photo", READING),
     (Photo, "srgb", READING),

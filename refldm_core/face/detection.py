@@ -65,7 +65,7 @@ class DetectionSettings:
         overlap: Intersection over union above which two findings are the same face.
         search: "staged" looks at the whole picture at half of the finest scale, at every turn, and then at the finest
             scale only around places where the network is a little confident. "exhaustive" looks at the whole picture
-            at the finest scale too, which takes about three times as long. On the test scenes both find the same
+            at the finest scale too, which takes two to three times as long. On the test scenes both find the same
             number of faces (benchmarks/results/search.md).
 
     Raises:

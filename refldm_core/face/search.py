@@ -39,12 +39,12 @@ SearchMethod = Literal["staged", "exhaustive"]
 
 _CANDIDATE = 0.1
 """Minimum confidence of a candidate, as a share of the threshold of a face. With half of this share, the embedded
-detector finds no further face on the scenes of benchmarks/results/search.md."""
+detector finds no further face in pictures put together from four scenes."""
 _WINDOW = 320
 """Pixels along each side of a window at the finest scale. A candidate takes up to half of it."""
 _WINDOW_SCALES = (1.0, 0.7)
 """Scales of a window, as shares of the finest scale. A network's confidence depends on where a face lies among its
-anchors. At one scale alone, the detector missed 2 of 127 faces that the exhaustive search finds."""
+anchors. At one scale alone, the detector missed 2 of 128 faces that the exhaustive search finds."""
 
 
 class FaceNetwork(Protocol):
