@@ -10,7 +10,7 @@ examples:
       Restores with fewer steps. The command expands patterns in quotes, also on Windows.
   refldm restore face.png --reference a.png b.png --output restored.png --aligned
       Restores pictures that are aligned face crops, as in FFHQ. They are resized to the model's size.
-  refldm restore clip.mp4 --reference a.jpg b.jpg c.jpg --output restored.mp4 --preset fast
+  refldm restore clip.mp4 --reference a.jpg b.jpg c.jpg --output restored.mp4 --preset video
       Restores a video of any length with its sound, so that the faces do not flicker. It takes long: after Ctrl-C or a
       crash, the same command with --resume goes on.
   accelerate launch -m refldm_core restore archive/ --reference me/*.jpg --output restored/ --resume
