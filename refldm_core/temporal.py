@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .diffusion.settings import SamplingSettings
-from .face.color import match_colors
+from .face.color import with_coarse_colors
 from .face.steadying import COLOR_WEIGHT, CUT, average_with_past, coarse, is_cut
 from .face.tracking import indices_of_tracks
 from .face.types import Face
@@ -176,7 +176,7 @@ def with_steady_colors(restored: Sequence[Tensor] | Tensor, crops: Tensor, faces
     colored = steady_crops(crops, faces, _STEADY_COLORS)
     for i, (crop, original) in enumerate(zip(restored, colored, strict=True)):
         # The colored crop takes the place of its colors, so that a long video is not in memory once more.
-        colored[i] = match_colors(crop, original.to(crop.device), "wavelet").clamp(-1.0, 1.0)
+        colored[i] = with_coarse_colors(crop, original)
     return colored
 
 

@@ -56,6 +56,11 @@ def match_colors(restored: Tensor, original: Tensor, method: ColorMatch, mask: T
     )
 
 
+def with_coarse_colors(restored: Tensor, original: Tensor) -> Tensor:
+    """Return a restored crop with the coarse colors of another crop, both (3, size, size) in [-1, 1], on its device."""
+    return match_colors(restored, original.to(restored.device), "wavelet").clamp(-1.0, 1.0)
+
+
 def rgb_to_lab(image: Tensor) -> Tensor:
     """Convert encoded sRGB (3, height, width) in [-1, 1] to CIE L*a*b* (D65), with L in 0..100."""
     rgb = ((image + 1.0) / 2.0).clamp(0.0, 1.0)

@@ -78,7 +78,8 @@ class _Past:
 class Steadying:
     """Averages the crops of tracked faces while the frames of a video pass by.
 
-    A track begins afresh after a gap of frames, and at a cut. Only the faces of the last two frames are in memory.
+    A track begins afresh after a gap of frames, and at a cut. Only the faces of the last two frames are in memory. The
+    averages equal those of `temporal.steady_crops`, which takes all crops at once (tests/video/test_search.py).
 
     Args:
         weight: weight of the past where the face is at rest, 0..1.

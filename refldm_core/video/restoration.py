@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from ..face.alignment import align, crop_transform
-from ..face.color import match_colors
+from ..face.color import with_coarse_colors
 from ..face.paste import PasteSettings, paste_faces
 from ..face.steadying import COLOR_WEIGHT, Steadying
 from ..face.types import Face, Faces
@@ -216,7 +216,7 @@ def _pasted(item: _Prepared, restored: Tensor, masks: Sequence[Tensor] | None, p
     if item.colors is not None and item.tracked:
         paste = replace(paste, color="none")
         pairs = zip(restored, item.colors, strict=True)
-        restored = torch.stack([match_colors(crop, colors, "wavelet").clamp(-1.0, 1.0) for crop, colors in pairs])
+        restored = torch.stack([with_coarse_colors(crop, colors) for crop, colors in pairs])
     pasted = paste_faces([_as_tensor(item.frame.picture)], item.faces, restored, paste, crop_masks=masks)[0]
     return round_to_u8(pasted.image).movedim(0, -1).contiguous().numpy()
 
