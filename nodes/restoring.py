@@ -43,7 +43,11 @@ def sample_latents(
 
     Returns:
         (batch, c, h, w).
+
+    Raises:
+        ReferencesError: there are several sets of references, but not one for each crop.
     """
+    host.require_one_for_each(references, len(lq_latents))
     if settings.strength == 0.0:
         return lq_latents
     if settings.guidance_interval != ALL_TIMESTEPS:

@@ -59,8 +59,8 @@ class RestoreVideo(io.ComfyNode):
                 References.Input(
                     "references",
                     optional=True,
-                    tooltip="Connect one person for all faces. Connect several people of Batch References together with "
-                    "face_recognizer. Without references, faces are restored without knowledge of the person and "
+                    tooltip="Connect one person for all faces. Several people of Batch References need face_recognizer "
+                    "too. Without references, faces are restored without knowledge of the person and "
                     "without guidance.",
                 ),
                 FaceRecognizer.Input(
@@ -102,8 +102,8 @@ class RestoreVideo(io.ComfyNode):
                     max=20.0,
                     step=0.5,
                     round=0.01,
-                    tooltip="Set over how many frames before and after the places of eyes, nose and mouth are averaged, "
-                    "so that the face does not tremble. 0 is off.",
+                    tooltip="Set over how many frames before and after the places of eyes, nose and mouth are "
+                    "averaged, so that the face does not tremble. 0 is off.",
                 ),
                 io.Float.Input(
                     "threshold",

@@ -6,7 +6,7 @@ these files switch off pyright's report of missing imports.
 
 from __future__ import annotations
 
-from .conditioning import build_conditioning
+from .conditioning import build_conditioning, require_one_for_each
 from .fingerprints import fingerprint_of
 from .first_stage import ReFLDMVAE, require_vae
 from .folders import (
@@ -52,6 +52,7 @@ __all__ = [
     "register_folders",
     "register_routes",
     "require_model",
+    "require_one_for_each",
     "require_vae",
     "sample",
     "show_text",
