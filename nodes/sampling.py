@@ -26,6 +26,7 @@ from .crops import fit
 from .display import save_pictures
 from .face_types import Faces
 from .images import ModelPictures, to_images
+from .restoring import sample_latents
 from .sampling_inputs import (
     percent_input,
     reference_strength_input,
