@@ -170,10 +170,10 @@ class RestoreVideo(io.ComfyNode):
             return bhwc_to_model(vae.decode(latents))
 
         with host.temporary_folder() as folder:
-            target = host.temporary_file(".mp4")
+            restored = folder / "restored.mp4"
             report = restore_video(
                 _file_of(video, folder),
-                target,
+                restored,
                 Parts(folder / "parts", {}, resume=False),
                 finder,
                 restore_crops,
@@ -184,6 +184,8 @@ class RestoreVideo(io.ComfyNode):
                 remedy_without_faces=_NO_FACE,
                 on_progress=_shown_progress(),
             )
+            # The folder and its files are gone after an error.
+            target = restored.replace(host.temporary_file(".mp4"))
         text = _in_words(report)
         host.show_text(text)
         return io.NodeOutput(InputImpl.VideoFromFile(str(target)), text)
@@ -202,7 +204,7 @@ def _file_of(video: Any, folder: Path) -> Path:
     """Return the file of a VIDEO. One that is trimmed, or in memory, is written into the folder first."""
     start, duration = video.get_active_trim_window() if hasattr(video, "get_active_trim_window") else (0.0, 0.0)
     source = folder / "source.mp4"
-    if start or duration:
+    if start or duration or not isinstance(video, InputImpl.VideoFromFile):
         video.save_to(str(source))
         return source
     stream = video.get_stream_source()
