@@ -18,6 +18,7 @@ from ..refldm_core.face.identity import Recognizer
 from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.selection import select_faces
 from ..refldm_core.face.tracking import face_seed
+from ..refldm_core.files import atomic_write
 from ..refldm_core.images import bhwc_to_model, model_to_bhwc
 from ..refldm_core.presets import PRESETS
 from ..refldm_core.video.film import SEARCHING, OnProgress, VideoReport, restore_video
@@ -210,7 +211,8 @@ def _file_of(video: Any, folder: Path) -> Path:
     stream = video.get_stream_source()
     if isinstance(stream, str):
         return Path(stream)
-    source.write_bytes(stream.getbuffer())
+    with atomic_write(source) as temporary:
+        temporary.write_bytes(stream.getbuffer())
     return source
 
 
