@@ -18,6 +18,7 @@ from .reference_selection import SelectReferences
 from .references import BatchReferences, EncodeReferences, LoadReferences, SaveReferences
 from .sampling import Sampler
 from .stock_sampling import Conditioning, GuidanceInterval, Scheduler
+from .video import RestoreVideo
 
 
 class ReFLDMExtension(ComfyExtension):
@@ -47,6 +48,7 @@ class ReFLDMExtension(ComfyExtension):
             SelectReferences,
             MatchPeople,
             PasteFaces,
+            RestoreVideo,
             FaceSimilarity,
             Degrade,
         ]

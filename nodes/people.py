@@ -139,10 +139,10 @@ class MatchPeople(io.ComfyNode):
         _require_pictures(images, faces)
         more_sets = grown_values("more_people", _PERSON_SOCKETS, more)
         sets = [*person_1, *(person for people in more_sets for person in people)]
-        people = dict(zip(_parse_names(names, len(sets)), sets, strict=True))
+        people = dict(zip(parse_names(names, len(sets)), sets, strict=True))
         assigned = people_of_assignments(parse_assignments(assignments), list(people), len(faces))
         embeddings = embed_faces(face_recognizer, images, faces.faces)
-        centroids = {name: _centroid(face_recognizer, person, name) for name, person in people.items()}
+        centroids = {name: centroid_of(face_recognizer, person, name) for name, person in people.items()}
 
         def match(corrections: Mapping[int, str | None]) -> tuple[list[face.Face], list[Match]]:
             frames = [item.frame for item in faces.faces]
@@ -188,7 +188,7 @@ def _assign_to_tracks(faces: Sequence[face.Face], assigned: Mapping[int, str | N
     return [replace(item, person=assigned.get(i, people[i])) for i, item in enumerate(faces)]
 
 
-def _parse_names(text: str, count: int) -> list[str]:
+def parse_names(text: str, count: int) -> list[str]:
     """Return the names of the people; people without a name are called "person 1" and so on.
 
     Raises:
@@ -205,7 +205,7 @@ def _parse_names(text: str, count: int) -> list[str]:
     return names
 
 
-def _centroid(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embeddings:
+def centroid_of(recognizer: Recognizer, person: ReferenceSet, name: str) -> Embeddings:
     """Return the mean embedding of a person's thumbnails.
 
     Raises:

@@ -11,8 +11,6 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..refldm_core.diffusion.sampling import initial_noise
-from ..refldm_core.diffusion.schedule import sampling_table
 from ..refldm_core.diffusion.settings import ReferenceTokens, SamplerName, Spacing
 from ..refldm_core.errors import SettingsError
 from ..refldm_core.face import types as face
@@ -20,7 +18,7 @@ from ..refldm_core.face.errors import FaceError
 from ..refldm_core.face.tracking import face_seed
 from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.variants import ModelSpec
-from ..refldm_core.pipeline import ALL_TIMESTEPS, SamplingSettings
+from ..refldm_core.pipeline import SamplingSettings
 from ..refldm_core.presets import PRESETS
 from ..refldm_core.temporal import TemporalSettings, steady_crops
 from . import host
@@ -28,6 +26,7 @@ from .crops import fit
 from .display import save_pictures
 from .face_types import Faces
 from .images import ModelPictures, to_images
+from .restoring import sample_latents
 from .sampling_inputs import (
     percent_input,
     reference_strength_input,
@@ -179,8 +178,6 @@ class Sampler(io.ComfyNode):
         crops = fit(image, spec.crop_size, "image")
         settings = _settings(preset, SamplingSettings(steps, sampler, scheduler, cfg, strength=denoise))
         notes = () if preset == _CUSTOM else (_preset_note(preset, settings),)
-        if settings.guidance_interval != ALL_TIMESTEPS:
-            model = host.limit_guidance_to_timesteps(model, settings.guidance_interval)
         seeds = [seed] * len(crops) if faces is None else _seeds_of_faces(seed, faces, len(crops))
         if not seeds:
             return _result(crops, _no_latents(spec), cls, notes)
@@ -190,30 +187,16 @@ class Sampler(io.ComfyNode):
         lq_latents = vae.encode(crops)
         if settings.strength == 0.0:
             return _result(crops, lq_latents, cls, notes)
-        conds = host.build_conditioning(lq_latents, references, reference_strength, tokens=reference_tokens)
-        table = sampling_table(model.model.spec.noise, settings.steps, settings.spacing, settings.strength)
-        from_noise = settings.strength >= 1.0 and spec.noise.starts_from_noise
-        noise, _ = initial_noise(seeds, (lq_latents.shape[1], lq_latents.shape[2], lq_latents.shape[3]))
-        parts = host.split_by_memory(model, lq_latents.shape)
-        sampled: list[Tensor] = []
-        for number, part in enumerate(parts):
-            if len(parts) > 1:
-                people = references[part] if len(references) > 1 else references
-                conds = host.build_conditioning(lq_latents[part], people, reference_strength, tokens=reference_tokens)
-            positive, negative, latent = conds
-            sampled.append(
-                host.sample(
-                    model,
-                    (positive, negative),
-                    host.CoreSampler(settings.sampler, table, from_noise=from_noise),
-                    latents=latent["samples"] if from_noise else lq_latents[part],
-                    noise=noise[part],
-                    cfg=settings.guidance,
-                    seed=seed,
-                    part=(number, len(parts)),
-                )
-            )
-        latents = torch.cat(sampled)
+        latents = sample_latents(
+            model,
+            lq_latents,
+            references,
+            seeds,
+            settings,
+            seed=seed,
+            reference_strength=reference_strength,
+            tokens=reference_tokens,
+        )
         return _result(vae.decode(latents), latents, cls, notes)
 
 

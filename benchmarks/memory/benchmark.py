@@ -135,7 +135,8 @@ This has not run on a full GPU yet.
 | sampling step | one prediction at a time; with guidance, a face has two | an error |
 | decode pictures | one picture at a time | tiles in ComfyUI, then an error |
 | recognize faces | one face at a time | an error |
-| find faces, face parser | they take one part of a picture or one face at a time already | an error |
+| find faces | one part of a picture at a time | an error |
+| face parser | it takes one face at a time already | an error |
 
 - In ComfyUI this also holds for stock samplers, VAE Encode and VAE Decode. ComfyUI itself decides beforehand, by an
   estimate, whether positive and negative run together. A model behind TorchCompileModel is not split.

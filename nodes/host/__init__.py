@@ -6,10 +6,21 @@ these files switch off pyright's report of missing imports.
 
 from __future__ import annotations
 
-from .conditioning import build_conditioning
+from .conditioning import build_conditioning, require_one_for_each
 from .fingerprints import fingerprint_of
 from .first_stage import ReFLDMVAE, require_vae
-from .folders import MODELS, REFERENCES, files_in, first_folder, folders_of, path_in, register_folders, state_of
+from .folders import (
+    MODELS,
+    REFERENCES,
+    files_in,
+    first_folder,
+    folders_of,
+    path_in,
+    register_folders,
+    state_of,
+    temporary_file,
+    temporary_folder,
+)
 from .guidance import limit_guidance_to_part, limit_guidance_to_timesteps
 from .loading import DTYPES, load_model
 from .messages import show_text, warn_of_training
@@ -41,12 +52,15 @@ __all__ = [
     "register_folders",
     "register_routes",
     "require_model",
+    "require_one_for_each",
     "require_vae",
     "sample",
     "show_text",
     "sigmas_of",
     "split_by_memory",
     "state_of",
+    "temporary_file",
+    "temporary_folder",
     "warn_of_training",
     "with_progress",
 ]

@@ -24,6 +24,20 @@ TOKENS_KEY = "refldm_reference_tokens"
 LQ_KEY = "concat_latent_image"
 
 
+def require_one_for_each(people: tuple[ReferenceSet | None, ...], pictures: int) -> None:
+    """Check that there is at most one set of references, or one for each picture.
+
+    Raises:
+        ReferencesError: there is another number of sets.
+    """
+    if len(people) > 1 and len(people) != pictures:
+        raise ReferencesError(
+            f"{len(people)} people were given for {pictures} pictures.",
+            expected="one person for all pictures, or one for each",
+            remedy="join as many references as there are pictures with the node Batch References",
+        )
+
+
 def build_conditioning(
     lq_latents: Tensor,
     people: tuple[ReferenceSet | None, ...],
@@ -46,12 +60,7 @@ def build_conditioning(
     Raises:
         ReferencesError: there are several sets, but not one for each picture.
     """
-    if len(people) > 1 and len(people) != len(lq_latents):
-        raise ReferencesError(
-            f"{len(people)} people were given for {len(lq_latents)} pictures.",
-            expected="one person for all pictures, or one for each",
-            remedy="join as many references as there are pictures with the node Batch References",
-        )
+    require_one_for_each(people, len(lq_latents))
     shared = {LQ_KEY: lq_latents, REFERENCES_KEY: people, STRENGTH_KEY: strength, TOKENS_KEY: tokens}
     # Every CONDITIONING of the host holds a text embedding, and some nodes compute with it. This model has no text.
     unused = torch.zeros(1, 1, 1)

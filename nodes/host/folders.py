@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
@@ -51,3 +55,23 @@ def first_folder(folder: str) -> Path:
 def state_of(path: Path | None) -> str:
     """Return a text that changes when the file changes, so that ComfyUI loads the file again; "" for None."""
     return "" if path is None else f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path, None, None]:
+    """Give a new folder among the host's temporary files. It is deleted at the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="refldm_", dir=_temporary_files(), ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def temporary_file(ending: str) -> Path:
+    """Return the path of a new file among the host's temporary files, which the host deletes when it starts."""
+    handle, name = tempfile.mkstemp(ending, "refldm_", _temporary_files())
+    os.close(handle)
+    return Path(name)
+
+
+def _temporary_files() -> Path:
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -107,7 +107,7 @@ def sample(
     noise: Tensor,
     cfg: float,
     seed: int,
-    part: tuple[int, int] = (0, 1),
+    part: tuple[int, int] | None = (0, 1),
 ) -> Tensor:
     """Sample as the host's own samplers do, with patches, previews, progress and interruption.
 
@@ -119,7 +119,8 @@ def sample(
         noise: Standard normal noise on the CPU, shaped as the latents.
         cfg: Guidance scale.
         seed: Seed for noise that is drawn during sampling.
-        part: Index of this part of a batch, and the number of parts. All parts share one progress bar.
+        part: Index of this part of a batch, and the number of parts. All parts share one progress bar. None shows
+            neither progress nor previews.
 
     Returns:
         Latents (batch, c, h, w) on the host's intermediate device, usually the CPU.
@@ -132,10 +133,14 @@ def sample(
         sigmas_of(model, sampler.table),
         *conds,
         latents,
-        callback=_callback(model, len(sampler.table), *part),
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        callback=_stop_if_interrupted if part is None else _callback(model, len(sampler.table), *part),
+        disable_pbar=part is None or not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
+
+
+def _stop_if_interrupted(*_: Any) -> None:
+    comfy.model_management.throw_exception_if_processing_interrupted()
 
 
 def _callback(model: Any, steps: int, part: int, parts: int) -> Callable[[int, Tensor, Tensor, int], None]:

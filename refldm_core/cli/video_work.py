@@ -30,6 +30,7 @@ from .output import Output
 from .people import FaceTools
 
 _MEGABYTE = 2**20
+_NO_FACE = "lower --threshold, --match or --min-size, restore strangers too, or add --skip-empty to copy the video"
 
 
 def restore_video_job(
@@ -95,6 +96,7 @@ def restore_video_job(
                 people=list(people) if recognizer and settings.strangers == "leave" else (),
                 mask_crops=None if parser is None else parser.mask,
                 allow_no_faces=args.skip_empty,
+                remedy_without_faces=_NO_FACE,
                 keep_location=args.keep_location,
                 on_progress=on_progress,
             )

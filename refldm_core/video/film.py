@@ -57,6 +57,7 @@ def restore_video(
     people: Sequence[str] = (),
     mask_crops: MaskCrops | None = None,
     allow_no_faces: bool = False,
+    remedy_without_faces: str = "choose a video that shows the person, or look for less certain faces",
     keep_location: bool = False,
     on_progress: OnProgress = lambda stage, done, total: None,
 ) -> VideoReport:
@@ -70,6 +71,7 @@ def restore_video(
         restore_crops, crop_size, settings, mask_crops: see `restore_segments`.
         select, people: see `faces_to_restore`.
         allow_no_faces: copy a video without a face to restore, instead of raising an error.
+        remedy_without_faces: what that error proposes.
         keep_location: keep the place of the recording, if the file says it.
         on_progress: called after each frame. An exception stops the work, and the parts stay.
 
@@ -89,7 +91,7 @@ def restore_video(
         search(read_video(source, found.frames), finder, found, parts.save_faces, show_search)
     faces = faces_to_restore(found.faces, facts.size, select, deviation=settings.landmark_averaging, people=people)
     if not faces and not allow_no_faces:
-        raise _no_face(source, found)
+        raise _no_face(source, found, remedy_without_faces)
     segments = SegmentFiles(parts, kind, facts, found.frames)
     done = min(segments.first_frame, found.frames)
 
@@ -143,11 +145,11 @@ def remarks_on(facts: VideoFacts, kind: VideoFormat) -> list[str]:
     return remarks
 
 
-def _no_face(source: Path, found: FoundFaces) -> FaceError:
+def _no_face(source: Path, found: FoundFaces, remedy: str) -> FaceError:
     return FaceError(
         f"No face was found in the {found.frames} frames of {source}."
         if not found.faces
         else f"None of the {len(found.faces)} faces in {source} is one to restore.",
         expected="a video that shows the person's face",
-        remedy="lower --threshold, --match or --min-size, restore strangers too, or add --skip-empty to copy the video",
+        remedy=remedy,
     )

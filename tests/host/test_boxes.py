@@ -85,10 +85,11 @@ def test_interface_keeps_earlier_sockets_and_adds_boxes_where_the_host_has_them(
         names = [*names, "bboxes"]
     else:
         assert required["face_detector"][0] == "REFLDM_FACE_DETECTOR"
-        assert set(optional) == {"added_boxes"}
+        assert set(optional) == {"added_boxes", "averaging"}
         assert node["output"] == ["REFLDM_FACES", "IMAGE", "IMAGE"]
     assert node["output_name"] == names
-    assert list(optional)[-1] == "added_boxes" and optional["added_boxes"][0] == "STRING", "after older widgets"
+    assert list(optional)[-2:] == ["added_boxes", "averaging"], "after older widgets"
+    assert optional["added_boxes"][0] == "STRING"
 
 
 def test_missing_detector_and_boxes_are_refused_before_the_run(photo_server: Server) -> None:

@@ -41,6 +41,7 @@ NODES = (
     "SelectReferences",
     "MatchPeople",
     "PasteFaces",
+    "RestoreVideo",
     "FaceSimilarity",
     "Degrade",
 )

@@ -22,7 +22,14 @@ SAME_IN = {
 }
 """Language -> further English words that are words of that language too."""
 
-HOST_NODES = ("Detect Face Landmarks", "Create Bounding Boxes", "SamplerCustomAdvanced", "SamplerCustom", "CFGGuider")
+HOST_NODES = (
+    "Detect Face Landmarks",
+    "Create Bounding Boxes",
+    "Load Video",
+    "SamplerCustomAdvanced",
+    "SamplerCustom",
+    "CFGGuider",
+)
 """ComfyUI's own nodes. They stay English, since their translations differ between versions of ComfyUI."""
 NAMES = ("refldm", "facexlib", "euler", *HOST_NODES)
 """Words without a mark of a name that stay as they are."""

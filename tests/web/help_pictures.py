@@ -36,6 +36,7 @@ _WITHOUT_WORKFLOW = (
     "FaceSimilarity",
     "GuidanceInterval",
     "LoadFaceParser",
+    "RestoreVideo",
     "Scheduler",
 )
 """Nodes that no shipped workflow has. They are photographed without connections."""

@@ -11,7 +11,7 @@ _METHODS = {
     "decode": ("refldm_core.model.vqgan", "Decoder", "forward"),
     "references": ("refldm_core.model.unet", "UNet", "_reference_pass"),
     "step": ("refldm_core.model.unet", "UNet", "forward"),
-    "detector": ("refldm_core.face.backends", "RetinaFaceNetwork", "find"),
+    "detector": ("refldm_core.face.backends", "RetinaFaceNetwork", "_find"),
     "parser": ("refldm_core.face.parsing", "FaceParser", "labels"),
 }
 """Stage -> the function that fails. The length of its first argument is the size of the batch."""
