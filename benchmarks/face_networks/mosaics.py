@@ -14,11 +14,11 @@ from .detection import KnownFaces
 _GRAY = 90
 
 
-def turned(known: KnownFaces, turn: int) -> KnownFaces:
+def turned(scene: KnownFaces, turn: int) -> KnownFaces:
     """Return a picture after counter-clockwise quarter turns. The landmarks keep their order."""
-    picture = np.ascontiguousarray(np.rot90(known.picture, turn))
+    picture = np.ascontiguousarray(np.rot90(scene.picture, turn))
     # Turning a picture means turning its faces back from a picture with the opposite turn.
-    findings = Findings(known.boxes, np.ones(len(known.boxes)), known.landmarks)
+    findings = Findings(scene.boxes, np.ones(len(scene.boxes)), scene.landmarks)
     faces = turn_back(findings, -turn, picture.shape[:2])
     return KnownFaces(picture, faces.boxes, faces.landmarks)
 
@@ -28,8 +28,8 @@ def mosaic(scenes: Sequence[KnownFaces], turns: Sequence[int], columns: int) -> 
     side = len(scenes[0].picture)
     picture = np.full((-(-len(scenes) // columns) * side, columns * side, 3), _GRAY, np.uint8)
     boxes, landmarks = [np.zeros((0, 4))], [np.zeros((0, 5, 2))]
-    for i, (known, turn) in enumerate(zip(scenes, turns, strict=True)):
-        part, (row, column) = turned(known, turn), divmod(i, columns)
+    for i, (scene, turn) in enumerate(zip(scenes, turns, strict=True)):
+        part, (row, column) = turned(scene, turn), divmod(i, columns)
         left, top = column * side, row * side
         picture[top : top + side, left : left + side] = part.picture
         boxes.append(part.boxes + np.array([left, top, left, top]))

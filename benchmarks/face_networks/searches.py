@@ -50,14 +50,14 @@ def measure(count: int) -> str:
     rows = [_HEADINGS]
     for name, pictures in _kinds(scenes):
         for damage in ("none", "severe"):
-            damaged = [known.degraded(i) if damage == "severe" else known for i, known in enumerate(pictures)]
+            damaged = [scene.degraded(i) if damage == "severe" else scene for i, scene in enumerate(pictures)]
             for search, detector in detectors.items():
                 start, scores = time.process_time(), DetectionScores()
-                for known in damaged:
-                    scores.add(known, detector)
+                for scene in damaged:
+                    scores.add(scene, detector)
                 seconds = time.process_time() - start
-                found = [str(scores.faces), str(scores.found), str(scores.false), f"{scores.landmark_error:.3f}"]
-                rows.append([name, damage, search, *found, f"{seconds:.1f}"])
+                cells = [str(scores.faces), str(scores.found), str(scores.false), f"{scores.landmark_error:.3f}"]
+                rows.append([name, damage, search, *cells, f"{seconds:.1f}"])
     lines = [
         "# Two searches for faces",
         "",
@@ -74,7 +74,7 @@ def measure(count: int) -> str:
 def _kinds(scenes: Sequence[KnownFaces]) -> Iterator[tuple[str, list[KnownFaces]]]:
     """Yield a name and pictures: scenes, scenes on their side, and larger pictures with both."""
     yield "640 pixels", list(scenes)
-    yield "640 pixels, on their side", [turned(known, 1 + 2 * (i % 2)) for i, known in enumerate(scenes[::4])]
+    yield "640 pixels, on their side", [turned(scene, 1 + 2 * (i % 2)) for i, scene in enumerate(scenes[::4])]
     fours = [scenes[i : i + 4] for i in range(0, len(scenes) - 3, 4)]
     yield "1280 pixels, mixed", [mosaic(four, (0, 1, 0, 3), 2) for four in fours]
     twelves = [scenes[i : i + 12] for i in range(0, len(scenes) - 11, 12)]

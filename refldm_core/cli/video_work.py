@@ -111,7 +111,7 @@ def restore_video_job(
         "output": str(job.target),
         "seconds": round(seconds, 3),
         "notes": list(report.remarks),
-        "found": report.found,
+        "found": report.detected,
         "frames": report.frames,
         "faces": report.faces,
         "tracks": report.tracks,

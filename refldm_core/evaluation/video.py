@@ -140,8 +140,8 @@ def judge_videos(
             face_at[face.frame].append((number, face))
     for frame, (picture, restored) in enumerate(read_together(truth, dict(methods))):
         for number, face in face_at[frame]:
-            for name, other in restored.items():
-                meters[name, number].add(frame, picture, other, face.landmarks)
+            for name, restored_frame in restored.items():
+                meters[name, number].add(frame, picture, restored_frame, face.landmarks)
         on_frame()
     rows = [FaceFlicker(name, number, meter.result()) for (name, number), meter in meters.items()]
     order = list(methods)

@@ -103,15 +103,17 @@ class Search:
         for turn in self.turns:
             turned = np.ascontiguousarray(np.rot90(picture, turn))
             for scale in scales(picture.shape[:2], self.network.tile, self.smallest):
-                found = self._find_in_tiles(*resize(turned, scale), self._threshold(turn))
-                yield turn_back(found, turn, picture.shape[:2])
+                findings = self._find_in_tiles(*resize(turned, scale), self._threshold(turn))
+                yield turn_back(findings, turn, picture.shape[:2])
 
     def staged(self, picture: Picture) -> Iterator[Findings]:
         """Yield the findings of the overview and of the windows around candidates, in pixels of the picture."""
         size = picture.shape[:2]
         overviews = self._overviews(picture)
-        confident = {turn: _select(found, found.scores > self._threshold(turn)) for turn, found in overviews.items()}
-        faces = join([turn_back(found, turn, size) for turn, found in confident.items()])
+        confident = {
+            turn: _select(findings, findings.scores > self._threshold(turn)) for turn, findings in overviews.items()
+        }
+        faces = join([turn_back(findings, turn, size) for turn, findings in confident.items()])
         yield faces
         for turn, overview in overviews.items():
             candidates = self._candidates(overview, turn, size, faces)
@@ -124,7 +126,7 @@ class Search:
             resized, factors = resize(picture, scale)
             for turn in self.turns:
                 parts[turn].append(self._find_in_overview(resized, factors, turn))
-        return {turn: suppress(join(found), self.overlap) for turn, found in parts.items()}
+        return {turn: suppress(join(findings), self.overlap) for turn, findings in parts.items()}
 
     def _find_in_overview(self, resized: Picture, factors: tuple[float, float], turn: int) -> Findings:
         """Turn a picture that was resized by `factors`, and return its candidates in pixels of the turned picture."""
@@ -162,8 +164,8 @@ class Search:
         parts: list[Findings] = []
         for scale in searched_scales:
             resized = [resize(crop, scale) for crop in crops]
-            found = find_in_batches(self.network, [window for window, _ in resized], threshold)
-            for corner, crop, (_, factors), findings in zip(corners, crops, resized, found, strict=True):
+            findings_of_parts = find_in_batches(self.network, [window for window, _ in resized], threshold)
+            for corner, crop, (_, factors), findings in zip(corners, crops, resized, findings_of_parts, strict=True):
                 inside = drop_cut(scale_back(findings, (0, 0), factors), corner, crop.shape[:2], size)
                 parts.append(shift(inside, corner))
         return join(parts)
@@ -171,9 +173,9 @@ class Search:
     def _find_in_tiles(self, resized: Picture, factors: tuple[float, float], threshold: float) -> Findings:
         """Search a whole picture that was resized by `factors`, and return the findings in pixels before resizing."""
         placed = list(tiles(resized, self.network.tile))
-        found = find_in_batches(self.network, [tile for _, _, tile in placed], threshold)
+        findings_of_parts = find_in_batches(self.network, [tile for _, _, tile in placed], threshold)
         parts: list[Findings] = []
-        for (left, top, tile), findings in zip(placed, found, strict=True):
+        for (left, top, tile), findings in zip(placed, findings_of_parts, strict=True):
             inside = drop_cut(findings, (left, top), tile.shape[:2], resized.shape[:2])
             parts.append(scale_back(inside, (left, top), factors))
         return join(parts)

@@ -13,7 +13,7 @@ from .joining import join
 from .parts import Parts
 from .reading import VideoFacts, read_facts, read_video
 from .restoration import MaskCrops, RestoreCrops, VideoSettings, restore_segments
-from .search import FaceFinder, FoundFaces, SelectFaces, faces_to_restore, search
+from .search import DetectedFaces, FaceFinder, SelectFaces, faces_to_restore, search
 from .segments import SegmentFiles
 
 
@@ -23,7 +23,7 @@ class VideoReport:
 
     Attributes:
         frames: number of its frames.
-        found: number of faces that were found in all frames.
+        detected: number of faces that were found in all frames.
         faces: number of faces that were restored in all frames.
         tracks: number of different faces that were restored, each followed through its frames.
         people: people who were recognized among them.
@@ -31,7 +31,7 @@ class VideoReport:
     """
 
     frames: int
-    found: int
+    detected: int
     faces: int
     tracks: int
     people: Sequence[str]
@@ -82,25 +82,25 @@ def restore_video(
         MissingPackageError: PyAV is not installed, or lacks an encoder.
     """
     kind, facts = video_format(target), read_facts(source)
-    found = parts.load_faces()
-    if not found.is_complete:
+    detected = parts.load_faces()
+    if not detected.is_complete:
 
         def show_search() -> None:
-            on_progress(SEARCHING, found.frames, facts.frames)
+            on_progress(SEARCHING, detected.frames, facts.frames)
 
-        search(read_video(source, found.frames), finder, found, parts.save_faces, show_search)
-    faces = faces_to_restore(found.faces, facts.size, select, deviation=settings.landmark_averaging, people=people)
+        search(read_video(source, detected.frames), finder, detected, parts.save_faces, show_search)
+    faces = faces_to_restore(detected.faces, facts.size, select, deviation=settings.landmark_averaging, people=people)
     if not faces and not allow_no_faces:
-        raise _no_face(source, found, remedy_without_faces)
-    segments = SegmentFiles(parts, kind, facts, found.frames)
-    done = min(segments.first_frame, found.frames)
+        raise _no_face(source, detected, remedy_without_faces)
+    segments = SegmentFiles(parts, kind, facts, detected.frames)
+    done = min(segments.first_frame, detected.frames)
 
     def show_frame() -> None:
         nonlocal done
         done += 1
-        on_progress(RESTORING, done, found.frames)
+        on_progress(RESTORING, done, detected.frames)
 
-    if done < found.frames:
+    if done < detected.frames:
         frames = read_video(source, done)
         restore_segments(
             frames,
@@ -118,8 +118,8 @@ def restore_video(
     parts.remove()
     restored = [face for in_frame in faces.values() for face in in_frame]
     return VideoReport(
-        frames=found.frames,
-        found=len(found.faces),
+        frames=detected.frames,
+        detected=len(detected.faces),
         faces=len(restored),
         tracks=len({face.track for face in restored}),
         people=sorted({face.person for face in restored if face.person is not None}),
@@ -145,11 +145,11 @@ def remarks_on(facts: VideoFacts, kind: VideoFormat) -> list[str]:
     return remarks
 
 
-def _no_face(source: Path, found: FoundFaces, remedy: str) -> FaceError:
+def _no_face(source: Path, detected: DetectedFaces, remedy: str) -> FaceError:
     return FaceError(
-        f"No face was found in the {found.frames} frames of {source}."
-        if not found.faces
-        else f"None of the {len(found.faces)} faces in {source} is one to restore.",
+        f"No face was found in the {detected.frames} frames of {source}."
+        if not detected.faces
+        else f"None of the {len(detected.faces)} faces in {source} is one to restore.",
         expected="a video that shows the person's face",
         remedy=remedy,
     )

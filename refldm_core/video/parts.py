@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import OutputError, SettingsError
 from ..files import atomic_write, clear_temporary_files, make_folder, output_error
-from .search import FoundFaces
+from .search import DetectedFaces
 
 _VERSION = 1
 _PLAN, _FACES = "plan.json", "faces.json"
@@ -82,14 +82,14 @@ class Parts:
             count += 1
         return count
 
-    def load_faces(self) -> FoundFaces:
+    def load_faces(self) -> DetectedFaces:
         """Return the faces that were found so far."""
         stored = self._read(_FACES)
-        return FoundFaces() if stored is None else FoundFaces.from_json(stored)
+        return DetectedFaces() if stored is None else DetectedFaces.from_json(stored)
 
-    def save_faces(self, found: FoundFaces) -> None:
+    def save_faces(self, detected: DetectedFaces) -> None:
         """Keep the faces that were found so far."""
-        self._write(_FACES, found.as_json())
+        self._write(_FACES, detected.as_json())
 
     def load_state(self, number: int) -> dict[str, Tensor]:
         """Return what the segment `number` needs of the one before. The first segment needs nothing.

@@ -61,7 +61,7 @@ class FaceFinder:
 
 
 @dataclass(eq=False)
-class FoundFaces:
+class DetectedFaces:
     """The faces that were found so far.
 
     Attributes:
@@ -86,51 +86,56 @@ class FoundFaces:
         return {"frames": self.frames, "is_complete": self.is_complete, "tracker": tracker, "faces": rows}
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> FoundFaces:
+    def from_json(values: Mapping[str, Any]) -> DetectedFaces:
         """Return the result of `as_json` as faces again."""
-        found = FoundFaces(int(values["frames"]), is_complete=bool(values["is_complete"]))
-        found.tracker.restore_state(values["tracker"])
+        detected = DetectedFaces(int(values["frames"]), is_complete=bool(values["is_complete"]))
+        detected.tracker.restore_state(values["tracker"])
         for frame, track, person, score, (left, top, right, bottom), points in values["faces"]:
             box = (left, top, right, bottom)
-            found.faces.append(Face(box, score, Landmarks5(points), frame, person=person, track=track))
-        return found
+            detected.faces.append(Face(box, score, Landmarks5(points), frame, person=person, track=track))
+        return detected
 
 
 def search(
     frames: Iterable[Frame],
     finder: FaceFinder,
-    found: FoundFaces,
-    save: Callable[[FoundFaces], object] = lambda found: None,
+    detected: DetectedFaces,
+    save: Callable[[DetectedFaces], object] = lambda detected: None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> None:
     """Find the faces of all frames.
 
     Args:
-        frames: the frames that follow those in `found`.
+        frames: the frames that follow those in `detected`.
         finder: finds the faces of a frame.
-        found: receives the faces.
+        detected: receives the faces.
         save: called every `SAVE_EVERY` frames and at the end.
         on_frame: called after each frame.
     """
     with closing(read_ahead(frames, 2)) as decoded:
         for frame in decoded:
-            tracked = found.tracker.add(finder.find(frame))
-            found.faces += [replace(face, embedding=None) for face in tracked]
-            found.frames = frame.number + 1
-            if found.frames % SAVE_EVERY == 0:
-                save(found)
+            tracked = detected.tracker.add(finder.find(frame))
+            detected.faces += [replace(face, embedding=None) for face in tracked]
+            detected.frames = frame.number + 1
+            if detected.frames % SAVE_EVERY == 0:
+                save(detected)
             on_frame()
-    found.is_complete = True
-    save(found)
+    detected.is_complete = True
+    save(detected)
 
 
 def faces_to_restore(
-    found: Sequence[Face], size: tuple[int, int], select: SelectFaces, *, deviation: float, people: Sequence[str] = ()
+    detected: Sequence[Face],
+    size: tuple[int, int],
+    select: SelectFaces,
+    *,
+    deviation: float,
+    people: Sequence[str] = (),
 ) -> dict[int, list[Face]]:
     """Return the faces that are restored, with steady landmarks. Whole tracks are chosen, so that no face flickers.
 
     Args:
-        found: faces of all frames, with `frame` and `track`.
+        detected: faces of all frames, with `frame` and `track`.
         size: (height, width) of the frames.
         select: chooses among the faces of a frame. A track is restored where it is chosen in half of its frames.
         deviation: standard deviation of the averages of landmarks, in frames. See `average_landmarks`.
@@ -139,7 +144,7 @@ def faces_to_restore(
     Returns:
         Number of a frame -> its faces, for frames with such faces.
     """
-    faces = people_of_tracks(found)
+    faces = people_of_tracks(detected)
     votes: defaultdict[int | None, list[bool]] = defaultdict(list)
     for frame_faces in _by_frame(faces).values():
         chosen = {id(face) for face in _selected(frame_faces, size, select)}

@@ -78,7 +78,7 @@ def test_faces_change_and_everything_else_stays(tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / "clip.mp4", 20, faces=2), tmp_path / "out.mp4"
     stages: list[tuple[str, int, int | None]] = []
     report = restore(source, target, on_progress=lambda *progress: stages.append(progress))
-    assert (report.frames, report.found, report.faces, report.tracks) == (20, 40, 40, 2) and not report.remarks
+    assert (report.frames, report.detected, report.faces, report.tracks) == (20, 40, 40, 2) and not report.remarks
     assert stages[:2] == [("finding faces", 1, 20), ("finding faces", 2, 20)] and stages[-1] == ("restoring", 20, 20)
     assert not parts_folder(target).exists()
     assert read_facts(target).rate == read_facts(source).rate
@@ -225,7 +225,7 @@ def test_video_without_a_face_is_an_error_unless_allowed(tmp_path: Path) -> None
 def test_face_that_the_detector_missed_in_a_frame_is_restored_there_too(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "clip.mp4", 12)
     report = restore(source, tmp_path / "out.mp4", detector=SquareDetector(missed=(5, 6)))
-    assert (report.found, report.faces, report.tracks) == (10, 12, 1)
+    assert (report.detected, report.faces, report.tracks) == (10, 12, 1)
 
 
 def test_frame_by_frame_and_enlarged(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from refldm_core.face.types import Face, Faces, Landmarks5
 from refldm_core.temporal import STEADY, with_steady_colors
 from refldm_core.video.reading import Frame
 from refldm_core.video.restoration import VideoSettings
-from refldm_core.video.search import FaceFinder, FoundFaces, faces_to_restore, search
+from refldm_core.video.search import DetectedFaces, FaceFinder, faces_to_restore, search
 
 from .clips import HEIGHT, WIDTH, SquareDetector, picture
 
@@ -37,34 +37,34 @@ def _select_largest(faces: Faces) -> Faces:
     return select_faces(faces, count=1, when_empty="pass")
 
 
-def _as_json(found: FoundFaces) -> str:
-    return json.dumps(found.as_json())
+def _as_json(detected: DetectedFaces) -> str:
+    return json.dumps(detected.as_json())
 
 
 @pytest.mark.parametrize("stop", [1, 7, 20])
 def test_continued_search_finds_the_same(stop: int) -> None:
-    complete, begun = FoundFaces(), FoundFaces()
+    complete, begun = DetectedFaces(), DetectedFaces()
     search(_frames(20), FaceFinder(SquareDetector()), complete)
     assert complete.is_complete and complete.frames == 20 and {face.track for face in complete.faces} == {0, 1}
     search(_frames(stop), FaceFinder(SquareDetector()), begun)
-    continued = FoundFaces.from_json(json.loads(_as_json(begun)))
+    continued = DetectedFaces.from_json(json.loads(_as_json(begun)))
     assert _as_json(continued) == _as_json(begun)
     search(_frames(20, stop), FaceFinder(SquareDetector()), continued)
     assert _as_json(continued) == _as_json(complete)
 
 
 def test_search_keeps_no_embeddings_and_saves_its_state() -> None:
-    found, saved = FoundFaces(), list[int]()
+    detected, saved = DetectedFaces(), list[int]()
     frames = [Frame(k, k, picture(k % 5)) for k in range(501)]
-    search(frames, FaceFinder(SquareDetector()), found, lambda state: saved.append(state.frames))
+    search(frames, FaceFinder(SquareDetector()), detected, lambda state: saved.append(state.frames))
     assert saved == [250, 500, 501]
-    assert all(face.embedding is None for face in found.faces)
+    assert all(face.embedding is None for face in detected.faces)
 
 
 def test_only_person_is_the_person_of_every_face_without_a_recognizer() -> None:
-    found = FoundFaces()
-    search(_frames(3), FaceFinder(SquareDetector(), only_person="anna"), found)
-    assert {face.person for face in found.faces} == {"anna"}
+    detected = DetectedFaces()
+    search(_frames(3), FaceFinder(SquareDetector(), only_person="anna"), detected)
+    assert {face.person for face in detected.faces} == {"anna"}
 
 
 def test_whole_tracks_are_chosen() -> None:
