@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +13,44 @@ from refldm_core.checkpoints.references import StoredReferences, save_references
 from refldm_core.errors import OutOfRangeError, ReferencesError
 from refldm_core.model.attention import KeyValue, attend_with_references, fused_attention
 from refldm_core.model.reference import ReferenceKV
-from refldm_core.model.unet import UNet, UNetSpec
+from refldm_core.model.unet import UNetSpec
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from ..old_torch import needs_traced_mappings
 from ..parity import difference, tolerance
+from .exact import EXACT, exact_restorer, random_tensor
 
 SMALL = UNetSpec(model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_downsampling=(2,))
 SIZE = (8, 8)
-EXACT = 1e-12
 
 
 @pytest.fixture(scope="module")
 def exact(restorer: Restorer) -> Restorer:
-    """A restorer in float64, where only a mistake makes two equal computations differ."""
-    torch.manual_seed(0)
-    return Restorer(UNet(SMALL).double(), restorer.first_stage, replace(restorer.spec, unet=SMALL))
+    return exact_restorer(restorer, SMALL)
 
 
 @pytest.fixture(scope="module")
 @torch.no_grad()
 def kv(exact: Restorer) -> ReferenceKV:
-    return exact.unet.encode_references(_random(3, 8, *SIZE, seed=0))
-
-
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return exact.unet.encode_references(random_tensor(3, 8, *SIZE, seed=0))
 
 
 @torch.no_grad()
 def _noise(restorer: Restorer, *references: ReferenceKV | None) -> Tensor:
-    x = _random(1, 16, *SIZE, seed=1).repeat(len(references), 1, 1, 1)
+    x = random_tensor(1, 16, *SIZE, seed=1).repeat(len(references), 1, 1, 1)
     return restorer.unet(x, torch.full((len(references),), 499), references)
 
 
 def _sampled(restorer: Restorer, references: ReferenceKV | None, **settings: Any) -> Tensor:
-    lq = _random(1, 8, *SIZE, seed=2).float()
+    lq = random_tensor(1, 8, *SIZE, seed=2).float()
     return restorer.sample(lq, references, [7], SamplingSettings(steps=2, **settings))
 
 
 @pytest.mark.parametrize("strength", [0.25, 2.0, 3.7])
 def test_a_weight_multiplies_what_each_key_counts(strength: float) -> None:
-    q, k, v = (_random(1, 2, tokens, 4, seed=tokens) for tokens in (5, 6, 7))
+    q, k, v = (random_tensor(1, 2, tokens, 4, seed=tokens) for tokens in (5, 6, 7))
     k, v = k[:, :, :6], v[:, :, :6]
-    reference = KeyValue(_random(2, 9, 4, seed=3), _random(2, 9, 4, seed=4), copies=3, weight=strength)
+    reference = KeyValue(random_tensor(2, 9, 4, seed=3), random_tensor(2, 9, 4, seed=4), copies=3, weight=strength)
     attended = attend_with_references(fused_attention, q, k, v, [reference])
     logits = torch.cat([q @ k.mT, q @ reference.k.mT], dim=-1) / 2.0  # the root of 4 channels
     weights = logits.exp() * torch.tensor([1.0] * 6 + [3.0 * strength] * 9, dtype=torch.float64)
@@ -132,6 +125,10 @@ def test_it_compiles_as_one_graph(exact: Restorer, kv: ReferenceKV) -> None:
     torch.compiler.reset()
     unet = exact.unet
     compiled = torch.compile(unet.forward, backend="eager", fullgraph=True)  # raises where it would break
-    x, t, sets = _random(2, 16, *SIZE, seed=1), torch.full((2,), 499), [kv.with_strength(2.0), kv.with_strength(0.5)]
+    x, t, sets = (
+        random_tensor(2, 16, *SIZE, seed=1),
+        torch.full((2,), 499),
+        [kv.with_strength(2.0), kv.with_strength(0.5)],
+    )
     assert difference(compiled(x, t, sets), unet(x, t, sets)) <= EXACT
     torch.compiler.reset()

@@ -13,35 +13,29 @@ from torch import Tensor
 from refldm_core.errors import ReferencesError
 from refldm_core.model.attention import KeyValue
 from refldm_core.model.reference import ReferenceKV
-from refldm_core.model.unet import UNet, UNetSpec
+from refldm_core.model.unet import UNetSpec
 from refldm_core.pipeline import Restorer, SamplingSettings
 
 from ..parity import difference
+from .exact import exact_restorer, random_tensor
 
 TWO_LEVELS = UNetSpec(model_channels=32, channel_mult=(1, 2, 2), num_res_blocks=1, attention_downsampling=(2, 4))
 SIZE = (16, 8)
-EXACT = 1e-12
 
 
 @pytest.fixture(scope="module")
 def exact(restorer: Restorer) -> Restorer:
-    """A restorer in float64, where only a mistake makes two equal computations differ."""
-    torch.manual_seed(0)
-    return Restorer(UNet(TWO_LEVELS).double(), restorer.first_stage, replace(restorer.spec, unet=TWO_LEVELS))
+    return exact_restorer(restorer, TWO_LEVELS)
 
 
 @pytest.fixture(scope="module")
 @torch.no_grad()
 def kv(exact: Restorer) -> ReferenceKV:
-    return exact.unet.encode_references(_random(3, 8, *SIZE, seed=0))
-
-
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return exact.unet.encode_references(random_tensor(3, 8, *SIZE, seed=0))
 
 
 def _sampled(restorer: Restorer, *references: ReferenceKV | None, **settings: Any) -> Tensor:
-    lq = _random(1, 8, *SIZE, seed=2).float().repeat(len(references), 1, 1, 1)
+    lq = random_tensor(1, 8, *SIZE, seed=2).float().repeat(len(references), 1, 1, 1)
     return restorer.sample(lq, references, [7] * len(references), SamplingSettings(steps=2, **settings))
 
 
