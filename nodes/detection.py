@@ -24,13 +24,11 @@ from .display import MOST_SHOWN, save_pictures
 from .face_types import FaceDetector, Faces, crop_size_input, threshold_input
 from .host import Progress
 from .images import ModelPictures, to_images, to_model
+from .sampling_inputs import averaging_input
 from .types import ADVANCED, CATEGORY, where_supported
 
 HostBoxes = io.Custom("BOUNDING_BOX")
 """The host's own type: a list of {"x", "y", "width", "height"} for each picture, "label" and "score" optional."""
-
-_MOST_AVERAGING = 20.0
-"""Frames, the largest standard deviation of the averages of landmarks."""
 
 _HOST_HAS_BOXES = hasattr(io, "BoundingBox")
 """Whether ComfyUI is 0.15 or newer. Its class of the type is not used, since the arguments differ between versions."""
@@ -140,17 +138,12 @@ class DetectFaces(io.ComfyNode):
                     **ADVANCED,
                 ),
                 # Workflow files identify widgets by position, so new ones come last, and their default is off.
-                io.Float.Input(
-                    "averaging",
-                    default=0.0,
-                    min=0.0,
-                    max=_MOST_AVERAGING,
-                    step=0.5,
-                    round=0.01,
-                    optional=True,
-                    tooltip="Steady the crops of a video, so that they do not tremble. The places of eyes, nose and "
+                averaging_input(
+                    0.0,
+                    "Steady the crops of a video, so that they do not tremble. The places of eyes, nose and "
                     "mouth are averaged over about this many frames before and after. 0 is off, 2 is a good start. It "
                     "has no effect while video is off.",
+                    optional=True,
                 ),
             ],
             outputs=[

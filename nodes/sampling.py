@@ -19,7 +19,7 @@ from ..refldm_core.face.tracking import face_seed
 from ..refldm_core.images import bhwc_to_model
 from ..refldm_core.model.variants import ModelSpec
 from ..refldm_core.pipeline import SamplingSettings
-from ..refldm_core.presets import PRESETS
+from ..refldm_core.presets import PRESETS, describe_presets
 from ..refldm_core.temporal import TemporalSettings, steady_crops
 from . import host
 from .crops import fit
@@ -32,6 +32,7 @@ from .sampling_inputs import (
     reference_strength_input,
     reference_tokens_input,
     spacing_input,
+    steadying_input,
     steps_input,
 )
 from .types import CATEGORY, References, ReferenceSet, where_supported
@@ -118,23 +119,17 @@ class Sampler(io.ComfyNode):
                     default=_CUSTOM,
                     optional=True,
                     tooltip="Choose a preset. custom uses steps, cfg, sampler and scheduler as set above. The other "
-                    "presets replace these four: "
-                    + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ". touch-up replaces strength too. After a run, the node shows the values of the preset.",
+                    f"presets replace these four: {describe_presets()}. touch-up replaces strength too. After a run, "
+                    "the node shows the values of the preset.",
                 ),
                 reference_strength_input(),
                 # Workflow files identify widgets by position, so new ones come last, and their default is off.
-                io.Float.Input(
-                    "steadying",
-                    default=0.0,
-                    min=0.0,
-                    max=0.95,
-                    step=0.05,
-                    round=0.01,
-                    optional=True,
-                    tooltip="Restore a video with less flicker. Before restoring, each crop is averaged with the crops "
+                steadying_input(
+                    0.0,
+                    "Restore a video with less flicker. Before restoring, each crop is averaged with the crops "
                     "of the same face in earlier frames, where the face is at rest. This is the weight of the earlier "
                     "frames. 0 is off, 0.5 is a good start. It needs faces of Detect Faces with video switched on.",
+                    optional=True,
                 ),
                 reference_tokens_input(),
             ],

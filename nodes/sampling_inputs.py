@@ -8,9 +8,13 @@ from typing import get_args
 from comfy_api.latest import io
 
 from ..refldm_core.diffusion.settings import ReferenceTokens
+from ..refldm_core.ranges import ranges_of
+from ..refldm_core.temporal import TemporalSettings
 from .types import ADVANCED
 
 _SPACINGS = ["trailing", "uniform"]
+_MOST_AVERAGING = 20.0
+"""Frames."""
 _REFERENCE_STRENGTH = (
     "Set how much the references count. Its logarithm is added to the attention logits of the references, so 2 has the "
     "effect of giving every reference twice. 1 is the published value. 0 restores without references."
@@ -61,6 +65,35 @@ def reference_strength_input() -> io.Float.Input:
         round=0.001,
         optional=True,
         tooltip=_REFERENCE_STRENGTH,
+    )
+
+
+def steadying_input(default: float, tooltip: str, *, optional: bool = False) -> io.Float.Input:
+    """Return the input for `TemporalSettings.steadying`."""
+    allowed = ranges_of(TemporalSettings)["steadying"]
+    return io.Float.Input(
+        "steadying",
+        default=default,
+        min=allowed.low,
+        max=allowed.high,
+        step=0.05,
+        round=0.01,
+        optional=optional,
+        tooltip=tooltip,
+    )
+
+
+def averaging_input(default: float, tooltip: str, *, optional: bool = False) -> io.Float.Input:
+    """Return the input for the deviation of `average_landmarks`, in frames."""
+    return io.Float.Input(
+        "averaging",
+        default=default,
+        min=0.0,
+        max=_MOST_AVERAGING,
+        step=0.5,
+        round=0.01,
+        optional=optional,
+        tooltip=tooltip,
     )
 
 

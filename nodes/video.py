@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from comfy_api.latest import InputImpl, io
 from torch import Tensor
 
@@ -19,16 +20,18 @@ from ..refldm_core.face.matching import SAME_PERSON
 from ..refldm_core.face.selection import select_faces
 from ..refldm_core.face.tracking import face_seed
 from ..refldm_core.files import atomic_write
-from ..refldm_core.images import bhwc_to_model, model_to_bhwc
-from ..refldm_core.presets import PRESETS
+from ..refldm_core.images import model_to_bhwc
+from ..refldm_core.presets import PRESETS, describe_presets
 from ..refldm_core.video.film import SEARCHING, OnProgress, VideoReport, restore_video
 from ..refldm_core.video.parts import Parts
 from ..refldm_core.video.restoration import VideoSettings
 from ..refldm_core.video.search import FaceFinder
 from . import host
 from .face_types import FaceDetector, FaceRecognizer
+from .images import to_model
 from .people import centroid_of, parse_names
 from .restoring import sample_latents
+from .sampling_inputs import averaging_input, steadying_input
 from .types import ADVANCED, CATEGORY, References, ReferenceSet, where_supported
 
 _DEFAULT_PRESET = "video"
@@ -82,28 +85,16 @@ class RestoreVideo(io.ComfyNode):
                     "preset",
                     options=list(PRESETS),
                     default=_DEFAULT_PRESET,
-                    tooltip="Choose the settings of the sampler. "
-                    + "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())
-                    + ".",
+                    tooltip=f"Choose the settings of the sampler. {describe_presets()}.",
                 ),
-                io.Float.Input(
-                    "steadying",
-                    default=_DEFAULTS.steadying,
-                    min=0.0,
-                    max=0.95,
-                    step=0.05,
-                    round=0.01,
-                    tooltip="Set the weight of the earlier frames. Before restoring, each face is averaged with them "
+                steadying_input(
+                    _DEFAULTS.steadying,
+                    "Set the weight of the earlier frames. Before restoring, each face is averaged with them "
                     "where it is at rest. 0 is off and flickers.",
                 ),
-                io.Float.Input(
-                    "averaging",
-                    default=_DEFAULTS.landmark_averaging,
-                    min=0.0,
-                    max=20.0,
-                    step=0.5,
-                    round=0.01,
-                    tooltip="Set over how many frames before and after the places of eyes, nose and mouth are "
+                averaging_input(
+                    _DEFAULTS.landmark_averaging,
+                    "Set over how many frames before and after the places of eyes, nose and mouth are "
                     "averaged, so that the face does not tremble. 0 is off.",
                 ),
                 io.Float.Input(
@@ -168,7 +159,7 @@ class RestoreVideo(io.ComfyNode):
             latents = sample_latents(
                 model, lq_latents, sets, seeds, PRESETS[preset].settings, seed=seed, shows_steps=False
             )
-            return bhwc_to_model(vae.decode(latents))
+            return torch.stack(list(to_model(vae.decode(latents), "restored")))
 
         with host.temporary_folder() as folder:
             restored = folder / "restored.mp4"

@@ -76,6 +76,18 @@ class PhotoSettings:
                 f"{self.batch} faces at once have no meaning.", expected="1 or more", remedy="leave it at 1"
             )
 
+    def select(self, faces: Faces) -> Faces:
+        """Return the faces that these settings choose. Errors are those of `select_faces`."""
+        return select_faces(
+            faces,
+            order=self.order,
+            indices=self.indices,
+            count=self.count,
+            min_size=self.min_size,
+            min_score=self.min_score,
+            when_empty=self.when_empty,
+        )
+
 
 def _keep_colors(crops: Tensor) -> Tensor:
     return crops
@@ -173,15 +185,7 @@ class PhotoRestorer:
         size, crop_size = (image.shape[-2], image.shape[-1]), self.restorer.spec.crop_size
         transforms = [crop_transform(face.landmarks, size, crop_size) for face in detected]
         detected_faces = Faces(tuple(detected), tuple(transforms), (size,))
-        chosen = select_faces(
-            detected_faces,
-            order=settings.order,
-            indices=settings.indices,
-            count=settings.count,
-            min_size=settings.min_size,
-            min_score=settings.min_score,
-            when_empty=settings.when_empty,
-        )
+        chosen = settings.select(detected_faces)
         faces = self._recognize(image, chosen)
         canvas = canvas or Canvas(image)
         if not len(faces):

@@ -55,3 +55,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     }
 )
 """Name -> preset. `python -m benchmarks.settings` measures the costs."""
+
+
+def describe_presets() -> str:
+    """Return all presets with their settings and costs in one line."""
+    return "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items())

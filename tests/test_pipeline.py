@@ -238,8 +238,8 @@ def test_a_single_step_starts_at_the_noise_level_of_any_strength(strength: float
 
 @pytest.mark.parametrize(("steps", "strength"), [(10, 0.5), (5, 0.25), (10, 0.2), (50, 0.1)])
 def test_a_low_strength_takes_the_cleanest_steps_of_a_whole_schedule(steps: int, strength: float) -> None:
-    whole = sampling_timesteps(NoiseSpec(), round(steps / strength), "trailing")
-    assert sampling_table(NoiseSpec(), steps, "trailing", strength).timesteps.tolist() == whole[:steps].tolist()
+    all_timesteps = sampling_timesteps(NoiseSpec(), round(steps / strength), "trailing")
+    assert sampling_table(NoiseSpec(), steps, "trailing", strength).timesteps.tolist() == all_timesteps[:steps].tolist()
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])

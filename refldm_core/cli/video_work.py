@@ -7,15 +7,13 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ..checkpoints.building import LoadedModel
-from ..face.selection import select_faces
 from ..face.tracking import face_seed
 from ..face.types import Face
 from ..files import make_folder
@@ -64,7 +62,7 @@ def restore_video_job(
     make_folder(job.target.parent)  # a subfolder of an input folder
     record = _record(job, args, model=model, restorer=restorer, photos=photos, settings=settings)
     parts = Parts(parts_folder(job.target), record, resume=args.resume)
-    # As for photos: without people there is nobody to recognize, and every face is restored as a stranger's.
+    # Without people there is nobody to recognize, and every face is restored as a stranger's. Photos do the same.
     recognizer = tools.recognizer if people else None
     finder = FaceFinder(
         tools.detector,
@@ -85,14 +83,7 @@ def restore_video_job(
                 _restoring_crops(restorer, people, settings),
                 crop_size=restorer.spec.crop_size,
                 settings=faces.video_settings(args, settings),
-                select=partial(
-                    select_faces,
-                    order=settings.order,
-                    indices=settings.indices,
-                    count=settings.count,
-                    min_size=settings.min_size,
-                    when_empty="pass",
-                ),
+                select=replace(settings, when_empty="pass").select,
                 people=list(people) if recognizer and settings.strangers == "leave" else (),
                 mask_crops=None if parser is None else parser.mask,
                 allow_no_faces=args.skip_empty,
@@ -178,7 +169,7 @@ def _record(
         "detection": [args.threshold, args.smallest, args.upright],
         "--recognizer": None if recognizer is None else recognizer.name,
         "--parser": args.parser,
-        "choice of faces": [settings.order, settings.indices, settings.count, settings.min_size],
+        "choice of faces": [settings.order, settings.indices, settings.count, settings.min_size, settings.min_score],
         "matching": [settings.threshold, settings.repeats, settings.strangers],
         "pasting": asdict(settings.paste),
         "--steadying": video.steadying,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-from ..face.errors import MissingPackageError
+from ..face.packages import import_or_explain
 
 
 def require(module: str) -> Any:
@@ -14,11 +13,8 @@ def require(module: str) -> Any:
     Raises:
         MissingPackageError: The package is not installed, or cannot be imported.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{module.partition('.')[0]} cannot be imported ({error}).",
-            expected="the packages of the evaluation",
-            remedy='run `pip install -e ".[evaluate]"` in the folder of the project',
-        ) from error
+    return import_or_explain(
+        module,
+        expected="the packages of the evaluation",
+        remedy='run `pip install -e ".[evaluate]"` in the folder of the project',
+    )

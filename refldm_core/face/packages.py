@@ -1,4 +1,4 @@
-"""Optional packages for faces, which are imported when they are first used."""
+"""Optional packages, which are imported when they are first used. Most of them are for faces."""
 
 from __future__ import annotations
 
@@ -45,6 +45,25 @@ def import_optional(module: str, package: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise missing_package(package, str(error), error.name) from error
+
+
+def import_or_explain(module: str, *, expected: str, remedy: str) -> Any:
+    """Import a module of a package that only one part of the project needs.
+
+    Args:
+        module: Full name of the module.
+        expected, remedy: Texts of the error.
+
+    Raises:
+        MissingPackageError: The package is not installed, or its import fails.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingPackageError(
+            f"{package} cannot be imported ({error}).", expected=expected, remedy=remedy
+        ) from error
 
 
 def missing_package(package: str, reason: str, failed_module: str | None = None) -> MissingPackageError:

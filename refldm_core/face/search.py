@@ -158,8 +158,8 @@ class Search:
         corners = windows_around(candidates.boxes, side, size)
         searched_scales, threshold = [finest * share for share in _WINDOW_SCALES], self._threshold(turn)
         if len(corners) * side**2 > size[0] * size[1]:  # a crowd, for which tiles cost less
-            whole = np.ascontiguousarray(turned)
-            return join([self._find_in_tiles(*resize(whole, scale), threshold) for scale in searched_scales])
+            contiguous = np.ascontiguousarray(turned)
+            return join([self._find_in_tiles(*resize(contiguous, scale), threshold) for scale in searched_scales])
         crops = [np.ascontiguousarray(turned[top : top + side, left : left + side]) for left, top in corners]
         parts: list[Findings] = []
         for scale in searched_scales:

@@ -52,9 +52,11 @@ def worker(size: int) -> Generator[Callable[[Callable[[], object]], None], None,
         nonlocal has_failed
         if has_failed:
             return
-        has_failed = True
-        work()
-        has_failed = False
+        try:
+            work()
+        except BaseException:
+            has_failed = True
+            raise
 
     with ThreadPoolExecutor(1, "refldm-worker") as thread:
 

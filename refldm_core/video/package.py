@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-from ..face.errors import MissingPackageError
+from ..face.packages import import_or_explain
 
 
 def require_av() -> Any:
@@ -14,11 +13,8 @@ def require_av() -> Any:
     Raises:
         MissingPackageError: PyAV is not installed, or cannot be imported.
     """
-    try:
-        return import_module("av")
-    except ImportError as error:
-        raise MissingPackageError(
-            f"av cannot be imported ({error}).",
-            expected="PyAV 14.2 or newer, which reads and writes video files",
-            remedy='run `pip install "av>=14.2"`',
-        ) from error
+    return import_or_explain(
+        "av",
+        expected="PyAV 14.2 or newer, which reads and writes video files",
+        remedy='run `pip install "av>=14.2"`',
+    )

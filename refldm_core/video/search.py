@@ -151,8 +151,8 @@ def faces_to_restore(
         for face in frame_faces:
             votes[face.track].append(id(face) in chosen)
     restored = {track for track, chosen in votes.items() if 2 * sum(chosen) >= len(chosen)}
-    kept = [face for face in faces if face.track in restored and (not people or face.person in people)]
-    return _by_frame(average_landmarks(fill_gaps(kept), deviation))
+    chosen_faces = [face for face in faces if face.track in restored and (not people or face.person in people)]
+    return _by_frame(average_landmarks(fill_gaps(chosen_faces), deviation))
 
 
 def _selected(faces: Sequence[Face], size: tuple[int, int], select: SelectFaces) -> Sequence[Face]:

@@ -83,8 +83,8 @@ def test_faces_of_a_mosaic_keep_their_place_in_their_turned_scenes() -> None:
     """The picture is bright at the left eye and in the corner of the box."""
     picture = np.zeros((120, 120, 3), np.uint8)
     picture[40, 40], picture[25, 30] = 255, 128
-    known = KnownFaces(picture, np.array([[30.0, 25, 71, 66]]), POINTS[None])
-    result = mosaic([known, known, known], (0, 1, 3), 2)
+    scene = KnownFaces(picture, np.array([[30.0, 25, 71, 66]]), POINTS[None])
+    result = mosaic([scene, scene, scene], (0, 1, 3), 2)
     assert result.picture.shape == (240, 240, 3) and len(result.boxes) == 3
     for box, points in zip(result.boxes, result.landmarks, strict=True):
         x, y = points[0].astype(int)

@@ -154,11 +154,11 @@ def test_strips_of_a_warp_change_no_bit(monkeypatch, linear):
     """Also channels change nothing: pasting warps several pictures as one."""
     picture = collage(90, 120)
     matrix = np.array([[0.7, -0.2, 5.3], [0.2, 0.7, -8.1]])
-    whole = sample(picture, matrix, (75, 60), linear=linear)
+    unstripped = sample(picture, matrix, (75, 60), linear=linear)
     monkeypatch.setattr("refldm_core.face.warping.STRIP", 1000)
-    assert torch.equal(sample(picture, matrix, (75, 60), linear=linear), whole)
+    assert torch.equal(sample(picture, matrix, (75, 60), linear=linear), unstripped)
     alone = torch.cat([sample(channel[None], matrix, (75, 60), linear=linear) for channel in picture])
-    assert torch.equal(alone, whole)
+    assert torch.equal(alone, unstripped)
 
 
 def test_the_mirror_image_continues_the_picture_at_any_distance():

@@ -160,7 +160,7 @@ def test_pictures_of_one_size_go_through_together_and_keep_their_order() -> None
     pictures = [np.full((8 + i % 2, 9, 3), i, np.uint8) for i in range(5)]
     network = Batching()
     findings = find_in_batches(network, pictures, 0.5)
-    assert [found.boxes[0, 2] for found in findings] == [0, 1, 2, 3, 4]
+    assert [finding.boxes[0, 2] for finding in findings] == [0, 1, 2, 3, 4]
     assert network.sizes == [(3, (8, 9, 3)), (2, (9, 9, 3))]
 
 
@@ -198,13 +198,13 @@ def test_staged_and_exhaustive_search_find_the_same_faces_upright_and_on_their_s
     small = np.rot90(portrait)[::2, ::2]
     image = np.full((720, 1280 + small.shape[1], 3), 90, np.uint8)
     image[:, :1280], image[40 : 40 + small.shape[0], 1280:] = group, small
-    found = {
+    detections_by_search = {
         search: SearchingDetector(network, DetectionSettings(search=search)).detect(image)
         for search in ("staged", "exhaustive")
     }
-    assert len(found["staged"]) == len(found["exhaustive"]) == 7
-    boxes = np.array([face.box for face in found["exhaustive"]])
-    assert all(iou(np.array(face.box), boxes).max() > 0.35 for face in found["staged"])
+    assert len(detections_by_search["staged"]) == len(detections_by_search["exhaustive"]) == 7
+    boxes = np.array([face.box for face in detections_by_search["exhaustive"]])
+    assert all(iou(np.array(face.box), boxes).max() > 0.35 for face in detections_by_search["staged"])
 
 
 def test_an_unknown_search_is_refused() -> None:

@@ -66,8 +66,8 @@ def video_graph(
     graph = FaceGraph()
     model = graph.load_model("embedded")
     frames = graph.image(*names)
-    found = {"threshold": 0.0, "smallest": 0, "count": 1, "order": "largest", "video": True, "smoothing": 0.5}
-    detected = graph.detect(frames, graph.detector("embedded"), **{**found, **detect})
+    detection = {"threshold": 0.0, "smallest": 0, "count": 1, "order": "largest", "video": True, "smoothing": 0.5}
+    detected = graph.detect(frames, graph.detector("embedded"), **{**detection, **detect})
     restored = graph.sampler(model[0], model[1], detected[1], **{"steps": 2, "faces": detected[0], **sample})
     return graph, restored, graph.paste(frames, detected[0], restored[0], color_match=color_match)[0]
 

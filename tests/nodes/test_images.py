@@ -105,10 +105,7 @@ def test_references_have_the_order_of_the_inputs() -> None:
 
 
 def test_every_node_checks_its_pictures() -> None:
-    """A module that converts an IMAGE for the core also imports a function that checks it.
-
-    video.py converts only what the VAE has decoded.
-    """
+    """A module that converts an IMAGE for the core also imports a function that checks it."""
     for path in sorted((PACK / "nodes").glob("*.py")):
         names = {
             alias.name
@@ -116,7 +113,7 @@ def test_every_node_checks_its_pictures() -> None:
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-        checked = names & {"require_images", "reference_crops", "fit"} or path.name in ("images.py", "video.py")
+        checked = names & {"require_images", "reference_crops", "fit"} or path.name == "images.py"
         assert "bhwc_to_model" not in names or checked, path.name
 
 

@@ -45,8 +45,7 @@ ALLOWED = {
     "refldm_core/checkpoints/reading.py: pickles (pickle)": "the names of pickle's errors; torch reads weights only",
     "refldm_core/checkpoints/reading.py: pickles (torch.load)": "weights_only=True, after pickles.py checked the file",
     "refldm_core/images.py: hidden code (zlib)": "zlib.error, which Pillow lets through from damaged pictures",
-    "refldm_core/face/packages.py: imports by name (importlib)": "the face packages, which not everybody installs",
-    "refldm_core/video/package.py: imports by name (importlib)": "PyAV, which the library may lack",
+    "refldm_core/face/packages.py: imports by name (importlib)": "face packages and PyAV, which not everybody has",
     "refldm_core/face/scipy_functions.py: imports by name (importlib)": "SciPy's modules, which have no types",
 }
 """Finding -> the reason why it is harmless."""

@@ -128,7 +128,7 @@ module.restore(Path(source), Path(target), on_progress=kill)
 
 
 def test_killed_restoration_goes_on_to_the_same_video(tmp_path: Path, short_segments: None) -> None:
-    source, target, whole = write_clip(tmp_path / "clip.mp4", 30), tmp_path / "out.mp4", tmp_path / "whole.mp4"
+    source, target, uninterrupted = write_clip(tmp_path / "clip.mp4", 30), tmp_path / "out.mp4", tmp_path / "whole.mp4"
     words = [sys.executable, "-c", KILLED, str(source), str(target), "restoring", "19"]
     process = subprocess.run(words, env={**os.environ, "PYTHONPATH": "."}, cwd=Path(__file__).parents[2], check=False)
     assert process.returncode == 9 and not target.exists()
@@ -144,9 +144,9 @@ def test_killed_restoration_goes_on_to_the_same_video(tmp_path: Path, short_segm
     restore(source, target, count_crops, resume=True, detector=detector)
     assert detector.calls == 0, "the faces were found before the kill"
     assert count == 30 - 8 * len(finished)
-    restore(source, whole)
-    assert all(np.array_equal(a, b) for a, b in zip(pictures(target), pictures(whole), strict=True))
-    assert sound_packets(target) == sound_packets(whole)
+    restore(source, uninterrupted)
+    assert all(np.array_equal(a, b) for a, b in zip(pictures(target), pictures(uninterrupted), strict=True))
+    assert sound_packets(target) == sound_packets(uninterrupted)
     assert not parts_folder(target).exists()
 
 

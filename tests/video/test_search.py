@@ -104,9 +104,9 @@ def test_short_gaps_of_a_track_are_filled() -> None:
 
 def test_averages_of_a_long_track_are_those_of_its_neighborhood() -> None:
     faces = [replace(_face(k, 20.0 + k % 3, 40.0), track=0) for k in range(200)]
-    whole = average_landmarks(faces, 2.0)
+    averaged = average_landmarks(faces, 2.0)
     part = average_landmarks(faces[50:150], 2.0)
-    assert np.abs(whole[100].landmarks.points - part[50].landmarks.points).max() < 1e-9
+    assert np.abs(averaged[100].landmarks.points - part[50].landmarks.points).max() < 1e-9
 
 
 def test_steadying_frame_by_frame_equals_that_of_the_whole_clip() -> None:

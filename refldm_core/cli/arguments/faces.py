@@ -127,7 +127,7 @@ def add_detection_arguments(
         choices=("staged", "exhaustive"),
         default="staged",
         help="how to search for faces: staged looks closely at likely places only; exhaustive looks closely everywhere "
-        "and takes two to three times as long (default: staged)",
+        "and takes 1.6 to 3.2 times as long (default: staged)",
     )
     group.add_argument(
         "--upright", action="store_true", help="do not search for faces that lie on their side; this is faster"
