@@ -14,7 +14,7 @@ from .types import ADVANCED
 
 _SPACINGS = ["trailing", "uniform"]
 _MOST_AVERAGING = 20.0
-"""Frames."""
+"""Largest standard deviation of the averages of landmarks, in frames."""
 _REFERENCE_STRENGTH = (
     "Set how much the references count. Its logarithm is added to the attention logits of the references, so 2 has the "
     "effect of giving every reference twice. 1 is the published value. 0 restores without references."

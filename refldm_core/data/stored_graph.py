@@ -16,7 +16,10 @@ _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, ValueError, LookupError, TypeError, OSError, EOFError),
     *(AttributeError, SyntaxError, RuntimeError),
 )
-"""Errors of zipfile and NumPy for damaged archives. NotImplementedError is a RuntimeError, so it is caught too."""
+"""Errors of zipfile and NumPy for damaged archives.
+
+zipfile raises a subclass of RuntimeError for an unknown compression.
+"""
 
 
 def graph_to_bytes(numbers: NDArray[np.int64], graph: DistanceGraph) -> bytes:
