@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from ...diffusion.settings import ReferenceTokens, SamplerName, Spacing
-from ...presets import PRESETS, PUBLISHED, describe_presets
+from ...presets import PRESETS, PUBLISHED
 from .model import DEVICES, DTYPES, MODEL_FOLDER, add_model_arguments
 from .numbers import finite_number
 
@@ -40,7 +40,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "needs Triton; without it the command says so and runs without compiling",
     )
     sampling = parser.add_argument_group("sampling")
-    presets = describe_presets().replace("%", "%%")
+    presets = "; ".join(f"{name}: {preset}" for name, preset in PRESETS.items()).replace("%", "%%")
     sampling.add_argument(
         "--preset",
         choices=list(PRESETS),
